@@ -1,0 +1,1 @@
+"""Votes, the ladder, and the decision about each track."""

@@ -1,0 +1,1 @@
+"""One small file a command group: read the words, call one function, print its report."""

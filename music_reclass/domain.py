@@ -1,0 +1,151 @@
+"""The nouns: frozen values that cannot be made wrong, and the few protocols between the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float32]
+
+
+class Outcome(str, Enum):
+    """What the ladder concluded about one track."""
+
+    CONFIDENT = "confident"
+    LIKELY = "likely"
+    UNSURE = "unsure"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+class Relation(str, Enum):
+    """How a decided genre stands to the genre that is already there."""
+
+    FILL = "fill"  # nothing is there
+    AGREE = "agree"  # the same genre, or what is there is finer (a descendant of the decision)
+    REFINE = "refine"  # what is there is an ancestor of the decision
+    CONFLICT = "conflict"  # both are genres and neither contains the other
+    JUNK = "junk"  # what is there says nothing: "Other", "genre", a number, a URL
+
+
+class OnExisting(str, Enum):
+    """What may be done to a genre that is already there."""
+
+    KEEP = "keep"
+    REPLACE_JUNK = "replace-junk"
+    REPLACE_CONFLICT = "replace-conflict"
+    REPLACE = "replace"
+    MERGE = "merge"
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureKind:
+    """A name for vectors that may be compared: name, version, dimension and excerpt must all agree."""
+
+    name: str
+    version: str
+    dimension: int
+    excerpt: str
+
+    def __post_init__(self) -> None:
+        if self.dimension < 1:
+            raise ValueError(f"a feature kind needs a positive dimension, not {self.dimension}")
+
+    @property
+    def key(self) -> str:
+        """One word for logs and the database, e.g. `fma518/1/mid30`."""
+        return f"{self.name}/{self.version}/{self.excerpt}"
+
+
+@dataclass(frozen=True, slots=True)
+class TrackTags:
+    """What a file says about itself. `genres` is None where the field is absent, () where it is empty."""
+
+    genres: tuple[str, ...] | None = None
+    title: str = ""
+    artist: str = ""
+    album_artist: str = ""
+    album: str = ""
+    compilation: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One stage's calibrated opinion: a probability for every label it knows, summing to one."""
+
+    stage: str
+    probabilities: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        if not self.probabilities:
+            raise ValueError("a vote needs at least one label")
+        if not all(0.0 <= p <= 1.0 for p in self.probabilities.values()):
+            raise ValueError("every probability of a vote lies in [0, 1]")
+        if abs(sum(self.probabilities.values()) - 1.0) > 1e-3:
+            raise ValueError("the probabilities of a vote sum to one")
+
+    @property
+    def genre(self) -> str:
+        """The label with the highest probability; the first in order where two are equal."""
+        return max(self.probabilities, key=lambda label: self.probabilities[label])
+
+    @property
+    def confidence(self) -> float:
+        """The probability of `genre`, in [0, 1]."""
+        return self.probabilities[self.genre]
+
+    def top(self, count: int) -> list[tuple[str, float]]:
+        """The `count` likeliest labels with their probabilities, likeliest first."""
+        return sorted(self.probabilities.items(), key=lambda item: -item[1])[:count]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was concluded about one track, with every vote kept."""
+
+    outcome: Outcome
+    reason: str
+    genres: tuple[str, ...] = ()
+    confidence: float = 0.0
+    stage: str = ""
+    votes: tuple[Vote, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.confidence <= 1.0:
+            raise ValueError(f"a confidence lies in [0, 1], not {self.confidence}")
+        if self.outcome in (Outcome.CONFIDENT, Outcome.LIKELY) and not self.genres:
+            raise ValueError(f"a {self.outcome.value} decision names a genre")
+
+
+class Extractor(Protocol):
+    """Turns samples into one vector of one feature kind. Deterministic; float32; always finite."""
+
+    kind: FeatureKind
+    rate: int  # Hz, the sample rate that `vector` expects
+
+    def vector(self, samples: Vector) -> Vector:
+        """The vector, shape (kind.dimension,), of mono float32 `samples` at `rate`, shape (n,)."""
+        ...
+
+
+class Classifier(Protocol):
+    """Calibrated probabilities for rows of one feature kind."""
+
+    labels: tuple[str, ...]
+
+    def predict_proba(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Shape (n, len(labels)), rows sum to one; `rows` is (n, kind.dimension)."""
+        ...
+
+
+class TagReader(Protocol):
+    """Reads what a file says about itself; raises TrackError. Picklable, as workers call it."""
+
+    def __call__(self, path: Path) -> TrackTags: ...

@@ -1,0 +1,1 @@
+"""Audio in, vectors of one feature kind out."""

@@ -1,0 +1,1 @@
+"""The library database: all SQL, migrations, vectors on disk, the journal."""

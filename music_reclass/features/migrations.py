@@ -1,0 +1,126 @@
+"""The schema, as an append-only list of steps; each runs in one transaction together with its number."""
+
+from __future__ import annotations
+
+# A released step is never edited: a changed wish is a new step. Paths are BLOBs (os.fsencode), because a file
+# name on Linux is bytes and need not be UTF-8. Times are seconds since the epoch.
+STEPS: tuple[str, ...] = (
+    """
+    CREATE TABLE track (
+        id            INTEGER PRIMARY KEY,
+        path          BLOB NOT NULL UNIQUE,
+        size          INTEGER NOT NULL,
+        mtime_ns      INTEGER NOT NULL,
+        digest        BLOB,                -- of the audio payload; NULL until the file has been read once
+        duration      REAL,                -- seconds
+        title         TEXT NOT NULL DEFAULT '',
+        artist        TEXT NOT NULL DEFAULT '',
+        album_artist  TEXT NOT NULL DEFAULT '',
+        album         TEXT NOT NULL DEFAULT '',
+        compilation   INTEGER NOT NULL DEFAULT 0,
+        genres        TEXT,                -- JSON list as last read; NULL where the file has no genre field
+        seen          REAL NOT NULL,
+        missing_since REAL
+    ) STRICT;
+    CREATE INDEX track_digest ON track (digest);
+
+    CREATE TABLE vector (
+        track_id INTEGER NOT NULL REFERENCES track (id) ON DELETE CASCADE,
+        kind     TEXT NOT NULL,            -- FeatureKind.key
+        data     BLOB NOT NULL,            -- little-endian float32
+        PRIMARY KEY (track_id, kind)
+    ) STRICT;
+
+    CREATE TABLE run (
+        id        INTEGER PRIMARY KEY,
+        command   TEXT NOT NULL,           -- scan | apply | undo | sync
+        arguments TEXT NOT NULL,           -- JSON
+        version   TEXT NOT NULL,
+        started   REAL NOT NULL,
+        finished  REAL,
+        summary   TEXT                     -- JSON, once finished
+    ) STRICT;
+
+    CREATE TABLE bundle (
+        id       INTEGER PRIMARY KEY,
+        name     TEXT NOT NULL,
+        digest   TEXT NOT NULL UNIQUE,     -- of manifest and arrays
+        manifest TEXT NOT NULL,
+        seen     REAL NOT NULL
+    ) STRICT;
+
+    CREATE TABLE vote (
+        track_id      INTEGER NOT NULL REFERENCES track (id) ON DELETE CASCADE,
+        stage         TEXT NOT NULL,
+        bundle_id     INTEGER NOT NULL REFERENCES bundle (id),
+        probabilities TEXT NOT NULL,       -- JSON object label -> calibrated probability
+        PRIMARY KEY (track_id, stage)
+    ) STRICT;
+
+    CREATE TABLE decision (
+        track_id   INTEGER PRIMARY KEY REFERENCES track (id) ON DELETE CASCADE,
+        run_id     INTEGER REFERENCES run (id),
+        outcome    TEXT NOT NULL CHECK (outcome IN ('confident', 'likely', 'unsure', 'skipped', 'failed')),
+        reason     TEXT NOT NULL,
+        genres     TEXT NOT NULL,          -- JSON list, primary first
+        confidence REAL NOT NULL CHECK (confidence BETWEEN 0 AND 1),
+        stage      TEXT NOT NULL,
+        decided    REAL NOT NULL
+    ) STRICT;
+
+    CREATE TABLE failure (
+        track_id INTEGER PRIMARY KEY REFERENCES track (id) ON DELETE CASCADE,
+        outcome  TEXT NOT NULL CHECK (outcome IN ('skipped', 'failed')),
+        reason   TEXT NOT NULL,
+        detail   TEXT NOT NULL,
+        at       REAL NOT NULL
+    ) STRICT;
+
+    -- The journal. A row is `planned` before a file is touched, `staged` once the finished copy lies verified
+    -- beside it, `written` after the replacement, `undone` when the bytes are back, `abandoned` when the
+    -- attempt ended without touching the file.
+    CREATE TABLE change (
+        id           INTEGER PRIMARY KEY,
+        run_id       INTEGER NOT NULL REFERENCES run (id),
+        path         BLOB NOT NULL,
+        format       TEXT NOT NULL,
+        before       TEXT,                 -- JSON list of genres; NULL = the field was absent
+        after        TEXT,                 -- JSON list of genres; NULL = the field was removed
+        state        TEXT NOT NULL CHECK (state IN ('planned', 'staged', 'written', 'undone', 'abandoned')),
+        temporary    BLOB,                 -- path of the copy beside the file, while there is one
+        payload      BLOB NOT NULL,        -- digest of the audio payload, the same before and after
+        sha_before   BLOB NOT NULL,        -- SHA-256 of the whole file
+        sha_after    BLOB,
+        size_after   INTEGER,
+        mtime_before INTEGER NOT NULL,     -- ns
+        mtime_after  INTEGER,              -- ns
+        patch        BLOB,                 -- reverse patch: the file after -> the very bytes before
+        note         TEXT NOT NULL DEFAULT '',
+        planned      REAL NOT NULL,
+        changed      REAL NOT NULL         -- when `state` last changed
+    ) STRICT;
+    CREATE INDEX change_run ON change (run_id);
+    CREATE INDEX change_open ON change (state) WHERE state IN ('planned', 'staged');
+
+    CREATE TABLE plex_server (
+        id      INTEGER PRIMARY KEY,
+        machine TEXT NOT NULL UNIQUE,      -- the server's machineIdentifier
+        name    TEXT NOT NULL,
+        mapping TEXT NOT NULL DEFAULT '{}' -- JSON object server path -> local path
+    ) STRICT;
+
+    CREATE TABLE plex_change (
+        id         INTEGER PRIMARY KEY,
+        run_id     INTEGER NOT NULL REFERENCES run (id),
+        server_id  INTEGER NOT NULL REFERENCES plex_server (id),
+        rating_key INTEGER NOT NULL,
+        field      TEXT NOT NULL,
+        before     TEXT,
+        after      TEXT,
+        locked     INTEGER NOT NULL,
+        state      TEXT NOT NULL CHECK (state IN ('planned', 'written', 'undone', 'abandoned')),
+        changed    REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX plex_change_run ON plex_change (run_id);
+    """,
+)

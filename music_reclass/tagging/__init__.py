@@ -1,0 +1,1 @@
+"""Where genres are read, written, verified and taken back."""

@@ -1,0 +1,1 @@
+"""Data sets, estimators, calibration, evaluation and the bundles they become."""

@@ -1,0 +1,1 @@
+"""Leaf tools that know none of the nouns beyond the domain."""
