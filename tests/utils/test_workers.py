@@ -1,0 +1,89 @@
+"""The pool answers for every item, whatever the worker does."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from music_reclass.errors import FailTrack, SkipTrack, TrackError
+from music_reclass.utils.workers import WorkerPool
+
+
+def act(order: str) -> str:
+    """What the tests ask of a worker."""
+    if order == "hang":
+        time.sleep(60)
+    if order == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if order == "leave":
+        os._exit(3)
+    if order == "skip":
+        raise SkipTrack("silence", "nothing to hear")
+    if order == "bug":
+        raise IndexError("off by one")
+    return order.upper()
+
+
+def test_every_item_comes_back_once_with_its_own_result() -> None:
+    items = [f"item{number}" for number in range(25)]
+    with WorkerPool(act, jobs=2, timeout=30) as pool:
+        answers = dict(pool.map(items))
+    assert answers == {item: item.upper() for item in items}
+
+
+def test_a_crash_costs_one_item() -> None:
+    with WorkerPool(act, jobs=1, timeout=30) as pool:
+        answers = dict(pool.map(["a", "crash", "b", "leave", "c"]))
+    assert [answers[item] for item in ("a", "b", "c")] == ["A", "B", "C"]
+    for item in ("crash", "leave"):
+        answer = answers[item]
+        assert isinstance(answer, FailTrack)
+        assert answer.reason == "crashed"
+
+
+def test_a_hang_is_cut_off_and_costs_one_item() -> None:
+    with WorkerPool(act, jobs=1, timeout=1) as pool:
+        answers = dict(pool.map(["warm", "hang", "after"]))
+    hung = answers["hang"]
+    assert isinstance(hung, FailTrack)
+    assert hung.reason == "timeout"
+    assert answers["after"] == "AFTER"
+
+
+@pytest.mark.parametrize(("order", "kind", "reason"), [("skip", SkipTrack, "silence"), ("bug", FailTrack, "bug")])
+def test_what_a_worker_raises_is_the_result_of_its_item(order: str, kind: type[TrackError], reason: str) -> None:
+    with WorkerPool(act, jobs=1, timeout=30) as pool:
+        ((item, answer),) = pool.map([order])
+    assert item == order
+    assert isinstance(answer, kind)
+    assert answer.reason == reason
+
+
+def threads(_: str) -> str:
+    return os.environ["OMP_NUM_THREADS"]
+
+
+def test_workers_use_one_thread_and_the_parent_keeps_its_own_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    with WorkerPool(threads, jobs=1, timeout=30) as pool:
+        assert dict(pool.map(["x"])) == {"x": "1"}
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
+def test_ending_the_items_ends_the_run_in_order() -> None:
+    answers = []
+    stopped = False
+
+    def items() -> "object":
+        for number in range(1000):
+            if stopped:
+                return
+            yield f"i{number}"
+
+    with WorkerPool(act, jobs=2, timeout=30) as pool:
+        for item, _ in pool.map(items()):  # type: ignore[arg-type]
+            answers.append(item)
+            stopped = len(answers) >= 5
+    assert 5 <= len(answers) <= 7
+    assert len(set(answers)) == len(answers)
