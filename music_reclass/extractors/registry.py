@@ -1,0 +1,34 @@
+"""Which extractors there are, by the name of their feature kind; none is imported before it is asked for."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import TYPE_CHECKING
+
+from music_reclass.errors import UsageError
+
+if TYPE_CHECKING:
+    from music_reclass.domain import Extractor
+
+EXCERPTS = ("mid30", "full")
+# feature kind -> "module:factory"; the factory takes the excerpt
+EXTRACTORS = {
+    "fma518": "music_reclass.extractors.fma:fma518",
+}
+
+
+def extractor(name: str, excerpt: str) -> Extractor:
+    """The extractor of feature kind `name` over `excerpt`; UsageError where there is no such kind or excerpt."""
+    if name not in EXTRACTORS:
+        raise UsageError(f"there is no feature kind {name!r}{_nearest(name, EXTRACTORS)}.")
+    if excerpt not in EXCERPTS:
+        raise UsageError(f"there is no excerpt {excerpt!r}{_nearest(excerpt, EXCERPTS)}.")
+    module, factory = EXTRACTORS[name].split(":")
+    made: Extractor = getattr(importlib.import_module(module), factory)(excerpt)
+    return made
+
+
+def _nearest(word: str, known: dict[str, str] | tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!r}" if near else f"; choose one of {', '.join(known)}"
