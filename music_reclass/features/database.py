@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from music_reclass.errors import DatabaseError
 from music_reclass.features.migrations import STEPS
@@ -16,16 +17,31 @@ PAGE_SIZE = 16384  # 3 KB vectors: 28 % less disk and twice the insert rate of S
 BUSY_SECONDS = 10.0
 
 
+class _Connection(sqlite3.Connection):
+    """Answers what a user can mend (a lock, a full disk, a foreign file) with a DatabaseError."""
+
+    path: Path | str = ""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        try:
+            return super().execute(sql, parameters)
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+            raise  # ours to mend, not the user's
+        except sqlite3.DatabaseError as error:
+            raise _explained(error, self.path) from error
+
+
 class Database:
     """A connection with the current schema. `durable` waits for the disk at every commit (the journal does)."""
 
     def __init__(self, path: Path | str, *, durable: bool = False, steps: tuple[str, ...] = STEPS) -> None:
         self.path = path
+        self.connection = self._open(path, durable)
         try:
-            self.connection = self._open(path, durable)
             self._migrate(steps)
-        except sqlite3.Error as error:
-            raise _explained(error, path) from error
+        except BaseException:
+            self.close()
+            raise
 
     def _open(self, path: Path | str, durable: bool) -> sqlite3.Connection:
         if isinstance(path, Path):
@@ -36,7 +52,11 @@ class Database:
                     f"cannot make the folder {path.parent} for the library database ({error.strerror}); "
                     "name another place with --db."
                 ) from error
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, factory=_Connection)
+        except sqlite3.Error as error:
+            raise _explained(error, path) from error
+        connection.path = path
         try:
             connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")  # before WAL and before the first table
             network = isinstance(path, Path) and is_network_mount(path.parent)
@@ -52,7 +72,6 @@ class Database:
     def _migrate(self, steps: tuple[str, ...]) -> None:
         done = self.connection.execute("PRAGMA user_version").fetchone()[0]
         if done > len(steps):
-            self.close()
             raise DatabaseError(
                 f"the library database {self.path} is from a newer release of reclass "
                 f"(schema {done}, this one knows {len(steps)}); upgrade reclass or name another file with --db."
@@ -72,25 +91,22 @@ class Database:
         if not isinstance(self.path, Path):
             return
         target = self.path.with_name(f"{self.path.name}.{label}.{int(time.time())}.backup")
-        with sqlite3.connect(target) as copy:
+        copy = sqlite3.connect(target)
+        try:
             self.connection.backup(copy)
-        copy.close()
+        finally:
+            copy.close()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing: commits when the block ends, rolls back on any exception, Ctrl-C included."""
-        try:
-            self.connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            raise _explained(error, self.path) from error
+        self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield self.connection
             self.connection.execute("COMMIT")
-        except BaseException as error:
+        except BaseException:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError):
-                raise _explained(error, self.path) from error
             raise
 
     def close(self) -> None:
@@ -99,7 +115,7 @@ class Database:
 
 
 def split_statements(script: str) -> list[str]:
-    """The statements of an SQL script. (`executescript` commits behind one's back, so it is not used.)"""
+    """The statements of an SQL script, each ending at the end of a line. (`executescript` commits behind one's back, so it is not used.)"""
     statements, pending = [], ""
     for line in script.splitlines(keepends=True):
         pending += line
@@ -118,9 +134,7 @@ def _explained(error: sqlite3.Error, path: Path | str) -> DatabaseError:
             f"the library database {path} is locked by another program; wait for it, or name another with --db."
         )
     if "not a database" in text or "malformed" in text:
-        return DatabaseError(
-            f"{path} is not a reclass database, or it is damaged ({text}); name another with --db."
-        )
+        return DatabaseError(f"{path} is not a reclass database, or it is damaged ({text}); name another with --db.")
     if "full" in text:
         return DatabaseError(f"the disk that holds the library database {path} is full; free some space.")
     if "readonly" in text or "unable to open" in text:

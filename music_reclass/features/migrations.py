@@ -23,6 +23,8 @@ STEPS: tuple[str, ...] = (
         missing_since REAL
     ) STRICT;
     CREATE INDEX track_digest ON track (digest);
+    CREATE INDEX track_size ON track (size);
+    CREATE INDEX track_album ON track (album);
 
     CREATE TABLE vector (
         track_id INTEGER NOT NULL REFERENCES track (id) ON DELETE CASCADE,
@@ -59,8 +61,8 @@ STEPS: tuple[str, ...] = (
 
     CREATE TABLE decision (
         track_id   INTEGER PRIMARY KEY REFERENCES track (id) ON DELETE CASCADE,
-        run_id     INTEGER REFERENCES run (id),
-        outcome    TEXT NOT NULL CHECK (outcome IN ('confident', 'likely', 'unsure', 'skipped', 'failed')),
+        basis      TEXT NOT NULL,          -- digest of the bundles, thresholds and taxonomy it rests on
+        outcome    TEXT NOT NULL CHECK (outcome IN ('confident', 'likely', 'unsure')),
         reason     TEXT NOT NULL,
         genres     TEXT NOT NULL,          -- JSON list, primary first
         confidence REAL NOT NULL CHECK (confidence BETWEEN 0 AND 1),

@@ -1,0 +1,113 @@
+"""Settings: the defaults, over them the file, over it RECLASS_* variables, over them the flags."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from music_reclass.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run needs to know; every field may stand in config.toml or as RECLASS_<FIELD>."""
+
+    db: Path | None = None  # the library database; None: in the user's data folder
+    taxonomy: Path | None = None  # a TOML file layered over the built-in taxonomy
+    jobs: int = 0  # worker processes; 0: the cores less one, at most eight
+    timeout: float = 120.0  # seconds one file may take before it is given up
+    on_existing: str = "replace-junk"
+    max_genres: int = 1
+    album: bool = True  # whether the tracks of an album vote together
+    preserve_mtime: bool = False
+    detach_hard_links: bool = False
+
+    @property
+    def database(self) -> Path:
+        """Where the library database lies."""
+        if self.db is not None:
+            return self.db
+        import platformdirs
+
+        return Path(platformdirs.user_data_dir("reclass", appauthor=False)) / "library.sqlite3"
+
+    @property
+    def workers(self) -> int:
+        """How many worker processes to run, at least one."""
+        return self.jobs if self.jobs > 0 else max(1, min((os.cpu_count() or 2) - 1, 8))
+
+
+def load(flags: Mapping[str, Any], file: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings for one command. `flags` that are None do not count. UsageError for unknown keys or bad values."""
+    settings = Settings()
+    path = file or default_file()
+    if path.is_file():
+        settings = _override(settings, _read(path), str(path))
+    elif file is not None:
+        raise UsageError(f"the configuration file {file} does not exist.")
+    variables = {
+        name.removeprefix("RECLASS_").lower(): value
+        for name, value in environment.items()
+        if name.startswith("RECLASS_") and name != "RECLASS_CONFIG"
+    }
+    settings = _override(settings, variables, "the environment (RECLASS_*)")
+    return _override(settings, {key: value for key, value in flags.items() if value is not None}, "the flags")
+
+
+def default_file() -> Path:
+    """`RECLASS_CONFIG`, else config.toml in the user's configuration folder."""
+    if named := os.environ.get("RECLASS_CONFIG"):
+        return Path(named)
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("reclass", appauthor=False)) / "config.toml"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"the configuration file {path} cannot be read: {error}.") from error
+    return values
+
+
+def _override(settings: Settings, values: Mapping[str, Any], source: str) -> Settings:
+    hints = get_type_hints(Settings)
+    known = {field.name for field in fields(Settings)}
+    changes: dict[str, Any] = {}
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; the settings are {', '.join(sorted(known))}."
+            raise UsageError(f"{source} holds an unknown setting {key!r}{hint}")
+        changes[name] = _converted(name, value, hints[name], source)
+    return replace(settings, **changes)
+
+
+def _converted(name: str, value: Any, wanted: Any, source: str) -> Any:
+    try:
+        if wanted is bool:
+            if isinstance(value, bool):
+                return value
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[str(value).lower()]
+        if wanted is int and not isinstance(value, bool):
+            return int(value)
+        if wanted is float and not isinstance(value, bool):
+            return float(value)
+        if wanted is str and isinstance(value, str):
+            return value
+        if wanted == (Path | None):
+            return Path(value).expanduser()
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise UsageError(f"{source} gives {name} the value {value!r}, which does not fit.")

@@ -1,0 +1,144 @@
+"""What one run is about: the tracks it met, those it must read, those it must decide; temporary tables, flat memory."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from music_reclass.domain import FeatureKind
+from music_reclass.features.database import Database
+from music_reclass.features.store import PASSING, batched_rows
+from music_reclass.utils.walk import FoundFile
+
+
+@dataclass(slots=True)
+class Discovery:
+    """How many files a walk met, by what is known of them."""
+
+    known: int = 0
+    new: int = 0
+    changed: int = 0
+    gone: int = 0
+
+    @property
+    def found(self) -> int:
+        """All audio files met."""
+        return self.known + self.new + self.changed
+
+
+class Scope:
+    """The tracks of one run. Lives in SQLite's temporary tables and ends with the connection."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = database.connection
+        for statement in (
+            "DROP TABLE IF EXISTS temp.scope",
+            "DROP TABLE IF EXISTS temp.pending",
+            "DROP TABLE IF EXISTS temp.todo",
+            "CREATE TEMP TABLE scope (track_id INTEGER PRIMARY KEY)",
+            "CREATE TEMP TABLE pending (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER) WITHOUT ROWID",
+            "CREATE TEMP TABLE todo (track_id INTEGER PRIMARY KEY)",
+        ):
+            self._sql.execute(statement)
+
+    def sort_found(self, files: Sequence[FoundFile], kind: FeatureKind, discovery: Discovery, rescan: bool) -> None:
+        """Put each file into the scope if its size and mtime are known and its vector (or lasting failure) is stored,
+        else among the pending. Nothing is opened."""
+        now = time.time()
+        with self._database.transaction():
+            for file in files:
+                path = os.fsencode(file.path)
+                row = self._sql.execute(
+                    "SELECT t.id, t.size = :size AND t.mtime_ns = :mtime, v.track_id IS NOT NULL, f.reason"
+                    " FROM track t LEFT JOIN vector v ON v.track_id = t.id AND v.kind = :kind"
+                    " LEFT JOIN failure f ON f.track_id = t.id WHERE t.path = :path",
+                    {"size": file.size, "mtime": file.mtime_ns, "kind": kind.key, "path": path},
+                ).fetchone()
+                settled = row is not None and row[1] and (row[2] or (row[3] is not None and row[3] not in PASSING))
+                if settled and not rescan:
+                    if self._sql.execute("INSERT OR IGNORE INTO scope VALUES (?)", (row[0],)).rowcount:
+                        discovery.known += 1
+                    self._sql.execute("UPDATE track SET seen = ?, missing_since = NULL WHERE id = ?", (now, row[0]))
+                elif self._sql.execute(
+                    "INSERT OR IGNORE INTO pending VALUES (?, ?, ?)", (path, file.size, file.mtime_ns)
+                ).rowcount:
+                    if row is None:
+                        discovery.new += 1
+                    else:
+                        discovery.changed += 1
+
+    def pending_count(self) -> int:
+        """How many files must be read."""
+        return int(self._sql.execute("SELECT count(*) FROM pending").fetchone()[0])
+
+    def pending(self) -> Iterator[FoundFile]:
+        """The files that must be read, by path."""
+        last = b""
+        while True:  # keyset paging: other statements may run between two rows
+            rows = self._sql.execute(
+                "SELECT path, size, mtime_ns FROM pending WHERE path > ? ORDER BY path LIMIT 500", (last,)
+            ).fetchall()
+            if not rows:
+                return
+            for path, size, mtime_ns in rows:
+                yield FoundFile(os.fsdecode(path), size, mtime_ns)
+            last = rows[-1][0]
+
+    def add(self, track_ids: Sequence[int]) -> None:
+        """Take tracks into the scope."""
+        for track_id in track_ids:
+            self._sql.execute("INSERT OR IGNORE INTO scope VALUES (?)", (track_id,))
+
+    def mark_missing(self, roots: Sequence[str]) -> int:
+        """Mark the tracks below the folders `roots` that were not met; their rows and vectors stay."""
+        gone = 0
+        now = time.time()
+        with self._database.transaction():
+            for root in roots:
+                prefix = os.fsencode(root).rstrip(b"/") + b"/"
+                gone += self._sql.execute(
+                    "UPDATE track SET missing_since = ? WHERE path >= ? AND path < ? AND missing_since IS NULL"
+                    " AND id NOT IN (SELECT track_id FROM scope) AND path NOT IN (SELECT path FROM pending)",
+                    (now, prefix, prefix[:-1] + b"0"),  # "0" follows "/": everything that starts with the prefix
+                ).rowcount
+        return gone
+
+    def collect_undecided(self, basis: str, kind: FeatureKind) -> int:
+        """Gather the tracks with a vector whose decision is missing or rests on something else, with the rest of
+        their albums (they vote together); how many."""
+        with self._database.transaction():
+            self._sql.execute("DELETE FROM todo")
+            self._sql.execute(
+                "INSERT INTO todo SELECT s.track_id FROM scope s"
+                " JOIN vector v ON v.track_id = s.track_id AND v.kind = ?"
+                " LEFT JOIN decision d ON d.track_id = s.track_id WHERE d.basis IS NOT ?",
+                (kind.key, basis),
+            )
+            self._sql.execute(
+                "INSERT OR IGNORE INTO todo SELECT DISTINCT other.id FROM todo JOIN track t ON t.id = todo.track_id"
+                " JOIN track other ON other.album = t.album AND other.missing_since IS NULL"
+                " JOIN vector v ON v.track_id = other.id AND v.kind = ? WHERE t.album <> ''",
+                (kind.key,),
+            )
+        return int(self._sql.execute("SELECT count(*) FROM todo").fetchone()[0])
+
+    def undecided_by_album(self, size: int = 2000) -> Iterator[list[int]]:
+        """The gathered tracks in lists of about `size`, no album of the library cut in two."""
+        cursor = self._sql.execute(
+            "SELECT t.id, t.album FROM todo JOIN track t ON t.id = todo.track_id"
+            " ORDER BY t.album, t.album_artist, t.artist, t.path"
+        )
+        chunk: list[int] = []
+        album = ""
+        for rows in batched_rows(cursor):
+            for track_id, name in rows:
+                if len(chunk) >= size and (name != album or not name):
+                    yield chunk
+                    chunk = []
+                chunk.append(track_id)
+                album = name
+        if chunk:
+            yield chunk

@@ -1,0 +1,70 @@
+"""How a long run tells where it stands: a bar with rate and ETA on a terminal, silence elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import ProgressColumn
+
+
+class Progress(Protocol):
+    """One phase of work: how much there is, how much is done, and a few words beside the bar."""
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """`count` more items are done; `note` replaces the words beside the bar."""
+        ...
+
+
+class Silent:
+    """Progress for nobody."""
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Nothing is shown."""
+
+
+class _Bar:
+    def __init__(self, bar: object, task: object) -> None:
+        self._bar, self._task = bar, task
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        self._bar.update(self._task, advance=count, note=note)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def progress_bar(title: str, total: int | None, console: Console | None = None) -> Iterator[Progress]:
+    """A bar on stderr while the block runs, if stderr is a terminal. `total` None: the end is not known."""
+    if not sys.stderr.isatty():
+        yield Silent()
+        return
+    from rich import progress as rich_progress
+    from rich.console import Console as RichConsole
+
+    columns = [
+        rich_progress.TextColumn("{task.description:<9}"),
+        rich_progress.BarColumn(bar_width=24),
+        rich_progress.MofNCompleteColumn(),
+        _rate_column(),
+        rich_progress.TimeRemainingColumn(elapsed_when_finished=True),
+        rich_progress.TextColumn("{task.fields[note]}", style="dim"),
+    ]
+    with rich_progress.Progress(
+        *columns, console=console or RichConsole(stderr=True), transient=True, speed_estimate_period=120
+    ) as bar:
+        yield _Bar(bar, bar.add_task(title, total=total, note=""))
+
+
+def _rate_column() -> ProgressColumn:
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if not speed else f"{speed:,.1f}/s")
+
+    return Rate()

@@ -1,0 +1,84 @@
+"""Decisions and votes as stored."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from music_reclass.domain import Decision, FeatureKind, Outcome, TrackTags, Vote
+from music_reclass.errors import SkipTrack
+from music_reclass.features.database import Database
+from music_reclass.features.decisions import Decisions
+from music_reclass.features.store import Library, Reading
+
+KIND = FeatureKind("fma518", "1", 3, "mid30")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path / "library.sqlite3")
+
+
+def add(database: Database, path: str, **more: object) -> int:
+    vector = None if "error" in more else np.ones(3, np.float32)
+    reading = Reading(path, 10, 5, path.encode(), 1.0, TrackTags(genres=("Rock",)), vector, **more)  # type: ignore[arg-type]
+    return Library(database).save([reading], KIND)[0]
+
+
+def likely(genre: str) -> Decision:
+    return Decision(
+        Outcome.LIKELY, "above the threshold", (genre,), 0.7, "fma518", (Vote("fma518", {genre: 0.7, "Pop": 0.3}),)
+    )
+
+
+def test_a_decision_comes_back_with_its_votes(database: Database) -> None:
+    track, decisions = add(database, "/a"), Decisions(database)
+    bundle = decisions.register_bundle("fma-mlp", "abc", {"version": "1"})
+    decisions.save({track: likely("Jazz")}, {"fma518": bundle}, "basis")
+    state = decisions.state_of("/a")
+    assert state is not None
+    assert state.decision == likely("Jazz")
+    assert state.outcome is Outcome.LIKELY
+    assert state.tags.genres == ("Rock",)
+
+
+def test_a_bundle_is_registered_once(database: Database) -> None:
+    decisions = Decisions(database)
+    assert decisions.register_bundle("m", "abc", {}) == decisions.register_bundle("m", "abc", {})
+
+
+def test_a_failure_is_the_outcome_of_its_track(database: Database) -> None:
+    add(database, "/a", error=SkipTrack("silence", "nothing to hear"))
+    state = Decisions(database).state_of("/a")
+    assert state is not None
+    assert state.outcome is Outcome.SKIPPED
+    assert (state.error.reason, state.error.detail) == ("silence", "nothing to hear")  # type: ignore[union-attr]
+
+
+def test_states_below_a_folder_do_not_include_its_neighbours(database: Database) -> None:
+    for path in ("/music/a", "/music/b", "/musical/c"):
+        add(database, path)
+    assert [state.path for state in Decisions(database).below(["/music"])] == ["/music/a", "/music/b"]
+    assert [state.path for state in Decisions(database).below()] == ["/music/a", "/music/b", "/musical/c"]
+
+
+def test_counts_are_by_outcome_reason_and_genre(database: Database) -> None:
+    decisions = Decisions(database)
+    decisions.save({add(database, "/a"): likely("Jazz"), add(database, "/b"): likely("Jazz")}, {}, "b")
+    decisions.save({add(database, "/c"): Decision(Outcome.UNSURE, "below")}, {}, "b")
+    add(database, "/d", error=SkipTrack("silence"))
+    assert decisions.counts() == {
+        "outcomes": {"likely": 2, "unsure": 1, "skipped": 1},
+        "reasons": {"skipped: silence": 1},
+        "genres": {"Jazz": 2},
+    }
+
+
+def test_a_later_decision_takes_the_place_of_the_former(database: Database) -> None:
+    track, decisions = add(database, "/a"), Decisions(database)
+    decisions.save({track: likely("Jazz")}, {}, "1")
+    decisions.save({track: likely("Blues")}, {}, "2")
+    state = decisions.state_of("/a")
+    assert state is not None
+    assert state.decision is not None
+    assert state.decision.genres == ("Blues",)

@@ -1,0 +1,122 @@
+"""What a run must read and decide."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from music_reclass.domain import Decision, FeatureKind, Outcome, TrackTags, Vote
+from music_reclass.errors import FailTrack, SkipTrack
+from music_reclass.features.database import Database
+from music_reclass.features.decisions import Decisions
+from music_reclass.features.scope import Discovery, Scope
+from music_reclass.features.store import Library, Reading
+from music_reclass.utils.walk import FoundFile
+
+KIND = FeatureKind("fma518", "1", 3, "mid30")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path / "library.sqlite3")
+
+
+def stored(database: Database, *paths: str, album: str = "", error: Exception | None = None) -> list[int]:
+    tags = TrackTags(album=album, artist="Ida")
+    return Library(database).save(
+        [
+            Reading(path, 10, 5, path.encode(), 1.0, tags, None if error else np.ones(3, np.float32), error)  # type: ignore[arg-type]
+            for path in paths
+        ],
+        KIND,
+    )
+
+
+def sorted_found(scope: Scope, *files: FoundFile, rescan: bool = False) -> Discovery:
+    discovery = Discovery()
+    scope.sort_found(files, KIND, discovery, rescan)
+    return discovery
+
+
+def test_known_new_and_changed_files_are_told_apart(database: Database) -> None:
+    stored(database, "/a", "/b")
+    scope = Scope(database)
+    discovery = sorted_found(scope, FoundFile("/a", 10, 5), FoundFile("/b", 10, 6), FoundFile("/c", 1, 1))
+    assert (discovery.known, discovery.changed, discovery.new) == (1, 1, 1)
+    assert [file.path for file in scope.pending()] == ["/b", "/c"]
+
+
+def test_a_file_met_twice_counts_once(database: Database) -> None:
+    stored(database, "/a")
+    scope = Scope(database)
+    discovery = sorted_found(scope, *[FoundFile("/a", 10, 5)] * 2, *[FoundFile("/c", 1, 1)] * 2)
+    assert discovery.found == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "pending"), [(SkipTrack("silence"), 0), (FailTrack("decode"), 0), (FailTrack("io"), 1)]
+)
+def test_only_failures_that_may_pass_are_tried_again(database: Database, error: Exception, pending: int) -> None:
+    stored(database, "/a", error=error)
+    scope = Scope(database)
+    sorted_found(scope, FoundFile("/a", 10, 5))
+    assert scope.pending_count() == pending
+
+
+def test_another_feature_version_and_rescan_read_everything_again(database: Database) -> None:
+    stored(database, "/a")
+    scope = Scope(database)
+    scope.sort_found([FoundFile("/a", 10, 5)], FeatureKind("fma518", "2", 3, "mid30"), Discovery(), False)
+    assert scope.pending_count() == 1
+    assert sorted_found(Scope(database), FoundFile("/a", 10, 5), rescan=True).changed == 1
+
+
+def test_only_tracks_below_the_root_go_missing(database: Database) -> None:
+    stored(database, "/music/a", "/music/b", "/musical/c", "/other/d")
+    scope = Scope(database)
+    sorted_found(scope, FoundFile("/music/a", 10, 5))
+    assert scope.mark_missing(["/music"]) == 1
+    rows = database.connection.execute("SELECT path FROM track WHERE missing_since IS NOT NULL").fetchall()
+    assert rows == [(b"/music/b",)]
+
+
+def test_a_new_track_calls_up_its_whole_album(database: Database) -> None:
+    first = stored(database, "/x/1", "/x/2", album="Blue")
+    stored(database, "/y/1", album="Red")
+    vote = Vote("fma518", {"Jazz": 1.0})
+    Decisions(database).save(
+        {t: Decision(Outcome.LIKELY, "", ("Jazz",), 1.0, "fma518", (vote,)) for t in first}, {}, "b"
+    )
+    new = stored(database, "/x/3", album="Blue")
+    scope = Scope(database)
+    scope.add(new)
+    assert scope.collect_undecided("b", KIND) == 3
+    assert [sorted(chunk) for chunk in scope.undecided_by_album()] == [sorted(first + new)]
+
+
+def test_decided_tracks_rest_until_the_basis_changes(database: Database) -> None:
+    ids = stored(database, "/x/1")
+    decision = Decision(Outcome.UNSURE, "below threshold")
+    Decisions(database).save(dict.fromkeys(ids, decision), {}, "basis-1")
+    scope = Scope(database)
+    scope.add(ids)
+    assert scope.collect_undecided("basis-1", KIND) == 0
+    assert scope.collect_undecided("basis-2", KIND) == 1
+
+
+def test_no_album_is_cut_in_two(database: Database) -> None:
+    ids = [track for album in "abcdef" for track in stored(database, *(f"/{album}/{n}" for n in range(5)), album=album)]
+    scope = Scope(database)
+    scope.add(ids)
+    scope.collect_undecided("b", KIND)
+    chunks = list(scope.undecided_by_album(size=7))
+    assert sorted(track for chunk in chunks for track in chunk) == sorted(ids)
+    assert [len(chunk) for chunk in chunks] == [10, 10, 10]
+
+
+def test_pending_pages_through_any_number_of_files(database: Database) -> None:
+    scope = Scope(database)
+    names = [os.fsdecode(b"/%05d\xff" % number) for number in range(1203)]
+    scope.sort_found([FoundFile(name, 1, 1) for name in names], KIND, Discovery(), False)
+    assert [file.path for file in scope.pending()] == names

@@ -1,0 +1,50 @@
+"""Settings: who overrides whom, and what a wrong word gets."""
+
+from pathlib import Path
+
+import pytest
+
+from music_reclass.config import Settings, load
+from music_reclass.errors import UsageError
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    return path
+
+
+def test_flags_win_over_environment_over_file_over_defaults(tmp_path: Path) -> None:
+    file = written(tmp_path, 'jobs = 2\ntimeout = 5\non_existing = "keep"\n')
+    settings = load({"jobs": 4, "timeout": None}, file, {"RECLASS_JOBS": "3", "RECLASS_ON_EXISTING": "merge"})
+    assert (settings.jobs, settings.timeout, settings.on_existing) == (4, 5.0, "merge")
+    assert settings.max_genres == Settings().max_genres
+
+
+def test_an_unknown_setting_is_named_with_a_suggestion(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'job'; did you mean jobs"):
+        load({}, written(tmp_path, "job = 2\n"), {})
+
+
+@pytest.mark.parametrize("text", ["jobs = 'many'", "album = 'perhaps'", "on_existing = 3", "jobs = true"])
+def test_a_value_that_does_not_fit_is_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="does not fit"):
+        load({}, written(tmp_path, text), {})
+
+
+def test_a_broken_or_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        load({}, written(tmp_path, "jobs = = 2"), {})
+    with pytest.raises(UsageError, match="does not exist"):
+        load({}, tmp_path / "absent.toml", {})
+
+
+def test_booleans_and_paths_come_from_words(tmp_path: Path) -> None:
+    settings = load({}, written(tmp_path, ""), {"RECLASS_ALBUM": "no", "RECLASS_DB": "~/x.db"})
+    assert settings.album is False
+    assert settings.database == Path("~/x.db").expanduser()
+
+
+def test_there_is_always_at_least_one_worker() -> None:
+    assert Settings().workers >= 1
+    assert Settings(jobs=5).workers == 5
