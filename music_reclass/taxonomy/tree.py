@@ -1,0 +1,158 @@
+"""The tree of genres: what a name stands for, what lies above it, and how a decision relates to a tag."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from music_reclass.domain import Relation
+from music_reclass.taxonomy.spelling import key, says_nothing
+
+_NUMBER = re.compile(r"\(?(\d{1,3})\)?")
+_REFERENCES = re.compile(r"(?:\((?:\d{1,3}|RX|CR)\))+")
+_ID3_WORDS = {"RX": "Remix", "CR": "Cover"}
+# Nobody writes these inside a name, apart from the known ones ("R&B; Soul"), so they always part values.
+_HARD = re.compile(r"\s*[;|\\\0；、]+\s*")
+# These do occur in names ("Folk, World, & Country"), so they part values only if a genre comes of it.
+_SOFT = re.compile(r"\s*[/,／，]+\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Taxonomy:
+    """Genres in their order, with what lies above each; made by `load`, which checks it.
+
+    Every method takes a name in any known spelling. `digest` changes whenever the content does.
+    """
+
+    labels: tuple[str, ...]
+    roots: tuple[str, ...]
+    weak: frozenset[str]
+    parents: Mapping[str, tuple[str, ...]]  # the home first; () for a root
+    spellings: Mapping[str, str]  # key -> genre
+    junk: frozenset[str]  # keys
+    drop: frozenset[str]
+    output: Mapping[str, str]
+    fma: Mapping[int, str]
+    id3v1: tuple[str, ...]
+    digest: str
+
+    def canonical(self, name: str) -> str | None:
+        """The genre that `name` stands for ("rnb" -> "Soul-RnB", "(17)" -> "Rock"), or None if none is known."""
+        wanted = key(name)
+        genre = self.spellings.get(wanted)
+        if genre is not None or wanted in self.junk:
+            return genre
+        number = _NUMBER.fullmatch(name.strip())
+        if number:
+            index = int(number[1])
+            return self.spellings.get(key(self.id3v1[index])) if index < len(self.id3v1) else None
+        return self.spellings.get(wanted[:-5]) if wanted.endswith("music") else None
+
+    def is_junk(self, name: str) -> bool:
+        """Whether `name` says nothing about the music: "Other", "genre", "2007", "www.example.com", ""."""
+        if key(name) in self.junk:
+            return True
+        return self.canonical(name) is None and says_nothing(name)
+
+    def parent(self, name: str) -> str | None:
+        """The home of a genre in the tree; None for a root. ValueError if `name` is not known."""
+        above = self.parents[self._known(name)]
+        return above[0] if above else None
+
+    def ancestors(self, name: str) -> tuple[str, ...]:
+        """Everything above a genre along every way, nearest first."""
+        found: dict[str, None] = {}
+        front = self.parents[self._known(name)]
+        while front:
+            found.update(dict.fromkeys(front))
+            front = tuple(above for genre in front for above in self.parents[genre] if above not in found)
+        return tuple(found)
+
+    def is_descendant(self, name: str, other: str) -> bool:
+        """Whether `name` lies below `other`; no genre lies below itself."""
+        return self._known(other) in self.ancestors(name)
+
+    def display(self, name: str) -> str:
+        """The name as it is written: without separators, in the user's wording."""
+        genre = self._known(name)
+        return self.output.get(genre, genre)
+
+    def written(self, name: str) -> str | None:
+        """The display name that goes into a tag: of the nearest genre on the way up that is not dropped, or None."""
+        genre: str | None = self._known(name)
+        while genre is not None and genre in self.drop:
+            genre = self.parent(genre)
+        return None if genre is None else self.display(genre)
+
+    def split(self, value: str) -> list[str]:
+        """The single names in a tag value: "Rock; Pop/Folk" -> Rock, Pop, Folk; known names stay whole.
+
+        ID3 references are resolved: "(4)Eurodisco" -> Disco, Eurodisco. An empty value gives no names.
+        """
+        text = value.strip()
+        names: list[str] = []
+        references = _REFERENCES.match(text)
+        if references and not _NUMBER.fullmatch(text):
+            names += [self._reference(word) for word in re.findall(r"\((\w+)\)", references[0])]
+            text = text[references.end() :].strip()
+        for part in self._pieces(text, _HARD):
+            pieces = self._pieces(part, _SOFT)
+            words = any(map(str.isalpha, part))  # "2001/12/13" is a date, not three ID3 numbers
+            apart = words and (any(map(self.canonical, pieces)) or all(map(self.is_junk, pieces)))
+            names += pieces if apart else [part]
+        return list(dict.fromkeys(name for name in names if name))
+
+    def relation(self, genre: str, existing: Sequence[str] | None) -> Relation:
+        """How the decided `genre` stands to the values that are there; one value may hold several names.
+
+        Values that are finer than the decision agree with it ("don't coarsen"); an unknown name counts as a
+        genre, so it conflicts and is not replaced unless somebody asks for that.
+        """
+        if not existing:
+            return Relation.FILL
+        names = [name for value in existing for name in self.split(value) if not self.is_junk(name)]
+        if not names:
+            return Relation.JUNK
+        decided = self.canonical(genre)
+        present = {self.canonical(name) or key(name) for name in names}
+        if (decided or key(genre)) in present:
+            return Relation.AGREE
+        known = [name for name in present if name in self.parents]
+        if decided is None:
+            return Relation.CONFLICT
+        if any(self.is_descendant(name, decided) for name in known):
+            return Relation.AGREE
+        above = self.ancestors(decided)
+        return Relation.REFINE if any(name in above for name in known) else Relation.CONFLICT
+
+    def _known(self, name: str) -> str:
+        genre = name if name in self.parents else self.canonical(name)
+        if genre is None:
+            raise ValueError(f"“{name}” is no genre of the taxonomy")
+        return genre
+
+    def _recognised(self, name: str) -> bool:
+        return self.canonical(name) is not None or (self.is_junk(name) and any(map(str.isalpha, name)))
+
+    def _reference(self, word: str) -> str:
+        if word in _ID3_WORDS:
+            return _ID3_WORDS[word]
+        return self.id3v1[int(word)] if int(word) < len(self.id3v1) else word
+
+    def _pieces(self, text: str, separator: re.Pattern[str]) -> list[str]:
+        """`text` cut at `separator`, the longest run that is one known name kept whole."""
+        if self._recognised(text):
+            return [text]
+        cuts = [0, *(edge for found in separator.finditer(text) for edge in found.span()), len(text)]
+        spans = list(zip(cuts[::2], cuts[1::2], strict=True))
+        pieces: list[str] = []
+        start = 0
+        while start < len(spans):
+            for stop in range(len(spans), start, -1):
+                piece = text[spans[start][0] : spans[stop - 1][1]]
+                if stop == start + 1 or self._recognised(piece):
+                    pieces.append(piece.strip())
+                    start = stop
+                    break
+        return [piece for piece in pieces if piece]
