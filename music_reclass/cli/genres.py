@@ -1,0 +1,71 @@
+"""The genres we know, and those that are in the files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from music_reclass.cli.options import database_flags, json_flag, settings_from
+from music_reclass.cli.output import plain, print_json, printable, say
+
+if TYPE_CHECKING:
+    from music_reclass.taxonomy import Taxonomy
+
+
+@click.group()
+def genres() -> None:
+    """The tree of genres, and the genres that your files hold."""
+
+
+@genres.command("list")
+@database_flags
+@json_flag
+def list_genres(db: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """All genres that are known, each below its parent."""
+    from music_reclass.taxonomy import load
+
+    taxonomy = load(settings_from(config_file, db=db).taxonomy)
+    children: dict[str | None, list[str]] = {}
+    for name in taxonomy.labels:
+        children.setdefault(taxonomy.parent(name), []).append(name)
+
+    def show(name: str, depth: int) -> None:
+        if as_json:
+            print_json({"genre": name, "parent": taxonomy.parent(name), "written": taxonomy.written(name)})
+        else:
+            plain("  " * depth + name)
+        for child in children.get(name, []):
+            show(child, depth + 1)
+
+    for root in children.get(None, []):
+        show(root, 0)
+
+
+@genres.command("audit")
+@database_flags
+@json_flag
+def audit_genres(db: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """The distinct genres in your files as last scanned: how many, what each maps to, what is junk or unknown."""
+    from music_reclass.errors import NothingToDo
+    from music_reclass.features.database import Database
+    from music_reclass.features.store import Library
+    from music_reclass.taxonomy import audit, load
+
+    settings = settings_from(config_file, db=db)
+    taxonomy: Taxonomy = load(settings.taxonomy)
+    counts = Library(Database(settings.database)).genre_counts()
+    if not counts:
+        raise NothingToDo("no genres are known yet: scan a folder first (reclass scan ~/Music).")
+    rows = audit(taxonomy, counts)
+    if as_json:
+        for row in rows:
+            print_json({"value": row.value, "tracks": row.count, "status": row.status, "genres": list(row.genres)})
+        return
+    for row in rows:
+        plain(f"{row.count:>8}  {printable(row.value)[:40]:<40}  {row.status:<9} {', '.join(row.genres)}")
+    by_status: dict[str, int] = {}
+    for row in rows:
+        by_status[row.status] = by_status.get(row.status, 0) + 1
+    say("genres", f"{len(rows)} distinct values: " + ", ".join(f"{n} {status}" for status, n in by_status.items()))

@@ -1,0 +1,52 @@
+"""The flags that many commands share, and the settings they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from music_reclass.config import Settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+POLICIES = ("keep", "replace-junk", "replace-conflict", "replace", "merge")
+
+json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, nothing else.")
+dry_run_flag = click.option(
+    "-n", "--dry-run", "--pretend", "dry_run", is_flag=True, help="Show what would be written; write no tag."
+)
+yes_flag = click.option("-y", "--yes", is_flag=True, help="Write without asking.")
+on_existing_flag = click.option(
+    "--on-existing",
+    type=click.Choice(POLICIES),
+    help="What may happen to a genre that is there (default: replace-junk, which fills empty and junk genres only).",
+)
+
+
+def database_flags(command: Command) -> Command:
+    """--db and --config."""
+    command = click.option(
+        "--db",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="The library database (default: in your data folder).",
+    )(command)
+    return click.option(
+        "--config", "config_file", type=click.Path(path_type=Path, dir_okay=False), help="Another configuration file."
+    )(command)
+
+
+def write_flags(command: Command) -> Command:
+    """Every command that may write: -n, -y, --json, --db, --config."""
+    for flag in (database_flags, json_flag, yes_flag, dry_run_flag):
+        command = flag(command)
+    return command
+
+
+def settings_from(config_file: Path | None, **flags: Any) -> Settings:
+    """The settings of this call: defaults < file < RECLASS_* < flags."""
+    from music_reclass.config import load
+
+    return load(flags, config_file)
