@@ -1,0 +1,130 @@
+"""Any audio file as mono samples at the rate an extractor wants, and a typed reason where that cannot be had."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from music_reclass.errors import FailTrack, SkipTrack, TrackError
+from music_reclass.extractors import decode_pyav, decode_soundfile
+from music_reclass.extractors.quiet import quiet
+from music_reclass.extractors.sniff import Container, sniff
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from music_reclass.extractors.pcm import Decoded
+
+# Seconds from the middle of the file. `full` is the whole file, but of the longest mixes the middle hour: memory
+# grows with length, and an hour says what there is to say.
+EXCERPTS = {"mid30": 30.0, "full": 3600.0}
+SHORTEST = 5.0  # seconds below which no genre is guessed
+_SILENT = 2 / 32768  # a peak below two int16 steps is dither at most
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Decoded sound, and how it was come by.
+
+    `samples`: mono float32 (n,) at `rate` Hz, each channel quantised to int16 before the mean. `duration`: seconds
+    of the whole file, as announced or counted. `warnings`: `truncated` (less came than the file announces),
+    `damaged` (the decoder met errors), `capped` (longer than the excerpt `full` takes in).
+    """
+
+    samples: NDArray[np.float32]
+    rate: int
+    duration: float
+    source_rate: int
+    channels: int
+    decoder: str
+    warnings: tuple[str, ...] = ()
+
+
+def load(path: Path, excerpt: str = "mid30", rate: int = 44100) -> Clip:
+    """The excerpt (`mid30`: middle 30 s, `full`) of the file at `path`, resampled to `rate` Hz.
+
+    Raises SkipTrack (`no_audio`, `not_audio`) where there is nothing to hear, FailTrack (`decode`, `permission`,
+    `vanished`, `io`) where something is wrong. Short and silent files are returned: see `check_usable`.
+    """
+    seconds = EXCERPTS[excerpt]
+    try:
+        with _opened(path) as file, quiet():
+            decoded, decoder, container = _decode(file, seconds)
+            truncated = decoded.short or container.announced > os.fstat(file.fileno()).st_size
+    except FileNotFoundError as error:
+        raise FailTrack("vanished", f"the file is gone: {error.strerror}") from None
+    except PermissionError as error:
+        raise FailTrack("permission", f"the file may not be read: {error.strerror}") from None
+    except OSError as error:
+        raise FailTrack("io", f"the file could not be read: {error.strerror or error}") from None
+    except MemoryError:
+        raise FailTrack("decode", "decoding it needs more memory than there is") from None
+    duration = decoded.total / decoded.rate
+    found = {"truncated": truncated, "damaged": decoded.damaged, "capped": excerpt == "full" and duration > seconds}
+    return Clip(
+        samples=_resampled(decoded, rate),
+        rate=rate,
+        duration=duration,
+        source_rate=decoded.rate,
+        channels=decoded.channels,
+        decoder=decoder,
+        warnings=tuple(name for name, applies in found.items() if applies),
+    )
+
+
+def check_usable(clip: Clip) -> None:
+    """SkipTrack("too_short") below five seconds, SkipTrack("silence") where no sample reaches two int16 steps."""
+    seconds = len(clip.samples) / clip.rate
+    if seconds < SHORTEST:
+        raise SkipTrack("too_short", f"{seconds:.1f} s of sound is too little to tell a genre by")
+    if max(float(clip.samples.max()), -float(clip.samples.min())) < _SILENT:
+        raise SkipTrack("silence", "there is nothing to hear")
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The file, open for reading; SkipTrack for an empty one and for what is no file, such as a pipe."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise SkipTrack("not_audio", "this is not a regular file")
+    if not status.st_size:
+        raise SkipTrack("no_audio", "the file is empty")
+    return open(path, "rb")
+
+
+def _decode(file: BinaryIO, seconds: float) -> tuple[Decoded, str, Container]:
+    """soundfile first where it can, PyAV for the rest and for what soundfile gives up on; the better of the two."""
+    container = sniff(file)
+    if container is None:
+        raise SkipTrack("not_audio", "the content is no audio that we know of")
+    first = decode_soundfile.decode(file, seconds) if container.soundfile else None
+    if first is not None and not first.short:
+        return first, "soundfile", container
+    announced = first.total / first.rate if first is not None else None
+    try:
+        second = decode_pyav.decode(file, container.demuxer, seconds, announced)
+    except TrackError:
+        if first is None:
+            raise
+        return first, "soundfile", container
+    if first is not None and first.frames > second.frames:
+        return first, "soundfile", container
+    return second, "pyav", container
+
+
+def _resampled(decoded: Decoded, rate: int) -> NDArray[np.float32]:
+    """The parts in one array at `rate`; parts are let go as they are used, so long files are not held twice."""
+    if decoded.rate == rate:
+        return np.concatenate(decoded.parts)
+    import soxr
+
+    stream = soxr.ResampleStream(decoded.rate, rate, 1, dtype="float32", quality="HQ")
+    pieces, parts = [], decoded.parts
+    while parts:
+        part = parts.pop(0)
+        pieces.append(stream.resample_chunk(part, last=not parts))
+    return np.concatenate(pieces)
