@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -104,16 +104,17 @@ def _decode(file: BinaryIO, seconds: float) -> tuple[Decoded, str, Container]:
     first = decode_soundfile.decode(file, seconds) if container.soundfile else None
     if first is not None and not first.short:
         return first, "soundfile", container
-    announced = first.total / first.rate if first is not None else None
     try:
-        second = decode_pyav.decode(file, container.demuxer, seconds, announced)
+        second = decode_pyav.decode(
+            file, container.demuxer, seconds, None if first is None else first.total / first.rate
+        )
     except TrackError:
-        if first is None:
+        if first is None or not first.frames:
             raise
         return first, "soundfile", container
     if first is not None and first.frames > second.frames:
         return first, "soundfile", container
-    return second, "pyav", container
+    return replace(second, damaged=second.damaged or (first is not None and first.damaged)), "pyav", container
 
 
 def _resampled(decoded: Decoded, rate: int) -> NDArray[np.float32]:

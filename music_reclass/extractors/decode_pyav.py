@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PATIENCE = 500  # packets in a row without sound before a file is given up
+_STUMBLES = 200  # times a container may break off before it is given up
 _PREROLL = 1.0  # seconds decoded before an excerpt, so that overlapping frames and bit reservoirs have filled
 _LONGEST = 7200.0  # seconds looked at in a file that does not say how long it is
 _GROUP = 256  # frames converted at once
@@ -105,16 +106,12 @@ class _Source:
     def _packets(self) -> Iterator[Any]:
         import av
 
-        packets = self._container.demux(self._stream)
-        while True:
+        for _ in range(_STUMBLES):
             try:
-                packet = next(packets, None)
+                yield from self._container.demux(self._stream)
+                return
             except av.error.FFmpegError:
-                self.damaged = True
-                return
-            if packet is None:
-                return
-            yield packet
+                self.damaged = True  # reading goes on behind the damage
 
     def position(self, frame: Any, first: Any) -> int | None:
         """Which sample of the file `frame` begins with, counted from the start of its `first` frame."""
@@ -221,7 +218,7 @@ def _readable(file: BinaryIO, demuxer: str, seconds: float, announced: float | N
                 break
         collector.flush()
         if not total:
-            if source.damaged:
+            if source.damaged or source.length:
                 raise FailTrack("decode", f"no sound can be decoded from the {demuxer} file")
             raise SkipTrack("no_audio", f"the {demuxer} file holds no sound")
         if announced is None and demuxer not in _COUNTED:

@@ -57,8 +57,10 @@ def int16(samples: NDArray[Any]) -> NDArray[np.int16]:
     elif samples.dtype == np.int32:
         result = (samples >> 16).astype(np.int16)
     else:
-        scaled = np.rint(np.nan_to_num(samples) * samples.dtype.type(32768))
-        result = np.clip(scaled, -32768, 32767).astype(np.int16)
+        scaled = np.clip(np.rint(samples * samples.dtype.type(32768)), -32768, 32767)
+        if np.isnan(scaled.sum()):
+            scaled = np.nan_to_num(scaled)
+        result = scaled.astype(np.int16)
     return result
 
 
