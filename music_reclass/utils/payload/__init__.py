@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from music_reclass.utils.payload import asf, chunks, flac, mp4, ogg
+from music_reclass.utils.payload.mpeg import begins_nearby
 from music_reclass.utils.payload.reading import Malformed, Span, blocks, opened, peek, size_of
 from music_reclass.utils.payload.tails import heads_end, tails_start
 
@@ -44,6 +45,9 @@ def sniff(file: BinaryIO) -> Layout:
     size = size_of(file)
     start = heads_end(file, size)
     container = _container(peek(file, start, 16))
+    # Only behind an ID3 tag: frames can stand in a row inside other containers too (Matroska).
+    if not container and start and begins_nearby(file, start):
+        container = "mpeg"
     if container in ("mp4", "asf", "ogg", "wav", "aiff"):
         return Layout(container, start, size)  # their own structure says where they end
     return Layout(container, start, tails_start(file, start, size))

@@ -1,0 +1,139 @@
+"""Edits to a file, forwards and backwards: the same few bytes that make a change can take it back."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from music_reclass.utils.payload.reading import BLOCK, blocks, read_at, size_of
+
+MAGIC = b"RP1"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """`data` takes the place of the bytes from `start` to `end` of the file that is edited."""
+
+    start: int
+    end: int
+    data: bytes
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.end:
+            raise ValueError(f"an edit from {self.start} to {self.end}")
+
+
+def growth(edits: Iterable[Edit]) -> int:
+    """How many bytes longer the edited file is; negative where it is shorter."""
+    return sum(len(edit.data) - (edit.end - edit.start) for edit in edits)
+
+
+def tidy(source: BinaryIO, edits: Iterable[Edit]) -> tuple[Edit, ...]:
+    """The same change in file order, without the bytes that an edit leaves as they are.
+
+    ValueError where two edits overlap or one lies behind the end of `source`.
+    """
+    tidied: list[Edit] = []
+    position, size = 0, size_of(source)
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+        if edit.start < position or edit.end > size:
+            raise ValueError("edits overlap, or lie behind the end of the file")
+        position = edit.end
+        old = read_at(source, edit.start, edit.end - edit.start)
+        head = _common(old, edit.data)
+        tail = _common(old[head:][::-1], edit.data[head:][::-1])
+        trimmed = Edit(edit.start + head, edit.end - tail, edit.data[head : len(edit.data) - tail])
+        if trimmed.data or trimmed.end > trimmed.start:
+            tidied.append(trimmed)
+    return tuple(tidied)
+
+
+def _common(one: bytes, other: bytes) -> int:
+    """How many bytes both begin with."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def patched(source: BinaryIO, edits: Sequence[Edit]) -> Iterator[bytes]:
+    """The bytes of the edited file in pieces of bounded size; `edits` are in file order."""
+    position = 0
+    for edit in edits:
+        yield from blocks(source, position, edit.start)
+        for start in range(0, len(edit.data), BLOCK):
+            yield edit.data[start : start + BLOCK]
+        position = edit.end
+    yield from blocks(source, position, size_of(source))
+
+
+def inverse(source: BinaryIO, edits: Sequence[Edit]) -> tuple[Edit, ...]:
+    """The edits that turn the edited file back into `source`; `edits` are in file order."""
+    reversed_edits = []
+    shift = 0
+    for edit in edits:
+        start = edit.start + shift
+        old = read_at(source, edit.start, edit.end - edit.start)
+        reversed_edits.append(Edit(start, start + len(edit.data), old))
+        shift += len(edit.data) - len(old)
+    return tuple(reversed_edits)
+
+
+def pack(edits: Sequence[Edit]) -> bytes:
+    """A few bytes to keep in the journal; `edits` are in file order."""
+    plain = bytearray()
+    position = 0
+    for edit in edits:
+        plain += _number(edit.start - position) + _number(edit.end - edit.start)
+        plain += _number(len(edit.data)) + edit.data
+        position = edit.end
+    return MAGIC + zlib.compress(bytes(plain), 9)
+
+
+def unpack(packed: bytes) -> tuple[Edit, ...]:
+    """What `pack` was given; ValueError for anything that it did not make."""
+    if packed[: len(MAGIC)] != MAGIC:
+        raise ValueError("not a patch")
+    try:
+        plain = zlib.decompress(packed[len(MAGIC) :])
+    except zlib.error as error:
+        raise ValueError(f"a damaged patch ({error})") from error
+    edits = []
+    at = position = 0
+    while at < len(plain):
+        gap, at = _read_number(plain, at)
+        removed, at = _read_number(plain, at)
+        length, at = _read_number(plain, at)
+        if at + length > len(plain):
+            raise ValueError("a patch cut short")
+        start = position + gap
+        edits.append(Edit(start, start + removed, plain[at : at + length]))
+        position, at = start + removed, at + length
+    return tuple(edits)
+
+
+def _number(value: int) -> bytes:
+    """Seven bits a byte, lowest first; the high bit says that more follow."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _read_number(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < len(data):
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if not byte & 0x80:
+            return value, at
+    raise ValueError("a patch cut short")
