@@ -1,0 +1,104 @@
+"""Album consensus: the tracks of one album by one artist are one witness who spoke several times."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from music_reclass.domain import TrackTags, Vote
+from music_reclass.taxonomy.spelling import key
+
+STAGE = "album"
+"""The name under which an album's vote is kept beside those of the stages."""
+
+MIN_TRACKS = 3
+"""Two tracks are a pair, not a consensus."""
+
+CORRELATION = 0.75
+"""How much the errors of two tracks of one album have in common; measured by benchmarks/album_consensus.py."""
+
+_FLOOR = 1e-6  # a stage that rounds to zero has not proved anything impossible
+_MANY_ARTISTS = frozenset(
+    key(name)
+    for name in (
+        "Various Artists, Various, VA, Verschiedene Interpreten, Varios Artistas, Artisti Vari, Divers, Diverse, "
+        "Diverse Artister, Compilation, Soundtrack, Original Soundtrack"
+    ).split(", ")
+)
+_NOBODY = frozenset(
+    key(name)
+    for name in "Unknown Artist, Unknown, No Artist, Unknown Album, non-album tracks, Untitled, None".split(", ")
+)
+_DISC = re.compile(r"(?:cd|dis[ck]|dvd|lp|vinyl|side)[ _.-]*(?:\d{1,2}|[a-d])", re.IGNORECASE)
+
+
+class TaggedTrack(Protocol):
+    """A track with its place and tags; `features.decisions.TrackState` is one."""
+
+    @property
+    def path(self) -> str:
+        """Where the file lies."""
+        ...
+
+    @property
+    def tags(self) -> TrackTags:
+        """What the file says about itself."""
+        ...
+
+
+def album_of(track: TaggedTrack) -> tuple[str, str, str] | None:
+    """What the tracks of one album share: artist, album and folder; None where a track has no such company.
+
+    The folder keeps two albums of one name apart ("Greatest Hits"); disc folders ("CD 2") count as their parent.
+    Compilations, albums of various artists and tracks without album or artist stand alone.
+    """
+    tags = track.tags
+    artist = key(tags.album_artist) or key(tags.artist)
+    if tags.compilation or not artist or not key(tags.album):
+        return None
+    if artist in _MANY_ARTISTS or artist in _NOBODY or key(tags.album) in _NOBODY:
+        return None
+    folder = os.path.dirname(track.path)
+    if _DISC.fullmatch(os.path.basename(folder)):
+        folder = os.path.dirname(folder)
+    return artist, tags.album, folder
+
+
+def albums(tracks: Mapping[int, TaggedTrack]) -> list[list[int]]:
+    """The ids of `tracks` that belong to one album, in ascending order; only albums with MIN_TRACKS or more."""
+    groups: dict[tuple[str, str, str], list[int]] = {}
+    for track_id in sorted(tracks):
+        group = album_of(tracks[track_id])
+        if group is not None:
+            groups.setdefault(group, []).append(track_id)
+    return [members for members in groups.values() if len(members) >= MIN_TRACKS]
+
+
+def consensus(votes: Sequence[Vote]) -> Vote | None:
+    """The vote of an album from its tracks' votes; None if they are too few or know different genres.
+
+    The mean of the log-probabilities, times the number of *independent* tracks that n tracks with correlation r
+    are worth, n / (1 + (n - 1) r) (the design effect of cluster sampling, Kish 1965). Without that shrinkage ten
+    tracks would be taken for ten witnesses and the album would be sure of everything.
+    """
+    if len(votes) < MIN_TRACKS:
+        return None
+    labels = votes[0].probabilities.keys()
+    if any(vote.probabilities.keys() != labels for vote in votes):
+        return None
+    weight = effective_tracks(len(votes)) / len(votes)
+    scores = [
+        weight * math.fsum(math.log(max(vote.probabilities[label], _FLOOR)) for vote in votes) for label in labels
+    ]
+    highest = max(scores)
+    shares = [math.exp(score - highest) for score in scores]
+    total = math.fsum(shares)
+    return Vote(STAGE, {label: share / total for label, share in zip(labels, shares, strict=True)})
+
+
+def effective_tracks(count: int) -> float:
+    """How many independent tracks `count` tracks of one album are worth."""
+    return count / (1.0 + (count - 1) * CORRELATION)

@@ -1,0 +1,67 @@
+"""Hand-made stages, vectors and tracks: a stage reads its probabilities off the vector it is given."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from music_reclass.classification.policy import Thresholds
+from music_reclass.classification.stages import Stage
+from music_reclass.domain import FeatureKind, TrackTags, Vote
+
+GENRES = ("Jazz", "Pop", "Rock")
+CHEAP = FeatureKind("cheap", "1", 3, "mid30")
+DEAR = FeatureKind("dear", "1", 3, "mid30")
+LIMITS = Thresholds(confident=0.8, likely=0.5)
+
+
+@dataclass(frozen=True)
+class Echo:
+    """A bundle whose probabilities are the last three numbers of the row."""
+
+    stage: str = "cheap"
+    kinds: tuple[FeatureKind, ...] = (CHEAP,)
+    labels: tuple[str, ...] = GENRES
+    thresholds: dict[str, float | None] = field(default_factory=lambda: {"confident": 0.8, "likely": 0.5})
+    name: str = "echo"
+    version: str = "1"
+    digest: str = "d1"
+    manifest: dict[str, str] = field(default_factory=dict)
+
+    def predict_proba(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        return rows[:, -len(self.labels) :].astype(np.float64)
+
+
+class Vectors:
+    """A feature source over plain dictionaries, that remembers what it was asked for."""
+
+    def __init__(self, stored: dict[FeatureKind, dict[int, list[float]]]) -> None:
+        self.stored = stored
+        self.asked: dict[FeatureKind, set[int]] = {}
+
+    def vectors(self, track_ids: Iterable[int], kind: FeatureKind) -> dict[int, NDArray[np.float32]]:
+        wanted = list(track_ids)
+        self.asked.setdefault(kind, set()).update(wanted)
+        found = self.stored.get(kind, {})
+        return {track_id: np.array(found[track_id], dtype=np.float32) for track_id in wanted if track_id in found}
+
+
+@dataclass(frozen=True)
+class Track:
+    path: str = "/music/a.mp3"
+    tags: TrackTags = field(default_factory=TrackTags)
+
+
+def stage(name: str, kind: FeatureKind, limits: Thresholds = LIMITS) -> Stage:
+    return Stage(name, (kind,), Echo(name, (kind,)), GENRES, limits, digest=f"digest of {name}")
+
+
+def vote(jazz: float, pop: float, rock: float, by: str = "cheap") -> Vote:
+    return Vote(by, dict(zip(GENRES, (jazz, pop, rock), strict=True)))
+
+
+def cast(row: list[float], by: str = "cheap") -> Vote:
+    """The vote that a stage of Echo casts for this vector: through float32, then made to sum to one."""
+    numbers = np.array(row, dtype=np.float32).astype(np.float64)
+    return vote(*(numbers / numbers.sum()).tolist(), by=by)

@@ -1,0 +1,94 @@
+"""Tracks of one album by one artist agree; compilations and strangers do not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from music_reclass.classification.albums import album_of, albums, consensus, effective_tracks
+from music_reclass.domain import TrackTags, Vote
+from tests.classification.fakes import Track, vote
+
+
+def track(path: str = "/m/a/1.mp3", **tags: str | bool) -> Track:
+    return Track(path, TrackTags(**{"artist": "Someone", "album": "First", **tags}))  # type: ignore[arg-type]
+
+
+def test_tracks_of_one_album_in_one_folder_belong_together() -> None:
+    tracks = {3: track("/m/a/3.mp3"), 1: track("/m/a/1.mp3"), 2: track("/m/a/2.mp3", artist="SOMEONE")}
+    assert albums(tracks) == [[1, 2, 3]]
+
+
+def test_two_tracks_are_no_album() -> None:
+    assert albums({1: track(), 2: track()}) == []
+
+
+def test_two_albums_of_one_name_in_two_folders_stay_apart() -> None:
+    assert album_of(track("/m/a/1.mp3", album="Greatest Hits")) != album_of(track("/m/b/1.mp3", album="Greatest Hits"))
+
+
+@pytest.mark.parametrize("folder", ["CD1", "cd 2", "Disc 1", "Disk_02", "DVD1", "LP 2", "Side A"])
+def test_the_discs_of_an_album_belong_together(folder: str) -> None:
+    assert album_of(track(f"/m/a/{folder}/1.mp3")) == album_of(track("/m/a/1.mp3"))
+
+
+def test_the_album_artist_stands_for_guests() -> None:
+    one = track(artist="Someone feat. Guest", album_artist="Someone")
+    other = track(artist="Someone", album_artist="Someone")
+    assert album_of(one) == album_of(other)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"compilation": True},
+        {"album_artist": "Various Artists"},
+        {"album_artist": "V.A."},
+        {"artist": "various"},
+        {"artist": ""},
+        {"artist": "Unknown Artist"},
+        {"artist": "<unknown>"},
+        {"album": ""},
+        {"album": "Unknown Album"},
+        {"album": "[non-album tracks]"},
+    ],
+)
+def test_compilations_and_unknown_albums_do_not_vote_together(tags: dict[str, str | bool]) -> None:
+    assert album_of(track(**tags)) is None
+
+
+def test_agreeing_tracks_are_surer_together_but_not_as_sure_as_strangers_would_be() -> None:
+    together = consensus([vote(0.1, 0.3, 0.6)] * 8)
+    assert together is not None
+    strangers = 0.6**8 / (0.1**8 + 0.3**8 + 0.6**8)
+    assert 0.6 < together.confidence < 0.75 < strangers
+    assert (together.stage, together.genre) == ("album", "Rock")
+
+
+def test_the_majority_of_an_album_outweighs_one_track() -> None:
+    together = consensus([vote(0.6, 0.2, 0.2), vote(0.2, 0.2, 0.6), vote(0.2, 0.2, 0.6)])
+    assert together is not None
+    assert together.genre == "Rock"
+
+
+def test_a_zero_does_not_rule_a_genre_out() -> None:
+    together = consensus([vote(0.0, 0.0, 1.0), *[vote(0.98, 0.01, 0.01)] * 9])
+    assert together is not None
+    assert together.genre == "Jazz"
+
+
+def test_too_few_votes_or_other_genres_give_no_consensus() -> None:
+    assert consensus([vote(0.1, 0.1, 0.8)] * 2) is None
+    assert consensus([vote(0.1, 0.1, 0.8), vote(0.1, 0.1, 0.8), Vote("cheap", {"Folk": 1.0})]) is None
+
+
+@given(st.lists(st.tuples(*[st.floats(0.0, 1.0)] * 3).filter(lambda row: sum(row) > 0.01), min_size=3, max_size=12))
+def test_a_consensus_does_not_depend_on_the_order_of_the_tracks(rows: list[tuple[float, float, float]]) -> None:
+    votes = [vote(*(share / sum(row) for share in row)) for row in rows]
+    one, other = consensus(votes), consensus(votes[::-1])
+    assert one is not None
+    assert one == other
+
+
+def test_many_tracks_are_worth_little_more_than_one() -> None:
+    assert effective_tracks(1) == 1.0
+    assert 1.0 < effective_tracks(3) < effective_tracks(10) < effective_tracks(1000) < 4 / 3

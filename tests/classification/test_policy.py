@@ -1,0 +1,116 @@
+"""Votes become decisions by the thresholds, and no vote becomes no genre."""
+
+import math
+
+import pytest
+
+from music_reclass.classification.policy import REASONS, Thresholds, decide, is_settled
+from music_reclass.domain import Outcome, Vote
+from music_reclass.errors import BundleError
+from music_reclass.taxonomy import load
+from tests.classification.fakes import LIMITS, vote
+
+TREE = load()
+BOTH = {"cheap": LIMITS, "dear": LIMITS}
+
+
+def test_no_vote_never_gives_a_genre() -> None:
+    decision = decide([], BOTH, TREE)
+    assert (decision.outcome, decision.reason, decision.genres) == (Outcome.UNSURE, "no_vote", ())
+
+
+@pytest.mark.parametrize(
+    ("probability", "outcome", "reason", "genres"),
+    [
+        (0.9, Outcome.CONFIDENT, "sure", ("Rock",)),
+        (0.8, Outcome.CONFIDENT, "sure", ("Rock",)),
+        (0.6, Outcome.LIKELY, "likely", ("Rock",)),
+        (0.4, Outcome.UNSURE, "doubt", ()),
+    ],
+)
+def test_the_thresholds_make_the_outcome(
+    probability: float, outcome: Outcome, reason: str, genres: tuple[str, ...]
+) -> None:
+    rest = (1 - probability) / 2
+    decision = decide([vote(rest, rest, probability)], BOTH, TREE)
+    assert (decision.outcome, decision.reason, decision.genres) == (outcome, reason, genres)
+    assert (decision.confidence, decision.stage) == (probability, "cheap")
+
+
+def test_the_last_vote_counts_and_all_are_kept() -> None:
+    votes = [vote(0.1, 0.2, 0.7), vote(0.9, 0.1, 0.0, by="dear")]
+    decision = decide(votes, BOTH, TREE)
+    assert (decision.genres, decision.stage, decision.votes) == (("Jazz",), "dear", tuple(votes))
+
+
+def test_a_track_in_doubt_takes_the_opinion_of_its_album() -> None:
+    album = Vote("album", {"Jazz": 0.7, "Pop": 0.2, "Rock": 0.1})
+    decision = decide([vote(0.3, 0.3, 0.4)], BOTH, TREE, album)
+    assert (decision.outcome, decision.reason, decision.genres) == (Outcome.LIKELY, "album", ("Jazz",))
+    assert (decision.stage, decision.votes[-1]) == ("album", album)
+
+
+def test_an_album_in_doubt_makes_a_likely_track_unsure() -> None:
+    decision = decide([vote(0.1, 0.3, 0.6)], BOTH, TREE, Vote("album", {"Jazz": 0.4, "Pop": 0.3, "Rock": 0.3}))
+    assert (decision.outcome, decision.reason, decision.genres) == (Outcome.UNSURE, "album_doubt", ())
+
+
+def test_a_sure_track_keeps_its_own_opinion_against_its_album() -> None:
+    album = Vote("album", {"Jazz": 0.9, "Pop": 0.1, "Rock": 0.0})
+    decision = decide([vote(0.0, 0.1, 0.9)], BOTH, TREE, album)
+    assert (decision.genres, decision.reason, decision.stage) == (("Rock",), "sure", "cheap")
+
+
+def test_a_weak_genre_is_decided_only_when_sure() -> None:
+    likely = Vote("cheap", {"International": 0.7, "Rock": 0.3})
+    sure = Vote("cheap", {"International": 0.9, "Rock": 0.1})
+    assert decide([likely], BOTH, TREE).reason == "weak_genre"
+    assert decide([sure], BOTH, TREE).genres == ("International",)
+
+
+def test_a_dropped_genre_is_not_decided(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    file = tmp_path / "mine.toml"
+    file.write_text('[drop]\nvalues = ["Rock", "Shoegaze"]\n[output]\nJazz = "Jazz Music"\n')
+    tree = load(file)
+    assert decide([vote(0.0, 0.1, 0.9)], BOTH, tree).reason == "dropped"
+    assert decide([vote(0.9, 0.1, 0.0)], BOTH, tree).genres == ("Jazz Music",)
+
+
+def test_a_second_genre_is_nearly_as_likely_as_the_first_and_asked_for() -> None:
+    near = vote(0.36, 0.04, 0.6)
+    far = vote(0.25, 0.15, 0.6)
+    assert decide([near], BOTH, TREE).genres == ("Rock",)
+    assert decide([near], BOTH, TREE, max_genres=2).genres == ("Rock", "Jazz")
+    assert decide([far], BOTH, TREE, max_genres=3).genres == ("Rock",)
+
+
+def test_a_second_genre_is_neither_weak_nor_above_or_below_the_first() -> None:
+    shares = {"Ambient": 0.5, "Electronic": 0.25, "Easy Listening": 0.25}
+    decision = decide([Vote("cheap", shares)], {"cheap": Thresholds(0.5, 0.5)}, TREE, max_genres=3)
+    assert decision.genres == ("Ambient",)
+
+
+def test_an_uncertified_threshold_is_never_reached() -> None:
+    only_likely = Thresholds.from_mapping({"likely": 0.5})
+    assert only_likely == Thresholds(math.inf, 0.5)
+    assert only_likely.outcome(1.0) is Outcome.LIKELY
+    assert Thresholds.from_mapping({}).outcome(1.0) is Outcome.UNSURE
+    assert Thresholds.from_mapping({"confident": 0.7, "likely": None}) == Thresholds(0.7, 0.7)
+
+
+@pytest.mark.parametrize(("confident", "likely"), [(0.5, 0.6), (math.nan, 0.5), (0.5, math.nan), (0.5, 0.0)])
+def test_thresholds_without_sense_are_refused(confident: float, likely: float) -> None:
+    with pytest.raises(BundleError, match="make no sense"):
+        Thresholds(confident, likely)
+
+
+def test_only_a_sure_last_vote_settles_a_track() -> None:
+    assert not is_settled([], BOTH)
+    assert is_settled([vote(0.1, 0.1, 0.8)], BOTH)
+    assert not is_settled([vote(0.0, 0.0, 1.0), vote(0.3, 0.3, 0.4, by="dear")], BOTH)
+
+
+def test_every_reason_has_its_sentence() -> None:
+    album = Vote("album", {"Jazz": 0.4, "Pop": 0.3, "Rock": 0.3})
+    reasons = [decide([vote(0.3, 0.3, 0.4)], BOTH, TREE, opinion).reason for opinion in (None, album)]
+    assert all(REASONS[reason] for reason in reasons)

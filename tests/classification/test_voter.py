@@ -1,0 +1,160 @@
+"""The ladder asks dear stages only in doubt, invents nothing, and does not care about order."""
+
+import dataclasses
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from music_reclass.classification.policy import Thresholds
+from music_reclass.classification.voter import Ladder
+from music_reclass.domain import Outcome, TrackTags, Vote
+from music_reclass.errors import BundleError
+from music_reclass.taxonomy import load
+from tests.classification.fakes import CHEAP, DEAR, Echo, Track, Vectors, cast, stage, vote
+
+TREE = load()
+TWO = Ladder((stage("cheap", CHEAP), stage("dear", DEAR)), TREE)
+SURE, DOUBT = [0.0, 0.1, 0.9], [0.3, 0.3, 0.4]
+
+
+def rows() -> st.SearchStrategy[list[float]]:
+    """Three probabilities."""
+    return st.tuples(*[st.integers(0, 20)] * 3).filter(any).map(lambda row: [part / sum(row) for part in row])
+
+
+def some_tracks() -> st.SearchStrategy[dict[int, Track]]:
+    """Tracks on few albums by few artists, some of them compilations."""
+    tags = st.builds(
+        TrackTags,
+        artist=st.sampled_from(["A", "B", ""]),
+        album=st.sampled_from(["One", "Two", ""]),
+        compilation=st.booleans(),
+    )
+    return st.dictionaries(st.integers(1, 12), st.builds(Track, st.just("/m/x.mp3"), tags), max_size=12)
+
+
+stored = st.dictionaries(st.integers(1, 12), rows(), max_size=12)
+
+
+def test_a_sure_track_never_reaches_the_dear_stage() -> None:
+    source = Vectors({CHEAP: {1: SURE, 2: DOUBT}, DEAR: {1: [1, 0, 0], 2: [1, 0, 0]}})
+    votes = TWO.climb([1, 2], source)
+    assert source.asked[DEAR] == {2}
+    assert votes == {1: (cast(SURE),), 2: (cast(DOUBT), vote(1.0, 0.0, 0.0, by="dear"))}
+
+
+def test_no_doubt_no_question() -> None:
+    source = Vectors({CHEAP: {1: SURE}})
+    TWO.climb([1], source)
+    assert DEAR not in source.asked
+
+
+def test_an_absent_dear_stage_leaves_the_cheap_vote() -> None:
+    decision = TWO.decide({1: Track()}, Vectors({CHEAP: {1: [0.1, 0.3, 0.6]}}))[1]
+    assert (decision.outcome, decision.genres, decision.stage) == (Outcome.LIKELY, ("Rock",), "cheap")
+
+
+def test_a_track_without_a_cheap_vector_is_asked_of_the_dear_stage() -> None:
+    assert TWO.climb([1], Vectors({DEAR: {1: SURE}})) == {1: (cast(SURE, by="dear"),)}
+
+
+@given(some_tracks(), stored)
+def test_without_a_stage_there_is_never_a_vote(tracks: dict[int, Track], vectors: dict[int, list[float]]) -> None:
+    decisions = Ladder((), TREE).decide(tracks, Vectors({CHEAP: vectors}))
+    assert decisions.keys() == tracks.keys()
+    assert all(d.reason == "no_vote" and not d.genres and not d.votes for d in decisions.values())
+
+
+@given(some_tracks(), stored, stored)
+def test_a_missing_vector_never_invents_a_vote(
+    tracks: dict[int, Track], cheap: dict[int, list[float]], dear: dict[int, list[float]]
+) -> None:
+    decisions = TWO.decide(tracks, Vectors({CHEAP: cheap, DEAR: dear}))
+    for track_id, decision in decisions.items():
+        stages = {vote.stage for vote in decision.votes}
+        assert "cheap" not in stages or track_id in cheap
+        assert "dear" not in stages or track_id in dear
+        assert stages or (decision.outcome is Outcome.UNSURE and decision.genres == ())
+
+
+@given(some_tracks(), stored, stored)
+def test_sure_tracks_are_never_extracted_again(
+    tracks: dict[int, Track], cheap: dict[int, list[float]], dear: dict[int, list[float]]
+) -> None:
+    source = Vectors({CHEAP: cheap, DEAR: dear})
+    votes = TWO.climb(tracks, source)
+    sure = {
+        track_id for track_id, cast in votes.items() if cast and cast[0].stage == "cheap" and cast[0].confidence >= 0.8
+    }
+    assert not sure & source.asked.get(DEAR, set())
+
+
+@given(some_tracks(), stored, stored, st.randoms())
+def test_order_does_not_matter_and_the_same_input_gives_the_same_output(
+    tracks: dict[int, Track], cheap: dict[int, list[float]], dear: dict[int, list[float]], chance: random.Random
+) -> None:
+    shuffled = list(tracks)
+    chance.shuffle(shuffled)
+    source = Vectors({CHEAP: cheap, DEAR: dear})
+    first = TWO.decide(tracks, source)
+    assert TWO.decide({track_id: tracks[track_id] for track_id in shuffled}, source) == first
+    assert TWO.decide(tracks, source) == first
+
+
+@given(some_tracks(), stored)
+def test_a_sure_track_keeps_its_opinion_whatever_its_album_says(
+    tracks: dict[int, Track], cheap: dict[int, list[float]]
+) -> None:
+    ladder = Ladder((stage("cheap", CHEAP),), TREE)
+    for track_id, decision in ladder.decide(tracks, Vectors({CHEAP: cheap})).items():
+        own = max(cheap.get(track_id, [0.0]))
+        if own >= 0.8 + 1e-6:
+            assert (decision.reason, decision.stage) == ("sure", "cheap")
+
+
+def album(count: int, **tags: str | bool) -> dict[int, Track]:
+    said = TrackTags(**{"artist": "A", "album": "One", **tags})  # type: ignore[arg-type]
+    return {number: Track(f"/m/{number}.mp3", said) for number in range(count)}
+
+
+def test_an_album_settles_its_doubtful_track() -> None:
+    vectors = {0: DOUBT, 1: [0.0, 0.3, 0.7], 2: [0.0, 0.3, 0.7], 3: [0.1, 0.2, 0.7]}
+    decisions = Ladder((stage("cheap", CHEAP),), TREE).decide(album(4), Vectors({CHEAP: vectors}))
+    assert [(d.reason, d.genres) for d in decisions.values()] == [("album", ("Rock",))] * 4
+
+
+@pytest.mark.parametrize("tags", [{"compilation": True}, {"album_artist": "Various Artists"}, {"album": ""}])
+def test_tracks_of_a_compilation_decide_alone(tags: dict[str, str | bool]) -> None:
+    vectors = {0: DOUBT, 1: [0.0, 0.3, 0.7], 2: [0.0, 0.3, 0.7], 3: [0.1, 0.2, 0.7]}
+    decisions = Ladder((stage("cheap", CHEAP),), TREE).decide(album(4, **tags), Vectors({CHEAP: vectors}))
+    assert [d.reason for d in decisions.values()] == ["doubt", "likely", "likely", "likely"]
+
+
+def test_tracks_without_a_vote_get_none_from_their_album() -> None:
+    vectors = {1: [0.0, 0.3, 0.7], 2: [0.0, 0.3, 0.7], 3: [0.1, 0.2, 0.7]}
+    decisions = Ladder((stage("cheap", CHEAP),), TREE).decide(album(4), Vectors({CHEAP: vectors}))
+    assert (decisions[0].reason, decisions[1].reason) == ("no_vote", "album")
+
+
+def test_known_votes_are_concluded_without_vectors() -> None:
+    votes: dict[int, list[Vote]] = {0: [cast(DOUBT)], 1: [cast(SURE)]}
+    decisions = TWO.conclude({0: Track(), 1: Track(), 2: Track()}, votes)
+    assert [d.reason for d in decisions.values()] == ["doubt", "sure", "no_vote"]
+
+
+def test_the_basis_changes_with_everything_a_decision_rests_on() -> None:
+    other_limits = Ladder((stage("cheap", CHEAP, Thresholds(0.9, 0.5)), stage("dear", DEAR)), TREE)
+    other_tree = dataclasses.replace(TWO, taxonomy=dataclasses.replace(TREE, digest="other"))
+    other_count = dataclasses.replace(TWO, max_genres=2)
+    fewer = Ladder(TWO.stages[:1], TREE)
+    assert len({ladder.basis for ladder in (TWO, other_limits, other_tree, other_count, fewer)}) == 5
+    assert Ladder(TWO.stages, TREE).basis == TWO.basis
+
+
+def test_bundles_become_a_ladder_and_two_for_one_stage_are_refused() -> None:
+    ladder = Ladder.from_bundles([Echo(), Echo(stage="dear", kinds=(DEAR,))], TREE, max_genres=2)
+    assert [made.name for made in ladder.stages] == ["cheap", "dear"]
+    with pytest.raises(BundleError, match="same stage"):
+        Ladder.from_bundles([Echo(), Echo()], TREE)
