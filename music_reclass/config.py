@@ -13,6 +13,28 @@ from typing import Any, get_type_hints
 from music_reclass.errors import UsageError
 
 
+class Secret:
+    """A word that no repr, log, error or JSON shows; `reveal()` gives it to the one place that needs it."""
+
+    __slots__ = ("_word",)
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+
+    def reveal(self) -> str:
+        """The word itself."""
+        return self._word
+
+    def __bool__(self) -> bool:
+        return bool(self._word)
+
+    def __repr__(self) -> str:
+        return "<hidden>"
+
+
+NO_SECRET = Secret("")
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a run needs to know; every field may stand in config.toml or as RECLASS_<FIELD>."""
@@ -26,6 +48,12 @@ class Settings:
     album: bool = True  # whether the tracks of an album vote together
     preserve_mtime: bool = False
     detach_hard_links: bool = False
+    plex_url: str = ""  # where the Plex server answers; empty: PLEX_URL of the environment
+    plex_token: Secret = NO_SECRET  # better kept in a file of its own, or in RECLASS_PLEX_TOKEN
+    plex_token_file: Path | None = None  # holds the token and nothing else; nobody but you may read it
+    plex_library: str = ""  # which music library of the server; empty: the only one
+    plex_rate: float = 5.0  # requests a second; 0: as fast as the server answers
+    plex_timeout: float = 30.0  # seconds the Plex server may take for one answer
 
     @property
     def database(self) -> Path:
@@ -77,7 +105,14 @@ def _read(path: Path) -> dict[str, Any]:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"the configuration file {path} cannot be read: {error}.") from error
+    if {"plex_token", "plex-token"} & values.keys() and open_to_others(path.stat().st_mode):
+        raise UsageError(f"{path} holds your Plex token and others can read it: chmod 600 {path}")
     return values
+
+
+def open_to_others(mode: int) -> bool:
+    """Whether the mode bits of a file let anybody but its owner in; never on Windows, where they say nothing."""
+    return sys.platform != "win32" and bool(mode & 0o077)
 
 
 def _override(settings: Settings, values: Mapping[str, Any], source: str) -> Settings:
@@ -106,8 +141,11 @@ def _converted(name: str, value: Any, wanted: Any, source: str) -> Any:
             return float(value)
         if wanted is str and isinstance(value, str):
             return value
+        if wanted is Secret and isinstance(value, str):
+            return Secret(value)
         if wanted == (Path | None):
             return Path(value).expanduser()
     except (KeyError, TypeError, ValueError):
         pass
-    raise UsageError(f"{source} gives {name} the value {value!r}, which does not fit.")
+    shown = "a value" if wanted is Secret else f"the value {value!r}"
+    raise UsageError(f"{source} gives {name} {shown}, which does not fit.")
