@@ -81,6 +81,8 @@ def splice(file: BinaryIO, layout: Layout, raw: Raw) -> list[Edit]:
         packet[edit.start : edit.end] = edit.data
     if head.codec == b"\x7fFLAC":
         packet[1:4] = (len(packet) - 4).to_bytes(3, "big")
+    if packet == head.packet:
+        return []  # its pages may be laid out in another way than ours would be
     old = head.pages
     new = list(_pages(old[0], old[-1], [bytes(packet), *head.others], head.open_end))
     edits = [Edit(old[0].start, old[-1].end, b"".join(new))]

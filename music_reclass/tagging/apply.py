@@ -1,0 +1,151 @@
+"""From decisions to files: what would be written and why, counted, shown, and written one file after the other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from music_reclass.domain import Decision, OnExisting, Outcome, Relation
+from music_reclass.errors import TrackError
+from music_reclass.tagging.plan import Proposal, propose
+from music_reclass.utils.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from music_reclass.features.decisions import TrackState
+    from music_reclass.taxonomy import Taxonomy
+
+EXAMPLES = 24  # changes kept to be shown; the plan itself is never held in memory
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One change, as a person reads it."""
+
+    folder: str
+    name: str
+    before: tuple[str, ...] | None
+    after: tuple[str, ...]
+    confidence: float
+    outcome: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """A plan in numbers, and what became of it."""
+
+    tracks: int = 0
+    outcomes: dict[str, int] = field(default_factory=lambda: {outcome.value: 0 for outcome in Outcome})
+    reasons: dict[str, int] = field(default_factory=dict)  # of skipped and failed tracks
+    relations: dict[str, int] = field(default_factory=dict)
+    writes: int = 0
+    examples: list[Example] = field(default_factory=list)
+    written: int = 0
+    write_failures: list[tuple[str, str]] = field(default_factory=list)
+    run: int | None = None
+
+    @property
+    def failed(self) -> int:
+        """Tracks whose file could not be read."""
+        return self.outcomes[Outcome.FAILED.value]
+
+    def count(self, state: TrackState, proposal: Proposal | None) -> None:
+        """Take one track in."""
+        self.tracks += 1
+        if state.outcome is not None:
+            self.outcomes[state.outcome.value] += 1
+        if state.error is not None and state.outcome is not None:
+            reason = f"{state.outcome.value}: {state.error.reason}"
+            self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        if proposal is None:
+            return
+        if proposal.relation is not None:
+            name = proposal.relation.value
+            self.relations[name] = self.relations.get(name, 0) + 1
+        if proposal.writes:
+            self.writes += 1
+            if len(self.examples) < EXAMPLES and state.decision is not None:
+                folder, name = os.path.split(state.path)
+                self.examples.append(
+                    Example(
+                        folder, name, state.tags.genres, proposal.genres,
+                        state.decision.confidence, state.decision.outcome.value,
+                    )
+                )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the decisions of a set of tracks amount to under a policy. Computed anew at each pass: flat memory."""
+
+    states: Callable[[], Iterator[TrackState]]
+    taxonomy: Taxonomy
+    on_existing: OnExisting
+
+    def __iter__(self) -> Iterator[tuple[TrackState, Proposal | None]]:
+        """Each track with its proposal; None for tracks that have no decision."""
+        for state in self.states():
+            decided = state.decision is not None and state.error is None
+            yield state, self.proposal_for(state, state.decision) if decided and state.decision else None
+
+    def proposal_for(self, state: TrackState, decision: Decision) -> Proposal:
+        """What would happen to one track's genre field."""
+        relation: Relation | None = None
+        if decision.genres:
+            relation = self.taxonomy.relation(decision.genres[0], state.tags.genres)
+        return propose(decision, state.tags.genres, relation, self.on_existing, self.taxonomy)
+
+    def tally(self) -> Tally:
+        """The plan in numbers, with the first changes as examples."""
+        tally = Tally()
+        for state, proposal in self:
+            tally.count(state, proposal)
+        return tally
+
+    def write(
+        self,
+        write_one: Callable[[TrackState, Sequence[str]], None],
+        stop: Callable[[], bool],
+        emit: Callable[[TrackState, Proposal | None, bool, str], None],
+        progress: Progress | None = None,
+    ) -> Tally:
+        """Write what is proposed with `write_one` until `stop`; `emit` hears of each track: written, or why not."""
+        tally, bar = Tally(), progress or Silent()
+        for state, proposal in self:
+            tally.count(state, proposal)
+            written, problem = False, ""
+            if proposal is not None and proposal.writes and not stop():
+                try:
+                    write_one(state, proposal.genres)
+                    written = True
+                    tally.written += 1
+                except TrackError as error:
+                    problem = str(error)
+                    tally.write_failures.append((state.path, problem))
+                bar.advance(1, os.path.basename(state.path)[:40])
+            emit(state, proposal, written, problem)
+        return tally
+
+
+def as_json(state: TrackState, proposal: Proposal | None, written: bool, problem: str = "") -> dict[str, Any]:
+    """One track as `scan --json` prints it (docs/reference/json.md)."""
+    decision, error = state.decision, state.error
+    sure = decision is not None and error is None
+    action = "none" if proposal is None else proposal.action
+    return {
+        "path": state.path,
+        "outcome": None if state.outcome is None else state.outcome.value,
+        "reason": error.reason if error else (decision.reason if decision else "not reached"),
+        "genres": list(decision.genres) if sure and decision else [],
+        "confidence": round(decision.confidence, 4) if sure and decision else 0.0,
+        "stage": decision.stage if sure and decision else "",
+        "votes": {vote.stage: dict(vote.probabilities) for vote in decision.votes} if sure and decision else {},
+        "before": None if state.tags.genres is None else list(state.tags.genres),
+        "relation": None if proposal is None or proposal.relation is None else proposal.relation.value,
+        "action": action,
+        "written": written,
+        **({"detail": error.detail} if error and error.detail else {}),
+        **({"problem": problem} if problem else {}),
+        **({"warnings": list(state.warnings)} if state.warnings else {}),
+    }
