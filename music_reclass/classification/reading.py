@@ -15,6 +15,7 @@ from music_reclass.utils.payload import payload_digest
 
 if TYPE_CHECKING:
     from music_reclass.domain import Extractor, TagReader, Vector
+    from music_reclass.extractors.audio import Clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class FileReader:
         digest: bytes | None = None
         duration: float | None = None
         tags = TrackTags()
+        warnings: tuple[str, ...] = ()
         vector: Vector | None = None
         error: TrackError | None = None
         try:
@@ -45,7 +47,8 @@ class FileReader:
             digest = payload_digest(path)
             tags = self.read_tags(path)
             if digest not in task.stored:
-                vector, duration = self._extract(path)
+                clip, vector = self._extract(path)
+                duration, warnings = clip.duration, clip.warnings
             status = os.stat(path)
             if (status.st_size, status.st_mtime_ns) != (task.size, task.mtime_ns):
                 raise FailTrack("changed", "the file changed while it was read; the next scan takes it up")
@@ -53,15 +56,15 @@ class FileReader:
             error, vector = problem, None
         except OSError as problem:
             error, vector = FailTrack(_reason(problem), problem.strerror or str(problem)), None
-        return Reading(task.path, task.size, task.mtime_ns, digest, duration, tags, vector, error)
+        return Reading(task.path, task.size, task.mtime_ns, digest, duration, tags, warnings, vector, error)
 
-    def _extract(self, path: Path) -> tuple[Vector, float]:
+    def _extract(self, path: Path) -> tuple[Clip, Vector]:
         from music_reclass.extractors import audio
 
         extractor = _extractor(self.kind.name, self.kind.excerpt)
         clip = audio.load(path, self.kind.excerpt, extractor.rate)
         audio.check_usable(clip)
-        return extractor.vector(clip.samples), clip.duration
+        return clip, extractor.vector(clip.samples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ def _reason(error: OSError) -> str:
 
 def prepare_worker() -> None:
     """Silence the decoders and load what every file needs, once for each worker."""
-    from music_reclass.extractors import audio
+    import music_reclass.extractors.audio
+    import music_reclass.extractors.fma  # noqa: F401 - warm before the first file's clock starts
+    from music_reclass.extractors.quiet import quiet_decoders
 
-    audio.quiet_decoders()
+    quiet_decoders()

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from music_reclass.classification.ladder import Ladder
 from music_reclass.classification.reading import FileReader, ReadTask, prepare_worker
+from music_reclass.classification.voter import Ladder
 from music_reclass.errors import NothingToDo, TrackError
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.scope import Discovery, Scope
@@ -170,9 +170,8 @@ def decide_undecided(database: Database, scope: Scope, ladder: Ladder, bar: Bar 
         return 0
     with bar("deciding", total) as progress:
         for chunk in scope.undecided_by_album():
-            tags = {state.id: state for state in decisions.states(chunk)}
-            decided = ladder.decide(tags, library)
-            decisions.save(decided, bundles, basis)
+            tracks = {state.id: state for state in decisions.states(chunk)}
+            decisions.save(ladder.decide(tracks, library), bundles, basis)
             progress.advance(len(chunk))
     return total
 

@@ -100,9 +100,8 @@ def features(files: tuple[Path, ...], kind: str, excerpt: str, jobs: int, timeou
                 vector = [float(number) for number in answer]
                 print_json({"path": str(path), "kind": kind, "excerpt": excerpt, "vector": vector})
             else:
-                plain(
-                    f"{printable(str(path))}  {kind}/{excerpt}  {len(answer)} numbers, first {answer[:4].round(4).tolist()}"
-                )
+                first = ", ".join(f"{number:.4f}" for number in answer[:4])
+                plain(f"{printable(str(path))}  {kind}/{excerpt}  {len(answer)} numbers: {first}, ...")
     return 1 if failed else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,16 +64,23 @@ def song(seed: int, seconds: float, rate: int = 44100) -> NDArray[np.float32]:
     return (0.7 * stereo / peak).astype(np.float32)
 
 
-def encode(path: Path, samples: NDArray[np.float32], rate: int = 44100, codec: str | None = None) -> None:
+def encode(
+    path: Path,
+    samples: NDArray[np.float32],
+    rate: int = 44100,
+    codec: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Write `samples` (n, channels), in [-1, 1], to `path`; the suffix chooses the codec unless one is named.
 
+    `metadata` takes FFmpeg's names: title, artist, album, album_artist, genre, date.
     Raises UsageError for a suffix or codec that cannot be written.
     """
     import av
 
     codec = codec or BY_SUFFIX.get(path.suffix.lower())
     if codec == "vorbis":
-        _encode_vorbis(path, samples, rate)
+        _encode_vorbis(path, samples, rate, metadata or {})
         return
     if codec not in CODECS:
         raise UsageError(f"cannot encode {path.name}: choose one of vorbis, {', '.join(sorted(CODECS))}.")
@@ -84,7 +92,9 @@ def encode(path: Path, samples: NDArray[np.float32], rate: int = 44100, codec: s
     channels = samples.shape[1]
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[channels]
     pcm = np.clip(np.rint(samples * 32767.0), -32768, 32767).astype(np.int16)
-    with av.open(str(path), "w", format=container) as output:
+    id3 = {"write_id3v2": "1"} if codec == "aiff" else {}
+    with av.open(str(path), "w", format=container, options={"fflags": "+bitexact", **id3}) as output:
+        output.metadata.update(metadata or {})
         stream: Any = output.add_stream(encoder, rate=rate, options=_options(codec))
         stream.codec_context.layout = layout
         stream.codec_context.format = sample_format
@@ -98,18 +108,19 @@ def encode(path: Path, samples: NDArray[np.float32], rate: int = 44100, codec: s
         output.mux(stream.encode(None))
 
 
-def _encode_vorbis(path: Path, samples: NDArray[np.float32], rate: int) -> None:
+def _encode_vorbis(path: Path, samples: NDArray[np.float32], rate: int, metadata: Mapping[str, str]) -> None:
     """PyAV's wheels bring no Vorbis encoder, libsndfile does; it overflows its stack on one big write."""
     import soundfile
 
     with soundfile.SoundFile(
         str(path), "w", samplerate=rate, channels=samples.shape[1], format="OGG", subtype="VORBIS"
     ) as output:
+        for name in {"title", "artist", "album", "genre", "date"} & set(metadata):
+            setattr(output, name, metadata[name])
         for start in range(0, len(samples), 65536):
             output.write(samples[start : start + 65536])
 
 
 def _options(codec: str) -> dict[str, str]:
-    # Bit-exact muxing leaves the encoder's version and the date out, so that equal input gives equal bytes.
-    common = {"fflags": "+bitexact", "flags": "+bitexact"}
-    return {**common, "b": "128k"} if codec in ("mp3", "aac", "wma") else common
+    # Bit-exact coding and muxing leave the encoder's version and the date out: equal input gives equal bytes.
+    return {"flags": "+bitexact", **({"b": "128k"} if codec in ("mp3", "aac", "wma") else {})}

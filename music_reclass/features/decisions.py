@@ -16,7 +16,7 @@ from music_reclass.features.store import stored_error
 
 _STATE = """
     SELECT t.id, t.path, t.size, t.mtime_ns, t.genres, t.title, t.artist, t.album_artist, t.album, t.compilation,
-           t.duration, t.missing_since, d.outcome, d.reason, d.genres, d.confidence, d.stage,
+           t.duration, t.warnings, t.missing_since, d.outcome, d.reason, d.genres, d.confidence, d.stage,
            f.outcome, f.reason, f.detail,
            (SELECT json_group_object(stage, json(probabilities)) FROM vote WHERE track_id = t.id)
     FROM track t LEFT JOIN decision d ON d.track_id = t.id LEFT JOIN failure f ON f.track_id = t.id
@@ -33,6 +33,7 @@ class TrackState:
     mtime_ns: int
     tags: TrackTags
     duration: float | None
+    warnings: tuple[str, ...]
     missing: bool
     decision: Decision | None
     error: TrackError | None
@@ -145,7 +146,7 @@ class Decisions:
 
 
 def _state(row: tuple[Any, ...]) -> TrackState:
-    (track_id, path, size, mtime_ns, genres, title, artist, album_artist, album, compilation, duration, missing,
+    (track_id, path, size, mtime_ns, genres, title, artist, album_artist, album, compilation, duration, warnings, missing,
      outcome, reason, decided, confidence, stage, failed, why, detail, votes) = row  # fmt: skip
     tags = TrackTags(
         genres=None if genres is None else tuple(json.loads(genres)),
@@ -156,4 +157,15 @@ def _state(row: tuple[Any, ...]) -> TrackState:
         ballots = tuple(Vote(name, p) for name, p in json.loads(votes or "{}").items())
         decision = Decision(Outcome(outcome), reason, tuple(json.loads(decided)), confidence, stage, ballots)
     error = None if failed is None else stored_error(failed, why, detail)
-    return TrackState(track_id, os.fsdecode(path), size, mtime_ns, tags, duration, missing is not None, decision, error)
+    return TrackState(
+        track_id,
+        os.fsdecode(path),
+        size,
+        mtime_ns,
+        tags,
+        duration,
+        tuple(json.loads(warnings)),
+        missing is not None,
+        decision,
+        error,
+    )

@@ -13,6 +13,7 @@ STEPS: tuple[str, ...] = (
         mtime_ns      INTEGER NOT NULL,
         digest        BLOB,                -- of the audio payload; NULL until the file has been read once
         duration      REAL,                -- seconds
+        warnings      TEXT NOT NULL DEFAULT '[]',  -- JSON list: truncated, damaged, capped
         title         TEXT NOT NULL DEFAULT '',
         artist        TEXT NOT NULL DEFAULT '',
         album_artist  TEXT NOT NULL DEFAULT '',

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from music_reclass.domain import FeatureKind, TrackTags
@@ -39,6 +39,7 @@ class Reading:
     digest: bytes | None = None
     duration: float | None = None
     tags: TrackTags = field(default_factory=TrackTags)
+    warnings: tuple[str, ...] = ()
     vector: Vector | None = None
     error: TrackError | None = None
 
@@ -57,10 +58,12 @@ class Library:
 
     def _save_one(self, reading: Reading, kind: FeatureKind) -> int:
         track_id, known_digest = self._row_for(reading)
+        if reading.vector is None and reading.digest is not None and reading.error is None:
+            reading = self._as_first_read(reading)
         tags, genres = reading.tags, None if reading.tags.genres is None else json.dumps(list(reading.tags.genres))
         values: dict[str, Any] = {
             "path": os.fsencode(reading.path), "size": reading.size, "mtime_ns": reading.mtime_ns,
-            "digest": reading.digest, "duration": reading.duration, "title": tags.title, "artist": tags.artist,
+            "digest": reading.digest, "duration": reading.duration, "warnings": json.dumps(reading.warnings), "title": tags.title, "artist": tags.artist,
             "album_artist": tags.album_artist, "album": tags.album, "compilation": int(tags.compilation),
             "genres": genres, "seen": time.time(), "missing_since": None,
         }  # fmt: skip
@@ -86,6 +89,13 @@ class Library:
         elif reading.digest is not None:
             self._copy_vector(track_id, kind, reading.digest)
         return track_id
+
+    def _as_first_read(self, reading: Reading) -> Reading:
+        """A reading that was spared the decoding, with what decoding this audio told the first time."""
+        row = self._sql.execute(
+            "SELECT duration, warnings FROM track WHERE digest = ? AND duration IS NOT NULL LIMIT 1", (reading.digest,)
+        ).fetchone()
+        return reading if row is None else replace(reading, duration=row[0], warnings=tuple(json.loads(row[1])))
 
     def _row_for(self, reading: Reading) -> tuple[int | None, bytes | None]:
         """The row this reading belongs to: the one of its path, else one of a file with this audio that has moved."""

@@ -46,3 +46,15 @@ def test_songs_differ_by_seed_and_stay_within_full_scale() -> None:
 def test_an_unknown_suffix_is_refused_with_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot encode tune\.xyz"):
         encode(tmp_path / "tune.xyz", song(seed=1, seconds=0.1))
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".flac", ".ogg", ".opus", ".m4a", ".wav", ".aiff", ".wma", ".wv"])
+def test_metadata_stands_in_the_file(tmp_path: Path, suffix: str) -> None:
+    import av
+
+    path = tmp_path / f"tune{suffix}"
+    encode(path, song(seed=3, seconds=1), metadata={"artist": "Ida", "genre": "Jazz"})
+    with av.open(str(path)) as container:
+        found = {**container.metadata, **container.streams.audio[0].metadata}
+    values = {name.lower(): value for name, value in found.items()}
+    assert (values["artist"], values["genre"]) == ("Ida", "Jazz")

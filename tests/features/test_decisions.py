@@ -21,7 +21,7 @@ def database(tmp_path: Path) -> Database:
 
 def add(database: Database, path: str, **more: object) -> int:
     vector = None if "error" in more else np.ones(3, np.float32)
-    reading = Reading(path, 10, 5, path.encode(), 1.0, TrackTags(genres=("Rock",)), vector, **more)  # type: ignore[arg-type]
+    reading = Reading(path, 10, 5, path.encode(), 1.0, TrackTags(genres=("Rock",)), (), vector, **more)  # type: ignore[arg-type]
     return Library(database).save([reading], KIND)[0]
 
 

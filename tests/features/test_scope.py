@@ -26,7 +26,7 @@ def stored(database: Database, *paths: str, album: str = "", error: Exception | 
     tags = TrackTags(album=album, artist="Ida")
     return Library(database).save(
         [
-            Reading(path, 10, 5, path.encode(), 1.0, tags, None if error else np.ones(3, np.float32), error)  # type: ignore[arg-type]
+            Reading(path, 10, 5, path.encode(), 1.0, tags, (), None if error else np.ones(3, np.float32), error)  # type: ignore[arg-type]
             for path in paths
         ],
         KIND,

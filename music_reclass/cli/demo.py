@@ -1,0 +1,54 @@
+"""The whole job on a small synthesised library in a temporary folder: scan, plan, write, undo, every byte back."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from music_reclass.cli.output import plain, say
+
+
+@click.command()
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Make the library here and leave it.")
+def demo(keep: Path | None) -> int:
+    """See the whole job without music at hand: a synthesised library in eight formats is scanned, tagged and restored."""
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        return _play(keep)
+    with tempfile.TemporaryDirectory(prefix="reclass-demo-") as folder:
+        return _play(Path(folder))
+
+
+def _play(folder: Path) -> int:
+    from music_reclass.cli.main import run
+    from music_reclass.extractors.demo_library import make_library
+
+    music, db = folder / "Music", folder / "library.sqlite3"
+    say("demo", f"synthesising a library in eight formats in {music} ...")
+    make_library(music)
+    before = _digests(music)
+    for words in (
+        ["scan", str(music), "--db", str(db), "--yes"],
+        ["history", "--db", str(db)],
+        ["undo", "--db", str(db), "--yes"],
+    ):
+        plain(f"\n$ reclass {' '.join(words[:2] if words[0] == 'scan' else words[:1])}{' --yes' * ('--yes' in words)}")
+        sys.stdout.flush()
+        code = run(words)
+        if code:
+            return code
+    after = _digests(music)
+    same = sum(after.get(path) == digest for path, digest in before.items())
+    plain()
+    say("demo", f"{same} of {len(before)} files have the very bytes (SHA-256) they had before the scan.")
+    return 0 if same == len(before) == len(after) else 1
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*")) if path.is_file()
+    }

@@ -1,0 +1,157 @@
+"""The main job: `scan` listens, decides, shows the plan and writes it; `apply` writes what an earlier scan decided."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from music_reclass.cli.options import on_existing_flag, settings_from, write_flags
+from music_reclass.cli.output import printable, say, shorten_home
+from music_reclass.cli.writing import Choice, conclude, plan_for
+
+if TYPE_CHECKING:
+    from music_reclass.classification.scan import ScanReport
+    from music_reclass.config import Settings
+
+PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+
+
+@click.command()
+@PATHS
+@on_existing_flag
+@click.option(
+    "--include", multiple=True, metavar="GLOB", help="Only files whose name or path matches; may be repeated."
+)
+@click.option("--exclude", multiple=True, metavar="GLOB", help="No files whose name or path matches; may be repeated.")
+@click.option("--rescan", is_flag=True, help="Read every file again, known or not.")
+@click.option("-j", "--jobs", type=int, help="Worker processes (default: the cores less one, at most eight).")
+@click.option("--timeout", type=float, help="Seconds one file may take (default: 120).")
+@click.option("--max-genres", type=int, help="How many genres may be written to a file (default: 1).")
+@click.option("--album/--no-album", default=None, help="Whether the tracks of an album vote together (default: yes).")
+@click.option(
+    "--preserve-mtime",
+    is_flag=True,
+    default=None,
+    help="Keep modification times; media servers may then miss the change.",
+)
+@click.option(
+    "--detach-hard-links",
+    is_flag=True,
+    default=None,
+    help="Write to hard-linked files, parting them from their other names.",
+)
+@write_flags
+def scan(
+    paths: tuple[Path, ...],
+    on_existing: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    rescan: bool,
+    jobs: int | None,
+    timeout: float | None,
+    max_genres: int | None,
+    album: bool | None,
+    preserve_mtime: bool | None,
+    detach_hard_links: bool | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    db: Path | None,
+    config_file: Path | None,
+) -> int:
+    """Listen to the music in PATHS, decide each track's genre, and tag it.
+
+    On a terminal the plan is shown before anything is written, and you are asked. Without a terminal nothing is
+    written unless --yes is given. `reclass undo` takes the last run back, to the byte.
+    """
+    from music_reclass.classification.scan import ScanRequest
+    from music_reclass.classification.scan import scan as bring_up_to_date
+    from music_reclass.cli.session import ladder_for, session
+    from music_reclass.features.decisions import Decisions
+    from music_reclass.tagging.reader import read_tags
+
+    settings = settings_from(
+        config_file, db=db, on_existing=on_existing, jobs=jobs, timeout=timeout, max_genres=max_genres, album=album,
+        preserve_mtime=preserve_mtime, detach_hard_links=detach_hard_links,
+    )  # fmt: skip
+    request = ScanRequest(tuple(map(str, paths)), include, exclude, rescan)
+    with session(settings, "scan") as work:
+        ladder = ladder_for(settings, work.taxonomy)
+        report = bring_up_to_date(work.database, request, ladder, settings, read_tags, work.stop)
+        if not as_json:
+            _show_discovery(report, paths, settings)
+        plan = plan_for(work, Decisions(work.database).in_scope)
+        arguments = {"paths": [os.path.abspath(path) for path in paths], "rescan": rescan}
+        return conclude(work, plan, "scan", arguments, Choice(dry_run, yes, as_json))
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@on_existing_flag
+@click.option(
+    "--preserve-mtime",
+    is_flag=True,
+    default=None,
+    help="Keep modification times; media servers may then miss the change.",
+)
+@click.option(
+    "--detach-hard-links",
+    is_flag=True,
+    default=None,
+    help="Write to hard-linked files, parting them from their other names.",
+)
+@write_flags
+def apply(
+    paths: tuple[Path, ...],
+    on_existing: str | None,
+    preserve_mtime: bool | None,
+    detach_hard_links: bool | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    db: Path | None,
+    config_file: Path | None,
+) -> int:
+    """Write the genres that earlier scans decided, below PATHS or in the whole library; no audio is read."""
+    from music_reclass.cli.listing import open_library
+    from music_reclass.cli.session import session
+    from music_reclass.errors import NothingToDo
+    from music_reclass.features.decisions import Decisions
+
+    settings = settings_from(
+        config_file, db=db, on_existing=on_existing, preserve_mtime=preserve_mtime, detach_hard_links=detach_hard_links
+    )
+    open_library(db, config_file).close()  # a library that is not there is said before one is made
+    folders = [os.path.realpath(path) for path in paths]
+    with session(settings, "apply") as work:
+        decisions = Decisions(work.database)
+        if next(decisions.below(folders), None) is None:
+            raise NothingToDo("no track of the library lies there; scan it first (reclass scan PATH).")
+        plan = plan_for(work, lambda: decisions.below(folders))
+        return conclude(work, plan, "apply", {"paths": folders}, Choice(dry_run, yes, as_json))
+
+
+def _show_discovery(report: ScanReport, paths: tuple[Path, ...], settings: Settings) -> None:
+    found = report.discovery
+    parts = [f"{found.new:,} new", f"{found.known:,} known"]
+    parts += [f"{count:,} {name}" for name, count in (("changed", found.changed), ("gone", found.gone)) if count]
+    where = ", ".join(printable(shorten_home(os.path.abspath(path))) for path in paths)
+    say("music", f"{where}   {found.found:,} audio files  ({', '.join(parts)})")
+    if report.read:
+        seconds = report.seconds["read"]
+        rate = report.read / seconds if seconds else 0.0
+        say(
+            "read", f"{report.read:,} files in {_duration(seconds)}, {rate:,.1f} a second, {settings.workers} at a time"
+        )
+    for path, why in report.unreadable[:5]:
+        say("", click.style("! ", fg="red") + f"{printable(path)}: {why}")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 90 else f"{minutes} min"

@@ -1,0 +1,118 @@
+"""The end of every command that writes tags: count, show, ask, write, tell how to take it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from music_reclass.cli.output import complain, interactive, plain, print_json, printable, say, shorten_home
+
+if TYPE_CHECKING:
+    from music_reclass.cli.session import Session
+    from music_reclass.features.decisions import TrackState
+    from music_reclass.tagging.apply import Plan, Tally
+    from music_reclass.tagging.plan import Proposal
+
+
+def _as_object(state: TrackState, proposal: Proposal | None, written: bool, problem: str = "") -> dict[str, Any]:
+    from music_reclass.tagging.apply import as_json
+
+    return as_json(state, proposal, written, problem)
+
+
+class Choice(NamedTuple):
+    """What the user said about writing."""
+
+    dry_run: bool
+    yes: bool
+    as_json: bool
+
+
+def plan_for(work: Session, states: Callable[[], Iterator[TrackState]]) -> Plan:
+    from music_reclass.domain import OnExisting
+    from music_reclass.tagging.apply import Plan
+
+    return Plan(states, work.taxonomy, OnExisting(work.settings.on_existing))
+
+
+def conclude(work: Session, plan: Plan, command: str, arguments: dict[str, object], choice: Choice) -> int:
+    """Count, show, ask, write; the exit code."""
+    tally = plan.tally()
+    if not choice.as_json:
+        _show_plan(tally)
+    writing = not choice.dry_run and not work.stop and tally.writes > 0 and _may_write(tally.writes, choice)
+    if writing:
+        tally = _write(work, plan, command, arguments, tally.writes, choice.as_json)
+    elif choice.as_json:
+        for state, proposal in plan:
+            print_json(_as_object(state, proposal, False))
+    if not choice.as_json:
+        _show_end(tally, writing, choice.dry_run, command)
+    if work.stop:
+        complain("stopped as you asked; what was finished is kept: the same command goes on from here.")
+        return 130
+    return 1 if tally.failed or tally.write_failures else 0
+
+
+def _write(work: Session, plan: Plan, command: str, arguments: dict[str, object], count: int, as_json: bool) -> Tally:
+    from music_reclass.features.store import Library
+    from music_reclass.tagging.apply import track_writer
+    from music_reclass.utils.progress import progress_bar
+
+    def emit(state: TrackState, proposal: Proposal | None, written: bool, problem: str) -> None:
+        if as_json:
+            print_json(_as_object(state, proposal, written, problem))
+
+    run = work.journal.begin_run(command, arguments)
+    write_one = track_writer(work.journal, Library(work.database), run, work.settings)
+    with progress_bar("writing", count) as bar:
+        tally = plan.write(write_one, lambda: bool(work.stop), emit, bar)
+    tally.run = run
+    work.journal.finish_run(run, {"written": tally.written, "failed": len(tally.write_failures)})
+    return tally
+
+
+def _may_write(count: int, choice: Choice) -> bool:
+    if choice.yes:
+        return True
+    if choice.as_json or not interactive():
+        return False
+    return click.confirm(f"\nwrite {count:,} genre{'s' if count != 1 else ''}?", default=False)
+
+
+def _show_plan(tally: Tally) -> None:
+    outcomes = " · ".join(f"{name} {count:,}" for name, count in tally.outcomes.items() if count)
+    say("result", outcomes or "nothing decided")
+    if tally.relations:
+        say("tags", " · ".join(f"{name} {count:,}" for name, count in tally.relations.items() if count))
+    for reason, count in tally.reasons.items():
+        say("", f"{reason} {count:,}")
+    album = None
+    for change in tally.examples:
+        if change.folder != album:
+            album = change.folder
+            plain(f"\n  {printable(shorten_home(album))}")
+        before = "(none)" if change.before is None else ", ".join(change.before) or "(empty)"
+        arrow = f"{printable(before)[:24]:<24} -> {click.style(', '.join(change.after), bold=True)}"
+        plain(f"    {printable(change.name)[:44]:<44} {arrow}  {change.confidence:.2f} {change.outcome}")
+    if tally.writes > len(tally.examples):
+        plain(f"    ... and {tally.writes - len(tally.examples):,} more (all of them: --dry-run --json)")
+
+
+def _show_end(tally: Tally, wrote: bool, dry_run: bool, command: str) -> None:
+    plain()
+    if wrote:
+        say("written", f"{tally.written:,} files, each read back and verified; take it back: reclass undo {tally.run}")
+        for path, why in tally.write_failures[:10]:
+            say("not", f"{printable(shorten_home(path))}: {why}")
+    elif not tally.writes:
+        say(
+            "written", "nothing: there is no genre to write under this policy (--on-existing says what may be replaced)"
+        )
+    elif dry_run:
+        say("written", f"nothing (dry run): {tally.writes:,} files would be written")
+    else:
+        again = "reclass apply" if command == "scan" else "the same command with --yes"
+        say("written", f"nothing: {tally.writes:,} files are waiting; write them with --yes, or later with {again}")

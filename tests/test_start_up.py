@@ -1,0 +1,54 @@
+"""Asking for help loads nothing heavy."""
+
+import json
+import subprocess
+import sys
+
+import click
+import pytest
+
+from music_reclass.cli.main import cli
+
+HEAVY = {
+    "numpy", "scipy", "torch", "transformers", "sklearn", "xgboost", "librosa", "numba", "mutagen", "plexapi",
+    "soundfile", "av", "soxr", "rich", "ray", "fastapi", "requests", "sqlite3",
+}  # fmt: skip
+CHILD = """
+import json, sys
+from music_reclass.cli.main import run
+code = run(json.loads(sys.argv[1]))
+print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def commands(group: click.Group, way: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The words of every command and group below `group`."""
+    found = [way]
+    for name, command in group.commands.items():
+        found += commands(command, (*way, name)) if isinstance(command, click.Group) else [(*way, name)]
+    return found
+
+
+def loaded_by(*words: str) -> set[str]:
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, json.dumps(list(words))], capture_output=True, text=True, check=True
+    )
+    return {name.split(".")[0] for name in json.loads(child.stderr.splitlines()[-1])}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"]])
+def test_help_and_version_load_nothing_heavy(words: list[str]) -> None:
+    assert not loaded_by(*words) & HEAVY
+
+
+def test_the_help_of_no_command_loads_anything_heavy() -> None:
+    code = (
+        "import json, sys\nfrom music_reclass.cli.main import run\n"
+        "for words in json.loads(sys.argv[1]): assert run([*words, '--help']) == 0, words\n"
+        "print(json.dumps(sorted(sys.modules)), file=sys.stderr)\n"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(commands(cli))], capture_output=True, text=True, check=True
+    )
+    assert not {name.split(".")[0] for name in json.loads(child.stderr.splitlines()[-1])} & HEAVY
