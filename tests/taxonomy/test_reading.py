@@ -1,6 +1,7 @@
 """The shipped tree holds what it promises; a user's file wins over it, or is refused in one sentence."""
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,16 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="not UTF-8"):
         load(tmp_path / "latin.toml")
+
+
+def test_the_sample_file_of_the_reference_does_what_it_says(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "taxonomy.md").read_text(encoding="utf-8")
+    sample = re.search(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert sample
+    tree = with_file(tmp_path, sample[1])
+    assert tree.weak == {"Experimental", "Spoken"}
+    assert (tree.written("Shoegaze"), tree.written("Spoken"), tree.written("R&B")) == ("Rock", None, "Soul & R&B")
+    assert (tree.parent("Trip-Hop"), tree.ancestors("Giallo")[:2]) == ("Hip-Hop", ("Film", "Soundtrack"))
 
 
 def test_every_spelling_leads_to_a_genre() -> None:
