@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from music_reclass.extractors.fma_tables import HOP, RATE, hann, strides_of_frames
+from music_reclass.extractors.fma_tables import HOP, RATE, frame_blocks, hann
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,13 +35,11 @@ def cqt_magnitude(samples: NDArray[np.float32], tuning: float) -> NDArray[np.flo
 
 
 def _octave(signal: NDArray[np.float32], kernel: NDArray[np.float32], hop: int) -> NDArray[np.float32]:
-    length = kernel.shape[0]
-    frames = strides_of_frames(np.pad(signal, length // 2, mode="reflect"), length, hop)
-    result = np.empty((len(frames), PER_OCTAVE), np.float32)
-    for start in range(0, len(frames), _CHUNK):
-        response = np.ascontiguousarray(frames[start : start + _CHUNK]) @ kernel
+    result = np.empty((1 + len(signal) // hop, PER_OCTAVE), np.float32)
+    for at, frames in frame_blocks(signal, kernel.shape[0], hop, _CHUNK):
+        response = np.ascontiguousarray(frames) @ kernel
         response *= response
-        np.sqrt(response[:, :PER_OCTAVE] + response[:, PER_OCTAVE:], out=result[start : start + _CHUNK])
+        np.sqrt(response[:, :PER_OCTAVE] + response[:, PER_OCTAVE:], out=result[at])
     return result
 
 

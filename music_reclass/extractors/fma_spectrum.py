@@ -16,56 +16,56 @@ from music_reclass.extractors.fma_tables import (
     contrast_bands,
     dct,
     decibel,
+    frame_blocks,
     hann,
     mel_blocks,
-    strides_of_frames,
 )
 from music_reclass.extractors.fma_tuning import Tuning
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_BLOCK = 64  # frames at a time: a block and its spectrum stay in a core's cache
+_BLOCK = 128  # frames at a time: a block and its spectrum about fill a core's cache
 _KEPT = 8192  # frames (95 s) whose magnitudes are kept for chroma_stft; those beyond are transformed twice
 _HERTZ = ASSUMED_RATE / N_FFT
+_SUM = 32  # bins summed at once on the way to the roll-off
+_DOUBT = 4e-6  # share of a frame's total within which the order of summation decides about the roll-off
 
 
 def spectral_frames(samples: NDArray[np.float32]) -> tuple[dict[str, NDArray[Any]], float]:
     """Frame values (T, k) of seven families, T = 1 + n // 512, and the tuning for the constant-Q transform."""
-    frames = strides_of_frames(np.pad(samples, N_FFT // 2, mode="reflect"), N_FFT, HOP)
-    count = len(frames)
+    count = 1 + len(samples) // HOP
     kept = np.empty((min(count, _KEPT), BINS), np.float32)
     spare = np.empty((_BLOCK, BINS), np.float32)
-    energy, rolloff = np.empty(count), np.empty(count, np.int64)
-    moments = np.empty((count, 3))
+    energy, rolloff = np.empty(count, np.float32), np.empty(count, np.int64)
+    moments = np.empty((3, count))  # sums of magnitude times 1, k, k^2 over the bins k
     mel = np.empty((count, 128), np.float32)
-    peak, valley = np.empty((count, 7)), np.empty((count, 7))
+    peak, valley = np.empty((count, 7), np.float32), np.empty((count, 7), np.float32)
     tuning = Tuning()
-    weights = np.vander(np.arange(BINS, dtype=np.float64), 3, increasing=True)  # sums of 1, k, k^2
-    for start in range(0, count, _BLOCK):
-        at = slice(start, min(start + _BLOCK, count))
-        block = kept[at] if at.stop <= len(kept) else spare[: at.stop - start]
-        magnitude = _magnitudes(frames[at])
+    bins = np.arange(BINS, dtype=np.float64)
+    for at, frames in frame_blocks(samples, N_FFT, HOP, _BLOCK):
+        block = kept[at] if at.stop <= len(kept) else spare[: len(frames)]
+        magnitude = _magnitudes(frames)
         block[:] = magnitude
+        moments[:, at] = magnitude.sum(axis=1), magnitude @ bins, magnitude @ bins**2
         power = block * block
-        energy[at] = power.sum(axis=1)
-        moments[at] = magnitude @ weights
-        rolloff[at] = _rolloff(block)
+        power.sum(axis=1, out=energy[at])
         for part in mel_blocks():
             mel[at, part.first_mel : part.first_mel + 16] = power[:, part.low : part.high] @ part.weights
+        rolloff[at] = _rolloff(block)
         _extremes(block, peak[at], valley[at])
         tuning.add(block)
-    total = np.where(moments[:, 0] < TINY32, 1.0, moments[:, 0])
-    centroid = moments[:, 1] / total
-    variance = moments[:, 2] / total - centroid * centroid
+    total = np.where(moments[0] < TINY32, 1.0, moments[0])
+    centroid = moments[1] / total
+    variance = moments[2] / total - centroid * centroid
     return {
         "rmse": np.sqrt(energy / BINS)[:, None],
         "spectral_centroid": (centroid * _HERTZ)[:, None],
         "spectral_bandwidth": (np.sqrt(np.maximum(variance, 0.0)) * _HERTZ)[:, None],
         "spectral_rolloff": (rolloff * _HERTZ)[:, None],
-        "spectral_contrast": decibel(peak) - decibel(valley),
+        "spectral_contrast": decibel(peak.astype(np.float64)) - decibel(valley.astype(np.float64)),
         "mfcc": decibel(mel).astype(np.float64) @ dct(),
-        "chroma_stft": _chroma(frames, kept, tuning.power()),
+        "chroma_stft": _chroma(samples, kept, tuning.power()),
     }, tuning.magnitude()
 
 
@@ -73,20 +73,37 @@ def _magnitudes(frames: NDArray[np.float32]) -> NDArray[np.float64]:
     """|FFT| in double precision: the valleys of spectral_contrast lie below the noise of a single-precision FFT."""
     import scipy.fft
 
-    spectrum = scipy.fft.rfft(frames * hann(N_FFT), axis=1, overwrite_x=True)
-    magnitude: NDArray[np.float64] = np.abs(spectrum)
+    magnitude: NDArray[np.float64] = np.abs(scipy.fft.rfft(frames * hann(N_FFT), axis=1))
     return magnitude
 
 
 def _rolloff(block: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The lowest bin at which the running sum reaches 85 % of the frame's total."""
-    running = np.cumsum(block, axis=1)
-    reached = running >= np.float32(0.85) * running[:, -1:]
-    first: NDArray[np.int64] = reached.argmax(axis=1)
+    """The lowest bin at which the running sum of magnitudes (frames, 1025) reaches 85 % of the frame's total.
+
+    Sums of 32 bins find the stretch, a running sum inside it the bin. librosa adds up bin after bin in float32; where
+    its rounding could decide otherwise, the frame is summed in that very way.
+    """
+    whole = BINS // _SUM * _SUM
+    sums = np.einsum("ijk->ij", block[:, :whole].reshape(len(block), -1, _SUM)).cumsum(axis=1, dtype=np.float64)
+    total = sums[:, -1] + block[:, whole:].sum(axis=1)
+    threshold = 0.85 * total
+    stretch = (sums < threshold[:, None]).sum(axis=1)
+    np.minimum(stretch, sums.shape[1] - 1, out=stretch)
+    rows = np.arange(len(block))
+    running = np.empty((len(block), _SUM + 1))
+    running[:, 0] = np.where(stretch > 0, sums[rows, stretch - 1], 0.0)
+    running[:, 1:] = block[rows[:, None], stretch[:, None] * _SUM + np.arange(_SUM)]
+    running.cumsum(axis=1, out=running)
+    below = running[:, 1:] < threshold[:, None]
+    first: NDArray[np.int64] = stretch * _SUM + below.sum(axis=1)
+    doubtful = np.abs(running - threshold[:, None]).min(axis=1) <= _DOUBT * total
+    if doubtful.any():
+        exact = np.cumsum(block[doubtful], axis=1)
+        first[doubtful] = (exact >= np.float32(0.85) * exact[:, -1:]).argmax(axis=1)
     return first
 
 
-def _extremes(block: NDArray[np.float32], peak: NDArray[np.float64], valley: NDArray[np.float64]) -> None:
+def _extremes(block: NDArray[np.float32], peak: NDArray[np.float32], valley: NDArray[np.float32]) -> None:
     """Mean of each contrast band's strongest and weakest bins, into `peak` and `valley` (frames, 7)."""
     for i, band in enumerate(contrast_bands()):
         part, q = block[:, band.low : band.high], band.quantile
@@ -95,18 +112,20 @@ def _extremes(block: NDArray[np.float32], peak: NDArray[np.float64], valley: NDA
             part.max(axis=1, out=peak[:, i])
         else:
             ranked = np.sort(part, axis=1)
-            valley[:, i] = ranked[:, :q].mean(axis=1)
-            peak[:, i] = ranked[:, -q:].mean(axis=1)
+            valley[:, i] = ranked[:, :q].sum(axis=1) / np.float32(q)
+            peak[:, i] = ranked[:, -q:].sum(axis=1) / np.float32(q)
 
 
-def _chroma(frames: NDArray[np.float32], kept: NDArray[np.float32], tuning: float) -> NDArray[np.float32]:
+def _chroma(samples: NDArray[np.float32], kept: NDArray[np.float32], tuning: float) -> NDArray[np.float32]:
     """Power folded onto twelve pitch classes, each frame divided by its maximum, shape (T, 12)."""
     filters = chroma_filters(tuning)
-    chroma = np.empty((len(frames), 12), np.float32)
-    for start in range(0, len(frames), _BLOCK):
-        stop = min(start + _BLOCK, len(frames))
-        block = kept[start:stop] if stop <= len(kept) else _magnitudes(frames[start:stop]).astype(np.float32)
-        chroma[start:stop] = (block * block) @ filters
+    chroma = np.empty((1 + len(samples) // HOP, 12), np.float32)
+    for start in range(0, len(kept), _BLOCK):
+        block = kept[start : start + _BLOCK]
+        np.matmul(block * block, filters, out=chroma[start : start + len(block)])
+    for at, frames in frame_blocks(samples, N_FFT, HOP, _BLOCK, first=len(kept)):
+        block = _magnitudes(frames).astype(np.float32)
+        np.matmul(block * block, filters, out=chroma[at])
     loudest = chroma.max(axis=1, keepdims=True)
     chroma /= np.where(loudest < TINY32, np.float32(1), loudest)
     return chroma

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 RATE = 44100
@@ -119,6 +121,26 @@ def decibel(power: NDArray[Any]) -> NDArray[Any]:
     return floored
 
 
-def strides_of_frames(padded: NDArray[np.float32], length: int, hop: int) -> NDArray[np.float32]:
-    """Every whole frame of a contiguous signal as a read-only view, shape (frames, length); nothing is copied."""
-    return np.lib.stride_tricks.sliding_window_view(padded, length)[::hop]
+def frame_blocks(
+    samples: NDArray[np.float32], length: int, hop: int, size: int, first: int = 0
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Centred frames of a signal whose ends are reflected, `size` at a time: (which frames, views (frames, length)).
+
+    There are 1 + n // hop frames; they begin with frame `first`. Only blocks at the ends are copied, so that an hour
+    of sound is not held twice.
+    """
+    half, n = length // 2, len(samples)
+    count = 1 + n // hop
+    padded = np.pad(samples, half, mode="reflect") if n <= 2 * length else None  # short ends reflect repeatedly
+    for start in range(first, count, size):
+        stop = min(start + size, count)
+        low, high = start * hop - half, (stop - 1) * hop + half
+        if padded is not None:
+            piece = padded[low + half : high + half]
+        elif low < 0 or high > n:
+            left = samples[1 : 1 - low][::-1] if low < 0 else samples[:0]
+            right = samples[2 * n - 1 - high : n - 1][::-1] if high > n else samples[:0]
+            piece = np.concatenate([left, samples[max(low, 0) : min(high, n)], right])
+        else:
+            piece = samples[low:high]
+        yield slice(start, stop), np.lib.stride_tricks.sliding_window_view(piece, length)[::hop]
