@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from music_reclass.classification.reading import FileReader, ReadTask, prepare_worker
 from music_reclass.classification.voter import Ladder
 from music_reclass.errors import NothingToDo, TrackError
+from music_reclass.extractors.registry import extractor
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.scope import Discovery, Scope
 from music_reclass.features.store import Library, Reading
@@ -71,7 +72,9 @@ def scan(
     """
     report = ScanReport()
     scope = Scope(database)
-    kind = ladder.stages[0].kinds[0]
+    first = ladder.stages[0]
+    kind = extractor(first.kinds[0].name, first.kinds[0].excerpt).kind
+    first.require(kind)
     with _timed(report, "discover"):
         _discover(scope, request, kind, report, stop, bar)
     with _timed(report, "read"):

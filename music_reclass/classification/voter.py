@@ -22,6 +22,7 @@ class Ladder:
     stages: tuple[Stage, ...]
     taxonomy: Taxonomy
     max_genres: int = 1
+    by_album: bool = True  # whether the tracks of an album vote together
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]
@@ -29,9 +30,12 @@ class Ladder:
             raise BundleError(f"Two bundles are for the same stage ({', '.join(names)}); install one of them only.")
 
     @classmethod
-    def from_bundles(cls, bundles: Iterable[StageBundle], taxonomy: Taxonomy, max_genres: int = 1) -> Ladder:
+    def from_bundles(
+        cls, bundles: Iterable[StageBundle], taxonomy: Taxonomy, max_genres: int = 1, by_album: bool = True
+    ) -> Ladder:
         """The ladder of these bundles, in their order; BundleError if one does not fit the taxonomy."""
-        return cls(tuple(Stage.from_bundle(bundle, taxonomy) for bundle in bundles), taxonomy, max_genres)
+        stages = tuple(Stage.from_bundle(bundle, taxonomy) for bundle in bundles)
+        return cls(stages, taxonomy, max_genres, by_album)
 
     @property
     def basis(self) -> str:
@@ -41,7 +45,7 @@ class Ladder:
                 [stage.name, stage.digest, stage.thresholds.likely, stage.thresholds.confident] for stage in self.stages
             ],
             "taxonomy": self.taxonomy.digest,
-            "rules": [self.max_genres, SECOND_GENRE_SHARE, MIN_TRACKS, CORRELATION],
+            "rules": [self.by_album, self.max_genres, SECOND_GENRE_SHARE, MIN_TRACKS, CORRELATION],
         }
         return hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()
 
@@ -67,7 +71,7 @@ class Ladder:
 
     def conclude(self, tracks: Mapping[int, TaggedTrack], votes: Mapping[int, Sequence[Vote]]) -> dict[int, Decision]:
         """Decisions from votes that are known already: new thresholds or a new taxonomy need no audio."""
-        opinions = self._opinions_of_albums(tracks, votes)
+        opinions = self._opinions_of_albums(tracks, votes) if self.by_album else {}
         thresholds = self.thresholds
         return {
             track_id: decide(

@@ -54,4 +54,4 @@ def ladder_for(settings: Settings, taxonomy: Taxonomy) -> Ladder:
     from music_reclass.classification.voter import Ladder
     from music_reclass.training import bundles
 
-    return Ladder.from_bundles([bundles.embedded()], taxonomy, settings.max_genres)
+    return Ladder.from_bundles([bundles.embedded()], taxonomy, settings.max_genres, settings.album)

@@ -82,6 +82,7 @@ class Plan:
     states: Callable[[], Iterator[TrackState]]
     taxonomy: Taxonomy
     on_existing: OnExisting
+    _relations: dict[tuple[str, tuple[str, ...] | None], Relation] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[tuple[TrackState, Proposal | None]]:
         """Each track with its proposal; None for tracks that have no decision."""
@@ -93,8 +94,15 @@ class Plan:
         """What would happen to one track's genre field."""
         relation: Relation | None = None
         if decision.genres:
-            relation = self.taxonomy.relation(decision.genres[0], state.tags.genres)
+            relation = self._relation(decision.genres[0], state.tags.genres)
         return propose(decision, state.tags.genres, relation, self.on_existing, self.taxonomy)
+
+    def _relation(self, genre: str, existing: tuple[str, ...] | None) -> Relation:
+        """Remembered: a library holds few distinct pairs of genres, and many tracks."""
+        pair = (genre, existing)
+        if pair not in self._relations:
+            self._relations[pair] = self.taxonomy.relation(genre, existing)
+        return self._relations[pair]
 
     def tally(self) -> Tally:
         """The plan in numbers, with the first changes as examples."""

@@ -158,3 +158,10 @@ def test_bundles_become_a_ladder_and_two_for_one_stage_are_refused() -> None:
     assert [made.name for made in ladder.stages] == ["cheap", "dear"]
     with pytest.raises(BundleError, match="same stage"):
         Ladder.from_bundles([Echo(), Echo()], TREE)
+
+
+def test_albums_can_be_told_to_keep_quiet() -> None:
+    vectors = {0: DOUBT, 1: [0.0, 0.3, 0.7], 2: [0.0, 0.3, 0.7], 3: [0.1, 0.2, 0.7]}
+    ladder = Ladder((stage("cheap", CHEAP),), TREE, by_album=False)
+    assert [d.reason for d in ladder.decide(album(4), Vectors({CHEAP: vectors})).values()] == ["doubt", *["likely"] * 3]
+    assert ladder.basis != Ladder((stage("cheap", CHEAP),), TREE).basis

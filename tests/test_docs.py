@@ -1,0 +1,63 @@
+"""The documentation names every command and flag, its links lead somewhere, and the README's commands work."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from music_reclass.cli.main import cli
+from music_reclass.config import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def leaves(group: click.Group, way: str = "reclass") -> list[tuple[str, click.Command]]:
+    """Each command with its full name."""
+    found = []
+    for name, command in group.commands.items():
+        found += leaves(command, f"{way} {name}") if isinstance(command, click.Group) else [(f"{way} {name}", command)]
+        if isinstance(command, click.Group) and command.invoke_without_command:
+            found.append((f"{way} {name}", command))
+    return found
+
+
+def test_every_command_and_every_flag_is_documented() -> None:
+    text = (ROOT / "docs" / "reference" / "commands.md").read_text()
+    sections = {part.split("\n", 1)[0].strip("` "): part for part in text.split("\n## ")[1:]}
+    common = sections["Flags that many commands share"]
+    for name, command in leaves(cli):
+        assert name in sections, f"{name} has no section in commands.md"
+        for option in command.params:
+            if isinstance(option, click.Option):
+                flag = option.opts[-1] if option.opts[-1].startswith("--") else option.opts[0]
+                assert flag in sections[name] or flag in common, f"{name} {flag} is not documented"
+
+
+def test_every_setting_is_documented() -> None:
+    text = (ROOT / "docs" / "reference" / "configuration.md").read_text()
+    for name in Settings.__dataclass_fields__:
+        assert f"`{name}`" in text, f"the setting {name} is not documented"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_that_exist(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_in_code_blocks_exist(page: Path) -> None:
+    known = {name for name, _ in leaves(cli)} | {"reclass"}
+    for block in re.findall(r"```(?:sh|cron)?\n(.*?)```", page.read_text(), flags=re.S):
+        for line in block.splitlines():
+            for words in re.findall(r"(?:^|&& |\$ |\s)(reclass(?: [a-z][a-z0-9-]*)*)", line.split("#")[0]):
+                candidates = [" ".join(words.split()[:count]) for count in range(1, 4)]
+                if words.startswith("reclass "):
+                    assert set(candidates[1:]) & known, f"{page.name} shows `{words}`, which is no command"
+
+
+def test_no_page_names_a_path_of_a_machine() -> None:
+    for page in PAGES:
+        assert not re.search(r"/(home|root|work|tmp)/", page.read_text()), page
