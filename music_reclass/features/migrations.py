@@ -85,10 +85,12 @@ STEPS: tuple[str, ...] = (
     CREATE TABLE change (
         id           INTEGER PRIMARY KEY,
         run_id       INTEGER NOT NULL REFERENCES run (id),
+        undoes       INTEGER REFERENCES change (id),  -- the change that this one takes back
         path         BLOB NOT NULL,
         format       TEXT NOT NULL,
         before       TEXT,                 -- JSON list of genres; NULL = the field was absent
         after        TEXT,                 -- JSON list of genres; NULL = the field was removed
+        raw_before   TEXT NOT NULL,        -- JSON list of [slot, base64]: the field's very bytes before
         state        TEXT NOT NULL CHECK (state IN ('planned', 'staged', 'written', 'undone', 'abandoned')),
         temporary    BLOB,                 -- path of the copy beside the file, while there is one
         payload      BLOB NOT NULL,        -- digest of the audio payload, the same before and after
