@@ -118,14 +118,17 @@ def _decode(file: BinaryIO, seconds: float) -> tuple[Decoded, str, Container]:
 
 
 def _resampled(decoded: Decoded, rate: int) -> NDArray[np.float32]:
-    """The parts in one array at `rate`; parts are let go as they are used, so long files are not held twice."""
-    if decoded.rate == rate:
-        return np.concatenate(decoded.parts)
+    """The parts as one array at `rate`; each is let go once it is used, so that long files are not held twice."""
     import soxr
 
-    stream = soxr.ResampleStream(decoded.rate, rate, 1, dtype="float32", quality="HQ")
-    pieces, parts = [], decoded.parts
+    same = decoded.rate == rate
+    stream = None if same else soxr.ResampleStream(decoded.rate, rate, 1, dtype="float32", quality="HQ")
+    result = np.empty(decoded.frames if same else decoded.frames * rate // decoded.rate + 2, np.float32)
+    filled, parts = 0, decoded.parts
     while parts:
-        part = parts.pop(0)
-        pieces.append(stream.resample_chunk(part, last=not parts))
-    return np.concatenate(pieces)
+        piece = parts.pop(0)
+        if stream is not None:
+            piece = stream.resample_chunk(piece, last=not parts)
+        result[filled : filled + len(piece)] = piece
+        filled += len(piece)
+    return result[:filled]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from music_reclass.errors import FailTrack, SkipTrack
-from music_reclass.extractors.pcm import Decoded, check_format, int16, middle, mono
+from music_reclass.extractors.pcm import Decoded, Slabs, check_format, int16, middle, mono
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -135,7 +135,7 @@ class _Collector:
         self._skip, self._left = skip, wanted
         self._pending: list[Any] = []
         self._key: tuple[str, int] | None = None
-        self.parts: list[NDArray[np.float32]] = []
+        self.slabs = Slabs()
 
     def add(self, frame: Any) -> bool:
         """Whether enough frames have been seen."""
@@ -147,8 +147,13 @@ class _Collector:
         pending: int = sum(f.samples for f in self._pending)
         return pending >= self._skip + self._left
 
+    def close(self) -> list[NDArray[np.float32]]:
+        """All that was collected."""
+        self.flush()
+        return self.slabs.close()
+
     def flush(self) -> None:
-        """Turn what is pending into one part."""
+        """Turn what is pending into mono samples."""
         if not self._pending:
             return
         first = self._pending[0]
@@ -163,7 +168,7 @@ class _Collector:
         self._skip = max(0, self._skip - samples.shape[1])
         self._left -= kept.shape[1]
         if kept.shape[1]:
-            self.parts.append(mono(int16(kept)))
+            self.slabs.append(mono(int16(kept)))
 
 
 def _excerpt(file: BinaryIO, demuxer: str, seconds: float, announced: float | None) -> Decoded | None:
@@ -195,12 +200,12 @@ def _excerpt(file: BinaryIO, demuxer: str, seconds: float, announced: float | No
         collector = _Collector(start - position, wanted)
         if not collector.add(following):
             any(collector.add(frame) for frame in frames)
-        collector.flush()
-        came = sum(len(part) for part in collector.parts)
+        parts = collector.close()
+        came = sum(len(part) for part in parts)
         if came < 0.98 * wanted:
             return None
         short = announced is not None and length < 0.98 * announced
-        return Decoded(collector.parts, rate, source.channels, start, total, short, source.damaged)
+        return Decoded(parts, rate, source.channels, start, total, short, source.damaged)
 
 
 def _readable(file: BinaryIO, demuxer: str, seconds: float, announced: float | None) -> Decoded:
@@ -212,11 +217,12 @@ def _readable(file: BinaryIO, demuxer: str, seconds: float, announced: float | N
             collector.add(frame)
             total += frame.samples
             # The middle only moves forward: what lies before it now will never be asked for.
-            while collector.parts and dropped + len(collector.parts[0]) <= middle(total, source.rate, seconds)[0]:
-                dropped += len(collector.parts.pop(0))
+            done = collector.slabs.parts
+            while done and dropped + len(done[0]) <= middle(total, source.rate, seconds)[0]:
+                dropped += len(done.pop(0))
             if total > _LONGEST * source.rate:
                 break
-        collector.flush()
+        parts = collector.close()
         if not total:
             if source.damaged or source.length:
                 raise FailTrack("decode", f"no sound can be decoded from the {demuxer} file")
@@ -224,7 +230,7 @@ def _readable(file: BinaryIO, demuxer: str, seconds: float, announced: float | N
         if announced is None and demuxer not in _COUNTED:
             announced = source.length
         start, wanted = middle(total, source.rate, seconds)
-        parts = _cut(collector.parts, start - dropped, wanted)
+        parts = _cut(parts, start - dropped, wanted)
         short = announced is not None and total < 0.98 * min(announced, _LONGEST) * source.rate
         return Decoded(parts, source.rate, source.channels, start, total, short, source.damaged)
 

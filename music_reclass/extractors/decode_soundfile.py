@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
-from music_reclass.extractors.pcm import Decoded, check_format, int16, middle, mono
+from music_reclass.extractors.pcm import Decoded, Slabs, check_format, int16, middle, mono
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,7 @@ def _read(source: SoundFile, start: int, wanted: int) -> tuple[list[NDArray[np.f
     import soundfile
 
     dtype = "float32" if source.subtype in _FLOATING else "int16"
-    parts: list[NDArray[np.float32]] = []
+    slabs = Slabs()
     try:
         if start:
             source.seek(start)
@@ -51,8 +51,8 @@ def _read(source: SoundFile, start: int, wanted: int) -> tuple[list[NDArray[np.f
             block = source.read(min(wanted, _BLOCK), dtype=dtype, always_2d=True)
             if not len(block):
                 break
-            parts.append(mono(int16(block).T))
+            slabs.append(mono(int16(block).T))
             wanted -= len(block)
     except soundfile.SoundFileError:
-        return parts, True
-    return parts, False
+        return slabs.close(), True
+    return slabs.close(), False

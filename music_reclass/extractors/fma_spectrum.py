@@ -64,7 +64,7 @@ def spectral_frames(samples: NDArray[np.float32]) -> tuple[dict[str, NDArray[Any
         "spectral_bandwidth": (np.sqrt(np.maximum(variance, 0.0)) * _HERTZ)[:, None],
         "spectral_rolloff": (rolloff * _HERTZ)[:, None],
         "spectral_contrast": decibel(peak.astype(np.float64)) - decibel(valley.astype(np.float64)),
-        "mfcc": decibel(mel).astype(np.float64) @ dct(),
+        "mfcc": _cepstrum(decibel(mel)),
         "chroma_stft": _chroma(samples, kept, tuning.power()),
     }, tuning.magnitude()
 
@@ -101,6 +101,15 @@ def _rolloff(block: NDArray[np.float32]) -> NDArray[np.int64]:
         exact = np.cumsum(block[doubtful], axis=1)
         first[doubtful] = (exact >= np.float32(0.85) * exact[:, -1:]).argmax(axis=1)
     return first
+
+
+def _cepstrum(mel: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The first 20 cosine coefficients of mel levels (T, 128), shape (T, 20)."""
+    result = np.empty((len(mel), 20))
+    for start in range(0, len(mel), _KEPT):
+        # double precision, or frames wholly on the 80 dB floor come out as noise instead of nothing
+        result[start : start + _KEPT] = mel[start : start + _KEPT].astype(np.float64) @ dct()
+    return result
 
 
 def _extremes(block: NDArray[np.float32], peak: NDArray[np.float32], valley: NDArray[np.float32]) -> None:

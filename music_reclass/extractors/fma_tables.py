@@ -115,10 +115,12 @@ def tonnetz_axes() -> NDArray[np.float64]:
 
 
 def decibel(power: NDArray[Any]) -> NDArray[Any]:
-    """10 log10, floored at 1e-10 and at 80 dB below the highest value of the whole array; dtype kept."""
-    level = 10 * np.log10(np.maximum(power, 1e-10))
-    floored: NDArray[Any] = np.maximum(level, level.max() - 80)
-    return floored
+    """10 log10 in place, floored at 1e-10 and at 80 dB below the highest value of the whole array."""
+    np.maximum(power, 1e-10, out=power)
+    np.log10(power, out=power)
+    power *= 10
+    np.maximum(power, power.max() - 80, out=power)
+    return power
 
 
 def frame_blocks(

@@ -12,6 +12,7 @@ from music_reclass.errors import FailTrack
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_SLAB = 1 << 23  # samples; 32 MB, from where on the C library gives memory straight back to the system
 # Headers are hostile until proven sane: beyond these, a buffer of "30 seconds" could be of any size.
 _RATES = range(1000, 1_536_001)
 _CHANNELS = range(1, 65)
@@ -21,7 +22,7 @@ _CHANNELS = range(1, 65)
 class Decoded:
     """The middle of a file at its own sample rate, mono float32 in parts, and how the file measured up."""
 
-    parts: list[NDArray[np.float32]]
+    parts: list[NDArray[np.float32]]  # of at most _SLAB samples
     rate: int
     channels: int
     start: int  # frame at which the first part begins
@@ -33,6 +34,33 @@ class Decoded:
     def frames(self) -> int:
         """How many frames the parts hold."""
         return sum(len(part) for part in self.parts)
+
+
+class Slabs:
+    """Mono samples put one behind the other in large arrays: hours of small pieces would never be given back."""
+
+    def __init__(self) -> None:
+        self.parts: list[NDArray[np.float32]] = []
+        self._slab = np.empty(0, np.float32)
+        self._used = 0
+
+    def append(self, piece: NDArray[np.float32]) -> None:
+        """Copy `piece` behind what is there."""
+        while len(piece):
+            if self._used == len(self._slab):
+                self.close()
+                self._slab = np.empty(_SLAB, np.float32)
+            taken = min(len(piece), len(self._slab) - self._used)
+            self._slab[self._used : self._used + taken] = piece[:taken]
+            self._used += taken
+            piece = piece[taken:]
+
+    def close(self) -> list[NDArray[np.float32]]:
+        """All parts; the last one is cut to what is in it."""
+        if self._used:
+            self.parts.append(self._slab[: self._used])
+            self._slab, self._used = np.empty(0, np.float32), 0
+        return self.parts
 
 
 def check_format(rate: int, channels: int) -> None:
