@@ -111,21 +111,42 @@ STEPS: tuple[str, ...] = (
         id      INTEGER PRIMARY KEY,
         machine TEXT NOT NULL UNIQUE,      -- the server's machineIdentifier
         name    TEXT NOT NULL,
-        mapping TEXT NOT NULL DEFAULT '{}' -- JSON object server path -> local path
+        mapping TEXT NOT NULL DEFAULT '{}' -- JSON object server folder -> local folder
     ) STRICT;
 
-    CREATE TABLE plex_change (
-        id         INTEGER PRIMARY KEY,
-        run_id     INTEGER NOT NULL REFERENCES run (id),
+    -- What a server holds of this library, as `plex import` last saw it.
+    CREATE TABLE plex_track (
         server_id  INTEGER NOT NULL REFERENCES plex_server (id),
+        track_id   INTEGER NOT NULL REFERENCES track (id) ON DELETE CASCADE,
+        section    INTEGER NOT NULL,       -- number of the library on the server
         rating_key INTEGER NOT NULL,
-        field      TEXT NOT NULL,
-        before     TEXT,
-        after      TEXT,
-        locked     INTEGER NOT NULL,
-        state      TEXT NOT NULL CHECK (state IN ('planned', 'written', 'undone', 'abandoned')),
-        changed    REAL NOT NULL
+        genres     TEXT NOT NULL,          -- JSON list, as the server has it
+        PRIMARY KEY (server_id, track_id)
+    ) STRICT;
+
+    -- The journal of edits on a server, one row a field. `planned` before the request leaves, `written` once the
+    -- server was seen to hold it, `undone` when the former value is back, `abandoned` when nothing was changed.
+    CREATE TABLE plex_change (
+        id          INTEGER PRIMARY KEY,
+        run_id      INTEGER NOT NULL REFERENCES run (id),
+        server_id   INTEGER NOT NULL REFERENCES plex_server (id),
+        section     INTEGER NOT NULL,
+        level       TEXT NOT NULL CHECK (level IN ('track', 'album', 'artist')),
+        rating_key  INTEGER NOT NULL,
+        guid        TEXT NOT NULL,         -- with `file`: a server whose database was rebuilt gives keys anew
+        file        TEXT NOT NULL,         -- of a track, as the server sees it
+        title       TEXT NOT NULL,         -- for people
+        field       TEXT NOT NULL CHECK (field IN ('genre', 'style', 'label')),
+        before      TEXT NOT NULL,         -- JSON list
+        after       TEXT NOT NULL,         -- JSON list
+        lock_before INTEGER NOT NULL,
+        lock_after  INTEGER NOT NULL,
+        state       TEXT NOT NULL CHECK (state IN ('planned', 'written', 'undone', 'abandoned')),
+        note        TEXT NOT NULL DEFAULT '',
+        changed     REAL NOT NULL          -- when `state` last changed
     ) STRICT;
     CREATE INDEX plex_change_run ON plex_change (run_id);
+    CREATE INDEX plex_change_item ON plex_change (server_id, rating_key);
+    CREATE INDEX plex_change_open ON plex_change (state) WHERE state = 'planned';
     """,
 )

@@ -1,0 +1,173 @@
+"""What was done on Plex servers: each edit is written down before it is sent, and settled once it was seen."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from music_reclass.features.database import Database
+
+PLANNED, WRITTEN, UNDONE, ABANDONED = "planned", "written", "undone", "abandoned"
+
+_COLUMNS = (
+    "id, run_id, server_id, section, level, rating_key, guid, file, title, field, before, after,"
+    " lock_before, lock_after, state, note"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlexChange:
+    """One field of one item: what it held and what we made of it. `id` is 0 until it is stored."""
+
+    run_id: int
+    server_id: int
+    section: int
+    level: str
+    rating_key: int
+    guid: str
+    file: str
+    title: str
+    field: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    lock_before: bool
+    lock_after: bool
+    state: str = PLANNED
+    note: str = ""
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownServer:
+    """A server as we remember it; `mapping` is server folder -> local folder."""
+
+    id: int
+    machine: str
+    name: str
+    mapping: Mapping[str, str]
+
+
+class PlexJournal:
+    """Statements and questions about servers and edits. Use a durable Database: a plan must outlive a power cut."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._sql = database.connection
+
+    def server(self, machine: str, name: str) -> KnownServer:
+        """The server with this machineIdentifier, remembered from now on."""
+        with self.database.transaction():
+            self._sql.execute(
+                "INSERT INTO plex_server (machine, name) VALUES (?, ?)"
+                " ON CONFLICT (machine) DO UPDATE SET name = excluded.name",
+                (machine, name),
+            )
+        found = self.known_server(machine)
+        assert found is not None  # it was stored just now
+        return found
+
+    def known_server(self, machine: str) -> KnownServer | None:
+        """The server with this machineIdentifier, if we have met it."""
+        row = self._sql.execute(
+            "SELECT id, machine, name, mapping FROM plex_server WHERE machine = ?", (machine,)
+        ).fetchone()
+        return None if row is None else KnownServer(row[0], row[1], row[2], json.loads(row[3]))
+
+    def remember_mapping(self, server_id: int, mapping: Mapping[str, str]) -> None:
+        """Store which folder of the server is which folder here."""
+        with self.database.transaction():
+            self._sql.execute("UPDATE plex_server SET mapping = ? WHERE id = ?", (json.dumps(dict(mapping)), server_id))
+
+    def plan(self, changes: Iterable[PlexChange]) -> list[int]:
+        """Write intentions down, in one transaction; their ids in the same order."""
+        now = time.time()
+        ids = []
+        with self.database.transaction():
+            for one in changes:
+                cursor = self._sql.execute(
+                    "INSERT INTO plex_change (run_id, server_id, section, level, rating_key, guid, file, title, field,"
+                    " before, after, lock_before, lock_after, state, note, changed)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        one.run_id, one.server_id, one.section, one.level, one.rating_key, one.guid, one.file,
+                        one.title, one.field, json.dumps(one.before), json.dumps(one.after), int(one.lock_before),
+                        int(one.lock_after), one.state, one.note, now,
+                    ),
+                )  # fmt: skip
+                ids.append(int(cursor.lastrowid or 0))
+        return ids
+
+    def settle(self, settled: Sequence[tuple[int, str, str]]) -> None:
+        """Set state and note of changes, given as (id, state, note), in one transaction."""
+        now = time.time()
+        with self.database.transaction():
+            for change_id, state, note in settled:
+                self._sql.execute(
+                    "UPDATE plex_change SET state = ?, note = ?, changed = ? WHERE id = ?",
+                    (state, note, now, change_id),
+                )
+
+    def open_changes(self, server_id: int) -> list[PlexChange]:
+        """Edits of which it is not known whether they reached the server: a run was killed over them."""
+        return self._changes("WHERE server_id = ? AND state = 'planned' ORDER BY id", (server_id,))
+
+    def of_run(self, run_id: int) -> list[PlexChange]:
+        """The edits of one run, in the order in which they were made."""
+        return self._changes("WHERE run_id = ? ORDER BY id", (run_id,))
+
+    def last_written(self, server_id: int, rating_keys: Iterable[int]) -> dict[tuple[int, str], PlexChange]:
+        """By item and field: our last edit that was not taken back. Items never edited are left out."""
+        found: dict[tuple[int, str], PlexChange] = {}
+        for key in rating_keys:
+            for change in self._changes(
+                "WHERE server_id = ? AND rating_key = ? AND state = 'written' ORDER BY id", (server_id, key)
+            ):
+                found[key, change.field] = change
+        return found
+
+    def held_by_us(self, server_id: int, section: int) -> Iterator[PlexChange]:
+        """Our last edit of every item and field of a library, where it was not taken back and left a lock."""
+        keys = [
+            row[0]
+            for row in self._sql.execute(
+                "SELECT DISTINCT rating_key FROM plex_change WHERE server_id = ? AND section = ? AND lock_after = 1"
+                " AND state = 'written' ORDER BY rating_key",
+                (server_id, section),
+            )
+        ]
+        for change in self.last_written(server_id, keys).values():
+            if change.lock_after and change.section == section:
+                yield change
+
+    def runs(self, server_id: int) -> list[int]:
+        """The runs that have edits on this server which were not taken back, newest first."""
+        rows = self._sql.execute(
+            "SELECT DISTINCT run_id FROM plex_change WHERE server_id = ? AND state = 'written' ORDER BY run_id DESC",
+            (server_id,),
+        )
+        return [row[0] for row in rows]
+
+    def machine_of_run(self, run_id: int) -> tuple[str, str] | None:
+        """machineIdentifier and name of the server on which a run made edits; None if it made none."""
+        row = self._sql.execute(
+            "SELECT s.machine, s.name FROM plex_change c JOIN plex_server s ON s.id = c.server_id"
+            " WHERE c.run_id = ? LIMIT 1",
+            (run_id,),
+        ).fetchone()
+        return None if row is None else (row[0], row[1])
+
+    def _changes(self, where: str, parameters: tuple[Any, ...]) -> list[PlexChange]:
+        rows = self._sql.execute(f"SELECT {_COLUMNS} FROM plex_change {where}", parameters)  # noqa: S608
+        return [_change(row) for row in rows]
+
+
+def _change(row: tuple[Any, ...]) -> PlexChange:
+    (change_id, run_id, server_id, section, level, rating_key, guid, file, title, field, before, after,
+     lock_before, lock_after, state, note) = row  # fmt: skip
+    return PlexChange(
+        run_id, server_id, section, level, rating_key, guid, file, title, field, tuple(json.loads(before)),
+        tuple(json.loads(after)), bool(lock_before), bool(lock_after), state, note, change_id,
+    )  # fmt: skip

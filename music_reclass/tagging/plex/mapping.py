@@ -1,0 +1,187 @@
+"""Which folder here is which folder on the server: pairs of roots, found by comparing the ends of paths. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from music_reclass.errors import UsageError
+
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\|[A-Za-z]:$")
+ENOUGH = 2  # a file name alone ("01 Intro.mp3") proves nothing; its folder must agree too
+LEAST_SHARE = 0.02  # of the samples; fewer votes for a pair are chance
+
+Parts = tuple[str, ...]
+
+
+def is_windows(path: str) -> bool:
+    """Whether `path` is written as Windows does."""
+    return _WINDOWS.match(path) is not None
+
+
+def parts_of(path: str) -> Parts:
+    """The components of a path of either kind; the first is "" or the drive."""
+    text = path.replace("\\", "/") if is_windows(path) else path
+    return tuple(text.rstrip("/").split("/"))
+
+
+def path_of(parts: Sequence[str], *, windows: bool = False) -> str:
+    """The path that has these components."""
+    text = ("\\" if windows else "/").join(parts)
+    return text if len(parts) > 1 else text + ("\\" if windows else "/")
+
+
+def _same(part: str, *, fold: bool) -> str:
+    text = unicodedata.normalize("NFC", part)
+    return text.casefold() if fold else text
+
+
+@dataclass(frozen=True, slots=True)
+class PathMap:
+    """Pairs (folder on the server, folder here); the longest that fits a path is used."""
+
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    def local(self, server_path: str) -> str | None:
+        """Where a file of the server should lie here; None outside every pair."""
+        return _moved(server_path, self.pairs)
+
+    def server(self, local_path: str) -> str | None:
+        """Where a file from here lies for the server; None outside every pair."""
+        return _moved(local_path, [(local, server) for server, local in self.pairs])
+
+    def over(self, others: PathMap) -> PathMap:
+        """These pairs, and those of `others` for server folders that these do not name."""
+        named = {parts_of(server) for server, _ in self.pairs}
+        return PathMap(self.pairs + tuple(pair for pair in others.pairs if parts_of(pair[0]) not in named))
+
+    def as_dict(self) -> dict[str, str]:
+        """For storing."""
+        return dict(self.pairs)
+
+
+def _moved(path: str, pairs: Iterable[tuple[str, str]]) -> str | None:
+    fold = is_windows(path)
+    parts = parts_of(path)
+    keys = [_same(part, fold=fold) for part in parts]
+    best: Parts = ()
+    target = None
+    for old, new in pairs:
+        root = parts_of(old)
+        if len(root) > len(best) and keys[: len(root)] == [_same(part, fold=fold) for part in root]:
+            best, target = root, new
+    if target is None:
+        return None
+    return path_of(parts_of(target) + parts[len(best) :], windows=is_windows(target))
+
+
+def parse_pair(text: str) -> tuple[str, str]:
+    """`SERVER=LOCAL` as two folders; UsageError if it is not that."""
+    server, found, local = text.partition("=")
+    if not found or not server.strip() or not local.strip():
+        raise UsageError(f"a path pair is written SERVER=LOCAL, e.g. /data/music=/home/me/Music, not {text!r}.")
+    return server.strip(), local.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """What comparing gave: pairs with the number of samples each explains, and those that nothing explains."""
+
+    pairs: tuple[tuple[str, str, int], ...]
+    sampled: int
+    unmatched: tuple[str, ...] = field(default=())
+
+    @property
+    def path_map(self) -> PathMap:
+        """The pairs as a map."""
+        return PathMap(tuple((server, local) for server, local, _ in self.pairs))
+
+    @property
+    def matched(self) -> int:
+        """How many samples a pair explains."""
+        return self.sampled - len(self.unmatched)
+
+
+def infer(samples: Sequence[str], locations: Sequence[str], local_paths: Iterable[str]) -> Inference:
+    """Pairs of roots from files of the server and files here: each file votes for the roots that remain when the
+    longest equal end of the two paths is taken off. `local_paths` is read once."""
+    candidates = _by_name(samples, local_paths)
+    roots = [parts_of(location) for location in locations]
+    votes = {sample: _votes(sample, candidates.get(_name(sample), ()), roots) for sample in dict.fromkeys(samples)}
+    pairs, left = _elected(votes)
+    return Inference(pairs, len(votes), tuple(left))
+
+
+def _name(path: str) -> str:
+    return _same(parts_of(path)[-1], fold=True)
+
+
+def _by_name(samples: Iterable[str], local_paths: Iterable[str]) -> Mapping[str, list[Parts]]:
+    found: dict[str, list[Parts]] = {_name(sample): [] for sample in samples}
+    for path in local_paths:
+        same_name = found.get(_name(path))
+        if same_name is not None:
+            same_name.append(parts_of(path))
+    return found
+
+
+def _votes(sample: str, candidates: Sequence[Parts], roots: Sequence[Parts]) -> frozenset[tuple[str, str]]:
+    windows = is_windows(sample)
+    parts = parts_of(sample)
+    best = max((_common_end(parts, candidate, windows) for candidate in candidates), default=0)
+    root = max((root for root in roots if _below(parts, root, windows)), key=len, default=())
+    found = set()
+    for candidate in candidates:
+        common = _common_end(parts, candidate, windows)
+        inside = len(parts) - len(root)
+        if common != best or not common:
+            continue
+        if root and common >= inside:
+            cut = inside  # all below the library's folder agrees: that folder is the pair, not one above it
+        elif common >= ENOUGH:
+            cut = min(common, len(parts) - 1, len(candidate) - 1)
+        else:
+            continue
+        found.add((path_of(parts[:-cut], windows=windows), path_of(candidate[:-cut])))
+    return frozenset(found)
+
+
+def _below(parts: Parts, root: Parts, fold: bool) -> bool:
+    return len(parts) > len(root) and all(
+        _same(one, fold=fold) == _same(other, fold=fold) for one, other in zip(parts, root, strict=False)
+    )
+
+
+def _common_end(one: Parts, other: Parts, fold: bool) -> int:
+    count = 0
+    for a, b in zip(reversed(one), reversed(other), strict=False):
+        if _same(a, fold=fold) != _same(b, fold=fold):
+            break
+        count += 1
+    return count
+
+
+def _elected(votes: Mapping[str, frozenset[tuple[str, str]]]) -> tuple[tuple[tuple[str, str, int], ...], list[str]]:
+    """The fewest pairs that explain the samples: the most voted for first, then for those it leaves."""
+    left = dict(votes)
+    pairs: list[tuple[str, str, int]] = []
+    while left:
+        counts = Counter(pair for ballot in left.values() for pair in ballot)
+        if not counts:
+            break
+        (server, local), count = min(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+        if count < LEAST_SHARE * len(votes):
+            break
+        pairs.append((server, local, count))
+        left = {sample: ballot for sample, ballot in left.items() if (server, local) not in ballot}
+    return tuple(pairs), list(left)
+
+
+def spread(items: Sequence[str], count: int) -> list[str]:
+    """`count` of `items` at even distances, all of them where there are fewer."""
+    if len(items) <= count:
+        return list(items)
+    return [items[index * len(items) // count] for index in range(count)]
