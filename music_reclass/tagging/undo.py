@@ -1,0 +1,160 @@
+"""Takes a run back: the very bytes where the file is as we left it, else the genre alone, else nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from music_reclass.errors import FailTrack, NothingToDo, TrackError, UsageError
+from music_reclass.features.journal import WRITTEN, Change, DamagedChange, Journal
+from music_reclass.tagging.commit import AfterStep, Manner, digest_at, replace_file
+from music_reclass.tagging.recovery import recover
+from music_reclass.tagging.rewrite import bring_back_bytes, bring_back_field, current_genres
+from music_reclass.tagging.wall import tag_wall
+from music_reclass.utils.payload.reading import opened
+from music_reclass.utils.progress import Progress, Silent
+
+UNDO = "undo"  # the command of the runs that take others back
+RESTORED = "restored"  # every byte is back
+FIELD = "field"  # edited since: the genre field alone is back
+ALREADY = "already"  # it was as before
+LEFT = "left"  # edited since, its genre too: left alone
+FAILED = "failed"  # could not be read or written
+
+Find = Callable[[bytes], Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What became of one file; `detail` is a sentence where there is something to say."""
+
+    path: str
+    outcome: str
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class UndoReport:
+    """What became of a run. `problems` names each file that is not as it was before the run."""
+
+    run: int
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys((RESTORED, FIELD, ALREADY, LEFT, FAILED), 0))
+    problems: list[Undone] = field(default_factory=list)
+
+
+def undo(
+    journal: Journal,
+    run: int,
+    *,
+    dry_run: bool = False,
+    force: bool = False,
+    manner: Manner = Manner(),  # noqa: B008 (frozen)
+    find: Find | None = None,
+    emit: Callable[[Undone], None] = lambda undone: None,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Progress | None = None,
+    after_step: AfterStep | None = None,
+) -> UndoReport:
+    """Take back what run `run` wrote, newest first, one file after the other; safe to repeat and to be killed in.
+
+    `force` brings the old genre back even where somebody has set another since. `find` gives paths that may hold
+    the audio of a payload digest, for files that have moved. A dry run looks and changes nothing.
+    NothingToDo where there is no such run, UsageError for one that was itself an undo.
+    """
+    command = journal.command_of(run)
+    if command is None:
+        raise NothingToDo(f"there is no run {run}; reclass history lists the runs.")
+    if command == UNDO:
+        raise UsageError(f"run {run} took another one back, and is not itself taken back; run the scan again.")
+    report, bar = UndoReport(run), progress or Silent()
+    if not dry_run:
+        recover(journal)
+    undoing: int | None = None
+    for change in journal.changes_of(run):
+        if stop():
+            break
+        if isinstance(change, DamagedChange):
+            result = Undone(change.path, FAILED, change.why)
+        elif change.state != WRITTEN:
+            continue
+        else:
+            if undoing is None and not dry_run:
+                undoing = journal.begin_run(UNDO, {"run": run, "force": force})
+            task = _Task(journal, undoing, force, manner, find, after_step)
+            try:
+                result = task.take_back(change)
+            except TrackError as error:
+                result = Undone(change.intention.path, FAILED, str(error))
+        report.counts[result.outcome] += 1
+        if result.outcome in (FIELD, LEFT, FAILED):
+            report.problems.append(result)
+        emit(result)
+        bar.advance(1, Path(result.path).name[:40])
+    if undoing is not None:
+        journal.finish_run(undoing, dict(report.counts))
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """How one run is being taken back; `run` is None in a dry run."""
+
+    journal: Journal
+    run: int | None
+    force: bool
+    manner: Manner
+    find: Find | None
+    after_step: AfterStep | None
+
+    def take_back(self, change: Change) -> Undone:
+        path = self._place(change)
+        sha = digest_at(path)
+        if sha == change.intention.sha_before:
+            return self._mark(change, path, "it was as before already")
+        if sha == change.sha_after and change.patch:
+            return self._bytes(change, path)
+        return self._field(change, path)
+
+    def _place(self, change: Change) -> Path:
+        """Where the file is now."""
+        path = Path(change.intention.path)
+        if path.exists() or self.find is None:
+            return path
+        for found in self.find(change.intention.payload):
+            if Path(found).exists():
+                return Path(found)
+        return path
+
+    def _mark(self, change: Change, path: Path, detail: str) -> Undone:
+        if self.run is not None:
+            self.journal.mark_undone(change.id, detail)
+        return Undone(str(path), ALREADY, detail)
+
+    def _bytes(self, change: Change, path: Path) -> Undone:
+        if self.run is not None:
+            replace_file(
+                self.journal, self.run, path, bring_back_bytes(change), manner=self.manner, after_step=self.after_step
+            )
+        return Undone(str(path), RESTORED)
+
+    def _field(self, change: Change, path: Path) -> Undone:
+        with tag_wall(path), opened(path) as file:
+            genres, raw = current_genres(file, path)
+        then = change.intention
+        if raw == then.raw_before:
+            return self._mark(change, path, "its genre was as before already")
+        if genres != then.after and not self.force:
+            shown = "none" if genres is None else ", ".join(genres) or "an empty one"
+            return Undone(
+                str(path), LEFT, f"its genre was changed since (now {shown}); --force brings the old one back"
+            )
+        if self.run is not None:
+            written = replace_file(
+                self.journal, self.run, path, bring_back_field(change), manner=self.manner, after_step=self.after_step
+            )
+            if written is None:
+                raise FailTrack(
+                    "tags", f"{path.name}: its old genre cannot be put back into the tag that is there now."
+                )
+        return Undone(str(path), FIELD, "it was edited since: only its genre is as before")
