@@ -15,7 +15,7 @@ from music_reclass.cli.output import plain, say
 @click.command()
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Make the library here and leave it.")
 def demo(keep: Path | None) -> int:
-    """See the whole job without music at hand: a synthesised library in eight formats is scanned, tagged and restored."""
+    """See the whole job without music at hand: a synthesised library is scanned, tagged and restored."""
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
         return _play(keep)

@@ -12,6 +12,7 @@ from music_reclass.cli.options import database_flags, json_flag, settings_from
 from music_reclass.cli.output import plain, print_json, printable, say, shorten_home
 
 if TYPE_CHECKING:
+    from music_reclass.domain import Outcome
     from music_reclass.features.database import Database
     from music_reclass.features.decisions import Decisions
 
@@ -25,6 +26,17 @@ def open_library(db: Path | None, config_file: Path | None) -> Database:
     if not path.exists():
         raise NothingToDo(f"there is no library at {path} yet: scan a folder first (reclass scan ~/Music).")
     return Database(path)
+
+
+def next_step() -> None:
+    """What `reclass` alone says: where things stand, and the command that comes next."""
+    from music_reclass.config import load
+
+    if not load({}).database.exists():
+        plain("no library yet.       listen to one:  reclass scan ~/Music     see it work:  reclass demo")
+    else:
+        plain("the library is there. where it stands: reclass status         go on:        reclass scan ~/Music")
+    plain("all commands:         reclass --help")
 
 
 @click.command()
@@ -56,15 +68,15 @@ def status(failed: bool, unsure: bool, db: Path | None, config_file: Path | None
         say("", f"{genre:<18} {count:>8,}")
 
 
-def _list(decisions: Decisions, wanted: set[object], as_json: bool) -> None:
+def _list(decisions: Decisions, wanted: set[Outcome], as_json: bool) -> None:
     for state in decisions.below():
-        if state.outcome not in wanted:
+        if state.outcome is None or state.outcome not in wanted:
             continue
         guess = state.decision.votes[0].top(1) if state.decision and state.decision.votes else []
         reason = state.error.reason if state.error else (state.decision.reason if state.decision else "")
         detail = state.error.detail if state.error else "".join(f"{genre} {p:.2f}" for genre, p in guess)
         if as_json:
-            print_json({"path": state.path, "outcome": state.outcome, "reason": reason, "detail": detail})
+            print_json({"path": state.path, "outcome": state.outcome.value, "reason": reason, "detail": detail})
         else:
             plain(f"{state.outcome.value:<8} {reason:<16} {printable(shorten_home(state.path))}  {detail}")
 
@@ -95,14 +107,21 @@ def export(kind: str, out: Path | None, db: Path | None, config_file: Path | Non
 @json_flag
 def explain(file: Path, db: Path | None, config_file: Path | None, as_json: bool) -> None:
     """Why FILE got its genre: each stage's opinion, the thresholds, the album, and what the tag says."""
-    from music_reclass.classification.explaining import explanation
+    from music_reclass.cli.session import ladder_for
+    from music_reclass.domain import OnExisting
     from music_reclass.errors import NothingToDo
-    from music_reclass.tagging.reader import read_tags
+    from music_reclass.features.database import Database
+    from music_reclass.tagging.apply import Plan
+    from music_reclass.tagging.explaining import account_for
+    from music_reclass.taxonomy import load
 
     if not file.exists():
         raise NothingToDo(f"{printable(str(file))} does not exist.")
     settings = settings_from(config_file, db=db)
-    account = explanation(os.path.realpath(file), settings, read_tags)
+    taxonomy = load(settings.taxonomy)
+    database = Database(settings.database) if settings.database.exists() else None
+    plan = Plan(lambda: iter(()), taxonomy, OnExisting(settings.on_existing))
+    account = account_for(os.path.realpath(file), database, ladder_for(settings, taxonomy), plan)
     if as_json:
         print_json(account.as_json())
         return

@@ -23,7 +23,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 def cli(context: click.Context) -> None:
     """Listens to a music library, decides each track's genre, tags it, and can take every byte back."""
     if context.invoked_subcommand is None:
-        from music_reclass.cli.status import next_step
+        from music_reclass.cli.listing import next_step
 
         next_step()
 

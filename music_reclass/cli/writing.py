@@ -59,6 +59,7 @@ def conclude(work: Session, plan: Plan, command: str, arguments: dict[str, objec
 def _write(work: Session, plan: Plan, command: str, arguments: dict[str, object], count: int, as_json: bool) -> Tally:
     from music_reclass.features.store import Library
     from music_reclass.tagging.apply import track_writer
+    from music_reclass.tagging.commit import Manner
     from music_reclass.utils.progress import progress_bar
 
     def emit(state: TrackState, proposal: Proposal | None, written: bool, problem: str) -> None:
@@ -66,7 +67,8 @@ def _write(work: Session, plan: Plan, command: str, arguments: dict[str, object]
             print_json(_as_object(state, proposal, written, problem))
 
     run = work.journal.begin_run(command, arguments)
-    write_one = track_writer(work.journal, Library(work.database), run, work.settings)
+    manner = Manner(work.settings.preserve_mtime, work.settings.detach_hard_links)
+    write_one = track_writer(work.journal, Library(work.database), run, manner)
     with progress_bar("writing", count) as bar:
         tally = plan.write(write_one, lambda: bool(work.stop), emit, bar)
     tally.run = run

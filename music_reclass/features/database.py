@@ -115,7 +115,10 @@ class Database:
 
 
 def split_statements(script: str) -> list[str]:
-    """The statements of an SQL script, each ending at the end of a line. (`executescript` commits behind one's back, so it is not used.)"""
+    """The statements of an SQL script, each ending at the end of a line.
+
+    `executescript` commits behind one's back, so it is not used.
+    """
     statements, pending = [], ""
     for line in script.splitlines(keepends=True):
         pending += line

@@ -98,6 +98,15 @@ class Decisions:
         row = self._sql.execute(f"{_STATE} WHERE t.path = ?", (os.fsencode(path),)).fetchone()
         return None if row is None else _state(row)
 
+    def on_album(self, album: str) -> list[TrackState]:
+        """The states of the tracks whose album tag is `album`; none for an empty one."""
+        if not album:
+            return []
+        return [
+            _state(row)
+            for row in self._sql.execute(f"{_STATE} WHERE t.album = ? AND t.missing_since IS NULL", (album,))
+        ]
+
     def in_scope(self) -> Iterator[TrackState]:
         """The states of the tracks of this run's scope, by path."""
         return self._paged(f"{_STATE} JOIN temp.scope s ON s.track_id = t.id WHERE t.path > ?")
@@ -146,8 +155,8 @@ class Decisions:
 
 
 def _state(row: tuple[Any, ...]) -> TrackState:
-    (track_id, path, size, mtime_ns, genres, title, artist, album_artist, album, compilation, duration, warnings, missing,
-     outcome, reason, decided, confidence, stage, failed, why, detail, votes) = row  # fmt: skip
+    (track_id, path, size, mtime_ns, genres, title, artist, album_artist, album, compilation, duration, warnings,
+     missing, outcome, reason, decided, confidence, stage, failed, why, detail, votes) = row  # fmt: skip
     tags = TrackTags(
         genres=None if genres is None else tuple(json.loads(genres)),
         title=title, artist=artist, album_artist=album_artist, album=album, compilation=bool(compilation),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,14 @@ class PlexChange:
     state: str = PLANNED
     note: str = ""
     id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Our last edit of one field that was not taken back, and which of its tags came from us, in all runs."""
+
+    last: PlexChange
+    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,29 +126,28 @@ class PlexJournal:
         """The edits of one run, in the order in which they were made."""
         return self._changes("WHERE run_id = ? ORDER BY id", (run_id,))
 
-    def last_written(self, server_id: int, rating_keys: Iterable[int]) -> dict[tuple[int, str], PlexChange]:
-        """By item and field: our last edit that was not taken back. Items never edited are left out."""
-        found: dict[tuple[int, str], PlexChange] = {}
+    def owned(self, server_id: int, rating_keys: Iterable[int]) -> dict[int, dict[str, Ownership]]:
+        """By item and field: what we wrote and did not take back. Items never edited are left out."""
+        found: dict[int, dict[str, Ownership]] = {}
         for key in rating_keys:
             for change in self._changes(
                 "WHERE server_id = ? AND rating_key = ? AND state = 'written' ORDER BY id", (server_id, key)
             ):
-                found[key, change.field] = change
+                fields = found.setdefault(key, {})
+                earlier = fields[change.field].tags if change.field in fields else ()
+                ours = tuple(tag for tag in change.after if tag in earlier or tag not in change.before)
+                fields[change.field] = Ownership(change, ours)
         return found
 
-    def held_by_us(self, server_id: int, section: int) -> Iterator[PlexChange]:
-        """Our last edit of every item and field of a library, where it was not taken back and left a lock."""
-        keys = [
-            row[0]
-            for row in self._sql.execute(
-                "SELECT DISTINCT rating_key FROM plex_change WHERE server_id = ? AND section = ? AND lock_after = 1"
-                " AND state = 'written' ORDER BY rating_key",
-                (server_id, section),
-            )
-        ]
-        for change in self.last_written(server_id, keys).values():
-            if change.lock_after and change.section == section:
-                yield change
+    def left_locked(self, server_id: int, section: int) -> list[PlexChange]:
+        """Our last edit of every field of a library that it left locked."""
+        keys = self._sql.execute(
+            "SELECT DISTINCT rating_key FROM plex_change WHERE server_id = ? AND section = ? AND lock_after = 1"
+            " AND state = 'written' ORDER BY rating_key",
+            (server_id, section),
+        ).fetchall()
+        owned = self.owned(server_id, [row[0] for row in keys])
+        return [mine.last for fields in owned.values() for mine in fields.values() if mine.last.lock_after]
 
     def runs(self, server_id: int) -> list[int]:
         """The runs that have edits on this server which were not taken back, newest first."""

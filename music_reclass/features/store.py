@@ -63,9 +63,9 @@ class Library:
         tags, genres = reading.tags, None if reading.tags.genres is None else json.dumps(list(reading.tags.genres))
         values: dict[str, Any] = {
             "path": os.fsencode(reading.path), "size": reading.size, "mtime_ns": reading.mtime_ns,
-            "digest": reading.digest, "duration": reading.duration, "warnings": json.dumps(reading.warnings), "title": tags.title, "artist": tags.artist,
-            "album_artist": tags.album_artist, "album": tags.album, "compilation": int(tags.compilation),
-            "genres": genres, "seen": time.time(), "missing_since": None,
+            "digest": reading.digest, "duration": reading.duration, "warnings": json.dumps(reading.warnings),
+            "title": tags.title, "artist": tags.artist, "album_artist": tags.album_artist, "album": tags.album,
+            "compilation": int(tags.compilation), "genres": genres, "seen": time.time(), "missing_since": None,
         }  # fmt: skip
         if track_id is None:
             columns = ", ".join(values)
@@ -158,12 +158,10 @@ class Library:
                 (size, mtime_ns, None if genres is None else json.dumps(list(genres)), os.fsencode(path)),
             )
 
-    def path_of_audio(self, payload: bytes) -> str | None:
-        """Where a file with this audio payload was last seen, if it is there still."""
-        for (path,) in self._sql.execute("SELECT path FROM track WHERE digest = ?", (payload,)):
-            if os.path.exists(path):
-                return os.fsdecode(path)
-        return None
+    def paths_of_audio(self, payload: bytes) -> list[str]:
+        """Where files with this audio payload were last seen."""
+        rows = self._sql.execute("SELECT path FROM track WHERE digest = ? ORDER BY path", (payload,))
+        return [os.fsdecode(path) for (path,) in rows]
 
     def genre_counts(self) -> list[tuple[str, int]]:
         """Every distinct genre value in the files as last read, with the number of tracks, most first."""

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from music_reclass.domain import Decision, OnExisting, Outcome, Relation
 from music_reclass.errors import TrackError
+from music_reclass.tagging.commit import Manner, replace_file
 from music_reclass.tagging.plan import Proposal, propose
+from music_reclass.tagging.rewrite import write_genres
 from music_reclass.utils.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from music_reclass.features.decisions import TrackState
+    from music_reclass.features.journal import Journal
+    from music_reclass.features.store import Library
     from music_reclass.taxonomy import Taxonomy
 
 EXAMPLES = 24  # changes kept to be shown; the plan itself is never held in memory
@@ -134,6 +139,20 @@ class Plan:
                 bar.advance(1, os.path.basename(state.path)[:40])
             emit(state, proposal, written, problem)
         return tally
+
+
+def track_writer(
+    journal: Journal, library: Library, run: int, manner: Manner
+) -> Callable[[TrackState, Sequence[str]], None]:
+    """What writes one track's genres: the file by way of the journal, then the library's row of it."""
+
+    def write_one(state: TrackState, genres: Sequence[str]) -> None:
+        known = (state.size, state.mtime_ns)
+        receipt = replace_file(journal, run, Path(state.path), write_genres(genres), manner=manner, known=known)
+        if receipt is not None:
+            library.refresh(state.path, receipt.size, receipt.mtime_ns, tuple(genres))
+
+    return write_one
 
 
 def as_json(state: TrackState, proposal: Proposal | None, written: bool, problem: str = "") -> dict[str, Any]:

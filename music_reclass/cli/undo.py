@@ -1,0 +1,155 @@
+"""The way back: `undo` takes a run back to the byte, `history` tells what was done."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from music_reclass.cli.options import database_flags, json_flag, settings_from, write_flags
+from music_reclass.cli.output import complain, interactive, plain, print_json, printable, say, shorten_home
+
+if TYPE_CHECKING:
+    from music_reclass.cli.session import Session
+    from music_reclass.features.journal import Journal
+    from music_reclass.tagging.undo import Undone, UndoReport
+
+WORDS = {
+    "restored": "as before, to the byte",
+    "already": "as before already",
+    "field": "edited since: only the genre is as before",
+    "left": "edited since, genre too: left alone",
+    "failed": "not restored",
+}
+
+
+@click.command()
+@click.argument("run", type=int, required=False)
+@click.option("--force", is_flag=True, help="Bring the old genre back even where somebody has set another since.")
+@write_flags
+def undo(
+    run: int | None, force: bool, dry_run: bool, yes: bool, as_json: bool, db: Path | None, config_file: Path | None
+) -> int:
+    """Take RUN back, by default the newest run that wrote something: every file gets its very bytes back."""
+    from music_reclass.cli.listing import open_library
+    from music_reclass.cli.session import session
+    from music_reclass.errors import NothingToDo
+
+    settings = settings_from(config_file, db=db)
+    open_library(db, config_file).close()
+    with session(settings, "undo") as work:
+        number = run if run is not None else work.journal.last_undoable_run()
+        if number is None:
+            raise NothingToDo("there is nothing to take back: no run has written anything that still stands.")
+        if not dry_run and not yes:
+            if as_json or not interactive():
+                complain(f"run {number} would be taken back; nothing was done without a terminal: add --yes.")
+                return 0
+            if not click.confirm(f"take run {number} back ({_count(work.journal, number):,} files)?", default=True):
+                return 0
+        report = _take_back(work, number, dry_run, force, as_json)
+        if not as_json:
+            _show(report, dry_run)
+        if work.stop:
+            complain("stopped as you asked; the same command goes on from here.")
+            return 130
+        return 1 if report.counts["failed"] or report.counts["left"] else 0
+
+
+def _take_back(work: Session, run: int, dry_run: bool, force: bool, as_json: bool) -> UndoReport:
+    from music_reclass.features.store import Library
+    from music_reclass.tagging.commit import Manner
+    from music_reclass.tagging.reader import read_tags
+    from music_reclass.tagging.undo import undo as take_back
+    from music_reclass.utils.progress import progress_bar
+
+    library = Library(work.database)
+
+    def emit(undone: Undone) -> None:
+        if as_json:
+            print_json({"path": undone.path, "result": undone.outcome, "detail": undone.detail})
+        if not dry_run and undone.outcome in ("restored", "field"):
+            status = os.stat(undone.path)
+            library.refresh(undone.path, status.st_size, status.st_mtime_ns, read_tags(Path(undone.path)).genres)
+
+    manner = Manner(work.settings.preserve_mtime, work.settings.detach_hard_links)
+    with progress_bar("undoing", _count(work.journal, run)) as bar:
+        return take_back(
+            work.journal, run, dry_run=dry_run, force=force, manner=manner, find=library.paths_of_audio,
+            emit=emit, stop=lambda: bool(work.stop), progress=bar,
+        )  # fmt: skip
+
+
+def _count(journal: Journal, run: int) -> int:
+    return next((found.written for found in journal.runs() if found.id == run), 0)
+
+
+def _show(report: UndoReport, dry_run: bool) -> None:
+    say("undo", f"run {report.run}" + (" (dry run: nothing was changed)" if dry_run else ""))
+    for outcome, count in report.counts.items():
+        if count:
+            say("", f"{count:,} {WORDS[outcome]}")
+    if not any(report.counts.values()):
+        say("", "nothing of it stands written")
+    for problem in report.problems[:20]:
+        say("", f"{printable(shorten_home(problem.path))}: {problem.detail}")
+
+
+@click.command()
+@click.argument("run", type=int, required=False)
+@database_flags
+@json_flag
+def history(run: int | None, db: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """The runs that wrote, newest last; with RUN the files of that run, genres before and after."""
+    from music_reclass.cli.listing import open_library
+    from music_reclass.features.journal import Journal
+
+    journal = Journal(open_library(db, config_file))
+    if run is not None:
+        _show_changes(journal, run, as_json)
+        return
+    for entry in reversed(journal.runs()):
+        if as_json:
+            print_json(
+                {
+                    "run": entry.id, "command": entry.command, "arguments": entry.arguments, "started": entry.started,
+                    "finished": entry.finished, "written": entry.written, "undone": entry.undone,
+                }
+            )  # fmt: skip
+            continue
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.started))
+        what = f"undo of run {entry.arguments.get('run')}" if entry.command == "undo" else entry.command
+        state = f"{entry.written:,} written" + (f", {entry.undone:,} undone" if entry.undone else "")
+        where = ", ".join(shorten_home(str(path)) for path in entry.arguments.get("paths", []))
+        note = "" if entry.finished else "  (interrupted)"
+        plain(f"{entry.id:>5}  {when}  {what:<14} {state:<24} {printable(where)}{note}")
+
+
+def _show_changes(journal: Journal, run: int, as_json: bool) -> None:
+    from music_reclass.errors import NothingToDo
+    from music_reclass.features.journal import DamagedChange
+
+    if journal.command_of(run) is None:
+        raise NothingToDo(f"there is no run {run}; reclass history lists the runs.")
+    for change in journal.changes_of(run, newest_first=False):
+        if isinstance(change, DamagedChange):
+            complain(f"{printable(change.path)}: {change.why}")
+            continue
+        then = change.intention
+        if as_json:
+            print_json(
+                {
+                    "path": then.path,
+                    "state": change.state,
+                    "before": then.before,
+                    "after": then.after,
+                    "note": change.note,
+                }
+            )
+        else:
+            before = "(none)" if then.before is None else ", ".join(then.before) or "(empty)"
+            after = "(none)" if then.after is None else ", ".join(then.after)
+            plain(f"{change.state:<9} {printable(shorten_home(then.path))}  {printable(before)} -> {printable(after)}")
