@@ -26,11 +26,13 @@ def seven_statistics(frames: NDArray[Any]) -> NDArray[np.float64]:
     second = squares.mean(axis=1)
     third = np.einsum("ij,ij->i", squares, deviation) / n
     fourth = np.einsum("ij,ij->i", squares, squares) / n
-    constant = second <= np.maximum((np.finfo(np.float64).eps * mean) ** 2, np.finfo(np.float64).tiny ** 0.5)
+    # float32 sorts four times as fast, and the result is float32 anyway
+    ranked = np.sort(rows.astype(np.float32), axis=1)
+    # a row that varies by no more than the rounding of its mean has no shape to speak of
+    constant = ranked[:, 0] == ranked[:, -1]
+    constant |= second <= np.maximum((np.finfo(np.float64).eps * mean) ** 2, np.finfo(np.float64).tiny ** 0.5)
     spread = np.where(constant, 1.0, second)
     skew = np.where(constant, 0.0, third / spread**1.5)
     kurtosis = np.where(constant, 0.0, fourth / spread**2) - 3.0
-    # float32 sorts four times as fast, and the result is float32 anyway
-    ranked = np.sort(rows.astype(np.float32), axis=1)
     median = 0.5 * (ranked[:, (n - 1) // 2].astype(np.float64) + ranked[:, n // 2])
     return np.stack([kurtosis, ranked[:, -1], mean, median, ranked[:, 0], skew, np.sqrt(second)])
