@@ -63,6 +63,9 @@ class PathMap:
         return dict(self.pairs)
 
 
+NO_MAP = PathMap()
+
+
 def _moved(path: str, pairs: Iterable[tuple[str, str]]) -> str | None:
     fold = is_windows(path)
     parts = parts_of(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 TRACK, ALBUM, ARTIST = "track", "album", "artist"
 LEVELS = (TRACK, ALBUM, ARTIST)
@@ -106,7 +106,16 @@ class ItemEdit:
 
     item: Item
     fields: tuple[FieldEdit, ...]
-    track_path: str = field(default="", compare=False)  # the local file, where there is one
+    path: str = ""  # the local file, where there is one
+    read: float = 0.0  # when the item was read, on the clock of the client
+
+    def is_done(self, item: Item) -> bool:
+        """Whether the server holds what all these edits ask for."""
+        return all(one.holds_after(item) for one in self.fields)
+
+    def is_undone(self, item: Item) -> bool:
+        """Whether the server holds what it held when these edits were planned."""
+        return all(one.holds_before(item) for one in self.fields)
 
 
 def tag_key(tag: str) -> str:
