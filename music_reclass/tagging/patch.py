@@ -118,6 +118,15 @@ def unpack(packed: bytes) -> tuple[Edit, ...]:
     return tuple(edits)
 
 
+def is_patch(packed: bytes | None) -> bool:
+    """Whether `unpack` would take it."""
+    try:
+        unpack(packed or b"")
+    except ValueError:
+        return False
+    return True
+
+
 def _number(value: int) -> bytes:
     """Seven bits a byte, lowest first; the high bit says that more follow."""
     out = bytearray()

@@ -137,6 +137,7 @@ def _same_besides(old: _Genre, new: _Genre, path: Path) -> None:
     kept = all(key in new.view.rest and new.view.rest[key] == value for key, value in old.view.rest.items())
     added = new.view.rest.keys() - old.view.rest.keys()
     fresh = old.view.version is None and old.layout.container in MAKES_NEW_TAG
-    version_kept = old.view.version in (None, new.view.version)
+    # A tag that held nothing but the genre goes with it.
+    version_kept = new.view.version is None or old.view.version in (None, new.view.version)
     if not kept or (added and not fresh) or not version_kept:
         raise FailTrack("verify", f"{path.name}: writing the genre would change other tags; left as it was.")

@@ -9,6 +9,7 @@ from pathlib import Path
 from music_reclass.errors import FailTrack, NothingToDo, TrackError, UsageError
 from music_reclass.features.journal import WRITTEN, Change, DamagedChange, Journal
 from music_reclass.tagging.commit import AfterStep, Manner, digest_at, replace_file
+from music_reclass.tagging.patch import is_patch
 from music_reclass.tagging.recovery import recover
 from music_reclass.tagging.rewrite import bring_back_bytes, bring_back_field, current_genres
 from music_reclass.tagging.wall import tag_wall
@@ -112,7 +113,7 @@ class _Task:
         sha = digest_at(path)
         if sha == change.intention.sha_before:
             return self._mark(change, path, "it was as before already")
-        if sha == change.sha_after and change.patch:
+        if sha == change.sha_after and is_patch(change.patch):
             return self._bytes(change, path)
         return self._field(change, path)
 
@@ -157,4 +158,4 @@ class _Task:
                 raise FailTrack(
                     "tags", f"{path.name}: its old genre cannot be put back into the tag that is there now."
                 )
-        return Undone(str(path), FIELD, "it was edited since: only its genre is as before")
+        return Undone(str(path), FIELD, "only its genre is as before: the file was edited since")
