@@ -15,6 +15,12 @@ EXCERPTS = ("mid30", "full")
 # feature kind -> "module:factory"; the factory takes the excerpt
 EXTRACTORS = {
     "fma518": "music_reclass.extractors.fma:fma518",
+    "musicnn": "music_reclass.extractors.musicnn:musicnn",
+    "mert": "music_reclass.extractors.mert:mert",
+    "mert-layers": "music_reclass.extractors.mert:mert_layers",
+    "mert-330m": "music_reclass.extractors.mert:mert_330m",
+    "mert-330m-layers": "music_reclass.extractors.mert:mert_330m_layers",
+    "jmla": "music_reclass.extractors.jmla:jmla",
 }
 
 

@@ -1,0 +1,177 @@
+"""A network on a device: loaded when needed, fed in batches that fit, in the shortest numbers that stay finite."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from music_reclass.errors import FailTrack
+from music_reclass.extractors.weights import store
+from music_reclass.utils import device as devices
+from music_reclass.utils.batching import BatchSize, Slope, adaptive_map, slope_through
+from music_reclass.utils.device import Device, Placement
+from music_reclass.utils.lazy import require
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MOST_ON_CPU = 2  # a larger batch is no faster on a processor and takes more memory
+MOST_ON_GPU = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What a network is: how to build it (on the processor, in float32) and how to use it.
+
+    `forward(module, batch)` takes a tensor (n, ...) and gives float32 (n, ...). `slope` is the float32 memory of a
+    batch as measured or estimated beforehand; `slopes` is the file that remembers measured ones.
+    """
+
+    name: str
+    build: Callable[[], Any]
+    forward: Callable[[Any, Any], Any]
+    slope: Slope
+    slopes: Path
+
+
+class Network:
+    """Rows for windows, by the network of a blueprint at a placement."""
+
+    def __init__(self, blueprint: Blueprint, placement: Placement) -> None:
+        self._blueprint = blueprint
+        self._placement = placement
+        self._modules: dict[str, Any] = {}
+        self._sizes: dict[tuple[str, str, tuple[int, ...]], BatchSize] = {}
+        self._device: Device | None = None
+        self._single = placement.precision == "fp32"
+
+    @property
+    def device(self) -> Device:
+        """Where it runs, found out at the first question."""
+        if self._device is None:
+            torch = require("torch", "neural")
+            self._device = devices.choose(self._placement, torch)
+            devices.hold_to(self._device, torch, self._placement.memory)
+        return self._device
+
+    @property
+    def precision(self) -> str:
+        """The numbers it computes in: `bf16`, `fp16`, or `fp32` (also after a short format has failed)."""
+        if self._single:
+            return "fp32"
+        wanted = self._placement.precision
+        return wanted if wanted != "auto" else self.device.half or "fp32"
+
+    def map(self, windows: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        """One row for each window, in order; windows of one shape in a row share batches. OutOfMemory, FailTrack."""
+        source = iter(windows)
+        first = next(source, None)
+        if first is None:
+            return
+        fallbacks = () if self.device.is_cpu else (self._on_processor,)
+        yield from adaptive_map(
+            self._rows,
+            itertools.chain([first], source),
+            size=self.batch_size(first.shape),
+            is_oom=devices.is_out_of_memory,
+            relieve=lambda: devices.relieve(require("torch", "neural")),
+            fallbacks=fallbacks,
+            alike=lambda window: window.shape,
+        )
+
+    def batch_size(self, shape: tuple[int, ...]) -> BatchSize:
+        """The batch for windows of one shape, predicted from free memory, kept from then on."""
+        key = (self.device.name, self.precision, shape)
+        if key not in self._sizes:
+            most = MOST_ON_CPU if self.device.is_cpu else MOST_ON_GPU
+            torch = require("torch", "neural")
+            self._module(self.device)  # the weights take their share before the rest is counted
+            slope = self._slope(torch, shape)
+            free, _ = devices.free_bytes(self.device, torch, self._placement.memory)
+            self._sizes[key] = BatchSize(slope.fits(free, most), most)
+        return self._sizes[key]
+
+    def _rows(self, batch: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        rows = self._computed(batch, self.device, self.precision)
+        if self.precision != "fp32" and not np.isfinite(rows).all():
+            self._single = True  # for good: what left the range of a short format once will do so again
+            rows = self._computed(batch, self.device, "fp32")
+        return list(rows)
+
+    def _on_processor(self, batch: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        return list(self._computed(batch, devices.processor(), "fp32"))
+
+    def _computed(self, batch: list[NDArray[np.float32]], device: Device, precision: str) -> NDArray[np.float32]:
+        torch = require("torch", "neural")
+        module = self._module(device)
+        tensor = torch.from_numpy(np.stack(batch))
+        if not device.is_cpu:
+            tensor = tensor.pin_memory().to(device.name, non_blocking=True)
+        with torch.inference_mode(), self._autocast(torch, device, precision):
+            rows = self._blueprint.forward(module, tensor)
+        result: NDArray[np.float32] = rows.float().cpu().numpy()
+        return result
+
+    def _autocast(self, torch: Any, device: Device, precision: str) -> AbstractContextManager[Any]:
+        if precision == "fp32":
+            return nullcontext()
+        kind = torch.bfloat16 if precision == "bf16" else torch.float16
+        context: AbstractContextManager[Any] = torch.autocast(device.name.split(":")[0], dtype=kind)
+        return context
+
+    def _module(self, device: Device) -> Any:
+        if device.name not in self._modules:
+            self._modules[device.name] = self._blueprint.build().eval().to(device.name)
+        return self._modules[device.name]
+
+    def _slope(self, torch: Any, shape: tuple[int, ...]) -> Slope:
+        """Memory by batch: measured once on a card and remembered, else as the blueprint says, half for short numbers."""
+        share = 1.0 if self.precision == "fp32" else 0.5
+        seed = Slope(self._blueprint.slope.fixed * share, self._blueprint.slope.each * share)
+        if self.device.is_cpu:
+            return seed
+        key = "|".join((self._blueprint.name, self.precision, "x".join(map(str, shape)), self.device.title))
+        known = store.read_json(self._blueprint.slopes) or {}
+        if key in known:
+            return Slope(*known[key])
+        measured = self._measured(torch, shape)
+        if measured is None:
+            return seed
+        with suppress(OSError):  # a read-only folder: it is measured again next time
+            store.write_json(self._blueprint.slopes, {**known, key: [measured.fixed, measured.each]})
+        return measured
+
+    def _measured(self, torch: Any, shape: tuple[int, ...]) -> Slope | None:
+        """The slope through the peaks of one and of two windows of noise; None where two do not fit."""
+        noise = np.random.default_rng(0).standard_normal((2, *shape)).astype(np.float32)
+        peaks = []
+        for count in (1, 2):
+            base = torch.cuda.memory_allocated(self.device.name)
+            torch.cuda.reset_peak_memory_stats(self.device.name)
+            if not self._fits(list(noise[:count])):
+                devices.relieve(torch)
+                return None
+            peaks.append((count, float(torch.cuda.max_memory_allocated(self.device.name) - base)))
+        return slope_through(peaks)
+
+    def _fits(self, batch: list[NDArray[np.float32]]) -> bool:
+        try:
+            self._computed(batch, self.device, self.precision)
+        except RuntimeError as error:
+            if not devices.is_out_of_memory(error):
+                raise
+            return False
+        return True
+
+
+def finite_row(row: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The row; FailTrack where a number of it is not finite even in float32."""
+    if not np.isfinite(row).all():
+        raise FailTrack("unsupported", "the network gave numbers that are not finite for this recording")
+    return row

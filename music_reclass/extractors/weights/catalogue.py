@@ -1,0 +1,133 @@
+"""The models of others that a ladder can use: where they come from, how large they are, and on what terms."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from importlib import resources
+
+from music_reclass.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """One file to fetch. `sha256` is None where nobody has published it: then the first one seen is pinned."""
+
+    name: str
+    url: str
+    size: int  # bytes; approximate where no digest is known
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model and its weights. `door` names the function that makes its tensors canonical and refuses others."""
+
+    name: str
+    title: str
+    kinds: tuple[str, ...]
+    files: tuple[RemoteFile, ...]  # the weights first
+    licence: str
+    tensors: int
+    values: int  # in all tensors together
+    door: str
+    extra: str = ""  # the extra of packages that it needs, empty for none
+
+    @property
+    def size(self) -> int:
+        """Bytes to download."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def licence_text(self) -> str:
+        """The terms, in full or as far as they are published, with their source."""
+        return resources.files("music_reclass").joinpath(f"data/licences/{self.name}.txt").read_text(encoding="utf-8")
+
+
+def _hub(repository: str, *files: tuple[str, int, str | None]) -> tuple[RemoteFile, ...]:
+    base = f"https://huggingface.co/{repository}/resolve/main"
+    return tuple(RemoteFile(name, f"{base}/{name}", size, sha) for name, size, sha in files)
+
+
+_MUSICNN = (
+    "https://raw.githubusercontent.com/minzwon/sota-music-tagging-models/ffcd1f90b97a1e923a50c6e5283f147cf9dd7dfd"
+)
+
+MODELS: dict[str, Model] = {
+    model.name: model
+    for model in (
+        Model(
+            "musicnn",
+            "MusiCNN trained on MTG-Jamendo: 200 numbers and 50 tags of a track, without torch",
+            ("musicnn",),
+            (
+                RemoteFile(
+                    "best_model.pth",
+                    f"{_MUSICNN}/models/jamendo/musicnn/best_model.pth",
+                    3_257_168,
+                    "66280f4859376377c47f64313c7ac889a3201fdb06a01bf6e94ac6e619081bb5",
+                ),
+            ),
+            "MIT",
+            72,
+            811_402,
+            "music_reclass.extractors.musicnn_net:canonical",
+        ),
+        Model(
+            "mert",
+            "MERT-v1-95M, a transformer that learned music by listening: 768 numbers of a track",
+            ("mert", "mert-layers"),
+            _hub(
+                "m-a-p/MERT-v1-95M",
+                ("pytorch_model.bin", 378_000_000, None),
+                ("config.json", 1_820, None),
+                ("preprocessor_config.json", 211, None),
+            ),
+            "CC-BY-NC-4.0",
+            211,
+            94_371_712,
+            "music_reclass.extractors.mert_checkpoint:canonical_95m",
+            "neural",
+        ),
+        Model(
+            "mert-330m",
+            "MERT-v1-330M, the large MERT: 1024 numbers of a track, three times the work",
+            ("mert-330m", "mert-330m-layers"),
+            _hub(
+                "m-a-p/MERT-v1-330M",
+                (
+                    "pytorch_model.bin",
+                    1_260_000_000,
+                    "0c03774d821a6ad972cb48220b128a10ebea2c790116bd0fd35e5a013f8017f6",
+                ),
+                ("config.json", 2_030, None),
+                ("preprocessor_config.json", 212, None),
+            ),
+            "CC-BY-NC-4.0",
+            403,
+            315_428_992,
+            "music_reclass.extractors.mert_checkpoint:canonical_330m",
+            "neural",
+        ),
+        Model(
+            "jmla",
+            "The audio encoder of OpenJMLA, a vision transformer over mel spectrograms: 768 numbers of a track",
+            ("jmla",),
+            _hub("UniMus/OpenJMLA", ("epoch_20.pth", 345_464_000, None)),
+            "cc (which one is not said)",
+            150,
+            86_366_208,
+            "music_reclass.extractors.jmla_vit:canonical",
+            "neural",
+        ),
+    )
+}
+
+
+def model(name: str) -> Model:
+    """The model of that name; UsageError names the nearest."""
+    if name in MODELS:
+        return MODELS[name]
+    near = difflib.get_close_matches(name, MODELS, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(MODELS)}."
+    raise UsageError(f"there is no model {name!r}; {hint}")

@@ -1,0 +1,157 @@
+"""Where installed weights lie, and what is known about them: manifest, pinned digests, licences that were shown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from music_reclass.errors import ReclassError, UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+WEIGHTS = "model.safetensors"
+MANIFEST = "manifest.json"
+
+
+class MissingWeights(UsageError):
+    """A model is needed that is not installed; the sentence says how to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What was recorded when a model was installed."""
+
+    model: str
+    digest: str  # of the names, shapes and values of the tensors, whatever file they came in
+    tensors: int
+    values: int  # numbers in all tensors together
+    source: str  # sha256 of the file that the weights came in
+    origin: str
+    installed: str  # date, ISO 8601
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A model that is ready for use."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def weights(self) -> Path:
+        """The safetensors file."""
+        return self.folder / WEIGHTS
+
+    @property
+    def short_digest(self) -> str:
+        """Eight digits that tell these weights from others; part of the version of their vectors."""
+        return self.manifest.digest[:8]
+
+
+def models_folder() -> Path:
+    """`RECLASS_MODELS`, else `models` in the user's data folder."""
+    if named := os.environ.get("RECLASS_MODELS"):
+        return Path(named).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("reclass", appauthor=False)) / "models"
+
+
+def find(name: str) -> Installed | None:
+    """The installed model, None where there is none; ReclassError where its manifest cannot be read."""
+    folder = models_folder() / name
+    values = read_json(folder / MANIFEST)
+    if values is None or not (folder / WEIGHTS).is_file():
+        return None
+    try:
+        return Installed(folder, Manifest(**values))
+    except TypeError as error:
+        raise ReclassError(f"{folder / MANIFEST} is damaged; install the model {name} again.") from error
+
+
+def needed(name: str) -> Installed:
+    """The installed model; MissingWeights says how to get it."""
+    found = find(name)
+    if found is None:
+        raise MissingWeights(
+            f"the model {name} is not installed: reclass models download {name}, or, with the file at hand, "
+            f"reclass models install {name} FILE."
+        )
+    return found
+
+
+def record(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest: from now on the model counts as installed."""
+    write_json(folder / MANIFEST, asdict(manifest))
+
+
+def pinned(model: str) -> str | None:
+    """The digest of the tensors that were first installed here under this name; None before that."""
+    digest = (read_json(models_folder() / "pins.json") or {}).get(model)
+    return digest if isinstance(digest, str) else None
+
+
+def pin(model: str, digest: str) -> None:
+    """Expect these tensors from now on."""
+    path = models_folder() / "pins.json"
+    write_json(path, {**(read_json(path) or {}), model: digest})
+
+
+def licence_shown(model: str) -> bool:
+    """Whether the licence was accepted here before."""
+    return model in (read_json(models_folder() / "licences.json") or {})
+
+
+def remember_licence(model: str, day: str) -> None:
+    """The licence was shown and accepted on `day`."""
+    path = models_folder() / "licences.json"
+    write_json(path, {**(read_json(path) or {}), model: day})
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file; None where there is no such file, ReclassError where it holds something else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ReclassError(f"{path} cannot be read ({error}); mend or delete it.") from error
+    if not isinstance(value, dict):
+        raise ReclassError(f"{path} holds no JSON object; mend or delete it.")
+    return value
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write the object whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def tensors_digest(tensors: Mapping[str, NDArray[Any]]) -> str:
+    """The sha256 of names, types, shapes and values: equal for the same weights in any container."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        little = tensor.dtype.newbyteorder("<")
+        digest.update(f"{name}\0{little.str}\0{tensor.shape}\0".encode())
+        digest.update(np.ascontiguousarray(tensor, dtype=little).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
