@@ -35,11 +35,15 @@ class Secret:
 NO_SECRET = Secret("")
 
 
+OTHER_VARIABLES = ("RECLASS_CONFIG", "RECLASS_DEBUG", "RECLASS_MODELS")  # read where they are needed
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a run needs to know; every field may stand in config.toml or as RECLASS_<FIELD>."""
 
     db: Path | None = None  # the library database; None: in the user's data folder
+    bundle: Path | None = None  # a trained bundle for the first stage; None: the embedded one
     taxonomy: Path | None = None  # a TOML file layered over the built-in taxonomy
     jobs: int = 0  # worker processes; 0: the cores less one, at most eight
     timeout: float = 120.0  # seconds one file may take before it is given up
@@ -81,7 +85,7 @@ def load(flags: Mapping[str, Any], file: Path | None = None, environment: Mappin
     variables = {
         name.removeprefix("RECLASS_").lower(): value
         for name, value in environment.items()
-        if name.startswith("RECLASS_") and name != "RECLASS_CONFIG"
+        if name.startswith("RECLASS_") and name not in OTHER_VARIABLES
     }
     settings = _override(settings, variables, "the environment (RECLASS_*)")
     return _override(settings, {key: value for key, value in flags.items() if value is not None}, "the flags")

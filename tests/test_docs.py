@@ -31,7 +31,7 @@ def test_every_command_and_every_flag_is_documented() -> None:
         assert name in sections, f"{name} has no section in commands.md"
         for option in command.params:
             if isinstance(option, click.Option):
-                flag = option.opts[-1] if option.opts[-1].startswith("--") else option.opts[0]
+                flag = next(name for name in option.opts if name.startswith("--"))
                 assert flag in sections[name] or flag in common, f"{name} {flag} is not documented"
 
 

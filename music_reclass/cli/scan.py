@@ -30,6 +30,9 @@ PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_ty
 @click.option("-j", "--jobs", type=int, help="Worker processes (default: the cores less one, at most eight).")
 @click.option("--timeout", type=float, help="Seconds one file may take (default: 120).")
 @click.option("--max-genres", type=int, help="How many genres may be written to a file (default: 1).")
+@click.option(
+    "--bundle", type=click.Path(path_type=Path, file_okay=False), help="A trained bundle instead of the embedded model."
+)
 @click.option("--album/--no-album", default=None, help="Whether the tracks of an album vote together (default: yes).")
 @click.option(
     "--preserve-mtime",
@@ -53,6 +56,7 @@ def scan(
     jobs: int | None,
     timeout: float | None,
     max_genres: int | None,
+    bundle: Path | None,
     album: bool | None,
     preserve_mtime: bool | None,
     detach_hard_links: bool | None,
@@ -74,7 +78,7 @@ def scan(
     from music_reclass.tagging.reader import read_tags
 
     settings = settings_from(
-        config_file, db=db, on_existing=on_existing, jobs=jobs, timeout=timeout, max_genres=max_genres, album=album,
+        config_file, db=db, on_existing=on_existing, jobs=jobs, timeout=timeout, max_genres=max_genres, bundle=bundle, album=album,
         preserve_mtime=preserve_mtime, detach_hard_links=detach_hard_links,
     )  # fmt: skip
     request = ScanRequest(tuple(map(str, paths)), include, exclude, rescan)

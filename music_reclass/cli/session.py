@@ -50,8 +50,9 @@ def session(settings: Settings, command: str) -> Iterator[Session]:
 
 
 def ladder_for(settings: Settings, taxonomy: Taxonomy) -> Ladder:
-    """The stages at hand, cheapest first: today the embedded model."""
+    """The stages at hand, cheapest first: the user's own bundle or the embedded one."""
     from music_reclass.classification.voter import Ladder
     from music_reclass.training import bundles
 
-    return Ladder.from_bundles([bundles.embedded()], taxonomy, settings.max_genres, settings.album)
+    first = bundles.embedded() if settings.bundle is None else bundles.load(settings.bundle)
+    return Ladder.from_bundles([first], taxonomy, settings.max_genres, settings.album)
