@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,9 +20,15 @@ def database_path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def journal(database_path: Path) -> Iterator[Journal]:
-    journal = Journal(Database(database_path, durable=True))
+    journal = Journal(Database(database_path))
+    journal.database.connection.execute("PRAGMA synchronous = OFF")  # what is tested here is not the disk
     yield journal
     journal.database.close()
+
+
+@pytest.fixture(autouse=True)
+def _without_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
 @pytest.fixture

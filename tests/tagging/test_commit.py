@@ -15,7 +15,6 @@ import mutagen
 import pytest
 
 from music_reclass.errors import DatabaseError, FailTrack
-from music_reclass.features.database import Database
 from music_reclass.features.journal import Change, Journal
 from music_reclass.tagging import commit
 from music_reclass.tagging.commit import Manner, Receipt, replace_file
@@ -354,8 +353,3 @@ def test_the_journal_keeps_few_bytes_a_file(journal: Journal, place: Place) -> N
     patch = only_change(journal).patch
     assert patch is not None
     assert len(patch) < 200
-
-
-def test_a_database_made_durable_is_the_one_the_journal_uses(journal: Journal) -> None:
-    assert isinstance(journal.database, Database)
-    assert journal.database.connection.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL

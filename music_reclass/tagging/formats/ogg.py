@@ -4,63 +4,68 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections import deque
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from typing import BinaryIO, NamedTuple
 
 from music_reclass.tagging.formats import comments
 from music_reclass.tagging.formats.base import Raw
-from music_reclass.tagging.patch import Edit
+from music_reclass.tagging.patch import Edit, growth, tidy
 from music_reclass.utils.payload import Layout
-from music_reclass.utils.payload.ogg import CONTINUED, FIRST, LAST, NO_GRANULE, Page, pages, parts
+from music_reclass.utils.payload.ogg import CONTINUED, FIRST, FLAC, LAST, NO_GRANULE, Page, pages, parts
 from music_reclass.utils.payload.reading import Malformed, read_at
 
 # First bytes of the first packet -> what stands in front of the comment in the second one.
-CODECS = {b"\x01vorbis": 7, b"OpusHead": 8, b"Speex   ": 0, b"\x7fFLAC": 4}
+CODECS = {b"\x01vorbis": 7, b"OpusHead": 8, b"Speex   ": 0, FLAC: 4}
 MOST_SEGMENTS = 255
 _SWAPPED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 class Head(NamedTuple):
-    """The pages that hold the comment packet, and what lies on them: the packet, and what follows it there."""
+    """The pages that hold the comment packet, and the packets on them: the comment, and what follows it there."""
 
     codec: bytes
     pages: list[Page]
-    packet: bytes
-    others: list[bytes]  # further packets, or their parts
-    open_end: bool  # the last of these goes on on the next page
+    packets: list[bytes]
+    open_end: bool  # the last packet goes on on the next page
 
 
 def _head(file: BinaryIO, layout: Layout) -> Head:
     found: list[Page] = []
-    pieces: list[bytes] = []
-    open_end = True
+    packets: list[bytes] = []
+    codec, serial, open_end = b"", -1, True
     for page in pages(file, layout.start, layout.end):
         if page.start == layout.start:
-            first = read_at(file, page.body, min(8, page.end - page.body))
-            codec = next((mark for mark in CODECS if first.startswith(mark)), None)
-            if codec is None or len(parts(page, 0)) != 1:
-                raise Malformed("an Ogg stream of a kind we do not write")
-            serial = page.serial
+            codec, serial = _codec(file, page), page.serial
             continue
         if page.serial != serial or page.kind & FIRST:
             raise Malformed("an Ogg file of several streams")
         found.append(page)
         for number, part in enumerate(parts(page, 0)):
             data = read_at(file, part.start, part.end - part.start)
-            if pieces and open_end and number == 0:
-                pieces[-1] += data
+            if packets and open_end and number == 0:
+                packets[-1] += data
             else:
-                pieces.append(data)
+                packets.append(data)
             open_end = not part.ends
-        if len(pieces) > 1 or not open_end:
-            return Head(codec or b"", found, pieces[0], pieces[1:], open_end)
+        if len(packets) > 1 or not open_end:
+            return Head(codec, found, packets, open_end)
     raise Malformed("an Ogg stream without a comment")
 
 
+def _codec(file: BinaryIO, page: Page) -> bytes:
+    first = read_at(file, page.body, min(8, page.end - page.body))
+    for mark in CODECS:
+        if first.startswith(mark) and len(parts(page, 0)) == 1:
+            return mark
+    raise Malformed("an Ogg stream of a kind we do not write")
+
+
 def _comment(head: Head) -> comments.Comment:
-    if head.codec == b"\x7fFLAC" and head.packet[:1] != b"\x04" and head.packet[:1] != b"\x84":
+    if head.codec == FLAC and head.packets[0][:1] not in (b"\x04", b"\x84"):
         raise Malformed("an Ogg FLAC stream without a comment")
-    return comments.parse(head.packet, CODECS[head.codec])
+    return comments.parse(head.packets[0], CODECS[head.codec])
 
 
 def read(file: BinaryIO, layout: Layout) -> Raw:
@@ -74,42 +79,115 @@ def encode(file: BinaryIO, layout: Layout, genres: Sequence[str]) -> Raw:
 
 
 def splice(file: BinaryIO, layout: Layout, raw: Raw) -> list[Edit]:
-    """The edits that make `raw` the genre field; later pages are renumbered only if the number of pages changes."""
+    """The edits that make `raw` the genre field.
+
+    The pages keep their sizes as far as possible, so that what lies on them, a cover for instance, only moves past
+    their headers; pages behind the comment are renumbered only if the number of pages changes.
+    """
     head = _head(file, layout)
-    packet = bytearray(head.packet)
-    for edit in sorted(comments.splice(_comment(head), raw), key=lambda edit: (-edit.start, -edit.end)):
-        packet[edit.start : edit.end] = edit.data
-    if head.codec == b"\x7fFLAC":
-        packet[1:4] = (len(packet) - 4).to_bytes(3, "big")
-    if packet == head.packet:
-        return []  # its pages may be laid out in another way than ours would be
+    packet = head.packets[0]
+    inner = tidy(BytesIO(packet), comments.splice(_comment(head), raw))
+    if not inner:
+        return []
+    length = len(packet) + growth(inner)
+    if head.codec == FLAC:
+        size = Edit(1, 4, (length - 4).to_bytes(3, "big"))
+        inner = tidy(BytesIO(packet), [size, *inner])
     old = head.pages
-    new = list(_pages(old[0], old[-1], [bytes(packet), *head.others], head.open_end))
-    edits = [Edit(old[0].start, old[-1].end, b"".join(new))]
-    if len(new) != len(old):
-        edits += _renumbered(file, layout, old[-1], len(new) - len(old))
+    lacing = _lacing([length, *map(len, head.packets[1:])], head.open_end)
+    runs = _runs(lacing, [len(page.lacing) for page in old])
+    pieces = _pieces([(page.body, page.end) for page in old], inner)
+    edits = list(_laid_out(file, old, runs, pieces))
+    if len(runs) != len(old):
+        edits += _renumbered(file, layout, old[-1], len(runs) - len(old))
     return edits
 
 
-def _pages(first: Page, last: Page, packets: list[bytes], open_end: bool) -> Iterator[bytes]:
-    """`packets` on as few pages as possible, numbered on from `first`."""
+def _lacing(lengths: Sequence[int], open_end: bool) -> bytes:
+    """The segment lengths of packets that follow each other."""
     lacing = bytearray()
-    for number, packet in enumerate(packets):
-        lacing += b"\xff" * (len(packet) // 255)
-        if not (open_end and number == len(packets) - 1):
-            lacing.append(len(packet) % 255)
-    content, at = b"".join(packets), 0
-    starts = range(0, len(lacing), MOST_SEGMENTS)
-    for number, start in enumerate(starts):
-        segments = bytes(lacing[start : start + MOST_SEGMENTS])
-        length = sum(segments)
-        ends_packet = any(segment < 255 for segment in segments)
-        goes_on = start > 0 and lacing[start - 1] == 255
-        kind = (CONTINUED if goes_on else 0) | (last.kind & LAST if number == len(starts) - 1 else 0)
-        granule = last.granule if ends_packet else NO_GRANULE
+    for length in lengths:
+        lacing += b"\xff" * (length // 255)
+        lacing.append(length % 255)
+    return bytes(lacing[:-1] if open_end else lacing)
+
+
+def _runs(lacing: bytes, counts: Sequence[int]) -> list[bytes]:
+    """The segments of each page: as many as there were on the old pages, the rest on the last and new ones."""
+    runs, at = [], 0
+    for count in counts[:-1]:
+        runs.append(lacing[at : at + count])
+        at += count
+    runs += [lacing[start : start + MOST_SEGMENTS] for start in range(at, len(lacing), MOST_SEGMENTS)]
+    return [run for run in runs if run]
+
+
+Piece = tuple[int, int] | bytes  # bytes of the old file that stay, or new ones
+
+
+def _pieces(spans: Sequence[tuple[int, int]], edits: Sequence[Edit]) -> list[Piece]:
+    """The content of `spans` with `edits` applied, which count from the first byte of that content."""
+    pieces: list[Piece] = []
+    at = 0
+    cuts = [(edit.start, edit.end, edit.data) for edit in edits]
+    end = sum(stop - start for start, stop in spans)
+    for start, stop, data in [*cuts, (end, end, b"")]:
+        pieces += _placed(spans, at, start)
+        if data:
+            pieces.append(data)
+        at = stop
+    return pieces
+
+
+def _placed(spans: Sequence[tuple[int, int]], start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Where the content from `start` to `stop` lies in the file."""
+    before = 0
+    for low, high in spans:
+        first, last = max(start, before), min(stop, before + high - low)
+        if first < last:
+            yield low + first - before, low + last - before
+        before += high - low
+
+
+def _laid_out(file: BinaryIO, old: list[Page], runs: Sequence[bytes], pieces: list[Piece]) -> Iterator[Edit]:
+    """The edits that put `pieces` on pages of the segments `runs`, numbered on from the first old page."""
+    position, new = old[0].start, b""
+    rest = deque(pieces)
+    for number, run in enumerate(runs):
+        on_page = _taken(rest, sum(run))
+        content = b"".join(one if isinstance(one, bytes) else read_at(file, one[0], one[1] - one[0]) for one in on_page)
+        kind = CONTINUED if number and runs[number - 1][-1] == 255 else 0
+        kind |= old[-1].kind & LAST if number == len(runs) - 1 else 0
+        granule = old[-1].granule if any(segment < 255 for segment in run) else NO_GRANULE
+        first = old[0]
         header = struct.pack("<4sBBqIII", b"OggS", 0, kind, granule, first.serial, first.sequence + number, 0)
-        yield _summed(header + bytes([len(segments)]) + segments + content[at : at + length])
-        at += length
+        header += bytes([len(run)]) + run
+        new += _summed(header + content)[: len(header)]
+        for piece in on_page:
+            if isinstance(piece, bytes):
+                new += piece
+            else:
+                yield Edit(position, piece[0], new)
+                position, new = piece[1], b""
+    yield Edit(position, old[-1].end, new)
+
+
+def _taken(pieces: deque[Piece], length: int) -> list[Piece]:
+    """The first `length` bytes of `pieces`, which loses them."""
+    taken: list[Piece] = []
+    while length:
+        piece = pieces.popleft()
+        size = len(piece) if isinstance(piece, bytes) else piece[1] - piece[0]
+        if size > length:
+            if isinstance(piece, bytes):
+                pieces.appendleft(piece[length:])
+                piece = piece[:length]
+            else:
+                pieces.appendleft((piece[0] + length, piece[1]))
+                piece = (piece[0], piece[0] + length)
+        taken.append(piece)
+        length -= min(size, length)
+    return taken
 
 
 def _renumbered(file: BinaryIO, layout: Layout, after: Page, shift: int) -> Iterator[Edit]:
