@@ -85,7 +85,9 @@ def int16(samples: NDArray[Any]) -> NDArray[np.int16]:
     elif samples.dtype == np.int32:
         result = (samples >> 16).astype(np.int16)
     else:
-        scaled = np.clip(np.rint(samples * samples.dtype.type(32768)), -32768, 32767)
+        scaled = np.clip(samples, -1.0, 1.0)
+        scaled *= 32768
+        np.minimum(np.rint(scaled, out=scaled), 32767, out=scaled)
         if np.isnan(scaled.sum()):
             scaled = np.nan_to_num(scaled)
         result = scaled.astype(np.int16)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PATIENCE = 500  # packets in a row without sound before a file is given up
-_STUMBLES = 200  # times a container may break off before it is given up
+_STUMBLES = 20_000  # times a container may break off; some search their next block a few bytes at a time
 _GROUP = 1 << 18  # samples converted at once: frames are small, and NumPy is slow at small things
 # These may hold a film without sound, which is nothing to complain about.
 _FILMS = frozenset({"mov", "matroska", "asf", "ogg", "avi", "flv", "mpegts", "mpeg", "rm"})
