@@ -149,13 +149,18 @@ class PlexJournal:
         owned = self.owned(server_id, [row[0] for row in keys])
         return [mine.last for fields in owned.values() for mine in fields.values() if mine.last.lock_after]
 
-    def runs(self, server_id: int) -> list[int]:
-        """The runs that have edits on this server which were not taken back, newest first."""
+    def standing(self) -> dict[int, tuple[int, int]]:
+        """By run: how many items of servers are as it left them, and how many were taken back."""
         rows = self._sql.execute(
-            "SELECT DISTINCT run_id FROM plex_change WHERE server_id = ? AND state = 'written' ORDER BY run_id DESC",
-            (server_id,),
+            "SELECT run_id, count(DISTINCT CASE WHEN state = 'written' THEN rating_key END),"
+            " count(DISTINCT CASE WHEN state = 'undone' THEN rating_key END) FROM plex_change GROUP BY run_id"
         )
-        return [row[0] for row in rows]
+        return {run: (written, undone) for run, written, undone in rows}
+
+    def last_standing_run(self) -> int | None:
+        """The newest run of which something stands on a server; None where there is nothing to take back."""
+        row = self._sql.execute("SELECT max(run_id) FROM plex_change WHERE state = 'written'").fetchone()
+        return None if row[0] is None else int(row[0])
 
     def machine_of_run(self, run_id: int) -> tuple[str, str] | None:
         """machineIdentifier and name of the server on which a run made edits; None if it made none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from music_reclass.domain import OnExisting, Relation
@@ -79,13 +79,28 @@ class Row:
         }
 
 
-def row_of(item: Item, wish: Wish, owned: Owned, rules: Rules, taxonomy: Taxonomy) -> Row:
+@dataclass(frozen=True, slots=True)
+class Relations:
+    """How genres stand to each other, remembered: a library holds few distinct pairs, and many tracks."""
+
+    taxonomy: Taxonomy
+    _known: dict[tuple[str, Tags], Relation] = field(default_factory=dict)
+
+    def between(self, genre: str, existing: Tags) -> Relation:
+        """The relation of a decided genre to the tags that are there."""
+        pair = (genre, existing)
+        if pair not in self._known:
+            self._known[pair] = self.taxonomy.relation(genre, existing or None)
+        return self._known[pair]
+
+
+def row_of(item: Item, wish: Wish, owned: Owned, rules: Rules, relations: Relations) -> Row:
     """The row of one item; `owned` is what the journal knows of our edits of it."""
     before = item.value("genre")
     if wish.decision is None:
         return _row(item, wish, SKIP, wish.reason)
     edits: list[FieldEdit] = []
-    genre, action, reason = _genre(item, wish, owned.get("genre"), rules, taxonomy)
+    genre, action, reason = _genre(item, wish, owned.get("genre"), rules, relations)
     if genre is not None:
         edits.append(genre)
     if action != SKIP:
@@ -106,15 +121,15 @@ def _row(item: Item, wish: Wish, action: str, reason: str, after: Tags = (), edi
 
 
 def _genre(
-    item: Item, wish: Wish, mine: Ownership | None, rules: Rules, taxonomy: Taxonomy
+    item: Item, wish: Wish, mine: Ownership | None, rules: Rules, relations: Relations
 ) -> tuple[FieldEdit | None, str, str]:
     decision = wish.decision
     assert decision is not None
     before = item.value("genre")
     ours = _untouched(item, mine)
     theirs = _of_others(item, "genre", mine)
-    relation: Relation | None = taxonomy.relation(decision.genres[0], theirs or None) if decision.genres else None
-    proposal = propose(decision, theirs or None, relation, _POLICY[rules.mode], taxonomy)
+    relation = relations.between(decision.genres[0], theirs) if decision.genres else None
+    proposal = propose(decision, theirs or None, relation, _POLICY[rules.mode], relations.taxonomy)
     if proposal.action == NONE:
         return None, SKIP, "unsure"
     after = proposal.genres if proposal.writes else theirs

@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from music_reclass.errors import UsageError
 
@@ -118,37 +119,50 @@ def infer(samples: Sequence[str], locations: Sequence[str], local_paths: Iterabl
     return Inference(pairs, len(votes), tuple(left))
 
 
+class _Candidate(NamedTuple):
+    parts: Parts
+    plain: Parts  # in one Unicode form
+    folded: Parts  # and in one case
+
+
+def _candidate(path: str) -> _Candidate:
+    parts = parts_of(path)
+    plain = tuple(_same(part, fold=False) for part in parts)
+    return _Candidate(parts, plain, tuple(part.casefold() for part in plain))
+
+
 def _name(path: str) -> str:
     return _same(parts_of(path)[-1], fold=True)
 
 
-def _by_name(samples: Iterable[str], local_paths: Iterable[str]) -> Mapping[str, list[Parts]]:
-    found: dict[str, list[Parts]] = {_name(sample): [] for sample in samples}
+def _by_name(samples: Iterable[str], local_paths: Iterable[str]) -> Mapping[str, list[_Candidate]]:
+    found: dict[str, list[_Candidate]] = {_name(sample): [] for sample in samples}
     for path in local_paths:
         same_name = found.get(_name(path))
         if same_name is not None:
-            same_name.append(parts_of(path))
+            same_name.append(_candidate(path))
     return found
 
 
-def _votes(sample: str, candidates: Sequence[Parts], roots: Sequence[Parts]) -> frozenset[tuple[str, str]]:
+def _votes(sample: str, candidates: Sequence[_Candidate], roots: Sequence[Parts]) -> frozenset[tuple[str, str]]:
     windows = is_windows(sample)
-    parts = parts_of(sample)
-    best = max((_common_end(parts, candidate, windows) for candidate in candidates), default=0)
+    own = _candidate(sample)
+    parts, compared = own.parts, own.folded if windows else own.plain
+    common = [_common_end(compared, one.folded if windows else one.plain) for one in candidates]
+    best = max(common, default=0)
     root = max((root for root in roots if _below(parts, root, windows)), key=len, default=())
+    inside = len(parts) - len(root)
     found = set()
-    for candidate in candidates:
-        common = _common_end(parts, candidate, windows)
-        inside = len(parts) - len(root)
-        if common != best or not common:
+    for candidate, length in zip(candidates, common, strict=True):
+        if not length or length != best:
             continue
-        if root and common >= inside:
+        if root and length >= inside:
             cut = inside  # all below the library's folder agrees: that folder is the pair, not one above it
-        elif common >= ENOUGH:
-            cut = min(common, len(parts) - 1, len(candidate) - 1)
+        elif length >= ENOUGH:
+            cut = min(length, len(parts) - 1, len(candidate.parts) - 1)
         else:
             continue
-        found.add((path_of(parts[:-cut], windows=windows), path_of(candidate[:-cut])))
+        found.add((path_of(parts[:-cut], windows=windows), path_of(candidate.parts[:-cut])))
     return frozenset(found)
 
 
@@ -158,10 +172,10 @@ def _below(parts: Parts, root: Parts, fold: bool) -> bool:
     )
 
 
-def _common_end(one: Parts, other: Parts, fold: bool) -> int:
+def _common_end(one: Parts, other: Parts) -> int:
     count = 0
     for a, b in zip(reversed(one), reversed(other), strict=False):
-        if _same(a, fold=fold) != _same(b, fold=fold):
+        if a != b:
             break
         count += 1
     return count

@@ -87,10 +87,6 @@ class FieldEdit:
         """Whether there is anything to write."""
         return self.changes_tags or self.lock_before != self.lock_after
 
-    def reversed(self) -> FieldEdit:
-        """The edit that takes this one back."""
-        return FieldEdit(self.field, self.after, self.before, self.lock_after, self.lock_before)
-
     def holds_after(self, item: Item) -> bool:
         """Whether the server holds what this edit asks for."""
         return same_tags(item.value(self.field), self.after) and (self.field in item.locked) == self.lock_after

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.features.plex_library import local_tracks
 from music_reclass.tagging.plan import SURE
-from music_reclass.tagging.plex.diff import DEFAULT_RULES, SKIP, Row, Rules, row_of
+from music_reclass.tagging.plex.diff import DEFAULT_RULES, SKIP, Relations, Row, Rules, row_of
 from music_reclass.tagging.plex.levels import Wish, group_wish, track_wish
 from music_reclass.tagging.plex.mapping import NO_MAP, Inference, PathMap, infer, spread
 from music_reclass.tagging.plex.matching import LocalIndex, Match, match
@@ -128,6 +128,7 @@ def rows(
     """The row of every item of the level asked for. Only items that may change are read whole, 100 a request."""
     wishes, skipped = _wishes(found, request, taxonomy)
     yield from skipped
+    relations = Relations(taxonomy)
     with bar("comparing", len(wishes)) as progress:
         for keys in in_batches(list(wishes), TOGETHER):
             read = server.client.clock()
@@ -138,7 +139,7 @@ def rows(
                 if item is None or item.level != request.level:
                     yield Row(SKIP, "gone", request.level, key, "", wish.path)
                     continue
-                row = row_of(item, wish, owned.get(key, {}), request.rules, taxonomy)
+                row = row_of(item, wish, owned.get(key, {}), request.rules, relations)
                 yield row if row.edit is None else replace(row, edit=replace(row.edit, read=read))
             progress.advance(len(keys))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.features.plex_journal import ABANDONED, UNDONE, WRITTEN, PlexChange
-from music_reclass.tagging.plex.nouns import Item, ItemEdit
+from music_reclass.tagging.plex.nouns import FieldEdit, Item, ItemEdit
 from music_reclass.tagging.plex.planning import Bar
 from music_reclass.tagging.plex.writing import CHANGED, GONE, Outcome, edit_of, taken_back, write
 from music_reclass.utils.progress import progress_bar
@@ -33,8 +33,11 @@ class Return:
     left: list[tuple[str, str]] = field(default_factory=list)
 
 
-def plan_return(server: Server, journal: PlexJournal, run_id: int) -> Return:
-    """Compare what a run wrote with what the server holds now. NothingToDo if nothing of it is left to take back."""
+def plan_return(server: Server, journal: PlexJournal, run_id: int, *, force: bool = False) -> Return:
+    """Compare what a run wrote with what the server holds now. NothingToDo if nothing of it is left to take back.
+
+    With `force` the former value comes back even where somebody has set another since.
+    """
     _check_server(server, journal, run_id)
     changes = [change for change in journal.of_run(run_id) if change.state == WRITTEN]
     if not changes:
@@ -46,7 +49,7 @@ def plan_return(server: Server, journal: PlexJournal, run_id: int) -> Return:
     read = server.client.clock()
     items = {item.key: item for item in server.items(by_item)}
     for key, group in by_item.items():
-        _take(plan, items.get(key), group, read)
+        _take(plan, items.get(key), group, read, force)
     return plan
 
 
@@ -58,7 +61,7 @@ def _check_server(server: Server, journal: PlexJournal, run_id: int) -> None:
         raise UsageError(f"run {run_id} wrote to the server {made_on[1]!r}, and this is {server.client.name!r}.")
 
 
-def _take(plan: Return, item: Item | None, group: Sequence[PlexChange], read: float) -> None:
+def _take(plan: Return, item: Item | None, group: Sequence[PlexChange], read: float, force: bool) -> None:
     label = group[0].title
     if item is None:
         plan.left.append((label, GONE))
@@ -70,11 +73,12 @@ def _take(plan: Return, item: Item | None, group: Sequence[PlexChange], read: fl
     back = []
     for change in group:
         edit = edit_of(change)
-        if edit.holds_after(item):
-            back.append(edit.reversed())
-            plan.ids.setdefault(item.key, {})[change.field] = change.id
-        elif edit.holds_before(item):
+        if edit.holds_before(item):
             plan.settled.append((change.id, UNDONE, ""))
+        elif force or edit.holds_after(item):
+            now = item.value(change.field)
+            back.append(FieldEdit(change.field, now, edit.before, change.field in item.locked, edit.lock_before))
+            plan.ids.setdefault(item.key, {})[change.field] = change.id
         else:
             plan.left.append((label, f"{change.field} {CHANGED}"))
     if back:
@@ -125,9 +129,10 @@ def restore(
     run_id: int,
     *,
     dry_run: bool = False,
+    force: bool = False,
     stop: Callable[[], bool] = lambda: False,
     bar: Bar = progress_bar,
 ) -> tuple[Return, Outcome]:
     """Take one run back, as `reclass undo` does for a run of one of COMMANDS; with `dry_run` only compare."""
-    plan = plan_return(server, journal, run_id)
+    plan = plan_return(server, journal, run_id, force=force)
     return plan, Outcome() if dry_run else carry_out(server, journal, run_id, plan, stop, bar)

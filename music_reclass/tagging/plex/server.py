@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, quote_plus
 
 from music_reclass.errors import NothingToDo, ServerError, UsageError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PAGE = 1000  # tracks in one page of a listing
 TOGETHER = 100  # items in one address: 1 kB of it; proxies refuse 8
 KIND_NUMBER = {ARTIST: 8, ALBUM: 9, TRACK: 10}
+Thing = TypeVar("Thing")
 TOO_MUCH = frozenset({400, 404, 413, 414})  # may mean "too many at once", or that one of them is gone
 
 
@@ -137,10 +138,10 @@ def connect(settings: Settings) -> Server:
     return Server(Client(access(settings), rate=settings.plex_rate, timeout=settings.plex_timeout))
 
 
-def in_batches(keys: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    """`keys` in runs of at most `size`."""
-    for start in range(0, len(keys), size):
-        yield keys[start : start + size]
+def in_batches(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:
+    """`things` in runs of at most `size`."""
+    for start in range(0, len(things), size):
+        yield things[start : start + size]
 
 
 def _window(start: int, size: int) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Hand-made stand-ins for what lies outside the program."""

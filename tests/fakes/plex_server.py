@@ -1,0 +1,368 @@
+"""A Plex server on loopback: real HTTP, the XML that python-plexapi parses, every behaviour F1-F16 switchable.
+
+| id  | switch                                                                                           |
+|-----|--------------------------------------------------------------------------------------------------|
+| F1  | always: a listing shows at most two genres and no locks                                          |
+| F2  | `replaces`, `removes_first`: what a PUT of tags means                                            |
+| F3  | always: a bad token gets 401                                                                     |
+| F4  | `longest_query`, `too_long_status`: 414 or 400 for longer queries                                |
+| F5  | `faults`: what happens to the next requests: a status, "drop", "hang", ("retry-after", seconds)  |
+| F6  | always: the value of `tag-` is split at the comma, then unquoted                                 |
+| F7  | always: no type 400, unknown id 404; without id everything would change: counted in `unbounded`  |
+| F8  | `refresh_metadata()` reads the embedded genres again where nothing is locked                     |
+| F9  | always: paging by header and by query                                                            |
+| F10 | `track_genres`: whether the description of the library lists track.genre                         |
+| F11 | `requests`: all that were answered or broken off                                                 |
+| F12 | always: /all without type gives artists                                                          |
+| F13 | tracks may have several parts, Windows paths, NFD names: they are plain strings here             |
+| F14 | `before_put`: called before a PUT takes effect, e.g. to let a user edit                          |
+| F15 | `Thing.locked`: fields that a user locked                                                        |
+| F16 | `TOKEN` is what must never be seen outside the header                                            |
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+from xml.sax.saxutils import quoteattr
+
+TOKEN = "fAke-t0ken_never-seen"
+SECTION = 5
+KINDS = {8: "artist", 9: "album", 10: "track"}
+FIELDS = {"genre": "Genre", "style": "Style", "label": "Label", "mood": "Mood"}
+
+
+@dataclass
+class Thing:
+    """A track, album or artist."""
+
+    key: int
+    kind: str
+    title: str
+    parent: int = 0
+    files: list[str] = field(default_factory=list)
+    seconds: float = 180.0
+    embedded: list[str] = field(default_factory=list)
+    tags: dict[str, list[str]] = field(default_factory=dict)
+    locked: set[str] = field(default_factory=set)
+    guid: str = ""
+
+    @property
+    def genres(self) -> list[str]:
+        return self.tags.get("genre", [])
+
+
+@dataclass
+class Request:
+    """One request as it came in."""
+
+    method: str
+    path: str
+    query: list[tuple[str, str]]
+    target: str
+
+
+class FakePlex:
+    """The state of a server and its switches; `with` starts and stops it, `restart()` does both."""
+
+    def __init__(self, machine: str = "machine-1") -> None:
+        self.machine = machine
+        self.things: dict[int, Thing] = {}
+        self.locations = ["/data/music"]
+        self.kind = "artist"
+        self.title = "Music"
+        self.more_sections = ""
+        self.replaces = False
+        self.removes_first = False
+        self.longest_query = 10**9
+        self.too_long_status = 414
+        self.faults: list[Any] = []
+        self.track_genres = True
+        self.shows_locks_together = True
+        self.whole_404 = False  # whether one missing item spoils a request for many
+        self.loses_edits = 0  # so many PUTs are answered 200 and forgotten
+        self.refused_keys: dict[int, int] = {}  # key -> status of a PUT that holds it
+        self.before_put: Callable[[list[int]], None] = lambda keys: None
+        self.after_put: Callable[[int], None] = lambda number: None
+        self.requests: list[Request] = []
+        self.puts = 0
+        self.unbounded = 0
+        self.refreshed: list[str] = []
+        self.on_refresh: Callable[[str], None] = lambda path: None
+        self.refreshing_polls = 0
+        self.tokens_in_addresses = 0
+        self.port = 0
+        self._http: ThreadingHTTPServer | None = None
+        self._fixed: dict[int, str] = {}
+
+    # --- what is in it ---------------------------------------------------------------------------------------
+
+    def add(self, kind: str, title: str, parent: int = 0, **more: Any) -> Thing:
+        """One more artist, album or track."""
+        key = len(self.things) + 100
+        thing = Thing(key, kind, title, parent, guid=f"local://{key}" if kind == "track" else f"plex://{kind}/{key}")
+        for name, value in more.items():
+            if name in ("genres", "styles", "labels"):
+                thing.tags[name[:-1]] = list(value)
+            else:
+                setattr(thing, name, value)
+        self.things[key] = thing
+        return thing
+
+    def album(self, artist: str, album: str, count: int, root: str = "/data/music", **more: Any) -> list[Thing]:
+        """An artist with one album of `count` tracks, their files below `root`."""
+        above = self.add("album", album, self.add("artist", artist).key)
+        return [
+            self.add(
+                "track", f"Tune {n}", above.key, files=[f"{root}/{artist}/{album}/{n:02} Tune {n}.mp3"],
+                **{name: list(value) if isinstance(value, list) else value for name, value in more.items()},
+            )
+            for n in range(1, count + 1)
+        ]  # fmt: skip
+
+    def tracks(self) -> list[Thing]:
+        """All tracks."""
+        return [thing for thing in self.things.values() if thing.kind == "track"]
+
+    def state(self) -> dict[int, Any]:
+        """Tags and locks of everything, to compare; tags as sets, as their order is the server's affair."""
+        return {
+            thing.key: ({name: frozenset(tags) for name, tags in thing.tags.items() if tags}, frozenset(thing.locked))
+            for thing in self.things.values()
+        }
+
+    def refresh_metadata(self) -> None:
+        """What the server does at night: embedded genres replace those of every unlocked track."""
+        for thing in self.tracks():
+            if "genre" not in thing.locked:
+                thing.tags["genre"] = list(thing.embedded)
+
+    # --- life ------------------------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> FakePlex:
+        fake = self
+
+        class Handler(_Handler):
+            plex = fake
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self._http.daemon_threads = True
+        self.port = self._http.server_port
+        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._http is not None:
+            self._http.shutdown()
+            self._http.server_close()
+            self._http = None
+
+    # --- answers ---------------------------------------------------------------------------------------------
+
+    def answer(self, request: Request, window: tuple[int, int] | None) -> tuple[int, str]:
+        """Status and XML for one request."""
+        parts = request.path.strip("/").split("/")
+        if len(request.target.partition("?")[2]) > self.longest_query:
+            return self.too_long_status, ""
+        if request.path == "/":
+            return 200, (
+                f'<MediaContainer friendlyName="Fake" machineIdentifier="{self.machine}" version="1.41.0.1-fake"/>'
+            )
+        if request.path.rstrip("/") == "/library/sections":
+            return 200, self._sections()
+        if parts[:2] == ["library", "metadata"] and len(parts) == 3:
+            return self._metadata([int(key) for key in parts[2].split(",")])
+        if parts[:2] == ["library", "sections"] and len(parts) == 4 and parts[2] == str(SECTION):
+            if parts[3] == "all":
+                return self._edit(request) if request.method == "PUT" else self._all(dict(request.query), window)
+            if parts[3] == "refresh":
+                path = dict(request.query).get("path", "")
+                self.refreshed.append(path)
+                self.on_refresh(path)
+                return 200, ""
+        return 404, ""
+
+    def _sections(self) -> str:
+        busy = self.refreshing_polls > 0
+        self.refreshing_polls -= busy
+        places = "".join(f"<Location id='{n}' path={quoteattr(path)}/>" for n, path in enumerate(self.locations))
+        return (
+            f'<MediaContainer size="1"><Directory key="{SECTION}" type="{self.kind}" title={quoteattr(self.title)} '
+            f'refreshing="{int(busy)}" scanner="Plex Music" language="en" uuid="u">{places}</Directory>'
+            f"{self.more_sections}</MediaContainer>"
+        )
+
+    def _all(self, query: dict[str, str], window: tuple[int, int] | None) -> tuple[int, str]:
+        kind = KINDS.get(int(query.get("type", "8")), "artist")
+        found = [thing for thing in self.things.values() if thing.kind == kind]
+        start, size = window if window is not None else (0, len(found))
+        meta = ""
+        if query.get("includeMeta"):
+            fields = {"artist": True, "album": True, "track": self.track_genres}
+            meta = "<Meta>" + "".join(
+                f'<Type type="{name}"><Field key="{name}.userRating" type="integer"/>'
+                + (f'<Field key="{name}.genre" type="tag"/>' if has else "")
+                + "</Type>"
+                for name, has in fields.items()
+            ) + "</Meta>"  # fmt: skip
+        shown = found[start : start + size]
+        body = "".join(self._element(thing, partial=True) for thing in shown)
+        return 200, (
+            f'<MediaContainer size="{len(shown)}" totalSize="{len(found)}" offset="{start}" '
+            f'librarySectionID="{SECTION}">{meta}{body}</MediaContainer>'
+        )
+
+    def _metadata(self, keys: list[int]) -> tuple[int, str]:
+        found = [self.things[key] for key in keys if key in self.things]
+        if not found or (self.whole_404 and len(found) < len(keys)):
+            return 404, ""
+        locks = self.shows_locks_together or len(keys) == 1
+        body = "".join(self._element(thing, partial=False, locks=locks) for thing in found)
+        return 200, f'<MediaContainer size="{len(found)}" librarySectionID="{SECTION}">{body}</MediaContainer>'
+
+    def _element(self, thing: Thing, *, partial: bool, locks: bool = True) -> str:
+        head = self._fixed.get(thing.key)
+        if head is None:
+            head = self._fixed[thing.key] = self._head(thing)
+        tags = [
+            f"<{FIELDS[name]} tag={quoteattr(tag)}/>"
+            for name, values in thing.tags.items()
+            for tag in (values[:2] if partial else values)
+        ]
+        if not partial and locks:
+            tags += [f'<Field locked="1" name="{name}"/>' for name in sorted(thing.locked)]
+        return head + "".join(tags) + ("</Track>" if thing.kind == "track" else "</Directory>")
+
+    def _head(self, thing: Thing) -> str:
+        above = [self.things[thing.parent]] if thing.parent else []
+        if above and above[0].parent:
+            above.append(self.things[above[0].parent])
+        named = "".join(
+            f'{prefix}RatingKey="{one.key}" {prefix}Title={quoteattr(one.title)} '
+            for prefix, one in zip(("parent", "grandparent"), above, strict=False)
+        )
+        media = "".join(
+            f'<Media id="{n}"><Part id="{n}" file={quoteattr(path)}/></Media>' for n, path in enumerate(thing.files)
+        )
+        return (
+            f'<{"Track" if thing.kind == "track" else "Directory"} ratingKey="{thing.key}" '
+            f'key="/library/metadata/{thing.key}" guid="{thing.guid}" type="{thing.kind}" {named}'
+            f'title={quoteattr(thing.title)} duration="{int(thing.seconds * 1000)}" '
+            f'librarySectionID="{SECTION}">{media}'
+        )
+
+    def _edit(self, request: Request) -> tuple[int, str]:
+        query = dict(request.query)
+        if int(query.get("type", "0")) not in KINDS:
+            return 400, ""
+        if "id" not in query:
+            self.unbounded += 1
+            return 200, ""
+        keys = [int(key) for key in query["id"].split(",")]
+        for key in keys:
+            if key in self.refused_keys:
+                return self.refused_keys[key], ""
+            if key not in self.things or self.things[key].kind != KINDS[int(query["type"])]:
+                return 404, ""
+        self.before_put(keys)
+        if self.loses_edits:
+            self.loses_edits -= 1
+            return 200, ""
+        for key in keys:
+            self._apply(self.things[key], request.query)
+        self.puts += 1
+        return 200, ""
+
+    def _apply(self, thing: Thing, query: list[tuple[str, str]]) -> None:
+        for name in FIELDS:
+            added = [value for key, value in query if key.startswith(f"{name}[") and key.endswith("].tag.tag")]
+            minus = [value for key, value in query if key == f"{name}[].tag.tag-"]
+            removed = {unquote(tag).casefold() for value in minus for tag in value.split(",")}
+            had = list(thing.tags.get(name, []))
+            if added and self.replaces:
+                had = []
+            if self.removes_first:
+                had = [tag for tag in had if tag.casefold() not in removed]
+            for tag in added:
+                if tag.casefold() not in {one.casefold() for one in had}:
+                    had.append(tag)
+            if not self.removes_first:
+                had = [tag for tag in had if tag.casefold() not in removed]
+            if added or minus:
+                thing.tags[name] = had
+            lock = dict(query).get(f"{name}.locked")
+            if lock is not None:
+                (thing.locked.add if lock == "1" else thing.locked.discard)(name)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    plex: FakePlex
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        self._handle()
+
+    def do_PUT(self) -> None:
+        self._handle()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing is logged."""
+
+    def _handle(self) -> None:
+        plex = self.plex
+        address = urlsplit(self.path)
+        query = parse_qsl(address.query, keep_blank_values=True)
+        request = Request(self.command, address.path, query, self.path)
+        plex.requests.append(request)
+        plex.tokens_in_addresses += TOKEN in self.path
+        fault = plex.faults.pop(0) if plex.faults else None
+        if fault == "drop":
+            self.close_connection = True
+            self.connection.close()
+            return
+        if fault == "hang":
+            time.sleep(0.6)
+            self.close_connection = True
+            return
+        extra = ""
+        if isinstance(fault, tuple):
+            status, body, extra = 429, "", f"Retry-After: {fault[1]}\r\n"
+        elif fault == "html":
+            status, body = 200, "<html><p>Sign in<br></html>"
+        elif fault == "redirect":
+            status, body, extra = 302, "", f"Location: http://127.0.0.1:{plex.port}/elsewhere\r\n"
+        elif isinstance(fault, int):
+            status, body = fault, f"refused {TOKEN}"
+        elif self.headers.get("X-Plex-Token") != TOKEN and dict(query).get("X-Plex-Token") != TOKEN:
+            status, body = 401, f"bad token {self.headers.get('X-Plex-Token')}"
+        else:
+            status, body = plex.answer(request, self._window(dict(query)))
+        data = body.encode()
+        head = f"HTTP/1.1 {status} Status\r\nContent-Type: text/xml\r\n{extra}Content-Length: {len(data)}\r\n\r\n"
+        self.wfile.write(head.encode() + data)
+        if request.method == "PUT" and status == 200:
+            plex.after_put(plex.puts)
+
+    def _window(self, query: dict[str, str]) -> tuple[int, int] | None:
+        start, size = (
+            query.get(f"X-Plex-Container-{name}", self.headers.get(f"X-Plex-Container-{name}"))
+            for name in ("Start", "Size")
+        )
+        return None if size is None else (int(start or 0), int(size))
+
+
+def semantics() -> Iterator[tuple[bool, bool]]:
+    """All that F2 can be: (replaces, removes_first)."""
+    for replaces in (False, True):
+        for removes_first in (False, True):
+            yield replaces, removes_first
