@@ -44,8 +44,7 @@ class FileReader:
         error: TrackError | None = None
         try:
             path = Path(task.path)
-            digest = payload_digest(path)
-            tags = self.read_tags(path)
+            digest, tags = self._identify(path)
             if digest not in task.stored:
                 clip, vector = self._extract(path)
                 duration, warnings = clip.duration, clip.warnings
@@ -57,6 +56,14 @@ class FileReader:
         except OSError as problem:
             error, vector = FailTrack(_reason(problem), problem.strerror or str(problem)), None
         return Reading(task.path, task.size, task.mtime_ns, digest, duration, tags, warnings, vector, error)
+
+    def _identify(self, path: Path) -> tuple[bytes, TrackTags]:
+        """Digest and tags; where they cannot be had because there is no sound in the file, that is the reason given."""
+        try:
+            return payload_digest(path), self.read_tags(path)
+        except TrackError:
+            self._extract(path)
+            raise
 
     def _extract(self, path: Path) -> tuple[Clip, Vector]:
         from music_reclass.extractors import audio

@@ -48,16 +48,15 @@ def list_genres(db: Path | None, config_file: Path | None, as_json: bool) -> Non
 @json_flag
 def audit_genres(db: Path | None, config_file: Path | None, as_json: bool) -> None:
     """The distinct genres in your files as last scanned: how many, what each maps to, what is junk or unknown."""
+    from music_reclass.cli.listing import open_library
     from music_reclass.errors import NothingToDo
-    from music_reclass.features.database import Database
     from music_reclass.features.store import Library
     from music_reclass.taxonomy import audit, load
 
-    settings = settings_from(config_file, db=db)
-    taxonomy: Taxonomy = load(settings.taxonomy)
-    counts = Library(Database(settings.database)).genre_counts()
+    taxonomy: Taxonomy = load(settings_from(config_file, db=db).taxonomy)
+    counts = Library(open_library(db, config_file)).genre_counts()
     if not counts:
-        raise NothingToDo("no genres are known yet: scan a folder first (reclass scan ~/Music).")
+        raise NothingToDo("no file of the library holds a genre.")
     rows = audit(taxonomy, counts)
     if as_json:
         for row in rows:

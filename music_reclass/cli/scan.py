@@ -78,7 +78,8 @@ def scan(
     from music_reclass.tagging.reader import read_tags
 
     settings = settings_from(
-        config_file, db=db, on_existing=on_existing, jobs=jobs, timeout=timeout, max_genres=max_genres, bundle=bundle, album=album,
+        config_file, db=db, on_existing=on_existing, jobs=jobs, timeout=timeout, max_genres=max_genres, bundle=bundle,
+        album=album,
         preserve_mtime=preserve_mtime, detach_hard_links=detach_hard_links,
     )  # fmt: skip
     request = ScanRequest(tuple(map(str, paths)), include, exclude, rescan)

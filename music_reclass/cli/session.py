@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,6 @@ def session(settings: Settings, command: str) -> Iterator[Session]:
     from music_reclass.features.database import Database
     from music_reclass.features.journal import Journal
     from music_reclass.features.lease import writing_lease
-    from music_reclass.tagging.recovery import recover
     from music_reclass.taxonomy import load
     from music_reclass.utils.interrupt import orderly_stop
 
@@ -42,11 +41,27 @@ def session(settings: Settings, command: str) -> Iterator[Session]:
         database = Database(settings.database)
         journal = Journal(Database(settings.database, durable=True))
         try:
-            recover(journal)
+            _settle(journal, database)
             yield Session(settings, database, journal, taxonomy, stop)
         finally:
             journal.database.close()
             database.close()
+
+
+def _settle(journal: Journal, database: Database) -> None:
+    """Bring an interrupted run to an end, in the journal and in the library, before anything else is done."""
+    from music_reclass.cli.output import complain, printable
+    from music_reclass.errors import TrackError
+    from music_reclass.features.store import Library
+    from music_reclass.tagging.apply import note_file
+    from music_reclass.tagging.recovery import recover
+
+    report = recover(journal)
+    for path in report.confirmed:
+        with suppress(TrackError, OSError):  # moved or unreadable by now: the next scan looks at it
+            note_file(Library(database), path)
+    for path, why in report.unsettled:
+        complain(f"{printable(path)}: an interrupted change is still open: {why}")
 
 
 def ladder_for(settings: Settings, taxonomy: Taxonomy) -> Ladder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,8 +60,8 @@ def undo(
 
 def _take_back(work: Session, run: int, dry_run: bool, force: bool, as_json: bool) -> UndoReport:
     from music_reclass.features.store import Library
+    from music_reclass.tagging.apply import note_file
     from music_reclass.tagging.commit import Manner
-    from music_reclass.tagging.reader import read_tags
     from music_reclass.tagging.undo import undo as take_back
     from music_reclass.utils.progress import progress_bar
 
@@ -72,8 +71,7 @@ def _take_back(work: Session, run: int, dry_run: bool, force: bool, as_json: boo
         if as_json:
             print_json({"path": undone.path, "result": undone.outcome, "detail": undone.detail})
         if not dry_run and undone.outcome in ("restored", "field"):
-            status = os.stat(undone.path)
-            library.refresh(undone.path, status.st_size, status.st_mtime_ns, read_tags(Path(undone.path)).genres)
+            note_file(library, undone.path)
 
     manner = Manner(work.settings.preserve_mtime, work.settings.detach_hard_links)
     with progress_bar("undoing", _count(work.journal, run)) as bar:

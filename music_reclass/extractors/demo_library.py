@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RATE = 44100
-SECONDS = 20.0
+SECONDS = 12.0
 
 # album artist, album, style, then (file name, title, genre tag or None) for each track: eight formats in all
 ALBUMS = (

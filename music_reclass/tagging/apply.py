@@ -12,6 +12,7 @@ from music_reclass.domain import Decision, OnExisting, Outcome, Relation
 from music_reclass.errors import TrackError
 from music_reclass.tagging.commit import Manner, replace_file
 from music_reclass.tagging.plan import Proposal, propose
+from music_reclass.tagging.reader import read_tags
 from music_reclass.tagging.rewrite import write_genres
 from music_reclass.utils.progress import Progress, Silent
 
@@ -147,12 +148,23 @@ def track_writer(
     """What writes one track's genres: the file by way of the journal, then the library's row of it."""
 
     def write_one(state: TrackState, genres: Sequence[str]) -> None:
+        def after_step(name: str) -> None:
+            # Before the journal's confirmation: killed in between, the change is open, and settling it does this again.
+            if name == "sync folder":
+                note_file(library, state.path)
+
         known = (state.size, state.mtime_ns)
-        receipt = replace_file(journal, run, Path(state.path), write_genres(genres), manner=manner, known=known)
-        if receipt is not None:
-            library.refresh(state.path, receipt.size, receipt.mtime_ns, tuple(genres))
+        replace_file(
+            journal, run, Path(state.path), write_genres(genres), manner=manner, known=known, after_step=after_step
+        )
 
     return write_one
+
+
+def note_file(library: Library, path: str) -> None:
+    """Tell the library how a file looks that we have written, so that it counts as known."""
+    status = os.stat(path)
+    library.refresh(path, status.st_size, status.st_mtime_ns, read_tags(Path(path)).genres)
 
 
 def as_json(state: TrackState, proposal: Proposal | None, written: bool, problem: str = "") -> dict[str, Any]:

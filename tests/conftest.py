@@ -1,0 +1,40 @@
+"""What many tests share: one synthesised library a session, a shell for the command line, no settings from outside."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from music_reclass.extractors.demo_library import make_library
+from tests.library import Shell, copied
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("RECLASS_")]:
+        monkeypatch.delenv(name)
+    home = tmp_path_factory.getbasetemp() / "home"
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(home / name))
+
+
+@pytest.fixture(scope="session")
+def demo_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's eleven tunes in eight formats; not to be written to."""
+    folder = tmp_path_factory.mktemp("demo") / "Music"
+    make_library(folder)
+    return folder
+
+
+@pytest.fixture
+def music(demo_library: Path, tmp_path: Path) -> Path:
+    """A copy of the demo's library that may be written to."""
+    return copied(demo_library, tmp_path / "Music")
+
+
+@pytest.fixture
+def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """The command line on a database of its own."""
+    return Shell(tmp_path / "library.sqlite3", capsys)

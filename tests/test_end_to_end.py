@@ -1,0 +1,208 @@
+"""The main job: a folder in, tagged files out, and every byte back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from music_reclass.tagging.reader import read_tags
+from tests.library import Shell, digests
+
+
+def test_scan_writes_and_undo_gives_every_byte_back(music: Path, shell: Shell) -> None:
+    before = digests(music)
+    assert shell("scan", music, "--yes", "--json") == 0
+    first = shell.by_name()
+    assert len(first) == len(before)
+    written = {name for name, item in first.items() if item["written"]}
+    assert len(written) >= 4, "the demo's tunes are made to be recognised"
+    for item in first.values():
+        changed = digests(music)[os.path.relpath(item["path"], music)] != before[os.path.relpath(item["path"], music)]
+        assert changed == item["written"]
+        if item["written"]:
+            assert list(read_tags(Path(item["path"])).genres or ()) == item["genres"]
+            assert item["relation"] in {"fill", "junk"}
+            assert item["outcome"] in {"confident", "likely"}
+    assert shell("undo", "--yes", "--json") == 0
+    assert {item["result"] for item in shell.objects()} == {"restored"}
+    assert digests(music) == before
+    assert not list(music.rglob(".*"))
+
+
+def test_a_dry_run_and_a_scan_without_terminal_write_nothing(music: Path, shell: Shell) -> None:
+    before = digests(music)
+    assert shell("scan", music, "--dry-run") == 0
+    assert "nothing (dry run)" in shell.out
+    assert shell("scan", music) == 0
+    assert "write them with --yes" in shell.out
+    assert digests(music) == before
+
+
+def test_what_is_known_is_not_read_again_and_moved_files_are_recognised(music: Path, shell: Shell) -> None:
+    assert shell("scan", music, "--dry-run", "--json") == 0
+    first = shell.by_name()
+    assert shell("scan", music, "--dry-run") == 0
+    assert "(0 new, 11 known)" in shell.out
+    (music / "Ida Quill").rename(music / "Renamed")
+    assert shell("scan", music, "--dry-run", "--json") == 0
+    assert {name: item["votes"] for name, item in shell.by_name().items()} == {
+        name: item["votes"] for name, item in first.items()
+    }
+    with sqlite3.connect(shell.db) as sql:
+        assert sql.execute("SELECT count(*) FROM track").fetchone() == (11,)
+
+
+def test_after_our_own_write_and_undo_nothing_is_read_again(music: Path, shell: Shell) -> None:
+    shell("scan", music, "--yes")
+    shell("scan", music, "--dry-run")
+    assert "(0 new, 11 known)" in shell.out
+    shell("undo", "--yes")
+    shell("scan", music, "--dry-run")
+    assert "(0 new, 11 known)" in shell.out
+
+
+def test_apply_writes_what_an_earlier_scan_decided(music: Path, shell: Shell) -> None:
+    shell("scan", music, "--dry-run", "--json")
+    planned = {item["path"] for item in shell.objects() if item["action"] == "write"}
+    assert shell("apply", music / "Grid Nine", "--yes", "--json") == 0
+    written = {item["path"] for item in shell.objects() if item["written"]}
+    assert written == {path for path in planned if "Grid Nine" in path}
+    assert shell("apply", "--yes", "--json") == 0
+    assert {item["path"] for item in shell.objects() if item["written"]} == planned - written
+
+
+def test_a_file_edited_after_the_scan_is_not_overwritten(music: Path, shell: Shell) -> None:
+    shell("scan", music, "--dry-run", "--json")
+    target = next(Path(item["path"]) for item in shell.objects() if item["action"] == "write")
+    os.utime(target, ns=(1, 1))
+    content = target.read_bytes()
+    assert shell("apply", "--yes", "--json") == 1
+    assert "changed" in shell.by_name()[target.name]["problem"]
+    assert target.read_bytes() == content
+
+
+def test_two_runs_are_taken_back_one_after_the_other(music: Path, shell: Shell) -> None:
+    before = digests(music)
+    shell("scan", music / "Grid Nine", "--yes")
+    middle = digests(music)
+    shell("scan", music, "--yes", "--on-existing", "replace")
+    assert digests(music) != middle
+    assert shell("undo", "--yes") == 0
+    assert digests(music) == middle
+    assert shell("undo", "--yes") == 0
+    assert digests(music) == before
+    assert shell("undo", "--yes") == 3
+    assert shell("history", "--json") == 0
+    assert [item["command"] for item in shell.objects()] == ["scan", "scan", "undo", "undo"]
+
+
+def test_a_moved_file_is_undone_where_it_is_now(music: Path, shell: Shell) -> None:
+    before = digests(music)
+    shell("scan", music, "--yes")
+    (music / "Grid Nine").rename(music / "Elsewhere")
+    shell("scan", music, "--dry-run")
+    assert shell("undo", "--yes") == 0
+    (music / "Elsewhere").rename(music / "Grid Nine")
+    assert digests(music) == before
+
+
+def test_keep_and_replace_and_the_guard_against_coarsening(music: Path, shell: Shell) -> None:
+    shell("scan", music, "--dry-run", "--json", "--on-existing", "replace-conflict")
+    finer = shell.by_name()["04 Clock Out.wma"]
+    assert (finer["before"], finer["relation"], finer["action"]) == (["Techno"], "agree", "keep")
+    shell("scan", music, "--dry-run", "--json", "--on-existing", "keep")
+    assert {item["relation"] for item in shell.objects() if item["action"] == "write"} == {"fill"}
+    shell("scan", music, "--dry-run", "--json", "--on-existing", "replace")
+    assert shell.by_name()["04 Clock Out.wma"]["action"] == "write"
+
+
+def test_status_explain_export_and_audit_agree_with_the_scan(music: Path, shell: Shell, tmp_path: Path) -> None:
+    shell("scan", music, "--dry-run", "--json")
+    scanned = shell.by_name()
+    assert shell("status", "--json") == 0
+    (status,) = shell.objects()
+    assert status["tracks"] == 11
+    assert sum(status["outcomes"].values()) == 11
+    assert shell("export", "--format", "jsonl") == 0
+    assert {n: i["genres"] for n, i in shell.by_name().items()} == {n: i["genres"] for n, i in scanned.items()}
+    assert shell("export", "--format", "csv", "--out", tmp_path / "all.csv") == 0
+    assert len((tmp_path / "all.csv").read_text().splitlines()) == 12
+    assert shell("export", "--format", "m3u", "--out", tmp_path / "lists") == 0
+    listed = [line for file in (tmp_path / "lists").glob("*.m3u8") for line in file.read_text().splitlines()]
+    sure = [item for item in scanned.values() if item["genres"]]
+    assert sum(not line.startswith("#") for line in listed) == len(sure)
+    assert shell("genres", "audit", "--json") == 0
+    found = {item["value"]: item["status"] for item in shell.objects()}
+    assert found["Other"] == found["genre"] == "junk"
+    assert found["Techno"] == "mapped"
+    for name, item in list(scanned.items())[:4]:
+        assert shell("explain", item["path"], "--json") == 0
+        (account,) = shell.objects()
+        assert (account["genres"], account["outcome"]) == (item["genres"], item["outcome"]), name
+    assert shell("explain", item["path"]) == 0
+    assert "decision" in shell.out
+
+
+def test_explain_listens_to_a_file_the_library_does_not_know(music: Path, shell: Shell) -> None:
+    assert shell("explain", music / "Grid Nine" / "Night Shift" / "03 Sparks.aiff", "--json") == 0
+    (account,) = shell.objects()
+    assert account["in_library"] is False
+    assert set(account["votes"]) == {"fma518"}
+    assert not shell.db.exists()
+
+
+def test_a_taxonomy_of_ones_own_decides_again_without_reading(music: Path, shell: Shell, tmp_path: Path) -> None:
+    shell("scan", music, "--dry-run", "--json")
+    before = shell.by_name()
+    (tmp_path / "own.toml").write_text('[output]\nElectronic = "Electronica"\n')
+    (tmp_path / "config.toml").write_text(f'taxonomy = "{tmp_path / "own.toml"}"\n')
+    shell("scan", music, "--dry-run", "--json", "--config", tmp_path / "config.toml")
+    after = shell.by_name()
+    for name, item in before.items():
+        assert after[name]["genres"] == [{"Electronic": "Electronica"}.get(genre, genre) for genre in item["genres"]]
+        assert after[name]["votes"] == item["votes"]
+
+
+def test_features_and_predict_agree_with_the_scan(music: Path, shell: Shell, tmp_path: Path) -> None:
+    import numpy as np
+
+    from music_reclass.cli.main import run
+    from music_reclass.extractors.fma import COLUMNS
+
+    paths = sorted((music / "Grid Nine" / "Night Shift").iterdir())
+    shell.capture.readouterr()
+    assert run(["features", *map(str, paths), "--kind", "fma518", "--excerpt", "mid30", "--json"]) == 0
+    shell.out, shell.err = shell.capture.readouterr()
+    items = shell.objects()
+    assert [item["path"] for item in items] == [str(path) for path in paths]
+    np.savez(tmp_path / "t.npz", fma518=np.array([i["vector"] for i in items], np.float32), columns=np.array(COLUMNS))
+    assert run(["predict", "--table", str(tmp_path / "t.npz"), "--json"]) == 0
+    shell.out, shell.err = shell.capture.readouterr()
+    predicted = shell.objects()
+    shell("scan", music, "--dry-run", "--json")
+    scanned = shell.by_name()
+    for path, item in zip(paths, predicted, strict=True):
+        votes = scanned[path.name]["votes"]["fma518"]
+        assert item["genre"] == max(votes, key=votes.get)
+        assert item["probabilities"] == pytest.approx(votes, abs=2e-4)
+
+
+def test_the_demo_ends_with_every_byte_back(capsys: pytest.CaptureFixture[str]) -> None:
+    from music_reclass.cli.main import run
+
+    assert run(["demo"]) == 0
+    assert "11 of 11 files have the very bytes" in capsys.readouterr().out
+
+
+def test_a_deleted_file_is_missing_and_its_row_stays(music: Path, shell: Shell) -> None:
+    shell("scan", music, "--dry-run")
+    shutil.rmtree(music / "Grid Nine")
+    shell("scan", music, "--dry-run")
+    assert "4 gone" in shell.out
+    shell("status", "--json")
+    (status,) = shell.objects()
+    assert (status["tracks"], status["missing"]) == (7, 4)

@@ -1,0 +1,131 @@
+"""Ctrl-C, SIGTERM and kill -9 at any moment: what was finished is kept, and the same command goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from music_reclass.extractors.synthesis import encode, song
+from tests.library import Shell, digests
+
+COUNT = 60
+
+
+@pytest.fixture(scope="module")
+def many_tunes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Enough files that a scan is still at work when the signal comes."""
+    folder = tmp_path_factory.mktemp("many") / "Music"
+    folder.mkdir()
+    for number in range(COUNT):
+        encode(folder / f"{number:02}.wav", song(seed=number % 7, seconds=6) * (1 - number / 200))
+    return folder
+
+
+def started(folder: Path, db: Path) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "music_reclass", "scan", str(folder), "--db", str(db), "--dry-run", "--jobs", "1"]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def stored(db: Path) -> int:
+    if not db.exists():
+        return 0
+    try:
+        with sqlite3.connect(f"file:{db}?mode=ro", uri=True) as sql:
+            return int(sql.execute("SELECT count(*) FROM vector").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
+
+
+def signalled(folder: Path, db: Path, number: int) -> tuple[int, str, str]:
+    """A scan that gets a signal once something has been stored, or is about to be."""
+    process = started(folder, db)
+    deadline = time.monotonic() + 60
+    while not stored(db) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert "Traceback" not in out + err
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_scan_that_is_asked_to_stop_keeps_what_it_has_and_goes_on_later(
+    number: int, many_tunes: Path, shell: Shell
+) -> None:
+    code, _, err = signalled(many_tunes, shell.db, number)
+    assert code == 130
+    assert "the same command goes on from here" in err
+    kept = stored(shell.db)
+    assert 0 < kept < COUNT
+    assert shell("scan", many_tunes, "--dry-run", "--json") == 0
+    assert len(shell.objects()) == COUNT
+    assert stored(shell.db) == COUNT
+
+
+def test_a_killed_scan_loses_at_most_its_batch_and_leaves_no_worker(many_tunes: Path, shell: Shell) -> None:
+    code, _, _ = signalled(many_tunes, shell.db, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    with sqlite3.connect(shell.db) as sql:
+        assert sql.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    kept = stored(shell.db)
+    assert kept > 0
+    assert shell("scan", many_tunes, "--dry-run") == 0
+    assert f"({COUNT - kept} new, {kept} known)" in shell.out
+
+
+KILLED_WHILE_WRITING = """
+import os, signal, sys
+from music_reclass.cli.main import run
+from music_reclass.tagging import commit
+steps = list(commit.STEPS)
+def killing(name, step):
+    def die(work):
+        step(work)
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return name, die
+commit.STEPS = tuple(killing(name, step) for name, step in steps)
+sys.exit(run(sys.argv[2:]))
+"""
+STEPS = ["preflight", "examine", "plan", "copy", "verify", "stage", "look again", "replace", "sync folder", "confirm"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_scan_killed_while_writing_is_made_whole_by_the_next_command(step: str, music: Path, shell: Shell) -> None:
+    before = digests(music)
+    assert shell("scan", music, "--dry-run") == 0
+    words = [sys.executable, "-c", KILLED_WHILE_WRITING, step, "apply", "--yes", "--db", str(shell.db)]
+    assert subprocess.run(words, capture_output=True, check=False).returncode == -signal.SIGKILL
+    assert shell("apply", "--yes", "--json") == 0
+    assert not list(music.rglob(".reclass-*"))
+    assert shell("history", "--json") == 0
+    while shell("undo", "--yes") == 0:
+        pass
+    assert shell.codes[-1] == 3, shell.err
+    assert digests(music) == before
+    with sqlite3.connect(shell.db) as sql:
+        states = {state for (state,) in sql.execute("SELECT DISTINCT state FROM change")}
+    assert not states & {"planned", "staged"}
+
+
+def test_the_steps_of_the_write_path_are_those_tried_here() -> None:
+    from music_reclass.tagging import commit
+
+    assert [name for name, _ in commit.STEPS] == STEPS
+
+
+def test_output_into_a_closed_pipe_is_no_error(music: Path, shell: Shell) -> None:
+    shell("scan", music, "--dry-run")
+    command = f"{sys.executable} -m music_reclass export --format jsonl --db {shell.db} | head -n 1"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert json.loads(result.stdout)["path"]
+    assert result.stderr == ""
+    assert os.path.exists(shell.db)
