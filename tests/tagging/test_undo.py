@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from music_reclass.errors import FailTrack, NothingToDo, UsageError
+from music_reclass.errors import FailTrack, NothingToDo, TrackError, UsageError
 from music_reclass.features.database import Database
 from music_reclass.features.journal import Journal
 from music_reclass.tagging.commit import replace_file
@@ -265,3 +265,30 @@ def test_whatever_is_written_comes_back(tmp_path_factory: pytest.TempPathFactory
         replace_file(journal, run, path, write_genres(genres))
     undo(journal, run)
     assert path.read_bytes() == tagged(kind)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=st.sampled_from(KINDS),
+    damage=st.lists(
+        st.tuples(st.integers(-400, 600), st.integers(0, 20), st.binary(max_size=12)), min_size=1, max_size=4
+    ),
+)
+def test_a_damaged_file_is_left_as_it_is_or_comes_back_to_the_byte(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, damage: list[tuple[int, int, bytes]]
+) -> None:
+    data = bytearray(tagged(kind))
+    for at, gone, new in damage:
+        start = at % len(data)
+        data[start : start + gone] = new
+    path = tmp_path_factory.mktemp("damaged") / f"tune{SUFFIX_OF_KIND[kind]}"
+    path.write_bytes(data)
+    journal = Journal(Database(":memory:"))
+    run = journal.begin_run("apply", {})
+    try:
+        replace_file(journal, run, path, write_genres(["Rock", "Jazz"]))
+    except TrackError:
+        assert path.read_bytes() == data
+    undo(journal, run)
+    assert path.read_bytes() == data
+    assert os.listdir(path.parent) == [path.name]

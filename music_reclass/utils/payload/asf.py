@@ -34,10 +34,12 @@ class Object(NamedTuple):
 
 
 def objects(file: BinaryIO, start: int, end: int) -> Iterator[Object]:
-    """The objects that follow each other from `start` to `end`."""
+    """The objects that follow each other from `start` to `end`; a data object cut short ends there."""
     while start + HEADER_SIZE <= end:
         header = read_at(file, start, HEADER_SIZE)
         length = int.from_bytes(header[16:], "little")
+        if length > end - start and header[:16] == DATA:
+            length = end - start
         if not HEADER_SIZE <= length <= end - start:
             raise Malformed("an ASF object longer than what holds it")
         yield Object(header[:16], start, start + length)
@@ -49,3 +51,4 @@ def pieces(file: BinaryIO, start: int, end: int) -> Iterator[Span]:
     for found in objects(file, start, end):
         if found.kind == DATA:
             yield found.body, found.end
+            return  # indices and refuse may follow

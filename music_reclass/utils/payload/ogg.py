@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
 from music_reclass.utils.payload.reading import Malformed, Span, read_at
@@ -95,26 +96,36 @@ def pieces(file: BinaryIO, start: int, end: int) -> Iterator[Span | bytes]:
     """
     streams: dict[int, _Stream] = {}
     lengths = hashlib.blake2b()
-    for page in pages(file, start, end):
-        if page.kind & FIRST or page.serial not in streams:
-            if page.serial in streams:
-                yield struct.pack("<q", streams.pop(page.serial).granule)
-            streams[page.serial] = _Stream()
-        stream = streams[page.serial]
-        for part in parts(page, stream.number):
-            if stream.length == 0:
-                stream.skipping = _is_comment(file, stream, part)
-            stream.length += part.end - part.start
-            if not stream.skipping:
-                yield from _without_counters(stream, part)
-            if part.ends:
-                lengths.update(struct.pack("<Q", 0 if stream.skipping else stream.length))
-                stream.number, stream.length = part.number + 1, 0
-        if page.granule != NO_GRANULE:
-            stream.granule = page.granule
+    position = start
+    with suppress(Malformed):  # a last page cut short, or refuse between pages: from there on all is payload
+        for page in pages(file, start, end):
+            yield from _page_pieces(file, page, streams, lengths.update)
+            position = page.end
+    yield position, end
     yield lengths.digest()
     for serial in sorted(streams):
         yield struct.pack("<q", streams[serial].granule)
+
+
+def _page_pieces(
+    file: BinaryIO, page: Page, streams: dict[int, _Stream], count: Callable[[bytes], None]
+) -> Iterator[Span | bytes]:
+    if page.kind & FIRST or page.serial not in streams:
+        if page.serial in streams:
+            yield struct.pack("<q", streams.pop(page.serial).granule)
+        streams[page.serial] = _Stream()
+    stream = streams[page.serial]
+    for part in parts(page, stream.number):
+        if stream.length == 0:
+            stream.skipping = _is_comment(file, stream, part)
+        stream.length += part.end - part.start
+        if not stream.skipping:
+            yield from _without_counters(stream, part)
+        if part.ends:
+            count(struct.pack("<Q", 0 if stream.skipping else stream.length))
+            stream.number, stream.length = part.number + 1, 0
+    if page.granule != NO_GRANULE:
+        stream.granule = page.granule
 
 
 def _is_comment(file: BinaryIO, stream: _Stream, part: Part) -> bool:
