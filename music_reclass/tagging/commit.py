@@ -179,7 +179,9 @@ def _dress(work: _Work, copy: int) -> None:
             for name in os.listxattr(work.path):
                 with suppress(OSError):
                     os.setxattr(copy, name, os.getxattr(work.path, name))
-    mtime = work.status.st_mtime_ns if work.manner.preserve_mtime else work.prepared.mtime_ns
+    mtime = work.prepared.mtime_ns
+    if mtime is None and work.manner.preserve_mtime:
+        mtime = work.status.st_mtime_ns
     if mtime is not None:
         os.utime(copy if os.utime in os.supports_fd else str(work.temporary), ns=(work.status.st_atime_ns, mtime))
 

@@ -119,7 +119,15 @@ def _ape_view(tags: Any) -> View:
 
 def _mpeg(file: BinaryIO, layout: Layout) -> View:
     """ID3v2, then APE for what it does not say, ID3v1 last."""
-    id3, ape = _id3_view(_id3(file)), _ape_view(_ape(file))
+    from mutagen import MutagenError
+
+    id3 = _id3_view(_id3(file))
+    try:
+        ape = _ape_view(_ape(file))
+    except MutagenError:
+        if id3.version is None:
+            raise
+        ape = View()  # it is not the tag that counts, nor one that is ever written to beside ID3v2
     return _second(ape, id3) if id3.version is None else _second(id3, ape)
 
 

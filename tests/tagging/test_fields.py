@@ -9,7 +9,7 @@ import pytest
 
 from music_reclass.tagging.fields import View, genres_of, view
 from music_reclass.utils.payload import sniff
-from tests.tagging.samples import COVER, KINDS, tagged
+from tests.tagging.samples import COVER, KINDS, id3, tagged
 
 
 def seen(data: bytes) -> View:
@@ -62,6 +62,15 @@ def test_the_order_of_frames_does_not_matter() -> None:
 
     title, artist = mutagen.id3.TIT2(text=["a"]), mutagen.id3.TPE1(text=["b"])
     assert seen(tag(title, artist)) == seen(tag(artist, title))
+
+
+def test_a_damaged_ape_tag_matters_only_where_it_is_the_tag() -> None:
+    import mutagen.apev2
+
+    broken = tagged("mp3 ape").replace(b"Mood\0", b"Mo\xf6d\0")
+    with pytest.raises(mutagen.apev2.error):
+        seen(broken)
+    assert seen(id3(["Rock"], 4) + broken).tags.title == "A Title ✓"
 
 
 def test_the_id3_version_is_told() -> None:
