@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import dataclass, replace
@@ -61,6 +62,8 @@ def load(path: Path, excerpt: str = "mid30", rate: int = 44100) -> Clip:
     except PermissionError as error:
         raise FailTrack("permission", f"the file may not be read: {error.strerror}") from None
     except OSError as error:
+        if error.errno == errno.EINVAL:  # the container sent the decoder to a place before the file's first byte
+            raise FailTrack("decode", "the file points outside itself") from None
         raise FailTrack("io", f"the file could not be read: {error.strerror or error}") from None
     except MemoryError:
         raise FailTrack("decode", "decoding it needs more memory than there is") from None

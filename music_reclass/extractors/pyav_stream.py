@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _PATIENCE = 500  # packets in a row without sound before a file is given up
 _STUMBLES = 20_000  # times a container may break off; some search their next block a few bytes at a time
 _GROUP = 1 << 18  # samples converted at once: frames are small, and NumPy is slow at small things
+# PyAV looks for planes until it finds a null pointer, which beyond FFmpeg's eight may be anywhere: a crash.
+_PLANES = 8
 # These may hold a film without sound, which is nothing to complain about.
 _FILMS = frozenset({"mov", "matroska", "asf", "ogg", "avi", "flv", "mpegts", "mpeg", "rm"})
 
@@ -78,7 +80,9 @@ class Source:
                 if not self.rate:
                     check_format(frame.sample_rate, frame.layout.nb_channels)
                     self.rate, self.channels = frame.sample_rate, frame.layout.nb_channels
-                if frame.sample_rate == self.rate:
+                if frame.sample_rate == self.rate and (
+                    frame.layout.nb_channels <= _PLANES or not frame.format.is_planar
+                ):
                     yield frame
                 else:
                     self.damaged = True
@@ -90,7 +94,7 @@ class Source:
             try:
                 yield from self._container.demux(self._stream)
                 return
-            except av.error.FFmpegError:
+            except (av.error.FFmpegError, IndexError):  # IndexError: a packet of a stream that PyAV has not seen
                 self.damaged = True  # reading goes on behind the damage
 
     def position(self, frame: Any, first: Any) -> int | None:

@@ -371,6 +371,15 @@ def test_a_disk_that_fails_half_way_is_not_called_a_damaged_file(
     assert caught.value.reason == "io"
 
 
+def test_a_container_that_points_outside_the_file_is_damaged(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Astray(io.FileIO):
+        def seek(self, offset: int, whence: int = 0) -> int:
+            return super().seek(offset if whence != io.SEEK_SET or offset < 5000 else -1, whence)
+
+    monkeypatch.setattr(audio, "_opened", lambda path: Astray(path, "rb"))
+    assert reason(library / "song.m4a") == ("FailTrack", "decode")
+
+
 def test_the_longest_recordings_are_represented_by_their_middle(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = load(library / "song.flac", "full")
     monkeypatch.setitem(audio.EXCERPTS, "full", 8.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,6 +55,40 @@ def test_a_frame_without_a_time_stamp_has_no_position(source: Source) -> None:
 def test_the_announced_length_is_in_seconds_and_counting_agrees(source: Source) -> None:
     assert source.length == pytest.approx(2.0)
     assert source.count() == pytest.approx(2.0)
+
+
+def a_frame(channels: int, planar: bool = True, rate: int = 44100) -> SimpleNamespace:
+    layout, form = SimpleNamespace(nb_channels=channels), SimpleNamespace(name="fltp", is_planar=planar)
+    return SimpleNamespace(sample_rate=rate, layout=layout, format=form)
+
+
+def test_frames_that_do_not_fit_the_first_are_left_out(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, wide, packed, fast = a_frame(2), a_frame(40), a_frame(40, planar=False), a_frame(2, rate=96000)
+    packet = SimpleNamespace(decode=lambda: [good, wide, packed, fast, good])
+    monkeypatch.setattr(source, "_packets", lambda: iter([packet]))
+    assert list(source.frames()) == [good, packed, good]  # forty planes crash PyAV
+    assert source.damaged
+
+
+def test_a_stream_that_gives_no_sound_is_left_in_the_end(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless() -> Iterator[SimpleNamespace]:
+        while True:
+            yield SimpleNamespace(decode=list)
+
+    monkeypatch.setattr(source, "_packets", endless)
+    assert list(source.frames()) == []
+    assert source.damaged
+
+
+def test_a_container_that_breaks_off_for_ever_is_left_in_the_end(source: Source) -> None:
+    class Broken:
+        def demux(self, stream: object) -> Iterator[object]:
+            raise IndexError
+            yield
+
+    source._container = Broken()
+    assert list(source.frames()) == []
+    assert source.damaged
 
 
 def test_what_is_to_be_skipped_is_skipped_across_frames() -> None:
