@@ -348,7 +348,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             status, body = plex.answer(request, self._window(dict(query)))
         data = body.encode()
-        head = f"HTTP/1.1 {status} Status\r\nContent-Type: text/xml\r\n{extra}Content-Length: {len(data)}\r\n\r\n"
+        head = f"HTTP/1.1 {status} Status\r\nContent-Type: text/xml;charset=utf-8\r\n{extra}Content-Length: {len(data)}\r\n\r\n"
         self.wfile.write(head.encode() + data)
         if request.method == "PUT" and status == 200:
             plex.after_put(plex.puts)

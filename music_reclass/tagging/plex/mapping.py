@@ -12,7 +12,7 @@ from typing import NamedTuple
 from music_reclass.errors import UsageError
 
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\|[A-Za-z]:$")
-ENOUGH = 2  # a file name alone ("01 Intro.mp3") proves nothing; its folder must agree too
+ENOUGH = 3  # artist, album and file: many an album is called "CD 1" and holds a "01 Intro.mp3"
 LEAST_SHARE = 0.02  # of the samples; fewer votes for a pair are chance
 
 Parts = tuple[str, ...]
@@ -192,9 +192,19 @@ def _elected(votes: Mapping[str, frozenset[tuple[str, str]]]) -> tuple[tuple[tup
         (server, local), count = min(counts.items(), key=lambda entry: (-entry[1], entry[0]))
         if count < LEAST_SHARE * len(votes):
             break
+        if any(_contradicts((server, local), other) for other in pairs):
+            left = {sample: ballot - {(server, local)} for sample, ballot in left.items()}
+            continue
         pairs.append((server, local, count))
         left = {sample: ballot for sample, ballot in left.items() if (server, local) not in ballot}
     return tuple(pairs), list(left)
+
+
+def _contradicts(pair: tuple[str, str], elected: tuple[str, str, int]) -> bool:
+    """Whether a pair sends a folder within one that is elected to another place within the same folder here."""
+    server, local = parts_of(pair[0]), parts_of(pair[1])
+    top, here = parts_of(elected[0]), parts_of(elected[1])
+    return server[: len(top)] == top and local[: len(here)] == here
 
 
 def spread(items: Sequence[str], count: int) -> list[str]:

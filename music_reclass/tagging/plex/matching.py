@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from music_reclass.tagging.plex.mapping import PathMap
     from music_reclass.tagging.plex.nouns import Listed
 
-UNMAPPED, UNSCANNED, AMBIGUOUS = "unmapped", "unscanned", "ambiguous"
+UNMAPPED, UNSCANNED, AMBIGUOUS, OTHER_LENGTH = "unmapped", "unscanned", "ambiguous", "other-length"
 SECONDS_APART = 2.0  # what two programs may differ in the length of one track
+SAME_FILE_APART = 10.0  # and in that of one file, which may be damaged or have no length written into it
 
 
 class Match(NamedTuple):
@@ -75,7 +76,15 @@ def match(listed: Listed, index: LocalIndex, path_map: PathMap, *, by_words: boo
             return Match(alike)
     if not found:
         return Match(None, UNSCANNED if paths else UNMAPPED)
+    if all(_differs(track, listed) for track in found.values()):
+        return Match(None, OTHER_LENGTH)  # the same name, but other music: the path map is wrong
     decided = [track for track in found.values() if track.decision is not None]
     if len({track.decision.genres for track in decided if track.decision}) > 1:
         return Match(None, AMBIGUOUS)
     return Match(decided[0] if decided else next(iter(found.values())))
+
+
+def _differs(track: LocalTrack, listed: Listed) -> bool:
+    if not track.seconds or not listed.seconds:
+        return False
+    return abs(track.seconds - listed.seconds) > max(SAME_FILE_APART, 0.05 * listed.seconds)
