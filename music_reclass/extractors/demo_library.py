@@ -56,7 +56,7 @@ def piano(seed: int) -> NDArray[np.float32]:
     """A solo keyboard: struck decaying partials, wide dynamics, no drums; shape (n, 2)."""
     random = np.random.default_rng(seed)
     n = int(SECONDS * RATE)
-    sound = np.zeros(n + RATE * 4)
+    sound = np.zeros(n + RATE * 2)
     scale = np.array([0, 2, 3, 5, 7, 8, 10, 12, 14, 15, 17, 19])
     at = 0.0
     while at < SECONDS:
@@ -106,12 +106,12 @@ STYLES = {"piano": piano, "machine": machine, "pad": pad}
 
 def _strike(sound: NDArray[np.float64], start: int, frequency: float, loud: float) -> None:
     """Add one struck string: partials that are stretched and die away the faster the higher they are."""
-    length = min(len(sound) - start, 3 * RATE)
+    length = min(len(sound) - start, 3 * RATE // 2)
     t = np.arange(length) / RATE
     attack = np.minimum(t / 0.004, 1.0)
-    for partial in range(1, 9):
+    for partial in range(1, 6):
         tone = np.sin(2 * np.pi * frequency * partial * np.sqrt(1 + 0.0004 * partial**2) * t)
-        sound[start : start + length] += loud * attack * tone * np.exp(-t * (1.2 + 0.9 * partial)) / partial**1.3
+        sound[start : start + length] += loud * attack * tone * np.exp(-t * (2.2 + 0.9 * partial)) / partial**1.3
 
 
 def _smooth(noise: NDArray[np.float64], width: int) -> NDArray[np.float64]:
@@ -126,4 +126,5 @@ def _stereo(mono: NDArray[np.float64], random: np.random.Generator, width: float
         echo = np.concatenate([np.zeros(delay), mono[:-delay]])
         channels.append(mono + width * echo)
     stereo = np.stack(channels, axis=1)
-    return (0.63 * stereo / np.abs(stereo).max()).astype(np.float32)
+    scaled: NDArray[np.float32] = (0.63 * stereo / np.abs(stereo).max()).astype(np.float32)
+    return scaled

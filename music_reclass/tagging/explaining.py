@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -78,14 +79,17 @@ class Account:
         yield "decision", f"{said}: {REASONS.get(decision.reason, decision.reason)}"
         if self.proposal is not None:
             verb = f"write {', '.join(self.proposal.genres)}" if self.proposal.writes else "leave the tag alone"
-            yield "so", f"{verb} ({self.proposal.reason})"
+            yield "so", f"{verb} ({REASONS.get(self.proposal.reason, self.proposal.reason)})"
 
     def _opinion(self, vote: Vote) -> Iterable[tuple[str, str]]:
         best = "  ".join(f"{genre} {_bar(p)} {p:.2f}" for genre, p in vote.top(TOP))
         yield vote.stage, best
         limits = self.thresholds.get(vote.stage)
         if limits is not None:
-            yield "", f"likely from {limits.likely:.2f}, confident from {limits.confident:.2f}"
+            confident = "never confident (not certified)"
+            if math.isfinite(limits.confident):
+                confident = f"confident from {limits.confident:.2f}"
+            yield "", f"likely from {limits.likely:.2f}, {confident}"
         elif self.company > 1:
             yield "", f"the opinion of {self.company} tracks of the album together"
 
@@ -153,6 +157,11 @@ def _with(state: TrackState, decision: Decision) -> TrackState:
         state.id, state.path, state.size, state.mtime_ns, state.tags, state.duration, state.warnings, state.missing,
         decision, state.error,
     )  # fmt: skip
+
+
+def _finite(threshold: float) -> float | None:
+    """A threshold for JSON: null means never."""
+    return threshold if math.isfinite(threshold) else None
 
 
 def _tag(tags: TrackTags) -> str:
