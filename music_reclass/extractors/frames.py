@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 _BLOCK = 1024  # frames transformed at once: they stay in the cache
 
 
-def power_frames(samples: NDArray[np.float32], window: NDArray[np.float32], hop: int) -> NDArray[np.float32]:
+def power_frames(samples: NDArray[np.float32], window: NDArray[Any], hop: int) -> NDArray[np.float32]:
     """|FFT|^2 of centred frames, the edges reflected: (..., n) samples give (..., 1 + n // hop, bins).
 
-    Needs more samples than half a window. The scaling is torch.stft's and librosa's: none.
+    Needs more samples than half a window. The scaling is torch.stft's and librosa's: none. Transformed in float64,
+    as float32 blurs what is 60 dB below the loudest bin of its frame.
     """
     from scipy import fft
 
@@ -23,6 +24,7 @@ def power_frames(samples: NDArray[np.float32], window: NDArray[np.float32], hop:
     edges = [(0, 0)] * (samples.ndim - 1) + [(size // 2, size // 2)]
     padded = np.pad(samples, edges, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, size, axis=-1)[..., ::hop, :]
+    window = window.astype(np.float64)
     power = np.empty((*frames.shape[:-1], size // 2 + 1), dtype=np.float32)
     for first in range(0, frames.shape[-2], _BLOCK):
         spectrum = fft.rfft(frames[..., first : first + _BLOCK, :] * window, axis=-1)

@@ -56,14 +56,15 @@ class Mert:
     ) -> None:
         self._layers = tuple(range(variant.depth + 1)) if all_layers else (variant.layer,)
         name = variant.model + ("-layers" if all_layers else "")
-        version = f"{VERSION}-{'all' if all_layers else f'l{variant.layer}'}-{installed.short_digest}"
-        self.kind = FeatureKind(name, version, variant.hidden * len(self._layers), excerpt)
-        self._installed = installed
         settings = store.read_json(installed.folder / "preprocessor_config.json") or {}
         self._normalise = bool(settings.get("do_normalize", variant is BASE))
+        self._installed = installed
+        loudness = "norm" if self._normalise else "raw"
+        version = f"{VERSION}-{'all' if all_layers else f'l{variant.layer}'}-{loudness}-{installed.short_digest}"
+        self.kind = FeatureKind(name, version, variant.hidden * len(self._layers), excerpt)
         slope = Slope(0, _MEASURED.each * variant.hidden / BASE.hidden)
         self.network = Network(
-            Blueprint(version, self._build, self._forward, slope, installed.folder.parent / "slopes.json"), placement
+            Blueprint(f"{variant.model}-{version}", self._build, self._forward, slope, installed.folder.parent / "slopes.json"), placement
         )
 
     def vector(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,0 +1,96 @@
+"""Reduced models in a models folder: the true names and shapes of the checkpoints, a few per cent of their size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from music_reclass.extractors import jmla, mert, mert_checkpoint, musicnn_net
+from music_reclass.extractors.jmla_vit import Shape
+from music_reclass.extractors.musicnn import Musicnn
+from music_reclass.extractors.weights import safetensors, store
+from music_reclass.utils.device import Placement
+
+CONFIG = mert_checkpoint.CONFIG_95M | {
+    "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "conv_dim": [16] * 7,
+    "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4,
+}  # fmt: skip
+PRE_NORM = CONFIG | {"do_stable_layer_norm": True}
+VARIANT = mert.Variant("mert", 32, 12, 7)
+ON_CPU = Placement("cpu", "", "fp32")
+SHAPE = Shape(width=32, depth=2, heads=4, hidden=64)
+WEIGHTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "weights" / "musicnn_jamendo.pth"
+
+
+def random_hubert(config=CONFIG, seed=0):
+    """transformers' own model with random weights, made to differ from layer to layer."""
+    import torch
+    from transformers import HubertConfig, HubertModel
+
+    torch.manual_seed(seed)
+    model = HubertModel(HubertConfig(**config)).eval()
+    with torch.no_grad():
+        for tensor in model.parameters():
+            tensor.add_(0.05 * torch.randn_like(tensor))
+    return model
+
+
+def arrays(model):
+    """The state of a torch model as the arrays an installed file holds."""
+    return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+
+
+def install(name, tensors, settings=()):
+    """Put tensors into RECLASS_MODELS as if they had been installed."""
+    folder = store.models_folder() / name
+    folder.mkdir(parents=True, exist_ok=True)
+    safetensors.write(folder / store.WEIGHTS, tensors)
+    for file, values in dict(settings).items():
+        (folder / file).write_text(json.dumps(values))
+    digest = store.tensors_digest(tensors)
+    store.record(folder, store.Manifest(name, digest, len(tensors), 0, "", "a test", "2026-01-01"))
+    return store.needed(name)
+
+
+def random_musicnn(seed=0):
+    """A MusiCNN of full size (it is small) with random weights."""
+    rng = np.random.default_rng(seed)
+    tensors = {}
+    for name, shape in musicnn_net.shapes().items():
+        if name.endswith("num_batches_tracked"):
+            tensors[name] = np.array(1, dtype=np.int64)
+        elif name.endswith(("running_var", "window", "fb")):
+            tensors[name] = rng.uniform(0.5, 1.5, shape).astype(np.float32)
+        else:
+            fan = int(np.prod(shape[1:])) or 1
+            tensors[name] = (rng.standard_normal(shape) / np.sqrt(fan)).astype(np.float32)
+    return tensors
+
+
+def random_encoder(seed=0):
+    """The tensors of a reduced OpenJMLA encoder."""
+    import torch
+
+    from music_reclass.extractors import jmla_vit
+
+    torch.manual_seed(seed)
+    model = jmla_vit._transformer(torch, SHAPE)
+    return {name: (t + 0.05 * torch.randn_like(t)).detach().numpy() for name, t in model.state_dict().items()}
+
+
+def small_musicnn(excerpt="mid30"):
+    """The extractor with random weights."""
+    return Musicnn(excerpt, install("musicnn", random_musicnn()))
+
+
+def small_mert(excerpt="mid30", placement=ON_CPU, all_layers=False, variant=VARIANT):
+    """The extractor with a reduced network."""
+    settings = {"config.json": CONFIG, "preprocessor_config.json": {"do_normalize": True}}
+    return mert.Mert(variant, excerpt, install("mert", arrays(random_hubert()), settings), placement, all_layers)
+
+
+def small_jmla(excerpt="mid30", placement=ON_CPU):
+    """The extractor with a reduced network."""
+    return jmla.Jmla(excerpt, install("jmla", random_encoder()), placement, SHAPE)

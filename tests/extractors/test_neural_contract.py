@@ -1,0 +1,87 @@
+"""The neural extractors keep the contract of all extractors, and what batches add to it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from music_reclass.errors import SkipTrack
+from music_reclass.extractors import audio
+from music_reclass.extractors.registry import EXCERPTS
+from tests.extractors import small_models
+from tests.extractors.contract import ExtractorContract
+
+
+def sound(rate, seconds, seed=0):
+    time = np.arange(int(rate * seconds)) / rate
+    tone = 0.3 * np.sin(2 * np.pi * (110 + 50 * seed) * time)
+    return (tone + 0.02 * np.random.default_rng(seed).standard_normal(len(time))).astype(np.float32)
+
+
+class NeuralContract(ExtractorContract):
+    """Subclass it with a method `make`."""
+
+    @pytest.fixture(params=EXCERPTS)
+    def extractor(self, request, tmp_path, monkeypatch):
+        monkeypatch.setenv("RECLASS_MODELS", str(tmp_path))
+        return self.make(request.param)
+
+    def make(self, excerpt):
+        raise NotImplementedError
+
+    def test_another_instance_gives_the_same_numbers(self, extractor):
+        samples = sound(extractor.rate, 12)
+        other = self.make(extractor.kind.excerpt)
+        assert np.array_equal(extractor.vector(samples), other.vector(samples))
+        assert extractor.kind == other.kind
+
+    def test_one_sample_and_wild_values_give_finite_numbers(self, extractor):
+        wild = sound(extractor.rate, 6)
+        wild[100], wild[200], wild[300] = np.nan, np.inf, 1e9
+        for samples in (np.ones(1, np.float32), wild):
+            assert np.isfinite(extractor.vector(samples)).all()
+
+    def test_no_sample_at_all_is_skipped(self, extractor):
+        with pytest.raises(SkipTrack, match="no_audio"):
+            extractor.vector(np.zeros(0, np.float32))
+
+    def test_a_stereo_file_is_heard_as_the_mean_of_its_channels(self, extractor, tmp_path):
+        import soundfile
+
+        one, other = (np.round(sound(extractor.rate, 6, seed) * 16384) / 32768 for seed in (1, 2))
+        soundfile.write(tmp_path / "stereo.flac", np.stack([one, other], axis=1), extractor.rate)
+        samples = audio.load(tmp_path / "stereo.flac", "mid30", extractor.rate).samples
+        mean = ((one + other) / 2).astype(np.float32)
+        assert np.allclose(extractor.vector(samples), extractor.vector(mean), atol=1e-5)
+
+    def test_windows_together_give_what_each_gives_alone_and_in_order(self, extractor):
+        sounds = [sound(extractor.rate, 10, seed) for seed in range(3)]
+        rows, windows = self.rows_of(extractor, sounds)
+        alone = [row for window in windows for row in rows(window[None])]
+        assert np.allclose(rows(windows), alone, atol=2e-5)
+        assert np.allclose(rows(windows[::-1])[::-1], alone, atol=2e-5)
+
+    def rows_of(self, extractor, sounds):
+        """The function from windows to rows, and some windows."""
+        windows = np.concatenate([extractor.windows(samples) for samples in sounds])
+        return lambda some: np.stack(extractor.network._rows(list(some))), windows
+
+
+class TestMusicnn(NeuralContract):
+    def make(self, excerpt):
+        return small_models.small_musicnn(excerpt)
+
+    def rows_of(self, extractor, sounds):
+        return extractor._loaded().embed, np.stack([samples[:48000] for samples in sounds])
+
+
+class TestMert(NeuralContract):
+    def make(self, excerpt):
+        pytest.importorskip("transformers")
+        return small_models.small_mert(excerpt)
+
+
+class TestJmla(NeuralContract):
+    def make(self, excerpt):
+        pytest.importorskip("torch")
+        return small_models.small_jmla(excerpt)
