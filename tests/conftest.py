@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
+# Before NumPy loads: on a busy machine one thread is many times faster than two, and vectors are the same to the bit.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
 
-from music_reclass.extractors.demo_library import make_library
-from tests.library import Shell, copied
+import pytest  # noqa: E402
+
+from music_reclass.extractors.demo_library import make_library  # noqa: E402
+from tests.library import Shell, copied  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -83,7 +83,7 @@ def test_every_odd_file_gets_its_own_typed_row_and_the_rest_goes_on(odd_files: P
     assert {name: (found[name]["outcome"], found[name]["reason"]) for name in EXPECTED} == EXPECTED
     for name in READABLE:
         assert found[name]["outcome"] in {"confident", "likely", "unsure"}, (name, found[name])
-    assert found["cut.flac"]["warnings"] == ["truncated"]
+    assert "truncated" in found["cut.flac"]["warnings"]
     assert shell.err == ""
     assert digests(odd_files) == before
     assert shell("status", "--failed", "--json") == 0

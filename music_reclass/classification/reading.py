@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -108,3 +109,4 @@ def prepare_worker() -> None:
     from music_reclass.extractors.quiet import quiet_decoders
 
     quiet_decoders()
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for good; PyAV prints what its callbacks raise there

@@ -13,6 +13,7 @@ from music_reclass import __version__
 from music_reclass.cli import demo, doctor, genres, listing, models, scan, table, undo
 from music_reclass.cli.output import complain
 from music_reclass.errors import ReclassError, TrackError
+from music_reclass.utils.workers import THREAD_VARIABLES
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -37,6 +38,8 @@ for command in (
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and leave with its exit code; a traceback never reaches the user."""
+    for name in THREAD_VARIABLES:  # small matrices on a busy machine are many times slower with several threads
+        os.environ.setdefault(name, "1")
     sys.exit(run(arguments))
 
 

@@ -107,7 +107,7 @@ def _show_end(tally: Tally, wrote: bool, dry_run: bool, command: str) -> None:
     plain()
     if wrote:
         say("written", f"{tally.written:,} files, each read back and verified; take it back: reclass undo {tally.run}")
-        for path, why in tally.write_failures[:10]:
+        for path, why in (tally.write_failures + tally.left)[:10]:
             say("not", f"{printable(shorten_home(path))}: {why}")
     elif not tally.writes:
         say(

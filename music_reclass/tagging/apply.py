@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = 24  # changes kept to be shown; the plan itself is never held in memory
 
+# Reasons of a refused write that are no failure: the file is of a kind, or in a place, that we leave alone.
+LEFT_ALONE = ("unsupported", "hard_link")
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -48,7 +51,8 @@ class Tally:
     writes: int = 0
     examples: list[Example] = field(default_factory=list)
     written: int = 0
-    write_failures: list[tuple[str, str]] = field(default_factory=list)
+    write_failures: list[tuple[str, str]] = field(default_factory=list)  # path, why
+    left: list[tuple[str, str]] = field(default_factory=list)  # not written on purpose: path, why
     run: int | None = None
 
     @property
@@ -136,7 +140,8 @@ class Plan:
                     tally.written += 1
                 except TrackError as error:
                     problem = str(error)
-                    tally.write_failures.append((state.path, problem))
+                    refused = tally.left if error.reason in LEFT_ALONE else tally.write_failures
+                    refused.append((state.path, problem))
                 bar.advance(1, os.path.basename(state.path)[:40])
             emit(state, proposal, written, problem)
         return tally
