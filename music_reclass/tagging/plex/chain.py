@@ -73,12 +73,14 @@ def map_for(
     given: PathMap,
     local_files: Sequence[str],
     bar: Bar = progress_bar,
+    *,
+    storing: bool = True,
 ) -> PathMap:
-    """The path map to use: what is given, then what is stored, else what a sample suggests, which is then stored."""
+    """The path map to use: what is given, then what is stored, else what a sample suggests; stored for next time."""
     path_map = given.over(PathMap(tuple(known.mapping.items())))
     if not path_map.pairs:
         path_map = inferred(section, listing(server, section, bar), local_files).path_map
-    if path_map.pairs and path_map.as_dict() != dict(known.mapping):
+    if storing and path_map.pairs and path_map.as_dict() != dict(known.mapping):
         journal.remember_mapping(known.id, path_map.as_dict())
     return path_map
 
@@ -103,12 +105,14 @@ def sync_written(
     section = server.music(library or settings.plex_library)
     known = server_in_journal(server, plex_journal)
     request = Request(level=AUTO_LEVEL, only=frozenset(written))
-    first = compare(server, section, database, plex_journal, request, taxonomy, allow_partial=True, bar=bar)
+    first = compare(server, section, database, plex_journal, request, taxonomy, allow_partial=True, stop=stop, bar=bar)
     path_map = first.found.path_map
     folders = look_into_folders(server, section, path_map, written)
     if folders:  # there may be tracks now that were not there before
         request = Request(level=AUTO_LEVEL, only=frozenset(written), given=path_map)
-        first = compare(server, section, database, plex_journal, request, taxonomy, allow_partial=True, bar=bar)
+        first = compare(
+            server, section, database, plex_journal, request, taxonomy, allow_partial=True, stop=stop, bar=bar
+        )
     edits = [row.edit for row in first.rows if row.edit is not None]
     if path_map.pairs:
         plex_journal.remember_mapping(known.id, path_map.as_dict())

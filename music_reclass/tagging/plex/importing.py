@@ -40,8 +40,13 @@ def import_library(
     path_map: PathMap,
     stop: Callable[[], bool] = lambda: False,
     bar: Bar = progress_bar,
+    *,
+    dry_run: bool = False,
 ) -> ImportReport:
-    """Take every track whose file is here into the library, with the genres that the server has for it."""
+    """Take every track whose file is here into the library, with the genres that the server has for it.
+
+    With `dry_run` nothing is stored, and `new` counts every file that is here.
+    """
     tracks = listing(server, section, bar)
     report = ImportReport(listed=len(tracks))
     kept: list[int] = []
@@ -50,19 +55,20 @@ def import_library(
             if stop():
                 return report
             here = {one.key: (one, path) for one in batch if (path := _local_file(one.files, path_map)) is not None}
-            genres = {item.key: item.value("genre") for item in server.items(here)}
+            genres = {} if dry_run else {item.key: item.value("genre") for item in server.items(here)}
             found = [
                 made
                 for key, (one, path) in here.items()
                 if (made := _server_track(one, path, section, genres.get(key, ()))) is not None
             ]
-            new = import_tracks(database, known.id, found)
+            new = len(found) if dry_run else import_tracks(database, known.id, found)
             report.new += new
             report.known += len(found) - new
             report.not_here += len(batch) - len(found)
             kept += [one.rating_key for one in found]
             progress.advance(len(batch))
-    report.gone = forget_vanished(database, known.id, section.key, kept)
+    if not dry_run:
+        report.gone = forget_vanished(database, known.id, section.key, kept)
     return report
 
 

@@ -123,14 +123,17 @@ def rows(
     known: KnownServer | None,
     request: Request,
     taxonomy: Taxonomy,
+    stop: Callable[[], bool] = lambda: False,
     bar: Bar = progress_bar,
 ) -> Iterator[Row]:
-    """The row of every item of the level asked for. Only items that may change are read whole, 100 a request."""
+    """The row of every item of the level asked for, until `stop`. Only items that may change are read whole."""
     wishes, skipped = _wishes(found, request, taxonomy)
     yield from skipped
     relations = Relations(taxonomy)
     with bar("comparing", len(wishes)) as progress:
         for keys in in_batches(list(wishes), TOGETHER):
+            if stop():
+                return
             read = server.client.clock()
             items = {item.key: item for item in server.items(keys)}
             owned = journal.owned(known.id, keys) if known is not None else {}

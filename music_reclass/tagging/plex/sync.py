@@ -42,6 +42,7 @@ def compare(
     taxonomy: Taxonomy,
     *,
     allow_partial: bool = False,
+    stop: Callable[[], bool] = lambda: False,
     bar: Bar = progress_bar,
 ) -> Comparison:
     """What would change. UsageError where the path map fits so badly that it must be wrong."""
@@ -56,7 +57,7 @@ def compare(
             "Look at `reclass plex map`, name the folders with --map SERVER=LOCAL, scan the rest, "
             "or go on with those by --allow-partial."
         )
-    return Comparison(found, request, warning, rows(server, found, journal, known, request, taxonomy, bar))
+    return Comparison(found, request, warning, rows(server, found, journal, known, request, taxonomy, stop, bar))
 
 
 def server_in_journal(server: Server, journal: PlexJournal) -> KnownServer:
