@@ -10,7 +10,7 @@ from music_reclass.domain import FeatureKind
 from music_reclass.errors import SkipTrack
 from music_reclass.extractors import jmla_mel, windows
 from music_reclass.extractors.jmla_vit import Shape, encoder, patch_mean
-from music_reclass.extractors.network import Blueprint, Network, finite_row
+from music_reclass.extractors.network import Blueprint, Network, check_packages, finite_row
 from music_reclass.extractors.weights import safetensors, store
 from music_reclass.utils.batching import Slope
 from music_reclass.utils.device import Placement
@@ -63,4 +63,5 @@ class Jmla:
 
 def jmla(excerpt: str, placement: Placement | None = None) -> Jmla:
     """The extractor for one excerpt; MissingWeights where the model is not installed."""
+    check_packages("torch")
     return Jmla(excerpt, store.needed("jmla"), placement or Placement.from_environment(), Shape())

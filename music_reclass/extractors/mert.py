@@ -11,7 +11,7 @@ from music_reclass.domain import FeatureKind
 from music_reclass.errors import ReclassError, SkipTrack
 from music_reclass.extractors import windows
 from music_reclass.extractors.mert_checkpoint import hubert, layer_means, shorten
-from music_reclass.extractors.network import Blueprint, Network, finite_row
+from music_reclass.extractors.network import Blueprint, Network, check_packages, finite_row
 from music_reclass.extractors.weights import safetensors, store
 from music_reclass.utils.batching import Slope
 from music_reclass.utils.device import Placement
@@ -64,7 +64,10 @@ class Mert:
         self.kind = FeatureKind(name, version, variant.hidden * len(self._layers), excerpt)
         slope = Slope(0, _MEASURED.each * variant.hidden / BASE.hidden)
         self.network = Network(
-            Blueprint(f"{variant.model}-{version}", self._build, self._forward, slope, installed.folder.parent / "slopes.json"), placement
+            Blueprint(
+                f"{variant.model}-{version}", self._build, self._forward, slope, installed.folder.parent / "slopes.json"
+            ),
+            placement,
         )
 
     def vector(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -107,6 +110,7 @@ def standardised(cut: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _made(variant: Variant, excerpt: str, all_layers: bool, placement: Placement | None) -> Mert:
+    check_packages("torch", "transformers")
     return Mert(variant, excerpt, store.needed(variant.model), placement or Placement.from_environment(), all_layers)
 
 

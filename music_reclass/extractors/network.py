@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from music_reclass.errors import FailTrack
+from music_reclass.errors import FailTrack, MissingExtra
 from music_reclass.extractors.weights import store
 from music_reclass.utils import device as devices
 from music_reclass.utils.batching import BatchSize, Slope, adaptive_map, slope_through
@@ -131,7 +132,7 @@ class Network:
         return self._modules[device.name]
 
     def _slope(self, torch: Any, shape: tuple[int, ...]) -> Slope:
-        """Memory by batch: measured once on a card and remembered, else as the blueprint says, half for short numbers."""
+        """Memory by batch: measured once on a card and remembered, else the blueprint's, half for short numbers."""
         share = 1.0 if self.precision == "fp32" else 0.5
         seed = Slope(self._blueprint.slope.fixed * share, self._blueprint.slope.each * share)
         if self.device.is_cpu:
@@ -168,6 +169,13 @@ class Network:
                 raise
             return False
         return True
+
+
+def check_packages(*names: str) -> None:
+    """MissingExtra unless the packages are installed; they are not imported yet."""
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise MissingExtra(f"this needs the package {name}: pip install 'music_reclass[neural]'.")
 
 
 def finite_row(row: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from music_reclass.errors import UsageError
 
-_UNITS = {"": 1, "k": 1, "m": 2, "g": 3, "t": 4}
+_UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import shutil
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -52,6 +53,8 @@ def fetch(file: RemoteFile, folder: Path, progress: Progress, pause: Callable[[f
                 raise ServerError(f"{file.url} needs permission ({error.code}): set HF_TOKEN to your token.") from error
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             problem = error
+            if isinstance(getattr(error, "reason", None), socket.gaierror):
+                break  # no network at all: waiting a few seconds does not help
     raise ServerError(
         f"{file.url} could not be fetched ({_words(problem)}); the same command continues later, and "
         "reclass models install takes a file that came another way."

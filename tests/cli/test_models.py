@@ -1,0 +1,112 @@
+"""The commands that list, fetch, install and check models."""
+
+from __future__ import annotations
+
+import json
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from music_reclass.cli import models as command
+from music_reclass.errors import NothingToDo, ReclassError, ServerError, UsageError
+from music_reclass.extractors.weights import catalogue, install, safetensors, store
+from tests.extractors import small_models
+
+
+@pytest.fixture(autouse=True)
+def _models(tmp_path, monkeypatch):
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
+
+
+def run(*words):
+    """What `reclass models ...` printed and its exit code; its errors are raised."""
+    result = CliRunner().invoke(command.models, list(words), standalone_mode=False, catch_exceptions=True)
+    if result.exception is not None:
+        raise result.exception
+    return result
+
+
+def objects(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_the_list_names_the_built_in_model_and_those_that_can_be_added():
+    listed = objects(run("list", "--json"))
+    assert listed[0]["stage"] == "fma518"
+    assert [entry["model"] for entry in listed[1:]] == list(catalogue.MODELS)
+    assert not any(entry["installed"] for entry in listed[1:])
+    small_models.install("jmla", small_models.random_musicnn())
+    assert [entry["model"] for entry in objects(run("list", "--json"))[1:] if entry["installed"]] == ["jmla"]
+
+
+def test_the_list_for_people_says_size_licence_and_extra():
+    text = run("list").stdout
+    assert "378 MB to download; licence CC-BY-NC-4.0; needs music_reclass[neural]" in text
+
+
+def test_a_file_is_installed_and_verified(tmp_path):
+    safetensors.write(tmp_path / "weights", small_models.random_musicnn())
+    with pytest.raises(ReclassError, match="--trust"):
+        run("install", "musicnn", str(tmp_path / "weights"))
+    assert objects(run("install", "musicnn", str(tmp_path / "weights"), "--trust", "--json"))[0]["installed"]
+    checks = objects(run("verify", "musicnn", "--json"))
+    assert {check["ok"] for check in checks} == {True}
+    assert "72 tensors" in run("verify").stdout
+
+
+def test_verify_without_a_model_has_nothing_to_do():
+    with pytest.raises(NothingToDo, match="reclass models list"):
+        run("verify")
+
+
+def test_a_damaged_model_makes_verify_fail():
+    installed = small_models.install("musicnn", small_models.random_musicnn())
+    safetensors.write(installed.weights, small_models.random_musicnn(seed=1))
+    assert run("verify").return_value == 1
+
+
+def test_the_licence_is_printed_with_its_source():
+    assert "CC BY-NC 4.0" in run("licence", "mert").stdout
+    with pytest.raises(UsageError, match="did you mean 'mert'"):
+        run("licence", "merd")
+
+
+def test_without_a_terminal_a_download_wants_its_licence_accepted_on_the_command_line(monkeypatch):
+    monkeypatch.setattr(install, "from_internet", lambda *_: pytest.fail("nothing was accepted"))
+    with pytest.raises(UsageError, match="say -y"):
+        run("download", "mert")
+
+
+def test_the_licence_is_shown_before_the_first_download_only(monkeypatch):
+    def offline(model, progress, trust):
+        raise ServerError("offline")
+
+    monkeypatch.setattr(install, "from_internet", offline)
+    shown = []
+    monkeypatch.setattr(command, "complain", shown.append)
+    for _ in range(2):
+        with pytest.raises(ServerError):
+            run("download", "mert", "-y")
+    assert len(shown) == 1
+    assert "creativecommons.org" in shown[0]
+
+
+def test_who_declines_the_licence_downloads_nothing(monkeypatch):
+    monkeypatch.setattr(command, "interactive", lambda: True)
+    with pytest.raises(click.Abort):
+        command._accept_licence(catalogue.model("mert"), yes=False, confirm=lambda _: False)
+    assert not store.licence_shown("mert")
+    command._accept_licence(catalogue.model("mert"), yes=False, confirm=lambda _: True)
+    assert store.licence_shown("mert")
+
+
+def test_a_download_ends_with_the_installed_model(monkeypatch):
+    made = small_models.install("musicnn", small_models.random_musicnn())
+
+    def arrives(model, progress, trust):
+        progress(model.size)
+        return made
+
+    monkeypatch.setattr(install, "from_internet", arrives)
+    assert "reclass models verify musicnn" in run("download", "musicnn", "-y").stdout

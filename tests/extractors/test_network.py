@@ -1,0 +1,171 @@
+"""A network on a device: batches that adapt, short numbers that fall back once, memory slopes that are remembered."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from music_reclass.errors import FailTrack, MissingExtra  # noqa: E402
+from music_reclass.extractors.network import Blueprint, Network, check_packages, finite_row  # noqa: E402
+from music_reclass.utils.batching import OutOfMemory, Slope  # noqa: E402
+from music_reclass.utils.device import Device, Placement  # noqa: E402
+
+
+class Doubler(torch.nn.Module):
+    """Gives (sum, length) of each window, times two; records the batches and the number format it is given."""
+
+    def __init__(self, capacity=1000, overflow=False):
+        super().__init__()
+        self.capacity, self.overflow, self.batches, self.formats = capacity, overflow, [], []
+
+    def forward(self, batch):
+        short = torch.is_autocast_enabled("cpu")
+        if len(batch) > self.capacity:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        self.batches.append(len(batch))
+        self.formats.append("short" if short else "fp32")
+        rows = 2 * torch.stack([batch.sum(dim=1), torch.full((len(batch),), float(batch.shape[1]))], dim=1)
+        return rows * float("inf") if short and self.overflow else rows
+
+
+def network(module, tmp_path, precision="fp32", device="cpu"):
+    blueprint = Blueprint("doubler", lambda: module, lambda m, b: m(b), Slope(0, 1000), tmp_path / "slopes.json")
+    return Network(blueprint, Placement(device, "", precision))
+
+
+def windows(count, length=8):
+    return [np.full(length, number, np.float32) for number in range(count)]
+
+
+def test_rows_come_in_order_whatever_the_batches_are(tmp_path):
+    rows = list(network(Doubler(), tmp_path).map(windows(7)))
+    assert [row.tolist() for row in rows] == [[16.0 * n, 16.0] for n in range(7)]
+    assert all(row.dtype == np.float32 for row in rows)
+
+
+def test_windows_of_other_lengths_never_share_a_batch(tmp_path):
+    mixed = [*windows(3), *windows(2, length=4), *windows(2)]
+    rows = list(network(Doubler(), tmp_path).map(mixed))
+    assert [row[1] for row in rows] == [16, 16, 16, 8, 8, 16, 16]
+
+
+def test_no_window_no_row_and_nothing_is_loaded(tmp_path):
+    blueprint = Blueprint("none", lambda: 1 / 0, lambda m, b: b, Slope(0, 1), tmp_path / "slopes.json")
+    assert list(Network(blueprint, Placement("cpu")).map([])) == []
+
+
+def test_it_recovers_from_a_batch_that_does_not_fit(tmp_path):
+    module = Doubler(capacity=1)
+    assert len(list(network(module, tmp_path).map(windows(5)))) == 5
+    assert set(module.batches) == {1}
+
+
+def test_a_processor_that_cannot_hold_one_window_says_so(tmp_path):
+    with pytest.raises(OutOfMemory):
+        list(network(Doubler(capacity=0), tmp_path).map(windows(2)))
+
+
+def test_another_error_is_not_taken_for_want_of_memory(tmp_path):
+    blueprint = Blueprint("broken", Doubler, lambda m, b: 1 / 0, Slope(0, 1), tmp_path / "slopes.json")
+    with pytest.raises(ZeroDivisionError):
+        list(Network(blueprint, Placement("cpu")).map(windows(2)))
+
+
+def test_short_numbers_that_overflow_fall_back_to_float32_once_and_for_good(tmp_path):
+    module = Doubler(overflow=True)
+    doubler = network(module, tmp_path, precision="bf16")
+    rows = list(doubler.map(windows(6)))
+    assert np.isfinite(rows).all()
+    assert module.formats.count("short") == 1
+    assert doubler.precision == "fp32"
+
+
+def test_short_numbers_that_stay_finite_are_kept(tmp_path):
+    module = Doubler()
+    list(network(module, tmp_path, precision="bf16").map(windows(6)))
+    assert set(module.formats) == {"short"}
+
+
+def test_a_row_that_is_not_finite_in_float32_fails_its_track():
+    assert finite_row(np.ones(3, np.float32)).tolist() == [1, 1, 1]
+    with pytest.raises(FailTrack, match="unsupported"):
+        finite_row(np.array([1, np.inf], np.float32))
+
+
+def test_a_package_that_is_not_installed_is_named_with_its_extra():
+    check_packages("numpy")
+    with pytest.raises(MissingExtra, match=r"no_such_package.*\[neural\]"):
+        check_packages("numpy", "no_such_package")
+
+
+class SimulatedCard(Network):
+    """A network that believes to be on a card: what it computes there is computed here, what memory says is made up."""
+
+    def __init__(self, blueprint, placement, capacity):
+        super().__init__(blueprint, placement)
+        self._device = Device("cuda:0", "Simulated RTX", "bf16", total=8 * 1024**3, capability=(8, 6))
+        self.capacity, self.on_card, self.on_processor = capacity, [], []
+
+    def _computed(self, batch, device, precision):
+        if device.is_cpu:
+            self.on_processor.append(len(batch))
+        else:
+            if len(batch) > self.capacity:
+                raise RuntimeError('NVML_SUCCESS == r INTERNAL ASSERT FAILED at "CUDACachingAllocator.cpp"')
+            self.on_card.append(len(batch))
+        return np.stack([window[:2] for window in batch])
+
+    def _module(self, device):
+        return None
+
+
+@pytest.fixture
+def card(tmp_path, monkeypatch):
+    """Makes a simulated card with room for some windows; torch's memory questions have made-up answers."""
+    peaks = iter([130.0e6, 240.0e6] * 4)
+    made_up = SimpleNamespace(
+        memory_allocated=lambda _: 0,
+        memory_reserved=lambda _: 0,
+        reset_peak_memory_stats=lambda _: None,
+        max_memory_allocated=lambda _: next(peaks),
+        mem_get_info=lambda _: (4 * 1024**3, 8 * 1024**3),
+        is_available=lambda: False,
+    )
+    for name, answer in vars(made_up).items():
+        monkeypatch.setattr(torch.cuda, name, answer)
+    blueprint = Blueprint("net", lambda: None, lambda m, b: b, Slope(0, 117e6), tmp_path / "slopes.json")
+    return lambda capacity: SimulatedCard(blueprint, Placement("cuda"), capacity)
+
+
+def test_on_a_card_the_batch_follows_the_measured_slope_and_the_free_memory(card, tmp_path):
+    network = card(1000)
+    list(network.map(windows(100)))
+    predicted = int((4 * 1024**3 * 0.8 - 20e6) // 110e6)
+    assert network.on_card[2] == predicted  # after the two measurements
+    assert json.loads((tmp_path / "slopes.json").read_text()) == {"net|bf16|8|Simulated RTX": [20e6, 110e6]}
+
+
+def test_a_slope_is_measured_once_and_remembered(card):
+    list(card(1000).map(windows(3)))
+    again = card(1000)
+    list(again.map(windows(3)))
+    assert again.on_card == [3]
+
+
+def test_a_card_without_room_for_one_window_leaves_it_to_the_processor(card):
+    network = card(0)
+    rows = list(network.map(windows(3)))
+    assert [row[0] for row in rows] == [0, 1, 2]
+    assert (network.on_card, network.on_processor) == ([], [1, 1, 1])
+
+
+def test_a_card_that_holds_one_window_works_one_by_one(card):
+    network = card(1)
+    assert len(list(network.map(windows(5)))) == 5
+    assert set(network.on_card) == {1}
+    assert network.on_processor == []
