@@ -22,9 +22,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -99,6 +101,7 @@ class FakePlex:
         self.port = 0
         self._http: ThreadingHTTPServer | None = None
         self._fixed: dict[int, str] = {}
+        self.connections: set[socket.socket] = set()
 
     # --- what is in it ---------------------------------------------------------------------------------------
 
@@ -148,6 +151,10 @@ class FakePlex:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def url_is_down(self) -> bool:
+        return self._http is None
+
     def __enter__(self) -> FakePlex:
         fake = self
 
@@ -165,6 +172,9 @@ class FakePlex:
             self._http.shutdown()
             self._http.server_close()
             self._http = None
+        for connection in list(self.connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     # --- answers ---------------------------------------------------------------------------------------------
 
@@ -309,6 +319,15 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
+    def setup(self) -> None:
+        super().setup()
+        self.plex.connections.add(self.connection)
+
+    def finish(self) -> None:
+        self.plex.connections.discard(self.connection)
+        with suppress(OSError):
+            super().finish()
+
     def do_GET(self) -> None:
         self._handle()
 
@@ -348,8 +367,12 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             status, body = plex.answer(request, self._window(dict(query)))
         data = body.encode()
-        head = f"HTTP/1.1 {status} Status\r\nContent-Type: text/xml;charset=utf-8\r\n{extra}Content-Length: {len(data)}\r\n\r\n"
-        self.wfile.write(head.encode() + data)
+        head = (
+            f"HTTP/1.1 {status} Status\r\nContent-Type: text/xml;charset=utf-8\r\n{extra}"
+            f"Content-Length: {len(data)}\r\n\r\n"
+        )
+        with suppress(OSError):  # the client may have gone: it was killed, or lost patience
+            self.wfile.write(head.encode() + data)
         if request.method == "PUT" and status == 200:
             plex.after_put(plex.puts)
 

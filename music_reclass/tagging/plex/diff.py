@@ -36,7 +36,8 @@ Owned = Mapping[str, "Ownership"]  # what we wrote, by field
 class Rules:
     """How to treat what the server holds.
 
-    `mode` auto replaces what we wrote ourselves and what says nothing, and adds to the rest; `lock` is what
+    `mode` auto replaces what we wrote ourselves and what says nothing, and adds to the rest; add removes nothing;
+    fill leaves every genre that is there; set replaces, but never a finer genre by its parent. `lock` is what
     becomes of the lock of a field that is written: without a lock the next refresh of the server takes it back.
     """
 
@@ -126,13 +127,15 @@ def _genre(
     decision = wish.decision
     assert decision is not None
     before = item.value("genre")
-    ours = _untouched(item, mine)
-    theirs = _of_others(item, "genre", mine)
+    ours = _untouched(item, mine) and rules.mode != ADD
+    theirs = _of_others(item, "genre", mine) if ours else before
     relation = relations.between(decision.genres[0], theirs) if decision.genres else None
     proposal = propose(decision, theirs or None, relation, _POLICY[rules.mode], relations.taxonomy)
     if proposal.action == NONE:
         return None, SKIP, "unsure"
     after = proposal.genres if proposal.writes else theirs
+    if rules.mode == ADD:
+        after = (*before, *without(after, before))
     if same_tags(before, after):
         return None, NOOP, "it is there already" if proposal.writes or ours else proposal.reason
     if _is_locked(item, "genre", mine, rules):
@@ -143,7 +146,7 @@ def _genre(
 
 def _style(item: Item, wish: Wish, mine: Ownership | None, rules: Rules) -> FieldEdit | None:
     """Styles are added to those that are there; those that we wrote ourselves are replaced."""
-    theirs = _of_others(item, "style", mine)
+    theirs = item.value("style") if rules.mode == ADD else _of_others(item, "style", mine)
     if not wish.styles or _is_locked(item, "style", mine, rules) or (rules.mode == FILL and theirs):
         return None
     after = wish.styles if rules.mode == REPLACE else (*theirs, *without(wish.styles, theirs))

@@ -72,6 +72,7 @@ def test_a_server_that_restarts_is_found_again(fake: FakePlex) -> None:
 
     server.client.sleep = wake
     assert server.music().title == "Music"
+    assert len(clock.slept) == 3
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 414])

@@ -61,6 +61,7 @@ def test_an_empty_field_is_filled_and_locked(relations: Relations) -> None:
         (AUTO, ("Bebop",), None),
         (AUTO, ("Jazz",), None),
         (ADD, ("Folk",), ("Folk", "Jazz")),
+        (ADD, ("Other",), ("Other", "Jazz")),
         (FILL, ("Other",), ("Jazz",)),
         (FILL, ("Folk",), None),
         (REPLACE, ("Folk", "Pop"), ("Jazz",)),
@@ -86,6 +87,12 @@ def test_what_we_wrote_is_replaced_without_what_others_wrote(relations: Relation
     ours = mine(("Folk",), ("Folk", "Jazz"), ("Jazz",))
     row = row_of(item("Folk", "Jazz", locked=("genre",)), wish("Rock"), ours, Rules(), relations)
     assert (row.action, row.reason, row.after) == ("set", "ours", ("Folk", "Rock"))
+
+
+def test_add_removes_nothing_not_even_ours(relations: Relations) -> None:
+    ours = mine(("Folk",), ("Folk", "Jazz"), ("Jazz",))
+    row = row_of(item("Folk", "Jazz", locked=("genre",)), wish("Rock"), ours, Rules(mode=ADD), relations)
+    assert row.after == ("Folk", "Jazz", "Rock")
 
 
 def test_our_old_word_goes_where_the_others_already_say_it_better(relations: Relations) -> None:
@@ -136,6 +143,8 @@ def test_styles_are_added_and_ours_replaced(relations: Relations) -> None:
     assert styles(row_of(item("Rock", style=("Grunge",)), album, {}, Rules(mode=REPLACE), relations)) == ("Shoegaze",)
     assert styles(row_of(item("Rock", style=("Grunge",), locked=("style",)), album, {}, Rules(), relations)) is None
     ours = mine((), ("Grunge",), ("Grunge",), field="style")
+    held = item("Rock", style=("Grunge",), locked=("style",))
+    assert styles(row_of(held, album, ours, Rules(mode=ADD), relations)) == ("Grunge", "Shoegaze")
     assert styles(row_of(item("Rock", style=("Grunge",), locked=("style",)), album, ours, Rules(), relations)) == (
         "Shoegaze",
     )

@@ -115,6 +115,22 @@ def test_faults_that_pass_leave_no_trace(bench: Bench, fake: FakePlex, fault: ob
     assert (outcome.written, outcome.failed, set(bench.states(run))) == (150, [], {"written"})
 
 
+def test_a_restart_of_the_server_in_the_middle_is_waited_for(bench: Bench, fake: FakePlex) -> None:
+    library(bench, fake, 250)
+    sleep = bench.clock.sleep
+
+    def wake(seconds: float) -> None:
+        sleep(seconds)
+        if sum(bench.clock.slept) >= 15 and fake.url_is_down:
+            fake.__enter__()
+
+    bench.clock.sleep = wake  # type: ignore[method-assign]
+    fake.after_put = lambda number: fake.__exit__() if number == 2 else None
+    run, outcome = bench.sync()
+    assert (outcome.written, outcome.failed, set(bench.states(run))) == (250, [], {"written"})
+    assert sum(bench.clock.slept) >= 15
+
+
 def test_a_server_that_goes_away_for_good_leaves_an_open_journal_that_the_next_run_settles(
     bench: Bench, fake: FakePlex
 ) -> None:
