@@ -24,20 +24,21 @@ REFERENCE = """
 import sys, warnings
 warnings.filterwarnings("ignore")
 sys.path.insert(0, sys.argv[1])
-from features import reference_vector
+from features import reference
 import librosa
 for path in sys.argv[2:]:
     samples, rate = librosa.load(path, sr=None, mono=True)
-    reference_vector(samples, rate)
+    reference(samples, rate)
 """
 SHARES = """
 import sys, time
 from pathlib import Path
 from music_reclass.extractors import audio
 from music_reclass.extractors.registry import extractor
+from music_reclass.extractors.quiet import quiet_decoders
 from music_reclass.utils.payload import payload_digest
 fma = extractor("fma518", "mid30")
-audio.quiet_decoders()
+quiet_decoders()
 spent = dict.fromkeys(("digest", "decode", "features"), 0.0)
 for path in map(Path, sys.argv[1:]):
     marks = [time.perf_counter()]
@@ -65,11 +66,13 @@ def clips(folder: Path, count: int) -> list[Path]:
     return paths
 
 
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+
+
 def timed(command: list[str]) -> float:
     """Wall seconds of a command with one BLAS thread a process."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     start = time.perf_counter()
-    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(command, check=True, env=ONE_THREAD, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - start
 
 
@@ -91,10 +94,13 @@ def main() -> None:
             db = folder / f"library{number}.sqlite3"
             ours = [sys.executable, "-m", "music_reclass", "scan", str(music), "--db", str(db), "--dry-run"]
             rows.append((timed(reference), timed([*ours, "--jobs", str(options.jobs)])))
-            print(f"reference {rows[-1][0]:6.2f} s   reclass scan {rows[-1][1]:6.2f} s   {rows[-1][0] / rows[-1][1]:.2f}x")
+            print(
+                f"reference {rows[-1][0]:6.2f} s   reclass scan {rows[-1][1]:6.2f} s   {rows[-1][0] / rows[-1][1]:.2f}x"
+            )
         ratios = sorted(theirs / ours for theirs, ours in rows)
         print(f"median {ratios[len(ratios) // 2]:.2f}x on {options.clips} clips, {options.jobs} worker process(es)")
-        subprocess.run([sys.executable, "-c", SHARES, *paths], check=True)
+        sys.stdout.flush()
+        subprocess.run([sys.executable, "-c", SHARES, *paths], check=True, env=ONE_THREAD)
 
 
 if __name__ == "__main__":
