@@ -39,7 +39,7 @@ class Plan:
 
     members: tuple[str, ...] = ("key_free", "unchanged") * 4
     recipe: networks.Recipe = field(default_factory=networks.Recipe)
-    clean: float = 0.4
+    clean: float = 0.2
     turned: float = 0.5
     rarity: float = 0.25
     confident: float = 0.8

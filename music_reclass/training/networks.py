@@ -22,13 +22,13 @@ class Recipe:
     """How a network is trained. `mixup` is the parameter of the Beta distribution (arXiv 1710.09412)."""
 
     hidden: tuple[int, ...] = (128, 64)
-    epochs: int = 40
+    epochs: int = 80
     batch: int = 64
     rate: float = 2e-3
     decay: float = 1e-2
     drop_input: float = 0.2
     drop_hidden: float = 0.4
-    mixup: float = 0.2
+    mixup: float = 0.4
     sharpness: float = 1.0
 
 

@@ -110,9 +110,10 @@ def read_views(path: Path, table: Table) -> Views:
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            if not hasattr(stored, "files"):
-                raise UsageError(f"{path} holds a single array; a table is an .npz file with named arrays.")
+        opened = np.load(path, allow_pickle=False)
+        if isinstance(opened, np.ndarray):
+            raise UsageError(f"{path} holds a single array; a table is an .npz file with named arrays.")
+        with opened as stored:
             wanted = {"fma518", "columns", "labels", "classes", "group", "dataset", "views"}
             return {name: stored[name] for name in stored.files if name in wanted}
     except FileNotFoundError:
