@@ -49,6 +49,7 @@ class Settings:
     timeout: float = 120.0  # seconds one file may take before it is given up
     on_existing: str = "replace-junk"
     max_genres: int = 1
+    profile: str = "native"  # how several genres are laid out in a file: see tagging.profiles
     album: bool = True  # whether the tracks of an album vote together
     preserve_mtime: bool = False
     detach_hard_links: bool = False

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from music_reclass import __version__
+from music_reclass.cli import doctor_gpu, doctor_tags
 from music_reclass.cli.options import database_flags, json_flag, settings_from
 from music_reclass.cli.output import print_json, say
 
@@ -38,6 +39,10 @@ def doctor(context: click.Context, db: Path | None, config_file: Path | None, as
         else:
             say(name, text if fine else click.style("! ", fg="red") + text)
     return worst
+
+
+doctor.add_command(doctor_tags.tags)
+doctor.add_command(doctor_gpu.gpu)
 
 
 def _checks(settings: Settings) -> Iterator[tuple[str, bool, str]]:

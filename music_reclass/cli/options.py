@@ -19,6 +19,12 @@ dry_run_flag = click.option(
     "-n", "--dry-run", "--pretend", "dry_run", is_flag=True, help="Show what would be written; write no tag."
 )
 yes_flag = click.option("-y", "--yes", is_flag=True, help="Write without asking.")
+PROFILES = ("native", "plex", "navidrome", "jellyfin", "joined", "single")
+profile_flag = click.option(
+    "--profile",
+    type=click.Choice(PROFILES),
+    help="How several genres are laid out, by who will read them (default: native).",
+)
 on_existing_flag = click.option(
     "--on-existing",
     type=click.Choice(POLICIES),

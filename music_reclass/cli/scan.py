@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from music_reclass.cli.options import on_existing_flag, settings_from, write_flags
+from music_reclass.cli.options import on_existing_flag, profile_flag, settings_from, write_flags
 from music_reclass.cli.output import printable, say, shorten_home
+from music_reclass.cli.plex_options import map_flag
 from music_reclass.cli.writing import Choice, conclude, plan_for
 
 if TYPE_CHECKING:
     from music_reclass.classification.scan import ScanReport
     from music_reclass.config import Settings
 
-PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-
 
 @click.command()
-@PATHS
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @on_existing_flag
+@profile_flag
+@click.option("--plex", "plex_library", metavar="LIBRARY", help="Only what this Plex music library holds.")
+@click.option("--sync-plex", is_flag=True, help="After writing, refresh Plex and write the same genres there.")
+@map_flag
 @click.option(
     "--include", multiple=True, metavar="GLOB", help="Only files whose name or path matches; may be repeated."
 )
@@ -50,6 +53,10 @@ PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_ty
 def scan(
     paths: tuple[Path, ...],
     on_existing: str | None,
+    profile: str | None,
+    plex_library: str | None,
+    sync_plex: bool,
+    pairs: tuple[str, ...],
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     rescan: bool,
@@ -73,29 +80,42 @@ def scan(
     """
     from music_reclass.classification.scan import ScanRequest
     from music_reclass.classification.scan import scan as bring_up_to_date
+    from music_reclass.cli.plex_chain import roots_in_plex, sync_after
     from music_reclass.cli.session import ladder_for, session
     from music_reclass.features.decisions import Decisions
+    from music_reclass.tagging.plex.server import connect
     from music_reclass.tagging.reader import read_tags
 
     settings = settings_from(
-        config_file, db=db, on_existing=on_existing, jobs=jobs, timeout=timeout, max_genres=max_genres, bundle=bundle,
+        config_file, db=db, on_existing=on_existing, profile=profile, plex_library=plex_library,
+        jobs=jobs, timeout=timeout, max_genres=max_genres, bundle=bundle,
         album=album,
         preserve_mtime=preserve_mtime, detach_hard_links=detach_hard_links,
     )  # fmt: skip
-    request = ScanRequest(tuple(map(str, paths)), include, exclude, rescan)
+    roots = tuple(map(str, paths))
+    if not roots and plex_library is None:
+        raise click.UsageError("name a folder or file to scan, or a Plex library with --plex.")
+    if sync_plex or plex_library is not None:
+        connect(settings)  # a server that does not answer is said before hours of listening
     with session(settings, "scan") as work:
+        if plex_library is not None:
+            roots = roots_in_plex(work, plex_library, pairs, roots)
+        request = ScanRequest(roots, include, exclude, rescan)
         ladder = ladder_for(settings, work.taxonomy)
         report = bring_up_to_date(work.database, request, ladder, settings, read_tags, work.stop)
         if not as_json:
             _show_discovery(report, paths, settings)
         plan = plan_for(work, Decisions(work.database).in_scope)
         arguments = {"paths": [os.path.abspath(path) for path in paths], "rescan": rescan}
-        return conclude(work, plan, "scan", arguments, Choice(dry_run, yes, as_json))
+        library = settings.plex_library
+        after = (lambda written: sync_after(work, library, written, as_json)) if sync_plex else None
+        return conclude(work, plan, "scan", arguments, Choice(dry_run, yes, as_json), after)
 
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @on_existing_flag
+@profile_flag
 @click.option(
     "--preserve-mtime",
     is_flag=True,
@@ -112,6 +132,7 @@ def scan(
 def apply(
     paths: tuple[Path, ...],
     on_existing: str | None,
+    profile: str | None,
     preserve_mtime: bool | None,
     detach_hard_links: bool | None,
     dry_run: bool,
@@ -127,7 +148,12 @@ def apply(
     from music_reclass.features.decisions import Decisions
 
     settings = settings_from(
-        config_file, db=db, on_existing=on_existing, preserve_mtime=preserve_mtime, detach_hard_links=detach_hard_links
+        config_file,
+        db=db,
+        on_existing=on_existing,
+        profile=profile,
+        preserve_mtime=preserve_mtime,
+        detach_hard_links=detach_hard_links,
     )
     open_library(db, config_file).close()  # a library that is not there is said before one is made
     folders = [os.path.realpath(path) for path in paths]

@@ -13,7 +13,9 @@ from music_reclass.cli.output import complain, interactive, plain, print_json, p
 
 if TYPE_CHECKING:
     from music_reclass.cli.session import Session
+    from music_reclass.features.database import Database
     from music_reclass.features.journal import Journal
+    from music_reclass.features.plex_journal import PlexJournal
     from music_reclass.tagging.undo import Undone, UndoReport
 
 WORDS = {
@@ -29,20 +31,41 @@ WORDS = {
 @click.argument("run", type=int, required=False)
 @click.option("--force", is_flag=True, help="Bring the old genre back even where somebody has set another since.")
 @write_flags
+@click.pass_context
 def undo(
-    run: int | None, force: bool, dry_run: bool, yes: bool, as_json: bool, db: Path | None, config_file: Path | None
+    context: click.Context,
+    run: int | None,
+    force: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    db: Path | None,
+    config_file: Path | None,
 ) -> int:
-    """Take RUN back, by default the newest run that wrote something: every file gets its very bytes back."""
+    """Take RUN back, by default the newest run that wrote something: every file gets its very bytes back.
+
+    A run that wrote to a Plex server is taken back there.
+    """
     from music_reclass.cli.listing import open_library
+    from music_reclass.cli.plex_sync import restore
     from music_reclass.cli.session import session
-    from music_reclass.errors import NothingToDo
 
     settings = settings_from(config_file, db=db)
-    open_library(db, config_file).close()
+    number, on_plex = _run_to_undo(open_library(db, config_file), run)
+    if on_plex:
+        return int(
+            context.invoke(
+                restore,
+                run=number,
+                force=force,
+                dry_run=dry_run,
+                yes=yes,
+                as_json=as_json,
+                db=db,
+                config_file=config_file,
+            )
+        )
     with session(settings, "undo") as work:
-        number = run if run is not None else work.journal.last_undoable_run()
-        if number is None:
-            raise NothingToDo("there is nothing to take back: no run has written anything that still stands.")
         if not dry_run and not yes:
             if as_json or not interactive():
                 complain(f"run {number} would be taken back; nothing was done without a terminal: add --yes.")
@@ -56,6 +79,23 @@ def undo(
             complain("stopped as you asked; the same command goes on from here.")
             return 130
         return 1 if report.counts["failed"] or report.counts["left"] else 0
+
+
+def _run_to_undo(database: Database, run: int | None) -> tuple[int, bool]:
+    """The run to take back, and whether it wrote to a Plex server rather than to files."""
+    from music_reclass.errors import NothingToDo
+    from music_reclass.features.journal import Journal
+    from music_reclass.features.plex_journal import PlexJournal
+    from music_reclass.tagging.plex.restore import COMMANDS
+
+    journal = Journal(database)
+    newest = max(journal.last_undoable_run() or 0, PlexJournal(database).last_standing_run() or 0)
+    number = run if run is not None else newest
+    if number == 0:
+        raise NothingToDo("there is nothing to take back: no run has written anything that still stands.")
+    command = journal.command_of(number)
+    database.close()
+    return number, command in COMMANDS
 
 
 def _take_back(work: Session, run: int, dry_run: bool, force: bool, as_json: bool) -> UndoReport:
@@ -104,34 +144,53 @@ def history(run: int | None, db: Path | None, config_file: Path | None, as_json:
     """The runs that wrote, newest last; with RUN the files of that run, genres before and after."""
     from music_reclass.cli.listing import open_library
     from music_reclass.features.journal import Journal
+    from music_reclass.features.plex_journal import PlexJournal
 
     journal = Journal(open_library(db, config_file))
+    plex = PlexJournal(journal.database)
     if run is not None:
-        _show_changes(journal, run, as_json)
+        _show_changes(journal, plex, run, as_json)
         return
+    standing = plex.standing()
     for entry in reversed(journal.runs()):
+        on_plex = standing.get(entry.id, (0, 0))
+        written, undone = entry.written + on_plex[0], entry.undone + on_plex[1]
         if as_json:
             print_json(
                 {
                     "run": entry.id, "command": entry.command, "arguments": entry.arguments, "started": entry.started,
-                    "finished": entry.finished, "written": entry.written, "undone": entry.undone,
+                    "finished": entry.finished, "written": written, "undone": undone,
                 }
             )  # fmt: skip
             continue
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.started))
         what = f"undo of run {entry.arguments.get('run')}" if entry.command == "undo" else entry.command
-        state = f"{entry.written:,} written" + (f", {entry.undone:,} undone" if entry.undone else "")
+        state = f"{written:,} written" + (f", {undone:,} undone" if undone else "")
         where = ", ".join(shorten_home(str(path)) for path in entry.arguments.get("paths", []))
         note = "" if entry.finished else "  (interrupted)"
         plain(f"{entry.id:>5}  {when}  {what:<14} {state:<24} {printable(where)}{note}")
 
 
-def _show_changes(journal: Journal, run: int, as_json: bool) -> None:
+def _show_changes(journal: Journal, plex: PlexJournal, run: int, as_json: bool) -> None:
     from music_reclass.errors import NothingToDo
     from music_reclass.features.journal import DamagedChange
 
     if journal.command_of(run) is None:
         raise NothingToDo(f"there is no run {run}; reclass history lists the runs.")
+    for edit in plex.of_run(run):
+        before, after = ", ".join(edit.before), ", ".join(edit.after)
+        if as_json:
+            print_json(
+                {
+                    "item": edit.title,
+                    "field": edit.field,
+                    "state": edit.state,
+                    "before": edit.before,
+                    "after": edit.after,
+                }
+            )
+        else:
+            plain(f"{edit.state:<9} {printable(edit.title)}  {edit.field}: {printable(before)} -> {printable(after)}")
     for change in journal.changes_of(run, newest_first=False):
         if isinstance(change, DamagedChange):
             complain(f"{printable(change.path)}: {change.why}")

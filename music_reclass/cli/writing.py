@@ -34,17 +34,25 @@ def plan_for(work: Session, states: Callable[[], Iterator[TrackState]]) -> Plan:
     from music_reclass.domain import OnExisting
     from music_reclass.tagging.apply import Plan
 
-    return Plan(states, work.taxonomy, OnExisting(work.settings.on_existing))
+    return Plan(states, work.taxonomy, OnExisting(work.settings.on_existing), work.settings.profile)
 
 
-def conclude(work: Session, plan: Plan, command: str, arguments: dict[str, object], choice: Choice) -> int:
-    """Count, show, ask, write; the exit code."""
+def conclude(
+    work: Session,
+    plan: Plan,
+    command: str,
+    arguments: dict[str, object],
+    choice: Choice,
+    after: Callable[[list[str]], int] | None = None,
+) -> int:
+    """Count, show, ask, write; the exit code. `after` gets the files written, and has an exit code of its own."""
     tally = plan.tally()
     if not choice.as_json:
         _show_plan(tally)
     writing = not choice.dry_run and not work.stop and tally.writes > 0 and _may_write(tally.writes, choice)
+    written: list[str] = []
     if writing:
-        tally = _write(work, plan, command, arguments, tally.writes, choice.as_json)
+        tally = _write(work, plan, command, arguments, tally.writes, choice.as_json, written)
     elif choice.as_json:
         for state, proposal in plan:
             print_json(_as_object(state, proposal, False))
@@ -53,10 +61,13 @@ def conclude(work: Session, plan: Plan, command: str, arguments: dict[str, objec
     if work.stop:
         complain("stopped as you asked; what was finished is kept: the same command goes on from here.")
         return 130
-    return 1 if tally.failed or tally.write_failures else 0
+    code = after(written) if after is not None and written else 0
+    return 1 if tally.failed or tally.write_failures else code
 
 
-def _write(work: Session, plan: Plan, command: str, arguments: dict[str, object], count: int, as_json: bool) -> Tally:
+def _write(
+    work: Session, plan: Plan, command: str, arguments: dict[str, object], count: int, as_json: bool, paths: list[str]
+) -> Tally:
     from music_reclass.features.store import Library
     from music_reclass.tagging.apply import track_writer
     from music_reclass.tagging.commit import Manner
@@ -65,6 +76,8 @@ def _write(work: Session, plan: Plan, command: str, arguments: dict[str, object]
     def emit(state: TrackState, proposal: Proposal | None, written: bool, problem: str) -> None:
         if as_json:
             print_json(_as_object(state, proposal, written, problem))
+        if written:
+            paths.append(state.path)
 
     run = work.journal.begin_run(command, arguments)
     manner = Manner(work.settings.preserve_mtime, work.settings.detach_hard_links)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from music_reclass.domain import Decision, OnExisting, Outcome, Relation
 from music_reclass.errors import TrackError
 from music_reclass.tagging.commit import Manner, replace_file
-from music_reclass.tagging.plan import Proposal, propose
+from music_reclass.tagging.plan import KEEP, Proposal, propose
+from music_reclass.tagging.profiles import NATIVE, laid_out
 from music_reclass.tagging.reader import read_tags
 from music_reclass.tagging.rewrite import write_genres
 from music_reclass.utils.progress import Progress, Silent
@@ -92,6 +93,7 @@ class Plan:
     states: Callable[[], Iterator[TrackState]]
     taxonomy: Taxonomy
     on_existing: OnExisting
+    profile: str = NATIVE
     _relations: dict[tuple[str, tuple[str, ...] | None], Relation] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[tuple[TrackState, Proposal | None]]:
@@ -105,7 +107,13 @@ class Plan:
         relation: Relation | None = None
         if decision.genres:
             relation = self._relation(decision.genres[0], state.tags.genres)
-        return propose(decision, state.tags.genres, relation, self.on_existing, self.taxonomy)
+        proposal = propose(decision, state.tags.genres, relation, self.on_existing, self.taxonomy)
+        if not proposal.writes or self.profile == NATIVE:
+            return proposal
+        values = laid_out(proposal.genres, self.profile)
+        if values == state.tags.genres:
+            return replace(proposal, action=KEEP, reason="it is there already", genres=())
+        return replace(proposal, genres=values)
 
     def _relation(self, genre: str, existing: tuple[str, ...] | None) -> Relation:
         """Remembered: a library holds few distinct pairs of genres, and many tracks."""
