@@ -78,7 +78,7 @@ def scan(
     with _timed(report, "discover"):
         _discover(scope, request, kind, report, stop, bar)
     with _timed(report, "read"):
-        _read(database, scope, FileReader(kind, read_tags), settings, request.rescan, report, stop, bar)
+        read_pending(database, scope, FileReader(kind, read_tags), settings, request.rescan, report, stop, bar)
     with _timed(report, "decide"):
         report.decided = decide_undecided(database, scope, ladder, bar)
     report.stopped = bool(stop)
@@ -115,7 +115,7 @@ def _discover(
         report.discovery.gone = scope.mark_missing([os.path.realpath(root) for root in request.roots])
 
 
-def _read(
+def read_pending(
     database: Database,
     scope: Scope,
     reader: FileReader,
@@ -125,6 +125,7 @@ def _read(
     stop: StopRequest,
     bar: Bar,
 ) -> None:
+    """Read the pending files of `scope` and store them in batches, until `stop`."""
     total = scope.pending_count()
     if not total:
         return

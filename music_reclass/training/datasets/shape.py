@@ -1,0 +1,145 @@
+"""What every data set is: rows with label sets and groups, or files with genres that are still to be listened to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from music_reclass.domain import FeatureKind
+from music_reclass.errors import UsageError
+from music_reclass.extractors.fma import COLUMNS
+from music_reclass.extractors.fma import VERSION as FEATURES_VERSION
+from music_reclass.taxonomy import Taxonomy
+from music_reclass.training.datasets.vocabulary import label_sets
+from music_reclass.training.tables import Table
+
+TRAINING, VALIDATION, TEST = "training", "validation", "test"
+SPLITS = ("", TRAINING, VALIDATION, TEST)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFile:
+    """One audio file and the genres it is said to have. `artist` "" where the source names none."""
+
+    path: str
+    genres: tuple[str, ...]
+    artist: str = ""
+    split: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Files with genres; `datasets.extraction` turns them into a Dataset."""
+
+    name: str
+    files: tuple[LabelledFile, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Labelled vectors of one kind. `table.columns` may be a part of the kind's columns."""
+
+    name: str
+    table: Table
+    kind: FeatureKind
+    split: NDArray[np.str_]  # (n,) one of SPLITS: the official one, "" where there is none
+    names: tuple[str, ...]  # path or track number of each row
+    artists: tuple[str, ...] = ()  # the name behind each row's group; () where no row has one
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether it comes with an official test part."""
+        return bool((self.split == TEST).any() and (self.split == TRAINING).any())
+
+    def chosen(self, which: NDArray[np.bool_]) -> Dataset:
+        """The rows that the mask `which` picks."""
+        pick = [number for number, wanted in enumerate(which) if wanted]
+        return Dataset(
+            self.name,
+            self.table.chosen(which),
+            self.kind,
+            self.split[which],
+            tuple(self.names[number] for number in pick),
+            tuple(self.artists[number] for number in pick) if self.artists else (),
+        )
+
+    def leaks(self) -> tuple[str, ...]:
+        """A sentence for each way in which a test on this data would flatter; () where none is known."""
+        found = []
+        if self.is_split and self.artists:
+            training = set(self.table.groups[self.split == TRAINING].tolist())
+            test = self.table.groups[self.split == TEST]
+            both = int(np.isin(test, list(training)).sum())
+            if both:
+                found.append(f"{both} of {len(test)} test rows are of artists that are in the training part too")
+        if not self.artists and not self.is_split:
+            found.append("no artists are known, so rows of one artist may stand on both sides of a split")
+        return tuple(found)
+
+
+def fma518(excerpt: str) -> FeatureKind:
+    """The feature kind of these data sets."""
+    return FeatureKind("fma518", FEATURES_VERSION, len(COLUMNS), excerpt)
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A data set as read, before its genres are matched with the taxonomy; all lists are as long as `rows`."""
+
+    name: str
+    rows: NDArray[np.float32]
+    genres: Sequence[Sequence[str]]
+    groups: Sequence[str]  # artist, else album, else folder; "" : the row stands for itself
+    names: Sequence[str]
+    kind: FeatureKind
+    split: Sequence[str] = ()
+    columns: tuple[str, ...] = COLUMNS
+    artists: bool = True  # whether `groups` are artists (or albums, or folders), not single files
+    notes: tuple[str, ...] = ()
+
+
+def labelled(raw: Raw, taxonomy: Taxonomy, least: int = 1, roots: bool = False) -> Dataset:
+    """The data set with genres as `taxonomy` calls them; UsageError where nothing remains.
+
+    Genres of fewer than `least` rows count as their parent (`vocabulary.label_sets`); rows without a genre of the
+    taxonomy, and rows with NaN or infinity, are left out, and the notes say how many.
+    """
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(raw.rows).all(axis=1), dtype=np.bool_)
+    classes, labels, notes = label_sets(raw.genres, taxonomy, least, roots, finite)
+    notes = [*raw.notes, *notes]
+    if not finite.all():
+        notes.append(f"{int((~finite).sum())} rows hold no finite features and are left out")
+    keep: NDArray[np.bool_] = np.asarray(finite & labels.any(axis=1), dtype=np.bool_)
+    if not keep.any():
+        raise UsageError(f"{raw.name} holds no row with features and a genre of the taxonomy (reclass genres list).")
+    keys = np.array([group or f"\0{number}" for number, group in enumerate(raw.groups)])[keep]
+    known = raw.artists and any(raw.groups)
+    if not known:
+        notes.append(
+            "no artists are known: rows of one artist may stand on both sides of a split, and figures may be too good"
+        )
+    support = labels[keep].sum(axis=0)
+    scarce = [name for name, count in zip(classes, support, strict=True) if count < 20]
+    if scarce:
+        notes.append(f"fewer than 20 rows carry {', '.join(scarce)}: figures for them mean little")
+    split = np.array(raw.split if len(raw.split) else [""] * len(raw.rows), dtype=np.str_)[keep]
+    table = Table(
+        columns=raw.columns,
+        rows=np.ascontiguousarray(raw.rows[keep], dtype=np.float32),
+        classes=classes,
+        labels=labels[keep],
+        groups=np.unique(keys, return_inverse=True)[1].reshape(-1).astype(np.int64),
+        datasets=np.full(int(keep.sum()), raw.name),
+        notes=tuple(notes),
+    )
+    names = tuple(os.fspath(name) for name, wanted in zip(raw.names, keep, strict=True) if wanted)
+    artists = tuple(group for group, wanted in zip(raw.groups, keep, strict=True) if wanted) if known else ()
+    return Dataset(raw.name, table, raw.kind, split, names, artists)
