@@ -1,0 +1,99 @@
+"""The flags that name labelled data, for `train` and `eval`, and the data that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from music_reclass.config import Settings
+    from music_reclass.taxonomy import Taxonomy
+    from music_reclass.training.datasets.shape import Dataset
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+KINDS = ("table", "fma", "fma-audio", "gtzan", "folder", "csv", "jamendo", "library")
+EXISTING = click.Path(path_type=Path)
+
+
+def data_flags(command: Command) -> Command:
+    """--on, --data, --subset, --excerpt, --audio, --least, --roots, --jobs."""
+    for flag in (
+        click.option("--jobs", "-j", type=int, help="Worker processes for audio (default: the cores less one)."),
+        click.option("--roots", is_flag=True, help="Count every genre as its root (Metal as Rock)."),
+        click.option(
+            "--least",
+            type=click.IntRange(1),
+            default=20,
+            show_default=True,
+            help="Tracks that a genre of your own words needs to stand for itself; with fewer it counts as its parent.",
+        ),
+        click.option("--audio", type=EXISTING, help="Where MTG-Jamendo's audio lies, if not beside its list."),
+        click.option(
+            "--excerpt",
+            type=click.Choice(["mid30", "full"]),
+            default="mid30",
+            show_default=True,
+            help="What is heard of each file, or which vectors of the library are taken.",
+        ),
+        click.option(
+            "--subset",
+            type=click.Choice(["small", "medium", "large", "full"]),
+            default="large",
+            show_default=True,
+            help="How much of FMA: this subset and those within it.",
+        ),
+        click.option("--data", "data_path", type=EXISTING, help="File or folder of the data."),
+        click.option(
+            "--on", "kind", type=click.Choice(KINDS), default="table", show_default=True, help="What the data are."
+        ),
+    ):
+        command = flag(command)
+    return command
+
+
+@contextmanager
+def opened(settings: Settings, words: dict[str, Any], taxonomy: Taxonomy) -> Iterator[Dataset]:
+    """The data set that the flags name; audio that was not listened to yet is listened to, resumably."""
+    import platformdirs
+
+    from music_reclass.classification.gathering import gathered
+    from music_reclass.errors import NothingToDo
+    from music_reclass.features.database import Database
+    from music_reclass.tagging.reader import read_tags
+    from music_reclass.training.datasets import opening
+    from music_reclass.utils.interrupt import orderly_stop
+
+    cache = Path(platformdirs.user_cache_dir("reclass", appauthor=False)) / "datasets"
+    databases: list[Database] = []
+
+    def open_database(path: Path) -> Database:
+        databases.append(Database(path))
+        return databases[-1]
+
+    def library() -> Database:
+        if not settings.database.exists():
+            raise NothingToDo(
+                f"there is no library at {settings.database} yet: scan a folder first (reclass scan ~/Music)."
+            )
+        return open_database(settings.database)
+
+    with orderly_stop() as stop:
+        sources = opening.Sources(
+            lambda paths, kind: gathered(
+                open_database(cache / "listened.sqlite3"), paths, kind, settings, read_tags, stop
+            ),
+            library,
+        )
+        request = opening.Request(
+            words["kind"], words["data_path"], words["subset"], words["excerpt"], words["audio"], words["least"],
+            words["roots"], cache,
+        )  # fmt: skip
+        try:
+            yield opening.opened(request, taxonomy, sources)
+        finally:
+            for database in databases:
+                database.close()
