@@ -14,8 +14,6 @@ from music_reclass.cli.output import plain, print_json, say
 if TYPE_CHECKING:
     from music_reclass.utils.device import Device
 
-# Float32 bytes that one window takes; see facts about memory in docs/explanation/performance.md.
-WINDOWS = {"mert": 117e6, "jmla": 80e6}
 JETSON = Path("/proc/device-tree/model")
 
 
@@ -47,6 +45,9 @@ def _devices(torch: Any) -> list[Device]:
 
 
 def _facts(device: Device, torch: Any, ceiling: str) -> dict[str, Any]:
+    from music_reclass.extractors.jmla import PICTURE_BYTES
+    from music_reclass.extractors.mert import WINDOW_BYTES
+    from music_reclass.extractors.network import MOST_ON_GPU
     from music_reclass.utils.batching import Slope
     from music_reclass.utils.device import free_bytes
     from music_reclass.utils.memory import nvml_reading, parse_bytes
@@ -54,6 +55,7 @@ def _facts(device: Device, torch: Any, ceiling: str) -> dict[str, Any]:
     free, source = free_bytes(device, torch, ceiling)
     nvml = nvml_reading(device.uuid) if device.uuid else None
     share = 0.5 if device.half else 1.0
+    windows = {"mert": WINDOW_BYTES, "jmla": PICTURE_BYTES}
     return {
         "device": device.name,
         "title": device.title,
@@ -68,7 +70,7 @@ def _facts(device: Device, torch: Any, ceiling: str) -> dict[str, Any]:
         "busy_percent": nvml.busy if nvml else None,
         "batch": None
         if device.is_cpu
-        else {name: Slope(0, each * share).fits(free, 128) for name, each in WINDOWS.items()},
+        else {name: Slope(0, each * share).fits(free, MOST_ON_GPU) for name, each in windows.items()},
     }
 
 
@@ -97,7 +99,7 @@ def _cure(torch: Any, has_card: bool) -> str:
         return ""
     board = JETSON.read_text(errors="replace").strip("\0\n ") if JETSON.is_file() else ""
     if "Jetson" in board:
-        return f"{board}: its GPU is there, but torch {torch.__version__} cannot use it; install NVIDIA's torch for JetPack."
+        return f"{board}: torch {torch.__version__} cannot use its GPU; install NVIDIA's torch for JetPack."
     if (reading := nvml_reading("")) is not None and reading.driver:
         return f"NVIDIA driver {reading.driver} is here, but torch {torch.__version__} cannot use a card with it."
     return ""

@@ -25,7 +25,7 @@ RATE = 24000
 WINDOW = 5 * RATE  # the length MERT was trained on
 MOST_WINDOWS = 6
 SHORTEST = RATE // 5  # 14 frames; what is shorter still is repeated
-_MEASURED = Slope(0, 117e6)  # bytes a window of five seconds takes in float32 (measured on a processor)
+WINDOW_BYTES = 123e6  # a window takes in float32, of either size: the convolutions in front are the same (measured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,14 @@ class Mert:
         loudness = "norm" if self._normalise else "raw"
         version = f"{VERSION}-{'all' if all_layers else f'l{variant.layer}'}-{loudness}-{installed.short_digest}"
         self.kind = FeatureKind(name, version, variant.hidden * len(self._layers), excerpt)
-        slope = Slope(0, _MEASURED.each * variant.hidden / BASE.hidden)
-        self.network = Network(
-            Blueprint(
-                f"{variant.model}-{version}", self._build, self._forward, slope, installed.folder.parent / "slopes.json"
-            ),
-            placement,
+        blueprint = Blueprint(
+            f"{variant.model}-{version}",
+            self._build,
+            self._forward,
+            Slope(0, WINDOW_BYTES),
+            installed.folder.parent / "slopes.json",
         )
+        self.network = Network(blueprint, placement)
 
     def vector(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """The vector of one recording, float32; SkipTrack for no samples at all."""
