@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from music_reclass.extractors.fma import VERSION as FEATURES_VERSION
 from music_reclass.training import bundles, networks, thresholds
 from music_reclass.training.calibration import hits
 from music_reclass.training.ensembles import Ensemble, rounded
-from music_reclass.training.evaluation import Figures, evaluate
+from music_reclass.training.evaluation import Figures, coverage, evaluate
 from music_reclass.training.tables import Table, Views
 from music_reclass.training.transforms import INPUTS, Floats, QuantileScale, transpositions
 from music_reclass.training.validation import (
@@ -48,6 +48,7 @@ class Plan:
 
 
 PLAN = Plan()
+PLAIN = {"confident": 0.85, "likely": 0.6}  # where nothing could be certified: cautious, and said to be no promise
 
 
 def train(
@@ -73,8 +74,8 @@ def train(
         "stage": "fma518",
         "kinds": [asdict(KIND)],
         "labels": list(table.classes),
-        "thresholds": {name: found.threshold for name, found in certificates.items() if found is not None},
-        "certificates": {name: asdict(found) if found else "not certified" for name, found in certificates.items()},
+        "thresholds": chosen_thresholds(certificates),
+        "certificates": {name: _stated(name, found, measured, table) for name, found in certificates.items()},
         "calibration": {"temperature": calibration.temperature, "doubt": calibration.doubt},
         "metrics": metrics(measured, table, views),
         "training": _origin(table, views, seed, plan),
@@ -142,6 +143,28 @@ def certified(measured: NDArray[np.float64], table: Table, plan: Plan) -> dict[s
     return found
 
 
+def chosen_thresholds(certificates: Mapping[str, thresholds.Certificate | None]) -> dict[str, float]:
+    """The certified thresholds, and plain cautious ones where none could be; `likely` never above `confident`."""
+    found = {name: own.threshold if own else PLAIN[name] for name, own in certificates.items()}
+    return {**found, "likely": min(found["likely"], found["confident"])}
+
+
+def _stated(
+    name: str, certificate: thresholds.Certificate | None, measured: NDArray[np.float64], table: Table
+) -> dict[str, Any]:
+    """What the manifest says of a threshold: its certificate, or that it has none and what was merely seen there."""
+    if certificate is not None:
+        return {"certified": True, **asdict(certificate)}
+    right = [hits(version, table.labels) for version in np.moveaxis(measured, 1, 0)]
+    seen = [coverage(measured[:, number].max(axis=1), own, PLAIN[name]) for number, own in enumerate(right)]
+    worst = [own.precision for own in seen if own.coverage]
+    return {
+        "certified": False,
+        "threshold": PLAIN[name],
+        "lowest precision seen": round(min(worst), 3) if worst else None,
+    }
+
+
 def metrics(measured: NDArray[np.float64], table: Table, views: Views | None) -> dict[str, float]:
     """The figures for the manifest, from out-of-fold calibrated probabilities of the rows and their views."""
     found: dict[str, float] = {}
@@ -161,8 +184,10 @@ def summary(bundle: bundles.Bundle) -> Iterable[tuple[str, str]]:
     for name in (key.removeprefix("hit@1 ") for key in numbers if key.startswith("hit@1 ") and key != "hit@1 clean"):
         yield f"  {name}", f"{numbers[f'hit@1 {name}']:.3f} right, calibration error {numbers[f'ece {name}']:.3f}"
     for name, found in bundle.manifest["certificates"].items():
-        if isinstance(found, str):
-            yield name, "not certified: too few labelled tracks, or too many errors among the surest"
+        if not found["certified"]:
+            seen = found["lowest precision seen"]
+            known = "nobody was that sure" if seen is None else f"at worst {seen:.0%} were right there"
+            yield name, f"from {bundle.thresholds[name]:.2f}, not certified ({known})"
         else:
             yield (
                 name,

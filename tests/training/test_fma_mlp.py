@@ -49,11 +49,11 @@ def test_other_genres_and_one_that_nobody_carries_are_fine(tmp_path: Path) -> No
     assert bundle.labels == ("Fado", "Gamelan", "Salsa", "Ska", "Zydeco")
 
 
-def test_thresholds_that_cannot_be_certified_are_left_out_and_the_manifest_says_so(tmp_path: Path) -> None:
+def test_a_threshold_that_cannot_be_certified_is_cautious_and_the_manifest_says_so(tmp_path: Path) -> None:
     noise = arrays(90, apart=0.0)
     bundle = fma_mlp.train(tables.read(written(tmp_path, "n.npz", noise)), plan=SMALL)
-    assert "confident" not in bundle.thresholds
-    assert bundle.manifest["certificates"]["confident"] == "not certified"
+    assert bundle.thresholds["confident"] == fma_mlp.PLAIN["confident"]
+    assert bundle.manifest["certificates"]["confident"]["certified"] is False
     assert any("not certified" in text for _, text in fma_mlp.summary(bundle))
 
 
