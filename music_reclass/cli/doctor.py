@@ -79,7 +79,7 @@ def _decoders() -> str:
     import soundfile
 
     wanted = {
-        "mp3", "flac", "vorbis", "opus", "aac", "alac", "wmav2", "wavpack", "ape", "tta", "dsd_lsbf", "musepack8",
+        "mp3", "flac", "vorbis", "opus", "aac", "alac", "wmav2", "wavpack", "ape", "tta", "dsd_lsbf", "mpc7", "mpc8",
     }  # fmt: skip
     missing = wanted - set(av.codecs_available)
     text = f"libsndfile {soundfile.__libsndfile_version__}, FFmpeg libraries {len(av.codecs_available)} codecs"

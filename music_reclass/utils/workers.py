@@ -101,9 +101,7 @@ class WorkerPool(Generic[Item, Result]):
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read when NumPy loads in the child
         try:
             ours, theirs = self._context.Pipe()
-            process = self._context.Process(
-                target=_serve, args=(theirs, self._function, self._prepare), daemon=True
-            )
+            process = self._context.Process(target=_serve, args=(theirs, self._function, self._prepare), daemon=True)
             process.start()
             theirs.close()
         finally:
