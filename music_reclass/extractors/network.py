@@ -88,11 +88,13 @@ class Network:
 
     def batch_size(self, shape: tuple[int, ...]) -> BatchSize:
         """The batch for windows of one shape, predicted from free memory, kept from then on."""
+        torch = require("torch", "neural")
+        if not self._weights_fit():
+            devices.relieve(torch)
+            self._device = devices.processor()
         key = (self.device.name, self.precision, shape)
         if key not in self._sizes:
             most = MOST_ON_CPU if self.device.is_cpu else MOST_ON_GPU
-            torch = require("torch", "neural")
-            self._module(self.device)  # the weights take their share before the rest is counted
             slope = self._slope(torch, shape)
             free, _ = devices.free_bytes(self.device, torch, self._placement.memory)
             self._sizes[key] = BatchSize(slope.fits(free, most), most)
@@ -160,6 +162,16 @@ class Network:
                 return None
             peaks.append((count, float(torch.cuda.max_memory_allocated(self.device.name) - base)))
         return slope_through(peaks)
+
+    def _weights_fit(self) -> bool:
+        """Load the weights; they take their share of the memory before the rest is counted."""
+        try:
+            self._module(self.device)
+        except RuntimeError as error:
+            if self.device.is_cpu or not devices.is_out_of_memory(error):
+                raise
+            return False
+        return True
 
     def _fits(self, batch: list[NDArray[np.float32]]) -> bool:
         try:

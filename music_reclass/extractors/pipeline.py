@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 import numpy as np
 
 from music_reclass.errors import TrackError
+from music_reclass.extractors.registry import EXTRACTORS
 from music_reclass.utils.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from music_reclass.domain import FeatureKind
     from music_reclass.extractors.network import Network
+    from music_reclass.utils.device import Placement
 
 Item = TypeVar("Item")
 AHEAD_OF_GPU = 256 * 1024**2  # bytes of windows decoded ahead: several batches
@@ -56,6 +59,19 @@ class WindowReader:
         clip = audio.load(Path(path), self.excerpt, extractor.rate)
         audio.check_usable(clip)
         return extractor.windows(clip.samples)
+
+
+def network_kinds() -> frozenset[str]:
+    """The feature kinds that go through `embed`; all others are computed whole in a worker."""
+    from music_reclass.extractors.weights.catalogue import MODELS
+
+    return frozenset(kind for model in MODELS.values() if model.extra == "neural" for kind in model.kinds)
+
+
+def open_extractor(kind: str, excerpt: str, placement: Placement) -> Windowed:
+    """The extractor of one of `network_kinds` at a placement. MissingWeights, MissingExtra."""
+    module, factory = EXTRACTORS[kind].split(":")
+    return cast(Windowed, getattr(importlib.import_module(module), factory)(excerpt, placement))
 
 
 @lru_cache(maxsize=4)

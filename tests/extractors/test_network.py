@@ -164,6 +164,19 @@ def test_a_card_without_room_for_one_window_leaves_it_to_the_processor(card):
     assert (network.on_card, network.on_processor) == ([], [1, 1, 1])
 
 
+def test_a_card_without_room_for_the_weights_leaves_all_to_the_processor(card, monkeypatch):
+    network = card(1000)
+
+    def too_large(device):
+        if not device.is_cpu:
+            raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(network, "_module", too_large)
+    assert [row[0] for row in network.map(windows(5))] == [0, 1, 2, 3, 4]
+    assert network.on_card == []
+    assert network.device.is_cpu
+
+
 def test_a_card_that_holds_one_window_works_one_by_one(card):
     network = card(1)
     assert len(list(network.map(windows(5)))) == 5

@@ -119,3 +119,15 @@ def test_files_go_from_disk_to_the_windows_of_their_extractor(tmp_path, monkeypa
     assert pipeline.WindowReader("jmla", "mid30")(str(tmp_path / "tune.flac")).shape == (1, 80, 2992)
     with pytest.raises(FailTrack, match="vanished"):
         pipeline.WindowReader("jmla", "mid30")(tmp_path / "gone.flac")
+
+
+def test_the_kinds_with_a_network_are_opened_at_a_placement(tmp_path, monkeypatch):
+    from music_reclass.utils.device import Placement
+    from tests.extractors import small_models
+
+    pytest.importorskip("torch")
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path))
+    small_models.install("jmla", {"any": np.zeros(1, np.float32)})
+    assert pipeline.network_kinds() == {"mert", "mert-layers", "mert-330m", "mert-330m-layers", "jmla"}
+    opened = pipeline.open_extractor("jmla", "mid30", Placement("cpu", "", "fp32"))
+    assert (opened.kind.name, opened.network.device.name, opened.network.precision) == ("jmla", "cpu", "fp32")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from music_reclass.extractors import windows
 
 
+@settings(deadline=None)
 @given(length=st.integers(1, 50), window=st.integers(1, 20), most=st.integers(1, 8))
 def test_windows_are_equal_inside_the_sound_and_reach_both_ends(length, window, most):
     samples = np.arange(length, dtype=np.float32)

@@ -157,6 +157,7 @@ def test_the_traceback_has_let_go_of_its_tensors_before_memory_is_freed():
     ) == [1, 2]
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1e12), st.floats(0, 1e10), st.floats(1, 1e9))
 def test_the_predicted_batch_fits_and_is_at_least_one(free, fixed, each):
     count = Slope(fixed, each).fits(free, most=64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from music_reclass.errors import UsageError
@@ -55,6 +55,7 @@ def test_other_words_are_refused_with_an_example(text):
         memory.parse_bytes(text)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 1 << 50))
 def test_bytes_are_bytes(count):
     assert memory.parse_bytes(str(count)) == count

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -33,6 +33,7 @@ def test_what_is_written_comes_back(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(arrays.arrays(st.sampled_from([np.float32, np.float16, np.int64, np.uint8]), arrays.array_shapes(min_side=0)))
 def test_any_array_comes_back(tmp_path_factory, array):
     path = tmp_path_factory.mktemp("any") / "x"
