@@ -1,4 +1,4 @@
-"""For people who build on it: train on a table, vectors of files, predictions for a table."""
+"""For people who build on it: vectors of files, predictions for a table."""
 
 from __future__ import annotations
 
@@ -9,39 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from music_reclass.cli.options import json_flag
-from music_reclass.cli.output import complain, plain, print_json, printable, say
+from music_reclass.cli.output import complain, plain, print_json, printable
 
 if TYPE_CHECKING:
     from music_reclass.domain import Vector
     from music_reclass.errors import TrackError
 
 EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
-
-
-@click.group()
-def train() -> None:
-    """Retrain a stage of the ladder."""
-
-
-@train.command("fma-mlp")
-@click.option(
-    "--table", type=EXISTING_FILE, required=True, help="Training table (.npz): fma518, columns, labels, classes, group."
-)
-@click.option("--views", type=EXISTING_FILE, help="Degraded views of the same rows (.npz), to train on as well.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the bundle.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Equal seeds give equal bundles.")
-def train_fma_mlp(table: Path, views: Path | None, out: Path, seed: int) -> None:
-    """Train stage 1 on a table of fma518 vectors; prints the honest figures (artists it never saw) first."""
-    from music_reclass.training import bundles, fma_mlp, tables
-
-    rows = tables.read(table)
-    degraded = None if views is None else tables.read_views(views, rows)
-    bundle = fma_mlp.train(rows, degraded, seed=seed, progress=complain)
-    bundles.save(bundle, out)
-    for label, text in fma_mlp.summary(bundle):
-        say(label, text)
-    say("bundle", f"{out}  ({bundle.name} {bundle.version}, {bundle.digest[:12]})")
-    plain(f"use it: reclass predict --table FILE.npz --bundle {out}")
 
 
 @click.command()

@@ -6,11 +6,11 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from music_reclass.errors import BundleError
 from music_reclass.extractors.fma import COLUMNS
 from music_reclass.training import ensembles
 from music_reclass.training.calibration import Calibration
+from music_reclass.training.estimators import boosted, combining, linear
+from music_reclass.training.models import Model, Restore
 
 FORMAT = 1
 MANIFEST, ARRAYS = "manifest.json", "arrays.npz"
@@ -27,26 +29,13 @@ _EMBEDDED = Path(__file__).resolve().parent.parent / "data" / "embedded"
 _LARGEST = 256 * 2**20  # bytes of arrays that are read at all: a bundle is small
 
 
-class Model(Protocol):
-    """What a bundle holds: scores for raw rows, and the way to write itself down."""
-
-    def log_probabilities(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Uncalibrated, shape (n, labels)."""
-        ...
-
-    def description(self) -> dict[str, Any]:
-        """Goes into the manifest under `model`; `type` is a key of MODELS."""
-        ...
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """All numbers of the model by name."""
-        ...
-
-
-# How each type of model comes back: (description, arrays, columns, labels) -> model; ValueError or KeyError if damaged.
-MODELS: dict[str, Callable[[Mapping[str, Any], Mapping[str, NDArray[Any]], int, int], Model]] = {
-    ensembles.TYPE: ensembles.restored
+MODELS: dict[str, Restore] = {
+    ensembles.TYPE: ensembles.restored,
+    linear.TYPE: linear.restored,
+    boosted.TYPE: boosted.restored,
 }
+MODELS[combining.STACK] = partial(combining.restored_stack, MODELS)
+MODELS[combining.SELECTED] = partial(combining.restored_selection, MODELS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from music_reclass.extractors.fma import COLUMNS
 from music_reclass.extractors.fma import VERSION as FEATURES_VERSION
 from music_reclass.taxonomy import Taxonomy
 from music_reclass.training.datasets.vocabulary import label_sets
-from music_reclass.training.tables import Table
+from music_reclass.training.tables import Table, Views
 
 TRAINING, VALIDATION, TEST = "training", "validation", "test"
 SPLITS = ("", TRAINING, VALIDATION, TEST)
@@ -143,3 +144,14 @@ def labelled(raw: Raw, taxonomy: Taxonomy, least: int = 1, roots: bool = False) 
     names = tuple(os.fspath(name) for name, wanted in zip(raw.names, keep, strict=True) if wanted)
     artists = tuple(group for group, wanted in zip(raw.groups, keep, strict=True) if wanted) if known else ()
     return Dataset(raw.name, table, raw.kind, split, names, artists)
+
+
+def narrowed(data: Dataset, views: Views | None, globs: Sequence[str]) -> tuple[Dataset, Views | None]:
+    """The data with those columns whose name one of `globs` matches; UsageError if none does."""
+    keep = [n for n, name in enumerate(data.table.columns) if any(fnmatch(name, glob) for glob in globs)]
+    if not keep:
+        raise UsageError(f"no column matches {', '.join(globs)}; they are named as mfcc_mean_01 is.")
+    columns = tuple(data.table.columns[number] for number in keep)
+    table = replace(data.table, columns=columns, rows=np.ascontiguousarray(data.table.rows[:, keep]))
+    narrow = None if views is None else Views(views.names, np.ascontiguousarray(views.rows[:, :, keep]))
+    return replace(data, table=table), narrow

@@ -1,0 +1,222 @@
+"""`reclass train`: a stage of the ladder from labelled music; the figures for artists it never saw come first."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from music_reclass.cli.data import data_flags, opened
+from music_reclass.cli.options import database_flags, settings_from
+from music_reclass.cli.output import complain, plain, say
+
+if TYPE_CHECKING:
+    from music_reclass.training.datasets.shape import Dataset
+    from music_reclass.training.estimators.contract import Estimator
+    from music_reclass.training.recipes import Trained
+    from music_reclass.training.tables import Views
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
+_MLP = "fma-mlp"
+
+
+@click.group()
+def train() -> None:
+    """Train a stage of the ladder on labelled music."""
+
+
+def _training_flags(command: Command) -> Command:
+    for flag in (
+        click.option("--html", type=EXISTING_FILE, help="Write the evaluation as one page with plots."),
+        click.option("--set-default", is_flag=True, help="Use it for every scan: written into the configuration file."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Equal seeds give equal bundles."),
+        click.option(
+            "--target-precision",
+            type=click.FloatRange(0.5, 0.999),
+            help="Precision to certify among `confident` decisions (`likely` may err twice as often); what cannot be "
+            "certified is then never decided.",
+        ),
+        click.option(
+            "--columns", metavar="GLOB", multiple=True, help="Only columns that match, as 'mfcc*'; repeatable."
+        ),
+        click.option("--ensemble", is_flag=True, help="Stack networks, trees and a linear model, if that is better."),
+        click.option(
+            "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the bundle."
+        ),
+        click.option("--views", type=EXISTING_FILE, help="Degraded views of the table's rows (.npz), to train on too."),
+        click.option("--table", type=EXISTING_FILE, help="Short for --on table --data FILE.npz."),
+        data_flags,
+        database_flags,
+    ):
+        command = flag(command)
+    return command
+
+
+@train.command(_MLP)
+@_training_flags
+@click.option(
+    "--network",
+    type=click.Choice(["auto", "small", "wide"]),
+    default="auto",
+    show_default=True,
+    help="Small networks (NumPy), or one of 256-128 (PyTorch); auto: wide from 4000 rows, or without all columns.",
+)
+@click.option("--epochs", type=click.IntRange(1), help="How often every row is seen (default: 40).")
+@click.option("--device", default="cpu", show_default=True, help="For the wide network: cpu, cuda, cuda:1, mps.")
+def train_fma_mlp(**words: Any) -> None:
+    """Networks on fma518 vectors: stage 1 of the ladder."""
+    _train(_MLP, words)
+
+
+@train.command("fma-xgb")
+@_training_flags
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+def train_fma_xgb(**words: Any) -> None:
+    """Gradient-boosted trees on fma518 vectors, by XGBoost; predictions need NumPy alone."""
+    _train("fma-xgb", words)
+
+
+@train.command("fma-linear")
+@_training_flags
+def train_fma_linear(**words: Any) -> None:
+    """Logistic regression on fma518 vectors: the quickest, and hard to beat with few rows."""
+    _train("fma-linear", words)
+
+
+def _train(name: str, words: dict[str, Any]) -> None:
+    from music_reclass.config import default_file
+    from music_reclass.taxonomy import load
+    from music_reclass.training import bundles
+
+    if words["table"] is not None:
+        words.update(kind="table", data_path=words["table"])
+    settings = settings_from(words["config_file"], db=words["db"], jobs=words["jobs"])
+    live = _Live()
+    with opened(settings, words, load(settings.taxonomy)) as data:
+        result = _trained(name, data, words, live)
+    live.end()
+    bundles.save(result.bundle, words["out"])
+    _clear(words["out"])
+    _report(result, words)
+    if words["set_default"]:
+        from music_reclass.cli.config_file import remember
+
+        file = words["config_file"] or default_file()
+        remember(file, "bundle", str(words["out"].resolve()))
+        say("default", f"{file} names it: the next scan uses it")
+    else:
+        plain(f"use it: reclass scan --bundle {words['out']} PATH, or reclass predict --table FILE.npz --bundle ...")
+
+
+def _trained(name: str, data: Dataset, words: dict[str, Any], live: _Live) -> Trained:
+    from music_reclass.errors import UsageError
+    from music_reclass.training import recipes, tables
+    from music_reclass.training.datasets.shape import narrowed
+    from music_reclass.training.promises import Aim
+
+    views: Views | None = None
+    if words["views"] is not None:
+        if words["kind"] != "table":
+            raise UsageError("--views belong to the rows of a table (--table FILE.npz).")
+        views = tables.read_views(words["views"], data.table)
+    if words["columns"]:
+        data, views = narrowed(data, views, words["columns"])
+    estimators = _estimators(name, data, words, live)
+    return recipes.trained(data, views, estimators, name, words["seed"], Aim.of(words["target_precision"]), live.line)
+
+
+def _estimators(name: str, data: Dataset, words: dict[str, Any], live: _Live) -> list[Estimator]:
+    """What is trained; with --ensemble the one asked for and its siblings."""
+    from music_reclass.extractors.fma import COLUMNS
+    from music_reclass.training.estimators import boosted, linear
+    from music_reclass.training.recipes import LARGE
+
+    seed, device, epochs = words["seed"], words.get("device", "cpu"), words.get("epochs")
+    network = words.get("network", "auto")
+    if network == "auto":
+        whole = data.table.columns == COLUMNS
+        network = "small" if whole and len(data) < LARGE else "wide"
+    makers: dict[str, Callable[[], Estimator]] = {
+        _MLP: lambda: _network(network, seed, device, epochs, words["out"], live),
+        "fma-xgb": lambda: boosted.Boosted(seed=seed, device=device if device.startswith("cuda") else "cpu"),
+        "fma-linear": lambda: linear.Linear(seed=seed),
+    }
+    names = [name, *(other for other in makers if other != name)] if words["ensemble"] else [name]
+    return [makers[wanted]() for wanted in names]
+
+
+def _network(network: str, seed: int, device: str, epochs: int | None, out: Path, live: _Live) -> Estimator:
+    from dataclasses import replace
+
+    if network == "small":
+        from music_reclass.training.estimators import small
+        from music_reclass.training.fma_mlp import PLAN as plan
+
+        recipe = replace(plan.recipe, epochs=epochs or plan.recipe.epochs)
+        return small.Small(seed, replace(plan, recipe=recipe))
+    from music_reclass.training.estimators import wide
+
+    recipe_wide = wide.Recipe() if epochs is None else replace(wide.Recipe(), epochs=epochs)
+    return wide.Wide(seed, recipe_wide, device, out / _CHECKPOINTS, live.passing)
+
+
+_CHECKPOINTS = ".unfinished"
+
+
+def _clear(out: Path) -> None:
+    """Take away what an interrupted training would have gone on from."""
+    import shutil
+
+    shutil.rmtree(out / _CHECKPOINTS, ignore_errors=True)
+
+
+def _report(result: Trained, words: dict[str, Any]) -> None:
+    from music_reclass.cli.evaluating import show, write_page
+    from music_reclass.training.figures_page import page
+
+    bundle = result.bundle
+    show(result.evaluation)
+    for word, own in bundle.manifest["certificates"].items():
+        if own["certified"]:
+            text = (
+                f"from {own['threshold']:.2f}: at least {own['precision']:.0%} right, with probability "
+                f"{1 - own['delta']:.0%} ({own['errors']} errors in {own['count']} artists)"
+            )
+        elif word in bundle.thresholds:
+            text = f"from {bundle.thresholds[word]:.2f}, {own['why']}"
+        else:
+            text = f"never: {own['why']}"
+        say(word, text)
+    for note in result.notes:
+        say("note", note)
+    if words["html"] is not None:
+        write_page(words["html"], page(result.evaluation))
+    say("bundle", f"{words['out']}  ({bundle.name} {bundle.version}, {bundle.digest[:12]})")
+
+
+class _Live:
+    """Progress on stderr: lines that stay, and on a terminal one line that changes."""
+
+    def __init__(self) -> None:
+        self._open = False
+
+    def line(self, text: str) -> None:
+        """A line that stays."""
+        self.end()
+        complain(text)
+
+    def passing(self, text: str) -> None:
+        """What the changing line says now; nothing where nobody watches."""
+        if sys.stderr.isatty():
+            click.echo(f"\r\x1b[K{text}", nl=False, err=True)
+            self._open = True
+
+    def end(self) -> None:
+        """Clear the changing line."""
+        if self._open:
+            click.echo("\r\x1b[K", nl=False, err=True)
+            self._open = False

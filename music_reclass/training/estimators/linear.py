@@ -1,0 +1,93 @@
+"""`linear`: multinomial logistic regression on quantile-scaled columns, by scikit-learn; a matrix at prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from music_reclass.extractors.fma import COLUMNS
+from music_reclass.training.estimators.contract import Floats, examples
+from music_reclass.training.models import Model
+from music_reclass.training.networks import log_softmax
+from music_reclass.training.tables import Table, Views
+from music_reclass.training.transforms import INPUTS, QuantileScale
+from music_reclass.utils.lazy import require
+
+TYPE = "linear"
+
+
+@dataclass(frozen=True, slots=True)
+class LinearModel:
+    """Scores are `scaled rows @ weights + bias`; `inputs` is a key of `transforms.INPUTS`."""
+
+    inputs: str
+    scale: QuantileScale
+    weights: Floats  # (inputs, labels)
+    bias: Floats  # (labels,)
+
+    def log_probabilities(self, rows: Floats) -> NDArray[np.float64]:
+        """Uncalibrated, shape (n, labels)."""
+        scaled = self.scale(INPUTS[self.inputs](rows))
+        return log_softmax((scaled @ self.weights + self.bias).astype(np.float64))
+
+    def description(self) -> dict[str, Any]:
+        """What the manifest must say for `restored`."""
+        return {"type": TYPE, "input": self.inputs}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All numbers by name."""
+        return {"knots": self.scale.knots, "weights": self.weights, "bias": self.bias}
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """The recipe. `strength` is scikit-learn's C: small, as 518 columns meet few rows."""
+
+    seed: int = 0
+    strength: float = 0.003
+    rarity: float = 0.25
+    versions: int = 2
+    name: str = TYPE
+
+    def fit(self, table: Table, views: Views | None) -> LinearModel:
+        """Fitted on every row once for each of its labels."""
+        linear_model = require("sklearn.linear_model", extra="train")
+        inputs = "key_free" if table.columns == COLUMNS else "unchanged"
+        seen = examples(table, views, self.rarity, self.versions, self.seed)
+        raw = INPUTS[inputs](seen.rows)
+        scale = QuantileScale.fit(raw)
+        model = linear_model.LogisticRegression(C=self.strength, max_iter=400)
+        model.fit(scale(raw), seen.genre, sample_weight=seen.weights)
+        return _model(inputs, scale, model, len(table.classes))
+
+
+def _model(inputs: str, scale: QuantileScale, fitted: Any, labels: int) -> LinearModel:
+    """Labels that no row carried get a bias that no other score falls below; two classes are one column there."""
+    weights, bias = np.zeros((scale.knots.shape[1], labels)), np.full(labels, -30.0)
+    if len(fitted.classes_) == 2:
+        weights[:, fitted.classes_[1]] = fitted.coef_[0]
+        bias[fitted.classes_] = (0.0, fitted.intercept_[0])
+    else:
+        weights[:, fitted.classes_] = fitted.coef_.T
+        bias[fitted.classes_] = fitted.intercept_
+    return LinearModel(inputs, scale, weights.astype(np.float32), bias.astype(np.float32))
+
+
+def restored(description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], columns: int, labels: int) -> Model:
+    """The model of a bundle; ValueError or KeyError unless every array is there, fits and is finite."""
+    inputs = str(description["input"])
+    width = INPUTS[inputs](np.zeros((1, columns), dtype=np.float32)).shape[1]
+    knots, weights, bias = (arrays[name].astype(np.float32) for name in ("knots", "weights", "bias"))
+    if set(arrays) != {"knots", "weights", "bias"}:
+        raise ValueError("the arrays are not those of a linear model")
+    if knots.ndim != 2 or len(knots) < 2 or knots.shape[1] != width or (np.diff(knots, axis=0) < 0).any():
+        raise ValueError("the knots do not rise or do not fit the columns")
+    if weights.shape != (width, labels) or bias.shape != (labels,):
+        raise ValueError("the weights do not fit the columns and labels")
+    if not all(np.isfinite(array).all() for array in (knots, weights, bias)):
+        raise ValueError("an array is not finite")
+    return LinearModel(inputs, QuantileScale(knots), weights, bias)

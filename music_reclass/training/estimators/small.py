@@ -1,0 +1,22 @@
+"""`nets`: the first stage's ensemble of small networks as an estimator; for small tables of all columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from music_reclass.training import fma_mlp
+from music_reclass.training.ensembles import Ensemble
+from music_reclass.training.tables import Table, Views
+
+
+@dataclass(frozen=True, slots=True)
+class Small:
+    """The recipe of `fma_mlp`, unchanged."""
+
+    seed: int = 0
+    plan: fma_mlp.Plan = fma_mlp.PLAN
+    name: str = "nets"
+
+    def fit(self, table: Table, views: Views | None) -> Ensemble:
+        """The networks of the plan, trained on all rows."""
+        return fma_mlp.fit(table, views, self.plan, self.seed)

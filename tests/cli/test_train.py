@@ -1,0 +1,95 @@
+"""`reclass train`: every sibling writes a bundle that predicts; FMA columns reach what is known; defaults stick."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from music_reclass.cli.config_file import remember
+from music_reclass.training import bundles
+from tests.library import Shell
+from tests.training.synthetic import arrays, views_of, written
+
+REAL = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "fma"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return written(tmp_path, "t.npz", arrays(90))
+
+
+@pytest.mark.parametrize("words", [("fma-linear",), ("fma-xgb",), ("fma-mlp", "--epochs", "4")])
+def test_every_sibling_writes_a_bundle_that_predicts(
+    words: tuple[str, ...], shell: Shell, table: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip({"fma-linear": "sklearn", "fma-xgb": "xgboost"}.get(words[0], "numpy"))
+    views = written(tmp_path, "v.npz", views_of(arrays(90)))
+    out, page = tmp_path / "bundle", tmp_path / "page.html"
+
+    assert shell("train", *words, "--table", table, "--views", views, "--out", out, "--html", page) == 0
+    assert "on new artists of t" in shell.out
+    assert page.exists()
+    bundle = bundles.load(out)
+    assert bundle.name == words[0]
+    assert bundle.predict_proba(arrays(5)["fma518"]).shape == (5, 4)
+    assert bundle.manifest["training"]["views"] == ["quiet", "bright"]
+
+
+def test_an_ensemble_says_what_the_stack_and_its_members_reach(shell: Shell, table: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    pytest.importorskip("xgboost")
+
+    assert shell("train", "fma-mlp", "--table", table, "--out", tmp_path / "b", "--epochs", "3", "--ensemble") == 0
+    assert "the stack is" in shell.out
+    assert "nets 0." in shell.out or "nets 1." in shell.out
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the FMA rows of ../shared are not there")
+def test_real_fma_columns_reach_the_known_accuracy_through_the_command(shell: Shell, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    out = tmp_path / "bundle"
+
+    assert shell("train", "fma-mlp", "--on", "fma", "--data", REAL, "--subset", "small", "--out", out) == 0
+
+    assert bundles.load(out).manifest["metrics"]["hit@1 clean"] >= 0.93
+    assert not (out / ".unfinished").exists()
+    assert shell("eval", "--on", "fma", "--data", REAL, "--subset", "small", "--bundle", out, "--json") == 0
+    assert shell.objects()[0]["accuracy"]["value"] >= 0.93
+    assert shell.objects()[0]["count"] == 199
+
+
+def test_set_default_makes_every_scan_use_it(
+    shell: Shell, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sklearn")
+    config = tmp_path / "config.toml"
+    monkeypatch.setenv("RECLASS_CONFIG", str(config))
+
+    assert shell("train", "fma-linear", "--table", table, "--out", tmp_path / "b", "--set-default") == 0
+    assert shell("eval", "--data", table, "--json") == 0
+
+    assert shell.objects()[0]["title"].startswith("fma-linear 1 on t")
+
+
+def test_remembering_a_setting_keeps_every_other_line(tmp_path: Path) -> None:
+    file = tmp_path / "sub" / "config.toml"
+    remember(file, "bundle", "/a")
+    file.write_text('# mine\njobs = 3\nbundle = "/old"\n\n[plex]\nbundle = "not this"\n')
+    remember(file, "bundle", '/b "quoted"')
+
+    assert file.read_text().splitlines() == [
+        "# mine", "jobs = 3", "bundle = " + json.dumps('/b "quoted"'), "", "[plex]", 'bundle = "not this"',
+    ]  # fmt: skip
+    file.write_text("[plex]\nx = 1\n")
+    remember(file, "bundle", "/c")
+    assert file.read_text().splitlines() == ['bundle = "/c"', "[plex]", "x = 1"]
+
+
+def test_wrong_words_are_answered_in_a_sentence(shell: Shell, tmp_path: Path) -> None:
+    assert shell("train", "fma-linear", "--table", tmp_path / "none.npz", "--out", tmp_path / "b") == 3
+    unlabelled = written(tmp_path, "u.npz", {k: arrays(30)[k] for k in ("fma518", "columns")})
+    assert shell("train", "fma-linear", "--table", unlabelled, "--out", tmp_path / "b") == 2
+    assert "no labels" in shell.err
+    views = written(tmp_path, "v.npz", {"x": np.zeros(1)})
+    assert shell("train", "fma-linear", "--on", "library", "--views", views, "--out", tmp_path / "b") in (2, 3)

@@ -1,0 +1,69 @@
+"""A precision asked for is certified, or it is said how far away it is; and what is certified holds."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from music_reclass.training.promises import Aim, Shortfall, promised, stated
+from music_reclass.training.thresholds import Certificate
+
+
+def world(count: int, seed: int, ceiling: float = 1.0) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Predictions whose confidence is true, up to `ceiling`."""
+    generator = np.random.default_rng(seed)
+    confidence = generator.beta(3, 1.5, count) * ceiling
+    return confidence, generator.random(count) < confidence
+
+
+def test_the_promised_precision_is_broken_no_more_often_than_promised() -> None:
+    truth_confidence, truth_right = world(200_000, seed=999)
+    broken = made = 0
+    for seed in range(200):
+        confidence, right = world(400, seed)
+        found = promised(confidence, right, np.arange(400), 0.8, delta=0.1)
+        if isinstance(found, Certificate):
+            made += 1
+            above = truth_confidence >= found.threshold
+            broken += bool(truth_right[above].mean() < 0.8)
+
+    assert made > 150
+    assert broken <= 0.1 * 200
+
+
+def test_with_too_few_tracks_it_says_how_many_more_and_twice_as_many_mostly_do() -> None:
+    reached = asked = 0
+    for seed in range(20):
+        short = promised(*world(90, seed), np.arange(90), 0.85)
+        if isinstance(short, Shortfall) and short.more is not None:
+            assert f"{short.more:,} more labelled tracks" in short.sentence()
+            asked += 1
+            count = 90 + 2 * short.more
+            reached += isinstance(promised(*world(count, seed + 500), np.arange(count), 0.85), Certificate)
+
+    assert asked >= 8
+    assert reached > asked / 2
+
+
+def test_where_no_number_of_tracks_would_do_it_says_so() -> None:
+    found = promised(*world(500, seed=1, ceiling=0.6), np.arange(500), 0.95)
+
+    assert isinstance(found, Shortfall)
+    assert found.more is None
+    assert "err too often" in stated(found)["why"]
+
+
+def test_rows_of_one_artist_count_once() -> None:
+    confidence, right = world(400, seed=3)
+
+    assert isinstance(promised(confidence, right, np.arange(400), 0.8), Certificate)
+    found = promised(confidence, right, np.arange(400) // 40, 0.8)
+    assert isinstance(found, Shortfall)
+    assert found.count == 10
+
+
+def test_one_number_of_the_user_sets_both_aims() -> None:
+    aim = Aim.of(0.95)
+
+    assert (aim.confident, aim.strict) == (0.95, True)
+    assert aim.likely == pytest.approx(0.9)
+    assert Aim.of(None) == Aim()
