@@ -53,6 +53,9 @@ class Settings:
     album: bool = True  # whether the tracks of an album vote together
     preserve_mtime: bool = False
     detach_hard_links: bool = False
+    device: str = "auto"  # for neural stages: auto, cpu, cuda, cuda:1
+    gpu_memory: str = ""  # how much of the card they may take: "4GiB", "0.5"; empty: what is free
+    precision: str = "auto"  # auto, fp32, bf16, fp16
     plex_url: str = ""  # where the Plex server answers; empty: PLEX_URL of the environment
     plex_token: Secret = NO_SECRET  # better kept in a file of its own, or in RECLASS_PLEX_TOKEN
     plex_token_file: Path | None = None  # holds the token and nothing else; nobody but you may read it

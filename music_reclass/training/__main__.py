@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from music_reclass.errors import ReclassError
-from music_reclass.training import bundles, fma_mlp, tables
+from music_reclass.training import bundles, fma_mlp, musicnn_ensemble, tables
 
 
 def main(words: list[str] | None = None) -> int:
@@ -15,12 +15,14 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m music_reclass.training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("fma-mlp", help="train the first stage and write its bundle")
+    second = commands.add_parser("musicnn-ensemble", help="train the second stage; the table has an array musicnn")
     card = commands.add_parser("evaluate", help="print the figures of the model card")
-    for command in (train, card):
+    for command in (train, second, card):
         command.add_argument("--table", type=Path, required=True, help="training table (.npz)")
         command.add_argument("--views", type=Path, help="degraded views of the same rows (.npz)")
         command.add_argument("--seed", type=int, default=0)
-    train.add_argument("--out", type=Path, required=True, help="folder for the bundle")
+    for command in (train, second):
+        command.add_argument("--out", type=Path, required=True, help="folder for the bundle")
     chosen = parser.parse_args(words)
     try:
         table = tables.read(chosen.table)
@@ -30,7 +32,11 @@ def main(words: list[str] | None = None) -> int:
 
             print(model_card.text(table, views, chosen.seed, _say))
             return 0
-        bundle = fma_mlp.train(table, views, chosen.seed, _say)
+        if chosen.command == "musicnn-ensemble":
+            embeddings = musicnn_ensemble.read_embeddings(chosen.table, table)
+            bundle = musicnn_ensemble.train(table, embeddings, views, chosen.seed, _say)
+        else:
+            bundle = fma_mlp.train(table, views, chosen.seed, _say)
         bundles.save(bundle, chosen.out)
     except ReclassError as error:
         print(error, file=sys.stderr)

@@ -51,8 +51,26 @@ PLAN = Plan()
 PLAIN = {"confident": 0.85, "likely": 0.6}  # where nothing could be certified: cautious, and said to be no promise
 
 
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """What a bundle is for: the stage of the ladder, and the feature kinds whose vectors stand side by side in a row."""
+
+    name: str
+    version: str
+    stage: str
+    kinds: tuple[FeatureKind, ...]
+
+
+RUNG = Rung(NAME, VERSION, "fma518", (KIND,))
+
+
 def train(
-    table: Table, views: Views | None = None, seed: int = 0, progress: Say | None = None, plan: Plan = PLAN
+    table: Table,
+    views: Views | None = None,
+    seed: int = 0,
+    progress: Say | None = None,
+    plan: Plan = PLAN,
+    rung: Rung = RUNG,
 ) -> bundles.Bundle:
     """The bundle that `table`, and the degraded versions of its rows in `views`, teach.
 
@@ -69,10 +87,10 @@ def train(
         progress("training on all rows")
     ensemble = fit(table, views, plan, seed)
     manifest = {
-        "name": NAME,
-        "version": VERSION,
-        "stage": "fma518",
-        "kinds": [asdict(KIND)],
+        "name": rung.name,
+        "version": rung.version,
+        "stage": rung.stage,
+        "kinds": [asdict(kind) for kind in rung.kinds],
         "labels": list(table.classes),
         "thresholds": chosen_thresholds(certificates),
         "certificates": {name: _stated(name, found, measured, table) for name, found in certificates.items()},

@@ -37,7 +37,22 @@ def key_free(rows: Floats) -> Floats:
     return np.concatenate(parts, axis=1)
 
 
-INPUTS: dict[str, Callable[[Floats], Floats]] = {"unchanged": unchanged, "key_free": key_free}
+def embedding(rows: Floats) -> Floats:
+    """The columns behind the 518: what another listener made of the track."""
+    return rows[:, len(COLUMNS) :]
+
+
+def key_free_and_embedding(rows: Floats) -> Floats:
+    """Both side by side, of `rows` with more than the 518 columns."""
+    return np.concatenate([key_free(rows[:, : len(COLUMNS)]), embedding(rows)], axis=1)
+
+
+INPUTS: dict[str, Callable[[Floats], Floats]] = {
+    "unchanged": unchanged,
+    "key_free": key_free,
+    "embedding": embedding,
+    "key_free_and_embedding": key_free_and_embedding,
+}
 
 
 def transpositions() -> NDArray[np.int64]:
