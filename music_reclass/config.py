@@ -44,6 +44,7 @@ class Settings:
 
     db: Path | None = None  # the library database; None: in the user's data folder
     bundle: Path | None = None  # a trained bundle for the first stage; None: the embedded one
+    stages: str = "auto"  # which stages may vote: "1", "1,musicnn"; auto: the first and those that are installed
     taxonomy: Path | None = None  # a TOML file layered over the built-in taxonomy
     jobs: int = 0  # worker processes; 0: the cores less one, at most eight
     timeout: float = 120.0  # seconds one file may take before it is given up

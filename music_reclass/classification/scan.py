@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from music_reclass.classification.reading import FileReader, ReadTask, prepare_worker
+from music_reclass.classification.sources import ListeningSource
+from music_reclass.classification.stages import FeatureSource
 from music_reclass.classification.voter import Ladder
 from music_reclass.errors import NothingToDo, TrackError
 from music_reclass.extractors.registry import extractor
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.scope import Discovery, Scope
 from music_reclass.features.store import Library, Reading
-from music_reclass.utils.progress import Progress, progress_bar
+from music_reclass.utils.progress import Progress, Silent, progress_bar
 from music_reclass.utils.walk import FoundFile, walk
 from music_reclass.utils.workers import WorkerPool
 
@@ -44,6 +47,8 @@ class ScanReport:
     stopped: bool = False
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # folders: path, why
     seconds: dict[str, float] = field(default_factory=dict)  # by phase
+    asked: dict[str, int] = field(default_factory=dict)  # tracks that a later stage listened to, by its kind
+    asked_seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,9 @@ def scan(
     with _timed(report, "read"):
         read_pending(database, scope, FileReader(kind, read_tags), settings, request.rescan, report, stop, bar)
     with _timed(report, "decide"):
-        report.decided = decide_undecided(database, scope, ladder, bar)
+        source = ListeningSource(Library(database), kind, settings.workers, settings.timeout, lambda: bool(stop), bar)
+        report.decided = decide_undecided(database, scope, ladder, source, stop, bar)
+        report.asked, report.asked_seconds = source.asked, source.seconds
     report.stopped = bool(stop)
     return report
 
@@ -162,22 +169,32 @@ def _reading(task: ReadTask, answer: Reading | TrackError) -> Reading:
     return Reading(task.path, task.size, task.mtime_ns, error=answer)
 
 
-def decide_undecided(database: Database, scope: Scope, ladder: Ladder, bar: Bar = progress_bar) -> int:
-    """Run the ladder over the tracks of the scope whose decision is missing or rests on other models; how many."""
-    library, decisions = Library(database), Decisions(database)
+def decide_undecided(
+    database: Database, scope: Scope, ladder: Ladder, source: FeatureSource, stop: StopRequest, bar: Bar = progress_bar
+) -> int:
+    """Run the ladder over the tracks of the scope whose decision is missing or rests on other models; how many.
+
+    When `stop` is set while a later stage listens, the tracks it was listening to stay undecided.
+    """
+    decisions = Decisions(database)
     bundles = {
         stage.name: decisions.register_bundle(stage.name, stage.digest, stage.manifest) for stage in ladder.stages
     }
-    basis = ladder.basis
-    total = scope.collect_undecided(basis, ladder.stages[0].kinds[0])
+    total = scope.collect_undecided(ladder.basis, ladder.stages[0].kinds[0])
     if not total:
         return 0
-    with bar("deciding", total) as progress:
+    decided = 0
+    # A later stage shows a bar of its own while it listens, and a terminal holds one at a time.
+    with bar("deciding", total) if len(ladder.stages) == 1 else nullcontext(Silent()) as progress:
         for chunk in scope.undecided_by_album():
             tracks = {state.id: state for state in decisions.states(chunk)}
-            decisions.save(ladder.decide(tracks, library), bundles, basis)
+            concluded = ladder.decide(tracks, source)
+            if stop and len(ladder.stages) > 1:
+                break
+            decisions.save(concluded, bundles, ladder.basis)
+            decided += len(chunk)
             progress.advance(len(chunk))
-    return total
+    return decided
 
 
 class _timed:

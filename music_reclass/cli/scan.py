@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=float, help="Seconds one file may take (default: 120).")
 @click.option("--max-genres", type=int, help="How many genres may be written to a file (default: 1).")
 @click.option(
+    "--stages", metavar="LIST", help="Which stages may vote: 1, or 1,musicnn (default: 1 and those that are installed)."
+)
+@click.option(
     "--bundle", type=click.Path(path_type=Path, file_okay=False), help="A trained bundle instead of the embedded model."
 )
 @click.option("--album/--no-album", default=None, help="Whether the tracks of an album vote together (default: yes).")
@@ -63,6 +66,7 @@ def scan(
     jobs: int | None,
     timeout: float | None,
     max_genres: int | None,
+    stages: str | None,
     bundle: Path | None,
     album: bool | None,
     preserve_mtime: bool | None,
@@ -88,7 +92,7 @@ def scan(
 
     settings = settings_from(
         config_file, db=db, on_existing=on_existing, profile=profile, plex_library=plex_library,
-        jobs=jobs, timeout=timeout, max_genres=max_genres, bundle=bundle,
+        jobs=jobs, timeout=timeout, max_genres=max_genres, bundle=bundle, stages=stages,
         album=album,
         preserve_mtime=preserve_mtime, detach_hard_links=detach_hard_links,
     )  # fmt: skip
@@ -177,6 +181,8 @@ def _show_discovery(report: ScanReport, paths: tuple[Path, ...], settings: Setti
         say(
             "read", f"{report.read:,} files in {_duration(seconds)}, {rate:,.1f} a second, {settings.workers} at a time"
         )
+    for kind, count in report.asked.items():
+        say("listened", f"{count:,} tracks in doubt with {kind} in {_duration(report.asked_seconds[kind])}")
     for path, why in report.unreadable[:5]:
         say("", click.style("! ", fg="red") + f"{printable(path)}: {why}")
 

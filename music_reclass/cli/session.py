@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from music_reclass.features.database import Database
     from music_reclass.features.journal import Journal
     from music_reclass.taxonomy import Taxonomy
+    from music_reclass.training.bundles import Bundle
     from music_reclass.utils.interrupt import StopRequest
 
 
@@ -65,9 +66,41 @@ def _settle(journal: Journal, database: Database) -> None:
 
 
 def ladder_for(settings: Settings, taxonomy: Taxonomy) -> Ladder:
-    """The stages at hand, cheapest first: the user's own bundle or the embedded one."""
+    """The stages that may vote, cheapest first. UsageError for an unknown one, MissingWeights for one asked for by
+    name that is not installed."""
     from music_reclass.classification.voter import Ladder
     from music_reclass.training import bundles
 
     first = bundles.embedded() if settings.bundle is None else bundles.load(settings.bundle)
-    return Ladder.from_bundles([first], taxonomy, settings.max_genres, settings.album)
+    second = _second_stage(settings.stages)
+    found = [first] if second is None else [first, second]
+    return Ladder.from_bundles(found, taxonomy, settings.max_genres, settings.album)
+
+
+def _second_stage(stages: str) -> Bundle | None:
+    from music_reclass.errors import BundleError, UsageError
+    from music_reclass.extractors.registry import extractor
+    from music_reclass.extractors.weights.store import MissingWeights
+    from music_reclass.training import musicnn_ensemble
+
+    words = {"1": "fma518", "2": "musicnn"}
+    names = [words.get(word.strip(), word.strip()) for word in stages.split(",")]
+    if stages != "auto" and (names[0] != "fma518" or names[1:] not in ([], ["musicnn"])):
+        raise UsageError(f"there are no stages {stages!r}; say 1 (the first alone), 1,musicnn or auto.")
+    if names == ["fma518"]:
+        return None
+    bundle = musicnn_ensemble.embedded()
+    try:
+        kind = extractor("musicnn", "mid30").kind
+    except MissingWeights:
+        if stages == "auto":
+            return None
+        raise
+    if kind not in bundle.kinds:
+        if stages == "auto":
+            return None
+        raise BundleError(
+            "other weights of MusiCNN are installed than the second stage was trained on; install the published ones "
+            "(reclass models install musicnn FILE), or scan with --stages 1."
+        )
+    return bundle

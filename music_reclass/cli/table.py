@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from music_reclass.cli.options import json_flag
+from music_reclass.cli.options import json_flag, settings_from
 from music_reclass.cli.output import complain, plain, print_json, printable
 
 if TYPE_CHECKING:
+    from music_reclass.config import Settings
     from music_reclass.domain import Vector
     from music_reclass.errors import TrackError
 
@@ -29,10 +30,10 @@ EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
 @json_flag
 def predict(table: Path, folder: Path | None, as_json: bool) -> None:
     """Genre, confidence and all probabilities for each row of a feature table."""
-    from music_reclass.training import bundles, tables
+    from music_reclass.training import bundles, musicnn_ensemble, tables
 
     bundle = bundles.embedded() if folder is None else bundles.load(folder)
-    probabilities = bundle.predict_proba(tables.read(table).rows)
+    probabilities = bundle.predict_proba(musicnn_ensemble.rows_for(bundle, table, tables.read(table)))
     for number, row in enumerate(probabilities):
         best = int(row.argmax())
         genre, confidence = bundle.labels[best], float(row[best])
@@ -55,28 +56,58 @@ def predict(table: Path, folder: Path | None, as_json: bool) -> None:
 )
 @click.option("-j", "--jobs", type=int, default=1, show_default=True, help="Worker processes.")
 @click.option("--timeout", type=float, default=600.0, show_default=True, help="Seconds one file may take.")
+@click.option("--device", metavar="NAME", help="Where a network runs: auto, cpu, cuda, cuda:1 (default: auto).")
+@click.option("--gpu-memory", metavar="SIZE", help="How much of the card it may take: 4GiB, or a share such as 0.5.")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), help="Its numbers (default: auto).")
 @json_flag
-def features(files: tuple[Path, ...], kind: str, excerpt: str, jobs: int, timeout: float, as_json: bool) -> int:
+def features(
+    files: tuple[Path, ...],
+    kind: str,
+    excerpt: str,
+    jobs: int,
+    timeout: float,
+    device: str | None,
+    gpu_memory: str | None,
+    precision: str | None,
+    as_json: bool,
+) -> int:
     """The feature vector of each FILE."""
-    from music_reclass.classification.reading import VectorReader, prepare_worker
     from music_reclass.errors import TrackError
+
+    settings = settings_from(None, device=device, gpu_memory=gpu_memory, precision=precision)
+    failed = 0
+    answers = _answers(files, kind, excerpt, min(jobs, len(files)), timeout, settings)
+    for path, answer in _in_order(files, answers):
+        if isinstance(answer, TrackError):
+            failed += 1
+            complain(f"{printable(str(path))}: {answer}")
+        elif as_json:
+            vector = [float(number) for number in answer]
+            print_json({"path": str(path), "kind": kind, "excerpt": excerpt, "vector": vector})
+        else:
+            first = ", ".join(f"{number:.4f}" for number in answer[:4])
+            plain(f"{printable(str(path))}  {kind}/{excerpt}  {len(answer)} numbers: {first}, ...")
+    return 1 if failed else 0
+
+
+def _answers(
+    files: tuple[Path, ...], kind: str, excerpt: str, jobs: int, timeout: float, settings: Settings
+) -> Iterator[tuple[Path, Vector | TrackError]]:
+    """Each file with its vector: computed whole in workers, or through one network that workers decode for."""
+    from music_reclass.classification.reading import VectorReader, prepare_worker
+    from music_reclass.extractors.pipeline import WindowReader, embed, network_kinds, open_extractor
     from music_reclass.extractors.registry import extractor
+    from music_reclass.utils.device import Placement
     from music_reclass.utils.workers import WorkerPool
 
-    extractor(kind, excerpt)  # an unknown kind is refused before a worker starts
-    failed = 0
-    with WorkerPool(VectorReader(kind, excerpt), min(jobs, len(files)), timeout, prepare_worker) as pool:
-        for path, answer in _in_order(files, pool.map(files)):
-            if isinstance(answer, TrackError):
-                failed += 1
-                complain(f"{printable(str(path))}: {answer}")
-            elif as_json:
-                vector = [float(number) for number in answer]
-                print_json({"path": str(path), "kind": kind, "excerpt": excerpt, "vector": vector})
-            else:
-                first = ", ".join(f"{number:.4f}" for number in answer[:4])
-                plain(f"{printable(str(path))}  {kind}/{excerpt}  {len(answer)} numbers: {first}, ...")
-    return 1 if failed else 0
+    extractor(kind, excerpt)  # an unknown kind, or weights that are not there, are said before a worker starts
+    if kind in network_kinds():
+        placement = Placement(settings.device, settings.gpu_memory, settings.precision)
+        network = open_extractor(kind, excerpt, placement)
+        yield from embed(files, WindowReader(kind, excerpt), network, jobs=jobs, timeout=timeout)
+        return
+    with WorkerPool(VectorReader(kind, excerpt), jobs, timeout, prepare_worker) as pool:
+        yield from pool.map(files)
 
 
 def _in_order(

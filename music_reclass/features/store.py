@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +87,7 @@ class Library:
         elif reading.vector is not None:
             self._save_vector(track_id, kind, encode(reading.vector))
         elif reading.digest is not None:
-            self._copy_vector(track_id, kind, reading.digest)
+            self._copy_vectors(track_id, reading.digest)
         return track_id
 
     def _as_first_read(self, reading: Reading) -> Reading:
@@ -121,13 +121,30 @@ class Library:
             (track_id, kind.key, blob),
         )
 
-    def _copy_vector(self, track_id: int, kind: FeatureKind, digest: bytes) -> None:
-        row = self._sql.execute(
-            "SELECT v.data FROM vector v JOIN track t ON t.id = v.track_id WHERE t.digest = ? AND v.kind = ? LIMIT 1",
-            (digest, kind.key),
-        ).fetchone()
-        if row is not None:
-            self._save_vector(track_id, kind, row[0])
+    def _copy_vectors(self, track_id: int, digest: bytes) -> None:
+        """Take over what is stored for the same audio under another name."""
+        self._sql.execute(
+            "INSERT OR IGNORE INTO vector (track_id, kind, data) SELECT ?, v.kind, v.data FROM vector v"
+            " JOIN track t ON t.id = v.track_id WHERE t.digest = ? AND t.id <> ? GROUP BY v.kind",
+            (track_id, digest, track_id),
+        )
+
+    def add_vectors(self, vectors: Mapping[int, NDArray[np.float32]], kind: FeatureKind) -> None:
+        """Store vectors of one kind by track id, in one transaction."""
+        with self.database.transaction():
+            for track_id, vector in vectors.items():
+                self._save_vector(track_id, kind, encode(vector))
+
+    def paths(self, track_ids: Iterable[int]) -> dict[int, str]:
+        """Where those of `track_ids` lie that are known and not missing."""
+        found: dict[int, str] = {}
+        for track_id in track_ids:
+            row = self._sql.execute(
+                "SELECT path FROM track WHERE id = ? AND missing_since IS NULL", (track_id,)
+            ).fetchone()
+            if row is not None:
+                found[track_id] = os.fsdecode(row[0])
+        return found
 
     def digests_that_may_return(self, path: str, size: int, kind: FeatureKind) -> tuple[bytes, ...]:
         """Digests with a stored vector that this file may turn out to have: its own last one (retagged), or

@@ -49,7 +49,7 @@ def train(
 
 
 def read_embeddings(path: Path, table: Table) -> NDArray[np.float32]:
-    """The array `musicnn` of a table's file, shape (n, 200); UsageError if it is absent, of another shape or not finite."""
+    """The array `musicnn` of a table's file, shape (n, 200); UsageError if it is absent, misshapen or not finite."""
     with np.load(path, allow_pickle=False) as stored:
         if "musicnn" not in stored.files:
             raise UsageError(f"{path} holds no array musicnn; make it with reclass features --kind musicnn.")
@@ -60,6 +60,13 @@ def read_embeddings(path: Path, table: Table) -> NDArray[np.float32]:
             f"({len(table)}, {KIND.dimension}) finite numbers belong there."
         )
     return rows
+
+
+def rows_for(bundle: bundles.Bundle, path: Path, table: Table) -> NDArray[np.float32]:
+    """The rows that `bundle` wants of the table at `path`: its 518 columns, and the embedding where it is asked for."""
+    if KIND not in bundle.kinds:
+        return table.rows
+    return np.concatenate([table.rows, read_embeddings(path, table)], axis=1)
 
 
 @lru_cache(maxsize=1)

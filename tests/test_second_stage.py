@@ -1,0 +1,89 @@
+"""MusiCNN joins for tracks in doubt: with the real weights where they are at hand."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from music_reclass.cli.main import run
+from tests.library import Shell
+
+WEIGHTS = Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "weights" / "musicnn_jamendo.pth"
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    if not WEIGHTS.is_file():
+        pytest.skip("the MusiCNN weights are not beside the checkout (../shared/data/weights)")
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
+    assert run(["models", "install", "musicnn", str(WEIGHTS)]) == 0
+    capsys.readouterr()
+
+
+def test_the_second_stage_is_asked_about_tracks_in_doubt_only(installed: None, music: Path, shell: Shell) -> None:
+    assert shell("scan", music, "--dry-run", "--json", "--stages", "1") == 0
+    alone = shell.by_name()
+    assert {stage for item in alone.values() for stage in item["votes"]} <= {"fma518", "album"}
+    assert shell("scan", music, "--dry-run", "--json", "--stages", "1,musicnn") == 0
+    both = shell.by_name()
+    for name, item in both.items():
+        sure = max(alone[name]["votes"]["fma518"].values()) >= 0.85
+        assert ("musicnn" in item["votes"]) == (not sure), name
+    with sqlite3.connect(shell.db) as sql:
+        (stored,) = sql.execute("SELECT count(*) FROM vector WHERE kind LIKE 'musicnn/%'").fetchone()
+    assert stored == sum("musicnn" in item["votes"] for item in both.values()) > 0
+    assert shell("scan", music, "--dry-run") == 0
+    assert "listened" not in shell.out
+
+
+def test_installed_weights_are_used_without_being_named(installed: None, music: Path, shell: Shell) -> None:
+    assert shell("scan", music / "Ida Quill", "--dry-run") == 0
+    if "in doubt with musicnn" not in shell.out:
+        assert shell("scan", music / "Ida Quill", "--dry-run", "--json") == 0
+        assert all(max(item["votes"]["fma518"].values()) >= 0.85 for item in shell.objects())
+
+
+def test_a_stage_without_weights_is_refused_by_name_and_left_out_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, music: Path, shell: Shell
+) -> None:
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "empty"))
+    assert shell("scan", music, "--dry-run", "--stages", "1,musicnn") == 2
+    assert "reclass models" in shell.err
+    assert shell("scan", music / "Grid Nine", "--dry-run", "--json") == 0
+    assert {stage for item in shell.objects() for stage in item["votes"]} <= {"fma518", "album"}
+    assert shell("scan", music, "--stages", "musicnn,jmla") == 2
+    assert "there are no stages" in shell.err
+
+
+def test_a_scan_stopped_while_the_second_stage_listens_goes_on_later(
+    installed: None, music: Path, shell: Shell
+) -> None:
+    import os
+    import signal
+    import time
+
+    words = [sys.executable, "-m", "music_reclass", "scan", str(music), "--db", str(shell.db), "--dry-run", "--json"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+        if shell.db.exists():
+            with sqlite3.connect(f"file:{shell.db}?mode=ro", uri=True) as sql:
+                try:
+                    (count,) = sql.execute("SELECT count(*) FROM vector").fetchone()
+                except sqlite3.OperationalError:
+                    continue
+            if count >= 11:
+                break
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert process.returncode in {0, 130}
+    assert all(json.loads(line) for line in out.splitlines())
+    assert shell("scan", music, "--dry-run", "--json") == 0
+    assert all(item["outcome"] in {"confident", "likely", "unsure"} for item in shell.objects())
