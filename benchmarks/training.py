@@ -1,4 +1,4 @@
-"""How long training takes: 17,000 rows of 518 columns with 16 genres, as `reclass train` does it; prints one line a step.
+"""How long training takes: 17,000 rows of 518 columns with 16 genres, as `reclass train` does it.
 
 python benchmarks/training.py            (two CPU cores: OMP_NUM_THREADS=2)
 """

@@ -14,6 +14,7 @@ from music_reclass.cli.options import database_flags, settings_from
 from music_reclass.cli.output import complain, plain, say
 
 if TYPE_CHECKING:
+    from music_reclass.config import Settings
     from music_reclass.training.datasets.shape import Dataset
     from music_reclass.training.estimators.contract import Estimator
     from music_reclass.training.recipes import Trained
@@ -42,6 +43,11 @@ def _training_flags(command: Command) -> Command:
         ),
         click.option(
             "--columns", metavar="GLOB", multiple=True, help="Only columns that match, as 'mfcc*'; repeatable."
+        ),
+        click.option(
+            "--from-library",
+            is_flag=True,
+            help="Learn from your own tags, likely wrong ones left out; the embedded model helps where tracks are few.",
         ),
         click.option("--ensemble", is_flag=True, help="Stack networks, trees and a linear model, if that is better."),
         click.option(
@@ -94,10 +100,15 @@ def _train(name: str, words: dict[str, Any]) -> None:
 
     if words["table"] is not None:
         words.update(kind="table", data_path=words["table"])
+    if words["from_library"]:
+        words.update(kind="library")
     settings = settings_from(words["config_file"], db=words["db"], jobs=words["jobs"])
     live = _Live()
+    beside: list[Estimator] = []
     with opened(settings, words, load(settings.taxonomy)) as data:
-        result = _trained(name, data, words, live)
+        if words["from_library"]:
+            data, beside = _own(data, settings, words, live)
+        result = _trained(name, data, words, live, beside)
     live.end()
     bundles.save(result.bundle, words["out"])
     _clear(words["out"])
@@ -112,7 +123,21 @@ def _train(name: str, words: dict[str, Any]) -> None:
         plain(f"use it: reclass scan --bundle {words['out']} PATH, or reclass predict --table FILE.npz --bundle ...")
 
 
-def _trained(name: str, data: Dataset, words: dict[str, Any], live: _Live) -> Trained:
+def _own(data: Dataset, settings: Settings, words: dict[str, Any], live: _Live) -> tuple[Dataset, list[Estimator]]:
+    """The library without its doubtful tags, and the model at hand as one more member of the stack."""
+    from music_reclass.taxonomy import load
+    from music_reclass.training import bundles, own_library
+
+    taxonomy = load(settings.taxonomy)
+    bundle = bundles.embedded()  # not the user's own, which may have learned from these very tags
+    doubt = own_library.doubts_of(data, bundle, taxonomy, words["seed"], live.line)
+    clean = own_library.cleaned(data, doubt)
+    live.line(clean.note)
+    beside = [own_library.base_of(bundle, taxonomy)] if bundle.kinds == (data.kind,) and not words["columns"] else []
+    return clean.data, list(beside)
+
+
+def _trained(name: str, data: Dataset, words: dict[str, Any], live: _Live, beside: list[Estimator]) -> Trained:
     from music_reclass.errors import UsageError
     from music_reclass.training import recipes, tables
     from music_reclass.training.datasets.shape import narrowed
@@ -125,7 +150,7 @@ def _trained(name: str, data: Dataset, words: dict[str, Any], live: _Live) -> Tr
         views = tables.read_views(words["views"], data.table)
     if words["columns"]:
         data, views = narrowed(data, views, words["columns"])
-    estimators = _estimators(name, data, words, live)
+    estimators = [*_estimators(name, data, words, live), *beside]
     return recipes.trained(data, views, estimators, name, words["seed"], Aim.of(words["target_precision"]), live.line)
 
 

@@ -20,7 +20,7 @@ from music_reclass.errors import BundleError
 from music_reclass.extractors.fma import COLUMNS
 from music_reclass.training import ensembles
 from music_reclass.training.calibration import Calibration
-from music_reclass.training.estimators import boosted, combining, linear
+from music_reclass.training.estimators import boosted, combining, linear, translating
 from music_reclass.training.models import Model, Restore
 
 FORMAT = 1
@@ -36,6 +36,7 @@ MODELS: dict[str, Restore] = {
 }
 MODELS[combining.STACK] = partial(combining.restored_stack, MODELS)
 MODELS[combining.SELECTED] = partial(combining.restored_selection, MODELS)
+MODELS[translating.TYPE] = partial(translating.restored, MODELS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,118 @@
+"""`reclass audit` finds swapped tags of a library, and --fix writes them by way of plan, journal and undo."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from music_reclass.domain import TrackTags
+from music_reclass.extractors.synthesis import encode, song
+from music_reclass.features.database import Database
+from music_reclass.features.store import Library, Reading
+from music_reclass.tagging.reader import read_tags
+from music_reclass.training import bundles
+from music_reclass.training.datasets.shape import fma518
+from music_reclass.utils.payload import payload_digest
+from tests.library import Shell, digests
+from tests.training.datasets.making import learnable
+
+pytest.importorskip("sklearn")
+WRONG = (3, 20, 41, 60)
+
+
+@pytest.fixture
+def tagged(shell: Shell, tmp_path: Path) -> Path:
+    """A library of 80 tracks, ten albums, four tags of which are wrong; one tune under every name."""
+    from mutagen.flac import FLAC
+
+    rows, genres = learnable(80, ("Rock", "Jazz", "Folk", "Blues"))
+    folder = tmp_path / "Music"
+    folder.mkdir()
+    encode(folder / "tune.flac", song(seed=1, seconds=3))
+    tune = (folder / "tune.flac").read_bytes()
+    (folder / "tune.flac").unlink()
+    readings = []
+    for number in range(80):
+        path = folder / f"album {number // 8}" / f"{number:02}.flac"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(tune)
+        genre = "Blues" if number in WRONG and genres[number] != "Blues" else genres[number]
+        genre = "Rock" if number in WRONG and genres[number] == "Blues" else genre
+        file = FLAC(path)
+        file.update({"genre": genre, "artist": f"artist {number // 2}", "album": f"album {number // 8}"})
+        file.save()
+        status = path.stat()
+        tags = TrackTags((genre,), artist=f"artist {number // 2}", album=f"album {number // 8}")
+        digest = payload_digest(path)
+        readings.append(Reading(str(path), status.st_size, status.st_mtime_ns, digest, 3.0, tags, (), rows[number]))
+    database = Database(shell.db)
+    Library(database).save(readings, bundles.embedded().kinds[0])
+    database.close()
+    return folder
+
+
+def test_swapped_tags_are_listed_with_the_genre_they_should_be(shell: Shell, tagged: Path) -> None:
+    assert shell("audit", "--json") == 0
+
+    found = {int(Path(row["path"]).stem): row for row in shell.objects()}
+    assert set(WRONG) <= set(found)
+    assert len(found) <= 6
+    genres = ("Rock", "Jazz", "Folk", "Blues")
+    assert all(found[number]["suggested"] == genres[number % 4] for number in WRONG)
+    assert 0.5 <= found[WRONG[0]]["expected_precision"] <= 1
+
+
+def test_the_text_groups_by_album_and_says_what_the_list_is_worth(shell: Shell, tagged: Path) -> None:
+    assert shell("audit", tagged / "album 0") == 0
+
+    assert "expected to be wrong indeed" in shell.out
+    assert "album 0" in shell.out
+    assert "album 2\n" not in shell.out
+
+
+def test_fix_writes_and_undo_gives_every_byte_back(shell: Shell, tagged: Path) -> None:
+    before = digests(tagged)
+    assert shell("audit", "--fix", "--dry-run") == 0
+    assert digests(tagged) == before
+    assert shell("audit", "--fix", "--yes") == 0
+
+    after = digests(tagged)
+    changed = {name for name in before if before[name] != after[name]}
+    assert {f"album {number // 8}/{number:02}.flac" for number in WRONG} <= changed
+    assert read_tags(tagged / "album 0" / "03.flac").genres == ("Blues",)
+    assert shell("undo", "--yes") == 0
+    assert digests(tagged) == before
+
+
+def test_what_we_wrote_ourselves_is_no_evidence(shell: Shell, tagged: Path) -> None:
+    from music_reclass.features.labelled import LabelledTracks
+
+    shell("audit", "--fix", "--yes")
+    database = Database(shell.db)
+    tracks = LabelledTracks(database)
+
+    written = tracks.written_by_us()
+    assert written >= len(WRONG)
+    assert len(list(tracks.with_vector(fma518("mid30")))) == 80 - written
+    database.close()
+
+
+def test_from_library_leaves_doubtful_tags_out_and_says_so(shell: Shell, tagged: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+
+    assert shell("train", "fma-linear", "--from-library", "--least", "2", "--out", out) == 0
+
+    bundle = bundles.load(out)
+    assert set(bundle.labels) == {"Rock", "Jazz", "Folk", "Blues"}
+    assert "tags are most likely wrong" in shell.out
+    assert bundle.predict_proba(np.zeros((1, 518), dtype=np.float32)).shape == (1, 4)
+
+
+def test_a_library_that_is_not_there_or_too_small_is_said(shell: Shell, tagged: Path) -> None:
+    assert shell("audit", "--least", "0.9", tagged / "album 3") == 0
+    database = Database(shell.db)
+    database.connection.execute("UPDATE track SET genres = NULL WHERE id > 10")
+    database.close()
+    assert shell("audit") in (2, 3)
+    shell.db.unlink()
+    assert shell("audit") == 3
