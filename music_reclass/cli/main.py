@@ -10,7 +10,21 @@ from typing import Any
 import click
 
 from music_reclass import __version__
-from music_reclass.cli import demo, doctor, evaluating, genres, listing, models, plex, scan, table, train, undo
+from music_reclass.cli import (
+    audit,
+    demo,
+    doctor,
+    evaluating,
+    genres,
+    listing,
+    models,
+    plex,
+    relabel,
+    scan,
+    table,
+    train,
+    undo,
+)
 from music_reclass.cli.output import complain
 from music_reclass.errors import ReclassError, TrackError
 from music_reclass.utils.workers import THREAD_VARIABLES
@@ -32,7 +46,7 @@ def cli(context: click.Context) -> None:
 for command in (
     scan.scan, scan.apply, undo.undo, undo.history, listing.status, listing.explain, listing.export, genres.genres,
     models.models, train.train, table.features, table.predict, evaluating.evaluate, doctor.doctor,
-    demo.demo, plex.plex,
+    audit.audit, relabel.relabel, demo.demo, plex.plex,
 ):  # fmt: skip
     cli.add_command(command)
 

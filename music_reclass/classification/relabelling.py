@@ -1,0 +1,83 @@
+"""Deciding a whole library again from what is stored, after a change of taxonomy or rules; no audio is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from music_reclass.classification.policy import is_settled
+from music_reclass.classification.voter import Ladder
+from music_reclass.domain import Vote
+from music_reclass.features.decisions import Decisions
+from music_reclass.features.relabelling import StoredVotes
+from music_reclass.features.scope import Scope
+from music_reclass.features.store import Library
+from music_reclass.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from music_reclass.features.database import Database
+
+
+@dataclass(slots=True)
+class Relabelled:
+    """What became of the library: tracks decided from stored votes, from stored vectors, and with another genre now."""
+
+    from_votes: int = 0
+    from_vectors: int = 0
+    changed: int = 0
+
+    @property
+    def decided(self) -> int:
+        """All tracks that were decided again."""
+        return self.from_votes + self.from_vectors
+
+
+def relabel(database: Database, ladder: Ladder) -> Relabelled:
+    """Decide every track whose decision rests on something else than `ladder` does now, album by album.
+
+    Votes that the ladder's own bundles cast are taken as they are, in the words of its taxonomy; where a bundle is
+    another one, it votes again on the stored vectors. A track in doubt for which a later stage has not listened yet
+    is decided by what is there, and taken up again by the next scan.
+    """
+    stored, library, decisions = StoredVotes(database), Library(database), Decisions(database)
+    scope = Scope(database)
+    with database.transaction():
+        scope.add(stored.all_tracks())
+    scope.collect_undecided(ladder.basis, ladder.stages[0].kinds[0])
+    digests = {stage.name: stage.digest for stage in ladder.stages}
+    report = Relabelled()
+    for chunk in scope.undecided_by_album():
+        tracks = {state.id: state for state in decisions.states(chunk)}
+        votes = {track_id: translated(own, ladder.taxonomy) for track_id, own in stored.of(chunk, digests).items()}
+        missing = [track_id for track_id in chunk if track_id not in votes or _is_open(votes[track_id], ladder)]
+        report.from_votes += len(chunk) - len(missing)
+        report.from_vectors += len(missing)
+        votes.update(ladder.climb(missing, library))
+        if missing:
+            bundles = {s.name: decisions.register_bundle(s.name, s.digest, s.manifest) for s in ladder.stages}
+            fresh = ladder.conclude({i: tracks[i] for i in missing}, votes)
+            decisions.save(fresh, bundles, "")  # their votes; the decision with the album's opinion follows
+        concluded = ladder.conclude(tracks, votes)
+        still_open = {i: decision for i, decision in concluded.items() if _is_open(votes[i], ladder)}
+        report.changed += stored.conclude(still_open, "")
+        report.changed += stored.conclude({i: d for i, d in concluded.items() if i not in still_open}, ladder.basis)
+    return report
+
+
+def _is_open(votes: Sequence[Vote], ladder: Ladder) -> bool:
+    """Whether a later stage would be asked, and has not been."""
+    return len(votes) < len(ladder.stages) and not is_settled(votes, ladder.thresholds)
+
+
+def translated(votes: Sequence[Vote], taxonomy: Taxonomy) -> tuple[Vote, ...]:
+    """Votes with genres as `taxonomy` calls them; genres that have become one are added up."""
+    return tuple(Vote(vote.stage, _merged(vote.probabilities, taxonomy)) for vote in votes)
+
+
+def _merged(probabilities: Mapping[str, float], taxonomy: Taxonomy) -> dict[str, float]:
+    shares: dict[str, float] = {}
+    for name, share in probabilities.items():
+        genre = taxonomy.canonical(name) or name
+        shares[genre] = min(1.0, shares.get(genre, 0.0) + share)
+    return shares
