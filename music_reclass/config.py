@@ -37,6 +37,12 @@ NO_SECRET = Secret("")
 
 OTHER_VARIABLES = ("RECLASS_CONFIG", "RECLASS_DEBUG", "RECLASS_MODELS")  # read where they are needed
 
+CHOICES = {
+    "on_existing": ("keep", "replace-junk", "replace-conflict", "replace", "merge"),
+    "profile": ("native", "plex", "navidrome", "jellyfin", "joined", "single"),
+    "precision": ("auto", "fp32", "bf16", "fp16"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -134,6 +140,8 @@ def _override(settings: Settings, values: Mapping[str, Any], source: str) -> Set
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else f"; the settings are {', '.join(sorted(known))}."
             raise UsageError(f"{source} holds an unknown setting {key!r}{hint}")
+        if name in CHOICES and value not in CHOICES[name]:
+            raise UsageError(f"{source} gives {name} the value {value!r}; choose one of {', '.join(CHOICES[name])}.")
         changes[name] = _converted(name, value, hints[name], source)
     return replace(settings, **changes)
 

@@ -26,7 +26,12 @@ def test_an_unknown_setting_is_named_with_a_suggestion(tmp_path: Path) -> None:
         load({}, written(tmp_path, "job = 2\n"), {})
 
 
-@pytest.mark.parametrize("text", ["jobs = 'many'", "album = 'perhaps'", "on_existing = 3", "jobs = true"])
+def test_a_word_that_is_no_choice_is_named_with_the_choices(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'all'; choose one of keep, replace-junk"):
+        load({}, written(tmp_path, "on_existing = 'all'"), {})
+
+
+@pytest.mark.parametrize("text", ["jobs = 'many'", "album = 'perhaps'", "stages = 3", "jobs = true"])
 def test_a_value_that_does_not_fit_is_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match="does not fit"):
         load({}, written(tmp_path, text), {})

@@ -56,3 +56,20 @@ def settings_from(config_file: Path | None, **flags: Any) -> Settings:
     from music_reclass.config import load
 
     return load(flags, config_file)
+
+
+def manner_flags(command: Command) -> Command:
+    """How genres are written into files: policy, layout, and what becomes of times and hard links."""
+    for flag in (
+        click.option(
+            "--detach-hard-links", is_flag=True, default=None,
+            help="Write to hard-linked files, parting them from their other names.",
+        ),
+        click.option(
+            "--preserve-mtime", is_flag=True, default=None,
+            help="Keep modification times; media servers may then miss the change.",
+        ),
+        profile_flag, on_existing_flag,
+    ):  # fmt: skip
+        command = flag(command)
+    return command

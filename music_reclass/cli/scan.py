@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from music_reclass.cli.options import on_existing_flag, profile_flag, settings_from, write_flags
+from music_reclass.cli.options import manner_flags, settings_from, write_flags
 from music_reclass.cli.output import printable, say, shorten_home
 from music_reclass.cli.plex_options import map_flag
 from music_reclass.cli.writing import Choice, conclude, plan_for
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@on_existing_flag
-@profile_flag
+@manner_flags
 @click.option("--plex", "plex_library", metavar="LIBRARY", help="Only what this Plex music library holds.")
 @click.option("--sync-plex", is_flag=True, help="After writing, refresh Plex and write the same genres there.")
 @map_flag
@@ -40,18 +39,6 @@ if TYPE_CHECKING:
     "--bundle", type=click.Path(path_type=Path, file_okay=False), help="A trained bundle instead of the embedded model."
 )
 @click.option("--album/--no-album", default=None, help="Whether the tracks of an album vote together (default: yes).")
-@click.option(
-    "--preserve-mtime",
-    is_flag=True,
-    default=None,
-    help="Keep modification times; media servers may then miss the change.",
-)
-@click.option(
-    "--detach-hard-links",
-    is_flag=True,
-    default=None,
-    help="Write to hard-linked files, parting them from their other names.",
-)
 @write_flags
 def scan(
     paths: tuple[Path, ...],
@@ -118,20 +105,7 @@ def scan(
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@on_existing_flag
-@profile_flag
-@click.option(
-    "--preserve-mtime",
-    is_flag=True,
-    default=None,
-    help="Keep modification times; media servers may then miss the change.",
-)
-@click.option(
-    "--detach-hard-links",
-    is_flag=True,
-    default=None,
-    help="Write to hard-linked files, parting them from their other names.",
-)
+@manner_flags
 @write_flags
 def apply(
     paths: tuple[Path, ...],

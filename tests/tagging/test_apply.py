@@ -1,0 +1,103 @@
+"""The plan: counted, never held, and written one file after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from music_reclass.domain import Decision, OnExisting, Outcome, Relation, TrackTags, Vote
+from music_reclass.errors import FailTrack, SkipTrack
+from music_reclass.features.decisions import TrackState
+from music_reclass.tagging.apply import Plan, as_json
+from music_reclass.tagging.plan import Proposal
+from music_reclass.taxonomy import load
+
+TAXONOMY = load()
+
+
+def track(name: str, before: tuple[str, ...] | None, genres: tuple[str, ...] = ("Rock",)) -> TrackState:
+    votes = (Vote("fma518", {"Rock": 0.9, "Jazz": 0.1}),)
+    outcome = Outcome.LIKELY if genres else Outcome.UNSURE
+    decision = Decision(outcome, "likely" if genres else "doubt", genres, 0.9, "fma518", votes)
+    return TrackState(1, f"/m/{name}", 1, 1, TrackTags(genres=before), 60.0, (), False, decision, None)
+
+
+TRACKS = [
+    track("empty", None), track("junk", ("Other",)), track("finer", ("Shoegaze",)), track("other", ("Jazz",)),
+    track("doubt", None, ()),
+    TrackState(9, "/m/silent", 1, 1, TrackTags(), None, (), False, None, SkipTrack("silence", "nothing to hear")),
+]  # fmt: skip
+
+
+def plan(
+    policy: OnExisting = OnExisting.REPLACE_JUNK, profile: str = "native", tracks: Sequence[TrackState] = TRACKS
+) -> Plan:
+    return Plan(lambda: iter(tracks), TAXONOMY, policy, profile)
+
+
+def test_the_tally_counts_outcomes_relations_and_writes() -> None:
+    tally = plan().tally()
+    assert (tally.tracks, tally.writes, tally.failed) == (6, 2, 0)
+    assert tally.outcomes == {"confident": 0, "likely": 4, "unsure": 1, "skipped": 1, "failed": 0}
+    assert tally.relations == {"fill": 1, "junk": 1, "agree": 1, "conflict": 1}
+    assert tally.reasons == {"skipped: silence": 1}
+    assert [example.name for example in tally.examples] == ["empty", "junk"]
+
+
+def test_what_is_written_is_what_was_planned_and_every_track_is_heard_of() -> None:
+    written: list[tuple[str, tuple[str, ...]]] = []
+    heard: list[tuple[str, bool]] = []
+    tally = plan().write(
+        lambda state, genres: written.append((state.path, tuple(genres))),
+        lambda: False,
+        lambda state, proposal, done, problem: heard.append((state.path, done)),
+    )
+    assert written == [("/m/empty", ("Rock",)), ("/m/junk", ("Rock",))]
+    assert (tally.written, len(heard)) == (2, 6)
+
+
+def test_a_refused_file_costs_one_file_and_a_kind_we_cannot_write_is_no_failure() -> None:
+    def refuse(state: TrackState, genres: Sequence[str]) -> None:
+        raise FailTrack("unsupported" if "junk" in state.path else "permission", "no")
+
+    tally = plan().write(refuse, lambda: False, lambda *_: None)
+    assert [path for path, _ in tally.write_failures] == ["/m/empty"]
+    assert [path for path, _ in tally.left] == ["/m/junk"]
+
+
+def test_a_wish_to_stop_ends_the_writing_and_not_the_telling() -> None:
+    heard: list[str] = []
+    tally = plan().write(lambda *_: pytest.fail("written"), lambda: True, lambda state, *_: heard.append(state.path))
+    assert (tally.written, len(heard)) == (0, 6)
+
+
+def test_a_profile_lays_genres_out_and_what_is_laid_out_already_is_kept() -> None:
+    both = [track("a", ("Other",), ("Rock", "Jazz")), track("b", ("Rock; Jazz",), ("Rock", "Jazz"))]
+    proposals = [proposal for _, proposal in plan(OnExisting.REPLACE, "joined", both)]
+    assert [proposal.genres for proposal in proposals if proposal] == [("Rock; Jazz",), ()]
+
+
+def test_the_states_are_asked_for_anew_at_each_pass() -> None:
+    asked = []
+
+    def states() -> Iterator[TrackState]:
+        asked.append(1)
+        return iter(TRACKS)
+
+    own = Plan(states, TAXONOMY, OnExisting.KEEP)
+    own.tally()
+    own.tally()
+    assert len(asked) == 2
+
+
+def test_json_tells_a_decided_a_skipped_and_an_unreached_track_apart() -> None:
+    proposal = Proposal("write", "fill", ("Rock",), Relation.FILL)
+    item = as_json(TRACKS[0], proposal, True)
+    assert {key: item[key] for key in ("outcome", "genres", "relation", "action", "written", "before")} == {
+        "outcome": "likely", "genres": ["Rock"], "relation": "fill", "action": "write", "written": True, "before": None,
+    }  # fmt: skip
+    skipped = as_json(TRACKS[-1], None, False)
+    assert (skipped["outcome"], skipped["reason"], skipped["detail"]) == ("skipped", "silence", "nothing to hear")
+    unreached = TrackState(1, "/m/x", 1, 1, TrackTags(), None, (), False, None, None)
+    assert as_json(unreached, None, False)["outcome"] is None
