@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from music_reclass import __version__
-from music_reclass.cli import doctor_gpu, doctor_tags
+from music_reclass.cli import doctor_gpu, doctor_skew, doctor_tags
 from music_reclass.cli.options import database_flags, json_flag, settings_from
 from music_reclass.cli.output import print_json, say
 
@@ -43,6 +43,7 @@ def doctor(context: click.Context, db: Path | None, config_file: Path | None, as
 
 doctor.add_command(doctor_tags.tags)
 doctor.add_command(doctor_gpu.gpu)
+doctor.add_command(doctor_skew.skew)
 
 
 def _checks(settings: Settings) -> Iterator[tuple[str, bool, str]]:

@@ -105,10 +105,11 @@ def _train(name: str, words: dict[str, Any]) -> None:
     settings = settings_from(words["config_file"], db=words["db"], jobs=words["jobs"])
     live = _Live()
     beside: list[Estimator] = []
-    with opened(settings, words, load(settings.taxonomy)) as data:
+    taxonomy = load(settings.taxonomy)
+    with opened(settings, words, taxonomy) as data:
         if words["from_library"]:
             data, beside = _own(data, settings, words, live)
-        result = _trained(name, data, words, live, beside)
+        result = _trained(name, data, words, live, beside, taxonomy.digest)
     live.end()
     bundles.save(result.bundle, words["out"])
     _clear(words["out"])
@@ -137,7 +138,9 @@ def _own(data: Dataset, settings: Settings, words: dict[str, Any], live: _Live) 
     return clean.data, list(beside)
 
 
-def _trained(name: str, data: Dataset, words: dict[str, Any], live: _Live, beside: list[Estimator]) -> Trained:
+def _trained(
+    name: str, data: Dataset, words: dict[str, Any], live: _Live, beside: list[Estimator], taxonomy: str
+) -> Trained:
     from music_reclass.errors import UsageError
     from music_reclass.training import recipes, tables
     from music_reclass.training.datasets.shape import narrowed
@@ -151,7 +154,9 @@ def _trained(name: str, data: Dataset, words: dict[str, Any], live: _Live, besid
     if words["columns"]:
         data, views = narrowed(data, views, words["columns"])
     estimators = [*_estimators(name, data, words, live), *beside]
-    return recipes.trained(data, views, estimators, name, words["seed"], Aim.of(words["target_precision"]), live.line)
+    return recipes.trained(
+        data, views, estimators, name, words["seed"], Aim.of(words["target_precision"]), live.line, taxonomy
+    )
 
 
 def _estimators(name: str, data: Dataset, words: dict[str, Any], live: _Live) -> list[Estimator]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -37,7 +39,8 @@ from music_reclass.training.validation import (
 )
 
 Doubles = NDArray[np.float64]
-LICENCE = "MIT (the numbers of the model; no audio of its sources is part of it)"
+LICENCES = {"fma": "CC BY 4.0 (learned from the metadata and features of the FMA data set, mdeff/fma)"}
+LICENCE = "that of the data it was trained on; no audio is part of it"
 PLAIN = {"confident": 0.85, "likely": 0.6}  # where nothing is certified and nobody asked for a promise
 LARGE = 4000  # rows from which one held-out part serves, instead of five folds
 HELD_OUT = 5
@@ -73,11 +76,13 @@ def trained(
     seed: int = 0,
     aim: Aim | None = None,
     say: Say | None = None,
+    taxonomy: str = "",
 ) -> Trained:
     """The bundle that `data` teaches. Several estimators are stacked if that beats the best of them on new artists.
 
     With an official split: training part, calibration and promises on the validation part, figures on the test part,
-    and the bundle is the model of the training part. Without: five artist-grouped folds, or from LARGE rows on one
+    and the bundle is the model of the training part. `taxonomy` is the digest of the one in whose words the labels
+    are. Without: five artist-grouped folds, or from LARGE rows on one
     fifth of the artists held out; then all rows train what is shipped.
     """
     aim, tell = aim or Aim(), say or _nobody
@@ -108,9 +113,9 @@ def trained(
         "certificates": certificates["stated"],
         "calibration": {"temperature": calibration.temperature, "doubt": calibration.doubt},
         "metrics": _metrics(evaluation),
-        "training": _origin(data, table, views, seed, chosen, notes),
+        "training": {**_origin(data, table, views, seed, chosen, notes), "taxonomy": taxonomy},
         "profile": profile(table),
-        "licence": LICENCE,
+        "licence": LICENCES.get(data.name, LICENCE),
     }
     made = bundles.make(manifest, model)
     return Trained(made, evaluation, tuple(notes))
@@ -304,6 +309,15 @@ def _origin(
         "views": list(views.names) if views else [],
         "seed": seed,
         "estimators": [estimator.name for estimator in chosen],
-        "versions": {"reclass": __version__, "python": platform.python_version(), "numpy": np.__version__},
+        "versions": _versions(),
         "notes": [*table.notes, *notes],
     }
+
+
+def _versions() -> dict[str, str]:
+    """The libraries that had a hand in it."""
+    found = {"reclass": __version__, "python": platform.python_version(), "numpy": np.__version__}
+    for package in ("torch", "scikit-learn", "xgboost-cpu", "xgboost"):
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found

@@ -135,3 +135,26 @@ def test_a_single_genre_teaches_nothing() -> None:
 
     with pytest.raises(UsageError, match="single genre"):
         recipes.trained(labelled(raw, load()), None, [NETS], "fma-mlp")
+
+
+def test_a_bundle_names_taxonomy_libraries_split_and_licence() -> None:
+    made = data(split=True)
+    manifest = recipes.trained(made, None, [NETS], "fma-mlp", taxonomy="the digest").bundle.manifest
+
+    assert manifest["training"]["taxonomy"] == "the digest"
+    assert set(manifest["training"]["versions"]) >= {"reclass", "python", "numpy"}
+    assert len(manifest["training"]["split"]) == 64
+    assert "data it was trained on" in manifest["licence"]
+
+
+def test_vectors_of_whole_files_are_not_given_to_a_model_of_excerpts() -> None:
+    from music_reclass.classification.stages import Stage
+    from music_reclass.errors import BundleError
+
+    bundle = recipes.trained(data(excerpt="full"), None, [NETS], "fma-mlp").bundle
+    stage = Stage.from_bundle(bundle, load())
+
+    stage.require(fma518("full"))
+    with pytest.raises(BundleError, match="fma518/1/full"):
+        stage.require(fma518("mid30"))
+    assert any("figures are not what a scan would reach" in text for text in doubts(bundle, data()))
