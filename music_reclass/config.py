@@ -42,6 +42,7 @@ CHOICES = {
     "profile": ("native", "plex", "navidrome", "jellyfin", "joined", "single"),
     "precision": ("auto", "fp32", "bf16", "fp16"),
 }
+LOWEST: dict[str, float] = {"jobs": 0, "timeout": 1, "max_genres": 1, "plex_rate": 0, "plex_timeout": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,8 @@ def _override(settings: Settings, values: Mapping[str, Any], source: str) -> Set
         if name in CHOICES and value not in CHOICES[name]:
             raise UsageError(f"{source} gives {name} the value {value!r}; choose one of {', '.join(CHOICES[name])}.")
         changes[name] = _converted(name, value, hints[name], source)
+        if name in LOWEST and not LOWEST[name] <= changes[name] < float("inf"):
+            raise UsageError(f"{source} gives {name} the value {value!r}; {LOWEST[name]} is the least.")
     return replace(settings, **changes)
 
 

@@ -53,3 +53,9 @@ def test_booleans_and_paths_come_from_words(tmp_path: Path) -> None:
 def test_there_is_always_at_least_one_worker() -> None:
     assert Settings().workers >= 1
     assert Settings(jobs=5).workers == 5
+
+
+@pytest.mark.parametrize("text", ["timeout = 0", "timeout = nan", "timeout = inf", "jobs = -3", "max_genres = 0"])
+def test_numbers_that_make_no_sense_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="is the least"):
+        load({}, written(tmp_path, text), {})

@@ -206,3 +206,70 @@ def test_a_deleted_file_is_missing_and_its_row_stays(music: Path, shell: Shell) 
     shell("status", "--json")
     (status,) = shell.objects()
     assert (status["tracks"], status["missing"]) == (7, 4)
+
+
+def flac_twins(folder: Path, first: list[str] | None, second: list[str] | None) -> tuple[Path, Path]:
+    """Two files with the same sound and other tags."""
+    from mutagen.flac import FLAC
+
+    from music_reclass.extractors.demo_library import machine
+    from music_reclass.extractors.synthesis import encode
+
+    folder.mkdir()
+    paths = folder / "a.flac", folder / "z.flac"
+    for path, genres in zip(paths, (first, second), strict=True):
+        encode(path, machine(201))
+        file = FLAC(path)
+        file["title"] = path.stem
+        if genres is not None:
+            file["genre"] = genres
+        file.save()
+    return paths
+
+
+def test_undo_never_touches_another_copy_of_the_same_sound(tmp_path: Path, shell: Shell) -> None:
+    written, other = flac_twins(tmp_path / "m", ["Other"], ["Electronic"])
+    content = other.read_bytes()
+    shell("scan", tmp_path / "m", "--yes", "--json", "--no-album")
+    assert shell.by_name()["a.flac"]["written"]
+    written.unlink()
+    assert shell("undo", "--yes", "--json") == 1
+    assert [item["result"] for item in shell.objects()] == ["failed"]
+    assert other.read_bytes() == content
+
+
+def test_undo_restores_each_of_two_copies_by_itself(tmp_path: Path, shell: Shell) -> None:
+    kept, removed = flac_twins(tmp_path / "m", ["Other"], ["Unknown"])
+    content = kept.read_bytes()
+    shell("scan", tmp_path / "m", "--yes", "--json", "--no-album")
+    assert all(item["written"] for item in shell.objects())
+    removed.unlink()
+    assert shell("undo", "--yes", "--json") == 1
+    assert {Path(item["path"]).name: item["result"] for item in shell.objects()} == {
+        "a.flac": "restored", "z.flac": "failed",
+    }  # fmt: skip
+    assert kept.read_bytes() == content
+
+
+def test_a_flac_without_a_comment_block_is_tagged_and_restored(tmp_path: Path, shell: Shell) -> None:
+    from mutagen.flac import FLAC
+
+    path, _ = flac_twins(tmp_path / "m", None, None)
+    FLAC(path).delete()
+    content = path.read_bytes()
+    shell("scan", path, "--yes", "--json")
+    (item,) = shell.objects()
+    assert item["written"], item
+    assert list(read_tags(path).genres or ()) == item["genres"]
+    assert shell("undo", "--yes") == 0
+    assert path.read_bytes() == content
+
+
+def test_a_genre_field_of_any_length_costs_no_time(tmp_path: Path, shell: Shell) -> None:
+    many = "; ".join(f"tag {number}" for number in range(5000))
+    flac_twins(tmp_path / "m", [many, *(f"Other {number}" for number in range(300))], ["X" * 1_000_000])
+    content = digests(tmp_path / "m")
+    assert shell("scan", tmp_path / "m", "--yes", "--json") == 0
+    assert not any(item["written"] for item in shell.objects())
+    assert digests(tmp_path / "m") == content
+    assert shell("genres", "audit", "--json") == 0

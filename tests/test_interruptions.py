@@ -129,3 +129,26 @@ def test_output_into_a_closed_pipe_is_no_error(music: Path, shell: Shell) -> Non
     assert json.loads(result.stdout)["path"]
     assert result.stderr == ""
     assert os.path.exists(shell.db)
+
+
+STRUCK_AFTER_REPLACING = """
+import os, sys
+from music_reclass.cli.main import run
+replace = os.replace
+def struck(source, target, **more):
+    replace(source, target, **more)
+    if str(source).endswith(".tmp"):
+        raise KeyboardInterrupt
+os.replace = struck
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def test_a_signal_in_the_very_moment_of_the_replacement_loses_no_way_back(music: Path, shell: Shell) -> None:
+    before = digests(music)
+    assert shell("scan", music, "--dry-run") == 0
+    words = [sys.executable, "-c", STRUCK_AFTER_REPLACING, "apply", "--yes", "--db", str(shell.db)]
+    assert subprocess.run(words, capture_output=True, check=False).returncode == 130
+    assert digests(music) != before
+    assert shell("undo", "--yes") == 0
+    assert digests(music) == before

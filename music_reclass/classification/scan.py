@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -100,6 +101,8 @@ def _discover(
         raise NothingToDo(f"{_shown(missing[0])} does not exist; name a folder or file that holds music.")
 
     def unreadable(path: str, error: OSError) -> None:
+        if error.errno in (errno.ENOENT, errno.ELOOP) and path not in request.roots:
+            return  # a link that leads nowhere: there is nothing behind it to miss
         report.unreadable.append((path, error.strerror or str(error)))
 
     found: list[FoundFile] = []

@@ -25,7 +25,7 @@ from music_reclass.cli import (
     train,
     undo,
 )
-from music_reclass.cli.output import complain
+from music_reclass.cli.output import complain, printable
 from music_reclass.errors import ReclassError, TrackError
 from music_reclass.utils.workers import THREAD_VARIABLES
 
@@ -89,6 +89,11 @@ def run(arguments: list[str] | None = None) -> int:
         # The reader (head, less) has left: nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a full disk, a closed terminal
+        complain(
+            f"reclass: {error.strerror or error}{f': {printable(str(error.filename))}' if error.filename else ''}."
+        )
+        return 1
     except Exception as error:  # the last wall: a bug is ours, its traceback goes to a file
         return _bug(error)
 

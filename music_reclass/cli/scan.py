@@ -100,7 +100,8 @@ def scan(
         arguments = {"paths": [os.path.abspath(path) for path in paths], "rescan": rescan}
         library = settings.plex_library
         after = (lambda written: sync_after(work, library, written, as_json)) if sync_plex else None
-        return conclude(work, plan, "scan", arguments, Choice(dry_run, yes, as_json), after)
+        code = conclude(work, plan, "scan", arguments, Choice(dry_run, yes, as_json), after)
+        return code or (1 if report.unreadable else 0)
 
 
 @click.command()
@@ -158,7 +159,7 @@ def _show_discovery(report: ScanReport, paths: tuple[Path, ...], settings: Setti
     for kind, count in report.asked.items():
         say("listened", f"{count:,} tracks in doubt with {kind} in {_duration(report.asked_seconds[kind])}")
     for path, why in report.unreadable[:5]:
-        say("", click.style("! ", fg="red") + f"{printable(path)}: {why}")
+        say("", click.style("! ", fg="red") + f"{printable(path)[:200]}: {why}")
 
 
 def _duration(seconds: float) -> str:

@@ -33,7 +33,7 @@ def predict(table: Path, folder: Path | None, as_json: bool) -> None:
     from music_reclass.training import bundles, musicnn_ensemble, tables
 
     bundle = bundles.embedded() if folder is None else bundles.load(folder)
-    probabilities = bundle.predict_proba(musicnn_ensemble.rows_for(bundle, table, tables.read(table)))
+    probabilities = bundle.predict_proba(musicnn_ensemble.rows_for(bundle, table, tables.read(table, labelled=False)))
     for number, row in enumerate(probabilities):
         best = int(row.argmax())
         genre, confidence = bundle.labels[best], float(row[best])

@@ -22,6 +22,9 @@ def _as_object(state: TrackState, proposal: Proposal | None, written: bool, prob
     return as_json(state, proposal, written, problem)
 
 
+KINDS_SHOWN = 15
+
+
 class Choice(NamedTuple):
     """What the user said about writing."""
 
@@ -98,6 +101,8 @@ def _may_write(count: int, choice: Choice) -> bool:
 
 
 def _show_plan(tally: Tally) -> None:
+    from music_reclass.tagging.apply import shown
+
     outcomes = " · ".join(f"{name} {count:,}" for name, count in tally.outcomes.items() if count)
     say("result", outcomes or "nothing decided")
     if tally.relations:
@@ -109,17 +114,21 @@ def _show_plan(tally: Tally) -> None:
         if change.folder != album:
             album = change.folder
             plain(f"\n  {printable(shorten_home(album))}")
-        before = "(none)" if change.before is None else ", ".join(change.before) or "(empty)"
-        arrow = f"{printable(before)[:24]:<24} -> {click.style(', '.join(change.after), bold=True)}"
+        arrow = f"{printable(shown(change.before))[:24]:<24} -> {click.style(', '.join(change.after), bold=True)}"
         plain(f"    {printable(change.name)[:44]:<44} {arrow}  {change.confidence:.2f} {change.outcome}")
     if tally.writes > len(tally.examples):
-        plain(f"    ... and {tally.writes - len(tally.examples):,} more (all of them: --dry-run --json)")
+        plain(f"    ... and {tally.writes - len(tally.examples):,} more (all of them: --dry-run --json); altogether")
+        for (before, after), count in sorted(tally.kinds.items(), key=lambda item: -item[1])[:KINDS_SHOWN]:
+            plain(f"    {count:>8,}  {printable(before)[:32]:<32} -> {after}")
+        if len(tally.kinds) > KINDS_SHOWN:
+            plain(f"              and {len(tally.kinds) - KINDS_SHOWN:,} more kinds of change")
 
 
 def _show_end(tally: Tally, wrote: bool, dry_run: bool, command: str) -> None:
     plain()
     if wrote:
-        say("written", f"{tally.written:,} files, each read back and verified; take it back: reclass undo {tally.run}")
+        back = f", each read back and verified; take it back: reclass undo {tally.run}" if tally.written else ""
+        say("written", f"{tally.written:,} files{back}")
         for path, why in (tally.write_failures + tally.left)[:10]:
             say("not", f"{printable(shorten_home(path))}: {why}")
     elif not tally.writes:

@@ -177,6 +177,13 @@ class Journal:
             return DamagedChange(number, path, f"row {number} of the journal is damaged ({error})")
         return Change(number, row[1], row[2], intention, *row[12:])
 
+    def stands_written(self, path: str) -> bool:
+        """Whether some change of this very file stands written."""
+        row = self._sql.execute(
+            "SELECT 1 FROM change WHERE path = ? AND state = 'written' AND undoes IS NULL LIMIT 1", (os.fsencode(path),)
+        ).fetchone()
+        return row is not None
+
     def runs(self) -> list[Run]:
         """Every run that changed something, or meant to; newest first."""
         rows = self._sql.execute(
@@ -198,8 +205,11 @@ class Journal:
         return None if row is None else str(row[0])
 
     def last_undoable_run(self) -> int | None:
-        """The newest run of which something stands written; None where there is nothing to take back."""
-        row = self._sql.execute("SELECT max(run_id) FROM change WHERE state = 'written' AND undoes IS NULL").fetchone()
+        """The newest run of which something stands written, or may turn out to once an interruption is settled; None
+        where there is nothing to take back."""
+        row = self._sql.execute(
+            "SELECT max(run_id) FROM change WHERE state IN ('written', 'staged') AND undoes IS NULL"
+        ).fetchone()
         return None if row[0] is None else int(row[0])
 
 

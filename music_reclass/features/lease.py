@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from music_reclass.errors import DatabaseError
@@ -37,7 +37,8 @@ def writing_lease(database: Path, command: str) -> Iterator[None]:
                 f"{holder} is using this library; wait for it to end, or name another with --db."
             ) from error
         os.ftruncate(handle, 0)
-        os.write(handle, f"reclass {command} (process {os.getpid()} on {socket.gethostname()})".encode())
+        with suppress(OSError):  # a full disk: the lock holds all the same, without a name in it
+            os.write(handle, f"reclass {command} (process {os.getpid()} on {socket.gethostname()})".encode())
         yield
         os.ftruncate(handle, 0)
     finally:

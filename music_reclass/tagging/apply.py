@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = 24  # changes kept to be shown; the plan itself is never held in memory
 
+MOST_KINDS = 2000  # kinds of change counted apart: a library holds some hundreds of genres
 # Reasons of a refused write that are no failure: the file is of a kind, or in a place, that we leave alone.
 LEFT_ALONE = ("unsupported", "hard_link")
 
@@ -51,6 +52,7 @@ class Tally:
     relations: dict[str, int] = field(default_factory=dict)
     writes: int = 0
     examples: list[Example] = field(default_factory=list)
+    kinds: dict[tuple[str, str], int] = field(default_factory=dict)  # (before, after) -> files
     written: int = 0
     write_failures: list[tuple[str, str]] = field(default_factory=list)  # path, why
     left: list[tuple[str, str]] = field(default_factory=list)  # not written on purpose: path, why
@@ -76,6 +78,9 @@ class Tally:
             self.relations[name] = self.relations.get(name, 0) + 1
         if proposal.writes:
             self.writes += 1
+            kind = (shown(state.tags.genres), ", ".join(proposal.genres))
+            if kind in self.kinds or len(self.kinds) < MOST_KINDS:
+                self.kinds[kind] = self.kinds.get(kind, 0) + 1
             if len(self.examples) < EXAMPLES and state.decision is not None:
                 folder, name = os.path.split(state.path)
                 self.examples.append(
@@ -153,6 +158,11 @@ class Plan:
                 bar.advance(1, os.path.basename(state.path)[:40])
             emit(state, proposal, written, problem)
         return tally
+
+
+def shown(genres: Sequence[str] | None) -> str:
+    """A genre field as people read it."""
+    return "(none)" if genres is None else ", ".join(genres) or "(empty)"
 
 
 def track_writer(

@@ -103,8 +103,12 @@ def replace_file(
 
 
 def _clean_up(work: _Work, why: str) -> None:
-    """Leave nothing behind of an attempt that failed before the replacement; after it, `recover` settles the row."""
-    if work.replaced:
+    """Leave nothing behind of an attempt that failed before the replacement; after it, `recover` settles the row.
+
+    A signal may strike between the replacement and the note of it: then the finished copy is no longer there.
+    """
+    finished = bool(work.sha_after) and work.temporary is not None
+    if work.replaced or (finished and work.temporary is not None and not os.path.lexists(work.temporary)):
         return
     if work.temporary is not None:
         with suppress(OSError):

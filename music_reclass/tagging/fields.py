@@ -187,8 +187,8 @@ def _ogg(file: BinaryIO, layout: Layout) -> View:
 
 
 def _vorbis_view(tags: Any) -> View:
-    if tags is None:
-        return View()
+    if tags is None:  # a FLAC file without a comment block: one that holds the genre alone is no other tag
+        return View(rest={"comments": []})
 
     def texts(*keys: str) -> list[str] | None:
         return next((tags[key] for key in keys if key in tags), None)

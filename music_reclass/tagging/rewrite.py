@@ -135,7 +135,7 @@ def bring_back_field(change: Change) -> Rewrite:
 def _same_besides(old: _Genre, new: _Genre, path: Path) -> None:
     """FailTrack unless everything but the genre reads as before."""
     kept = all(key in new.view.rest and new.view.rest[key] == value for key, value in old.view.rest.items())
-    added = new.view.rest.keys() - old.view.rest.keys()
+    added = new.view.rest.keys() - old.view.rest.keys() - {"vendor"}  # a new comment block names who made it
     fresh = old.view.version is None and old.layout.container in MAKES_NEW_TAG
     # A tag that held nothing but the genre goes with it.
     version_kept = new.view.version is None or old.view.version in (None, new.view.version)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -118,13 +119,15 @@ class _Task:
         return self._field(change, path)
 
     def _place(self, change: Change) -> Path:
-        """Where the file is now."""
+        """Where the file is now. A file elsewhere is it only if it is byte for byte what we left, and not one that
+        has a change of its own: another copy of the same sound is another file."""
         path = Path(change.intention.path)
         if path.exists() or self.find is None:
             return path
         for found in self.find(change.intention.payload):
-            if Path(found).exists():
-                return Path(found)
+            with suppress(FailTrack):
+                if not self.journal.stands_written(found) and digest_at(Path(found)) == change.sha_after:
+                    return Path(found)
         return path
 
     def _mark(self, change: Change, path: Path, detail: str) -> Undone:

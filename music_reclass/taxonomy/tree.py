@@ -17,6 +17,9 @@ _HARD = re.compile(r"\s*[;|\\\0；、]+\s*")
 # These do occur in names ("Folk, World, & Country"), so they part values only if a genre comes of it.
 _SOFT = re.compile(r"\s*[/,／，]+\s*")
 
+# A tag is a stranger's text: what is longer than any genre field ought to be is not taken apart any further.
+_LONGEST_VALUE, _MOST_PIECES, _LONGEST_RUN = 1000, 64, 4
+
 
 @dataclass(frozen=True, slots=True)
 class Taxonomy:
@@ -90,7 +93,7 @@ class Taxonomy:
 
         ID3 references are resolved: "(4)Eurodisco" -> Disco, Eurodisco. An empty value gives no names.
         """
-        text = value.strip()
+        text = value[:_LONGEST_VALUE].strip()
         names: list[str] = []
         references = _REFERENCES.match(text)
         if references and not _NUMBER.fullmatch(text):
@@ -111,9 +114,11 @@ class Taxonomy:
         """
         if not existing:
             return Relation.FILL
-        names = [name for value in existing for name in self.split(value) if not self.is_junk(name)]
-        if not names:
+        names = [name for value in existing[:_MOST_PIECES] for name in self.split(value) if not self.is_junk(name)]
+        if not names and len(existing) <= _MOST_PIECES:
             return Relation.JUNK
+        if not names:
+            return Relation.CONFLICT  # a field too long to look through is somebody's, or hostile: hands off
         decided = self.canonical(genre)
         present = {self.canonical(name) or key(name) for name in names}
         if (decided or key(genre)) in present:
@@ -145,11 +150,11 @@ class Taxonomy:
         if self._recognised(text):
             return [text]
         cuts = [0, *(edge for found in separator.finditer(text) for edge in found.span()), len(text)]
-        spans = list(zip(cuts[::2], cuts[1::2], strict=True))
+        spans = list(zip(cuts[::2], cuts[1::2], strict=True))[:_MOST_PIECES]
         pieces: list[str] = []
         start = 0
         while start < len(spans):
-            for stop in range(len(spans), start, -1):
+            for stop in range(min(len(spans), start + _LONGEST_RUN), start, -1):
                 piece = text[spans[start][0] : spans[stop - 1][1]]
                 if stop == start + 1 or self._recognised(piece):
                     pieces.append(piece.strip())

@@ -63,12 +63,16 @@ class Views:
         return Views(self.names, self.rows[which])
 
 
-def read(path: Path) -> Table:
+def read(path: Path, *, labelled: bool = True) -> Table:
     """The table in `path`: arrays `fma518` and `columns`; for training `labels`, `classes`, `group`, `dataset` too.
+
+    Without `labelled` these are not looked at: predictions need none.
 
     Columns in another order are put right by name. UsageError says what is wrong with a table that cannot be used.
     """
     arrays = _arrays(path)
+    if not labelled:
+        arrays = {name: arrays[name] for name in ("fma518", "columns") if name in arrays}
     rows = _numbers(arrays, path, 2)[:, _order(arrays, path)]
     count = len(rows)
     notes: list[str] = []
@@ -118,8 +122,8 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
             return {name: stored[name] for name in stored.files if name in wanted}
     except FileNotFoundError:
         raise NothingToDo(f"There is no file {path}.") from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path} is not a feature table (.npz without pickled objects): {error}.") from None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        raise UsageError(f"{path} is not a feature table: a whole .npz file without pickled objects.") from None
 
 
 def _numbers(arrays: dict[str, NDArray[Any]], path: Path, dimensions: int) -> NDArray[np.float32]:
