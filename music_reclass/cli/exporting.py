@@ -66,9 +66,15 @@ def _csv(states: Iterable[TrackState], file: TextIO) -> None:
         row["before"] = "" if row["before"] is None else "; ".join(row["before"])
         writer.writerow(row)
         # A name that is not UTF-8 cannot stand in a text file: its bytes are shown as \udcXX.
-        file.write(buffer.getvalue().encode("utf-8", "backslashreplace").decode())
+        text = buffer.getvalue().encode("utf-8", "backslashreplace").decode()
+        file.write("".join(map(_harmless, text)) if file.isatty() else text)
         buffer.seek(0)
         buffer.truncate()
+
+
+def _harmless(char: str) -> str:
+    """A character as a terminal may get it."""
+    return char if char.isprintable() or char in "\r\n" else char.encode("unicode_escape").decode()
 
 
 def playlists(states: Iterable[TrackState], folder: Path) -> dict[str, int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from music_reclass.errors import FailTrack
+from music_reclass.extractors.quiet import quiet
 from music_reclass.tagging.profiles import Values, as_navidrome
 from music_reclass.tagging.reader import read_tags
 
@@ -42,7 +43,7 @@ def ffmpeg_genre(path: Path) -> str | None:
     from av.error import FFmpegError
 
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with quiet(), av.open(str(path), metadata_errors="replace") as container:
             places = [container.metadata, *(stream.metadata for stream in container.streams)]
             for place in places:
                 for name, value in place.items():
