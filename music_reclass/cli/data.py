@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from music_reclass.config import Settings
     from music_reclass.taxonomy import Taxonomy
     from music_reclass.training.datasets.shape import Dataset
+    from music_reclass.training.tables import Views
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 KINDS = ("table", "fma", "fma-audio", "gtzan", "folder", "csv", "jamendo", "library")
+AUDIO = ("fma-audio", "gtzan", "folder", "csv", "jamendo")
 EXISTING = click.Path(path_type=Path)
 
 
@@ -58,6 +60,15 @@ def data_flags(command: Command) -> Command:
 @contextmanager
 def opened(settings: Settings, words: dict[str, Any], taxonomy: Taxonomy) -> Iterator[Dataset]:
     """The data set that the flags name; audio that was not listened to yet is listened to, resumably."""
+    with opened_with_views(settings, words, taxonomy) as (data, _):
+        yield data
+
+
+@contextmanager
+def opened_with_views(
+    settings: Settings, words: dict[str, Any], taxonomy: Taxonomy
+) -> Iterator[tuple[Dataset, Views | None]]:
+    """The data set, and the changed versions of its audio that --augment names."""
     import platformdirs
 
     from music_reclass.classification.gathering import gathered
@@ -93,7 +104,35 @@ def opened(settings: Settings, words: dict[str, Any], taxonomy: Taxonomy) -> Ite
             words["roots"], cache,
         )  # fmt: skip
         try:
-            yield opening.opened(request, taxonomy, sources)
+            data = opening.opened(request, taxonomy, sources)
+            names = _versions(words)
+            if not names:
+                yield data, None
+                return
+            from music_reclass.classification.augmenting import augmented, completed
+
+            views = augmented(open_database(cache / "listened.sqlite3"), data.names, names, data.kind, settings, stop)
+            yield data, completed(views, data.table.rows)
         finally:
             for database in databases:
                 database.close()
+
+
+def _versions(words: dict[str, Any]) -> tuple[str, ...]:
+    """The names given with --augment, each known and once; () without."""
+    from music_reclass.errors import UsageError
+
+    asked = words.get("augment") or ""
+    if not asked:
+        return ()
+    from music_reclass.training.augmentation import VERSIONS
+
+    names = tuple(dict.fromkeys(name.strip() for name in asked.split(","))) if asked != "all" else tuple(VERSIONS)
+    unknown = [name for name in names if name not in VERSIONS]
+    if unknown:
+        raise UsageError(
+            f"there is no version {unknown[0]!r} of a recording; choose among {', '.join(VERSIONS)}, or all."
+        )
+    if words["kind"] not in AUDIO:
+        raise UsageError(f"--augment changes audio, so it goes with --on {', '.join(AUDIO)}.")
+    return names

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from music_reclass.cli.data import data_flags, opened
+from music_reclass.cli.data import data_flags, opened_with_views
 from music_reclass.cli.options import database_flags, settings_from
 from music_reclass.cli.output import complain, plain, say
 
@@ -54,6 +54,11 @@ def _training_flags(command: Command) -> Command:
             "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the bundle."
         ),
         click.option("--views", type=EXISTING_FILE, help="Degraded views of the table's rows (.npz), to train on too."),
+        click.option(
+            "--augment",
+            metavar="LIST",
+            help="Train on changed versions of audio too: stretch, pitch, noise, gain, mp3, lowpass, excerpt, or all.",
+        ),
         click.option("--table", type=EXISTING_FILE, help="Short for --on table --data FILE.npz."),
         data_flags,
         database_flags,
@@ -106,10 +111,10 @@ def _train(name: str, words: dict[str, Any]) -> None:
     live = _Live()
     beside: list[Estimator] = []
     taxonomy = load(settings.taxonomy)
-    with opened(settings, words, taxonomy) as data:
+    with opened_with_views(settings, words, taxonomy) as (data, views):
         if words["from_library"]:
             data, beside = _own(data, settings, words, live)
-        result = _trained(name, data, words, live, beside, taxonomy.digest)
+        result = _trained(name, data, views, words, live, beside, taxonomy.digest)
     live.end()
     bundles.save(result.bundle, words["out"])
     _clear(words["out"])
@@ -139,14 +144,19 @@ def _own(data: Dataset, settings: Settings, words: dict[str, Any], live: _Live) 
 
 
 def _trained(
-    name: str, data: Dataset, words: dict[str, Any], live: _Live, beside: list[Estimator], taxonomy: str
+    name: str,
+    data: Dataset,
+    views: Views | None,
+    words: dict[str, Any],
+    live: _Live,
+    beside: list[Estimator],
+    taxonomy: str,
 ) -> Trained:
     from music_reclass.errors import UsageError
     from music_reclass.training import recipes, tables
     from music_reclass.training.datasets.shape import narrowed
     from music_reclass.training.promises import Aim
 
-    views: Views | None = None
     if words["views"] is not None:
         if words["kind"] != "table":
             raise UsageError("--views belong to the rows of a table (--table FILE.npz).")
