@@ -46,7 +46,10 @@ def predict(table: Path, folder: Path | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--kind", default="fma518", show_default=True, help="Which vector.")
+@click.option(
+    "--kind", default="fma518", show_default=True, help="Which vector: fma518, musicnn, mert, mert-330m, jmla."
+)
+@click.option("--all-layers", is_flag=True, help="Of MERT: the mean of every layer, one after the other.")
 @click.option(
     "--excerpt",
     type=click.Choice(["mid30", "full"]),
@@ -63,6 +66,7 @@ def predict(table: Path, folder: Path | None, as_json: bool) -> None:
 def features(
     files: tuple[Path, ...],
     kind: str,
+    all_layers: bool,
     excerpt: str,
     jobs: int,
     timeout: float,
@@ -74,6 +78,8 @@ def features(
     """The feature vector of each FILE."""
     from music_reclass.errors import TrackError
 
+    if all_layers:
+        kind = f"{kind}-layers"  # a kind of its own: such vectors compare with no others
     settings = settings_from(None, device=device, gpu_memory=gpu_memory, precision=precision)
     failed = 0
     answers = _answers(files, kind, excerpt, min(jobs, len(files)), timeout, settings)
