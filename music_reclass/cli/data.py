@@ -130,9 +130,8 @@ def _versions(words: dict[str, Any]) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in asked.split(","))) if asked != "all" else tuple(VERSIONS)
     unknown = [name for name in names if name not in VERSIONS]
     if unknown:
-        raise UsageError(
-            f"there is no version {unknown[0]!r} of a recording; choose among {', '.join(VERSIONS)}, or all."
-        )
+        known = ", ".join(VERSIONS)
+        raise UsageError(f"there is no version {unknown[0]!r} of a recording; choose among {known}, or all.")
     if words["kind"] not in AUDIO:
         raise UsageError(f"--augment changes audio, so it goes with --on {', '.join(AUDIO)}.")
     return names

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.extractors.fma import COLUMNS
+from music_reclass.training.adaptation import aligned
 from music_reclass.training.estimators.contract import Floats, examples
 from music_reclass.training.models import Model
 from music_reclass.training.networks import log_softmax
@@ -51,6 +52,7 @@ class Linear:
     strength: float = 0.003
     rarity: float = 0.25
     versions: int = 2
+    target: Floats | None = field(default=None, repr=False, compare=False)  # unlabelled rows to adapt to (CORAL)
     name: str = TYPE
 
     def fit(self, table: Table, views: Views | None) -> LinearModel:
@@ -61,7 +63,10 @@ class Linear:
         raw = INPUTS[inputs](seen.rows)
         scale = QuantileScale.fit(raw)
         model = linear_model.LogisticRegression(C=self.strength, max_iter=400)
-        model.fit(scale(raw), seen.genre, sample_weight=seen.weights)
+        rows = scale(raw)
+        if self.target is not None:
+            rows = aligned(rows, scale(INPUTS[inputs](self.target)))
+        model.fit(rows, seen.genre, sample_weight=seen.weights)
         return _model(inputs, scale, model, len(table.classes))
 
 
