@@ -76,10 +76,10 @@ def show(evaluation: Evaluation) -> None:
         say("warning", text)
     for name, own in (("accuracy", evaluation.accuracy), ("macro-F1", evaluation.macro_f1), ("ECE", evaluation.ece)):
         say(name, f"{own.value:.3f}   95 % of resampled artists: {own.low:.3f} to {own.high:.3f}")
-    say("genres", f"{'':<18}{'rows':>6}{'called':>8}{'precision':>11}{'recall':>8}{'F1':>6}")
+    say("genres", f"{'':<18}{'rows':>6}{'counted':>9}{'called':>8}{'precision':>11}{'recall':>8}{'F1':>6}")
     for row in evaluation.genres:
         shares = f"{_share(row.precision):>11}{_share(row.recall):>8}{_share(row.f1):>6}"
-        say("", f"{row.genre:<18}{row.support:>6}{row.predicted:>8}{shares}")
+        say("", f"{row.genre:<18}{row.carried:>6}{row.support:>9}{row.predicted:>8}{shares}")
     for number, pair in enumerate(evaluation.confusions):
         say("confused" if not number else "", f"{pair.genre} called {pair.called}: {pair.count}")
     for number, point in enumerate(evaluation.curve[::2]):

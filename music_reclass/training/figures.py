@@ -31,9 +31,11 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class GenreRow:
-    """One genre: rows of it, predictions of it, and how they fared; NaN where nothing can be said."""
+    """One genre: rows that carry it, those of them that count under it (a row counts once), predictions of it, and how
+    they fared; NaN where nothing can be said."""
 
     genre: str
+    carried: int
     support: int
     predicted: int
     precision: float
@@ -114,14 +116,15 @@ def evaluated(
     confidence = probabilities.max(axis=1)
     weights = _resampled(groups, seed)
     count = len(classes)
-    genres = tuple(_genre(number, name, truth, predicted) for number, name in enumerate(classes))
+    carried = labels.sum(axis=0).tolist()
+    genres = tuple(_genre(number, name, carried[number], truth, predicted) for number, name in enumerate(classes))
     matrix = np.zeros((count, count), dtype=np.int64)
     np.add.at(matrix, (truth, predicted), 1)
-    scarce = [row.genre for row in genres if 0 < row.support < FEW]
+    scarce = [row.genre for row in genres if 0 < row.carried < FEW]
     notes = list(warnings)
     if scarce:
         notes.append(f"fewer than {FEW} rows: {', '.join(scarce)}; figures for them mean little")
-    absent = [row.genre for row in genres if not row.support]
+    absent = [row.genre for row in genres if not row.carried]
     if absent:
         notes.append(f"no row of {', '.join(absent)}: nothing is known about them")
     return Evaluation(
@@ -175,12 +178,13 @@ def _ece(confidence: Doubles, right: Labels, weights: Doubles) -> float:
     return float(np.abs(gap).sum() / weights.sum())
 
 
-def _genre(number: int, name: str, truth: Integers, predicted: Integers) -> GenreRow:
+def _genre(number: int, name: str, carried: int, truth: Integers, predicted: Integers) -> GenreRow:
     own, called = truth == number, predicted == number
     support, calls, both = int(own.sum()), int(called.sum()), int((own & called).sum())
     nan = float("nan")
     return GenreRow(
         genre=name,
+        carried=carried,
         support=support,
         predicted=calls,
         precision=both / calls if calls else nan,

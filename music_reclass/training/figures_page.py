@@ -32,10 +32,11 @@ def page(evaluation: Evaluation) -> str:
         _table(("figure", "value", "interval"), ((name, f"{own.value:.3f}", _between(own)) for name, own in figures)),
         "<h2>Genres</h2>",
         _table(
-            ("genre", "rows", "predicted", "precision", "recall", "F1"),
+            ("genre", "rows", "counted", "predicted", "precision", "recall", "F1"),
             (
                 (
                     row.genre,
+                    str(row.carried),
                     str(row.support),
                     str(row.predicted),
                     _share(row.precision),

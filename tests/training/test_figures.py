@@ -49,6 +49,7 @@ def test_a_prediction_within_the_label_set_is_right_and_counts_under_it() -> Non
 
     assert found.accuracy.value == 0.5
     assert found.genres[1].recall == 1.0
+    assert found.genres[0].carried == 2
     assert found.genres[0].support == 1  # the miss counts under the likeliest of its own genres
 
 
