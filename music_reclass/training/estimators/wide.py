@@ -59,7 +59,7 @@ class Wide:
 
     def fit(self, table: Table, views: Views | None) -> Ensemble:
         """Stops early by the rows of artists held out within `table`, and keeps the best epoch."""
-        torch = require("torch", extra="train")
+        torch = require("torch", extra="neural")
         versions = all_versions(table, views)
         held = grouped_folds(table.groups, table.labels, _FOLDS, self.seed) == 0
         if held.all() or not held.any():
