@@ -33,7 +33,7 @@ def watch(event, arguments):
 sys.addaudithook(watch)
 start = time.perf_counter()
 from music_reclass.cli.main import run
-code = run(["scan", tree, "--db", db, "--dry-run", "--json"])
+code = run(["scan", tree, "--db", db, "--dry-run", "--json", "--stages", "1"])
 print(json.dumps({"seconds": time.perf_counter() - start, "opened": len(opened), "code": code,
                   "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}), file=sys.stderr)
 """
