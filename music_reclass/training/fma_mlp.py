@@ -53,7 +53,7 @@ PLAIN = {"confident": 0.85, "likely": 0.6}  # where nothing could be certified: 
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """What a bundle is for: the stage of the ladder, and the feature kinds whose vectors stand side by side in a row."""
+    """What a bundle is for: the stage of the ladder, and the feature kinds that stand side by side in a row."""
 
     name: str
     version: str
