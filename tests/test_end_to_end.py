@@ -273,3 +273,11 @@ def test_a_genre_field_of_any_length_costs_no_time(tmp_path: Path, shell: Shell)
     assert not any(item["written"] for item in shell.objects())
     assert digests(tmp_path / "m") == content
     assert shell("genres", "audit", "--json") == 0
+
+
+def test_a_run_that_wrote_nothing_offers_no_way_back(music: Path, shell: Shell) -> None:
+    for path in music.rglob("*.*"):
+        path.chmod(0o444)
+    assert shell("scan", music, "--yes") == 1
+    assert "0 files" in shell.out
+    assert "take it back" not in shell.out
