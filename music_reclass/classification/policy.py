@@ -28,31 +28,33 @@ SECOND_GENRE_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """The probabilities from which a stage is `confident` and finds a genre `likely`; infinity: never.
+    """The probabilities from which a stage is `confident`, finds a genre `likely`, and lets a track go; inf: never.
 
-    Never is what a bundle says by leaving a threshold out: its promise could not be certified.
+    Never is what a bundle says by leaving a threshold out: its promise could not be certified. `exit` alone says
+    whether a later stage is asked; the other two name the outcome, whoever is asked.
     """
 
     confident: float = math.inf
     likely: float = math.inf
+    exit: float = math.inf
 
     def __post_init__(self) -> None:
-        if math.isnan(self.confident) or math.isnan(self.likely) or not 0.0 < self.likely <= self.confident:
+        if not (0.0 < self.likely <= self.confident and self.exit > 0.0):  # false for NaN too
             raise BundleError(
-                f"The thresholds likely = {self.likely} and confident = {self.confident} make no sense; "
-                "0 < likely <= confident must hold, so train or install the bundle again."
+                f"The thresholds likely = {self.likely}, confident = {self.confident} and exit = {self.exit} make no "
+                "sense; 0 < likely <= confident and 0 < exit must hold, so train or install the bundle again."
             )
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, float | None]) -> Thresholds:
+    def from_mapping(cls, values: Mapping[str, float | None], leave: float | None = None) -> Thresholds:
         """From a bundle's `thresholds`: keys `confident` and `likely`, a missing or null one means never.
 
-        Without `likely`, only confident decisions are taken.
+        Without `likely`, only confident decisions are taken. `leave` is the certified exit, None: none.
         """
         confident = values.get("confident")
         likely = values.get("likely")
         high = math.inf if confident is None else float(confident)
-        return cls(high, high if likely is None else float(likely))
+        return cls(high, high if likely is None else float(likely), math.inf if leave is None else leave)
 
     def outcome(self, confidence: float) -> Outcome:
         """What a calibrated probability amounts to."""
@@ -61,11 +63,22 @@ class Thresholds:
         return Outcome.LIKELY if confidence >= self.likely else Outcome.UNSURE
 
 
-def is_settled(votes: Sequence[Vote], thresholds: Mapping[str, Thresholds]) -> bool:
-    """Whether the last vote is sure, so that no further stage and no album is asked."""
+def is_sure(votes: Sequence[Vote], thresholds: Mapping[str, Thresholds]) -> bool:
+    """Whether the last vote is confident, so that the album cannot change it."""
     if not votes:
         return False
     return thresholds[votes[-1].stage].outcome(votes[-1].confidence) is Outcome.CONFIDENT
+
+
+def may_leave(votes: Sequence[Vote], thresholds: Mapping[str, Thresholds], album: Vote | None = None) -> bool:
+    """Whether no further stage needs to be asked: the last vote reaches its stage's certified exit, or the `album`
+    does and the track itself puts the same genre first."""
+    if not votes:
+        return False
+    own, leave = votes[-1], thresholds[votes[-1].stage].exit
+    if own.confidence >= leave:
+        return True
+    return album is not None and album.confidence >= leave and album.genre == own.genre
 
 
 def decide(
@@ -84,7 +97,7 @@ def decide(
         return Decision(Outcome.UNSURE, "no_vote")
     own = votes[-1]
     limits = thresholds[own.stage]
-    by_album = album is not None and not is_settled(votes, thresholds)
+    by_album = album is not None and not is_sure(votes, thresholds)
     opinion = album if album is not None and by_album else own
     outcome = limits.outcome(opinion.confidence)
     reason = _reason(outcome, by_album)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from music_reclass.classification.policy import is_settled
 from music_reclass.classification.voter import Ladder
 from music_reclass.domain import Vote
 from music_reclass.features.decisions import Decisions
@@ -49,25 +48,20 @@ def relabel(database: Database, ladder: Ladder) -> Relabelled:
     report = Relabelled()
     for chunk in scope.undecided_by_album():
         tracks = {state.id: state for state in decisions.states(chunk)}
-        votes = {track_id: translated(own, ladder.taxonomy) for track_id, own in stored.of(chunk, digests).items()}
-        missing = [track_id for track_id in chunk if track_id not in votes or _is_open(votes[track_id], ladder)]
-        report.from_votes += len(chunk) - len(missing)
-        report.from_vectors += len(missing)
-        votes.update(ladder.climb(missing, library))
-        if missing:
+        known = {track_id: translated(own, ladder.taxonomy) for track_id, own in stored.of(chunk, digests).items()}
+        votes = ladder.climb(tracks, library, known)
+        other = [track_id for track_id in tracks if votes[track_id] != known.get(track_id, ())]
+        report.from_vectors += len(other)
+        report.from_votes += len(chunk) - len(other)
+        if other:
             bundles = {s.name: decisions.register_bundle(s.name, s.digest, s.manifest) for s in ladder.stages}
-            fresh = ladder.conclude({i: tracks[i] for i in missing}, votes)
+            fresh = ladder.conclude({i: tracks[i] for i in other}, votes)
             decisions.save(fresh, bundles, "")  # their votes; the decision with the album's opinion follows
         concluded = ladder.conclude(tracks, votes)
-        still_open = {i: decision for i, decision in concluded.items() if _is_open(votes[i], ladder)}
-        report.changed += stored.conclude(still_open, "")
+        still_open = set(ladder.unfinished(tracks, votes))
+        report.changed += stored.conclude({i: d for i, d in concluded.items() if i in still_open}, "")
         report.changed += stored.conclude({i: d for i, d in concluded.items() if i not in still_open}, ladder.basis)
     return report
-
-
-def _is_open(votes: Sequence[Vote], ladder: Ladder) -> bool:
-    """Whether a later stage would be asked, and has not been."""
-    return len(votes) < len(ladder.stages) and not is_settled(votes, ladder.thresholds)
 
 
 def translated(votes: Sequence[Vote], taxonomy: Taxonomy) -> tuple[Vote, ...]:

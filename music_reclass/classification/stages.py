@@ -13,6 +13,7 @@ from music_reclass.classification.policy import Thresholds
 from music_reclass.domain import FeatureKind, Vote
 from music_reclass.errors import BundleError
 from music_reclass.taxonomy import Taxonomy
+from music_reclass.training.exits import Exit
 
 if TYPE_CHECKING:
     from music_reclass.domain import Vector
@@ -59,7 +60,8 @@ class StageBundle(Predictor, Protocol):
 class Stage:
     """One rung: the feature kinds it needs, side by side in this order, its classifier and its thresholds.
 
-    `genres` are the classifier's labels as the taxonomy calls them, in the classifier's order.
+    `genres` are the classifier's labels as the taxonomy calls them, in the classifier's order. `leave` is the
+    certificate of its exit in the ladder that it is part of; None where there is none, and on the last rung.
     """
 
     name: str
@@ -69,11 +71,12 @@ class Stage:
     thresholds: Thresholds
     digest: str
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    leave: Exit | None = None
 
     @classmethod
-    def from_bundle(cls, bundle: StageBundle, taxonomy: Taxonomy) -> Stage:
+    def from_bundle(cls, bundle: StageBundle, taxonomy: Taxonomy, leave: Exit | None = None) -> Stage:
         """The stage that `bundle` is; BundleError if a label of it is no genre of `taxonomy`."""
-        thresholds = Thresholds.from_mapping(bundle.thresholds)
+        thresholds = Thresholds.from_mapping(bundle.thresholds, None if leave is None else leave.threshold)
         return cls(
             name=bundle.stage,
             kinds=tuple(bundle.kinds),
@@ -82,7 +85,12 @@ class Stage:
             thresholds=thresholds,
             digest=bundle.digest,
             manifest=bundle.manifest,
+            leave=leave,
         )
+
+    def worth(self, vote: Vote) -> float:
+        """What asking the next stage about a track with this vote is expected to add to the chance of being right."""
+        return 1.0 - vote.confidence if self.leave is None else self.leave.expected_gain(vote.confidence)
 
     def require(self, kind: FeatureKind) -> None:
         """BundleError unless vectors of `kind` are among those this stage was trained on."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from music_reclass.classification.voter import Ladder
     from music_reclass.config import Settings
+    from music_reclass.errors import ReclassError
     from music_reclass.features.database import Database
     from music_reclass.features.journal import Journal
     from music_reclass.taxonomy import Taxonomy
     from music_reclass.training.bundles import Bundle
+    from music_reclass.training.exits import Exit
     from music_reclass.utils.interrupt import StopRequest
 
 
@@ -65,42 +69,77 @@ def _settle(journal: Journal, database: Database) -> None:
         complain(f"{printable(path)}: an interrupted change is still open: {why}")
 
 
-def ladder_for(settings: Settings, taxonomy: Taxonomy) -> Ladder:
-    """The stages that may vote, cheapest first. UsageError for an unknown one, MissingWeights for one asked for by
-    name that is not installed."""
+def ladder_for(settings: Settings, taxonomy: Taxonomy, own_exits: Mapping[str, Sequence[Exit]] | None = None) -> Ladder:
+    """The stages that may vote, cheapest first. UsageError for an unknown one, MissingWeights or MissingExtra for one
+    asked for by name that cannot run; `Ladder.absent` says which others were left out, and why.
+
+    `own_exits` are certificates made on the user's own library, by the digest of the stage's bundle.
+    """
     from music_reclass.classification.voter import Ladder
-    from music_reclass.training import bundles
 
-    first = bundles.embedded() if settings.bundle is None else bundles.load(settings.bundle)
-    second = _second_stage(settings.stages)
-    found = [first] if second is None else [first, second]
-    return Ladder.from_bundles(found, taxonomy, settings.max_genres, settings.album)
+    at_hand = _bundles(settings.bundle)
+    wanted = _named(settings.stages, [bundle.stage for bundle in at_hand])
+    chosen, absent = [], {}
+    for bundle in at_hand:
+        if wanted is not None and bundle.stage not in wanted:
+            continue
+        obstacle = None if bundle is at_hand[0] else _obstacle(bundle)
+        if obstacle is None:
+            chosen.append(bundle)
+        elif wanted is not None:
+            raise obstacle
+        else:
+            absent[bundle.stage] = str(obstacle)
+    return Ladder.from_bundles(chosen, taxonomy, settings.max_genres, settings.album, own_exits, absent)
 
 
-def _second_stage(stages: str) -> Bundle | None:
-    from music_reclass.errors import BundleError, UsageError
-    from music_reclass.extractors.registry import extractor
-    from music_reclass.extractors.weights.store import MissingWeights
-    from music_reclass.training import musicnn_ensemble
+def _bundles(folder: Path | None) -> list[Bundle]:
+    """The bundles to climb: the embedded ones; or the ladder in `folder`, or its single bundle in the place of the
+    embedded one of its stage, else after the first."""
+    from music_reclass.training import bundles, ladders, musicnn_ensemble
 
-    words = {"1": "fma518", "2": "musicnn"}
-    names = [words.get(word.strip(), word.strip()) for word in stages.split(",")]
-    if stages != "auto" and (names[0] != "fma518" or names[1:] not in ([], ["musicnn"])):
-        raise UsageError(f"there are no stages {stages!r}; say 1 (the first alone), 1,musicnn or auto.")
-    if names == ["fma518"]:
+    first, second = bundles.embedded(), musicnn_ensemble.embedded()
+    if folder is None:
+        return [first, second]
+    own = list(ladders.load(folder))
+    if len(own) > 1:
+        return own
+    return [own[0], second] if own[0].stage == first.stage else [first, own[0]]
+
+
+def _named(words: str, known: list[str]) -> set[str] | None:
+    """The stages named by `words`: numbers or names, the first always among them; None for `auto`."""
+    from music_reclass.errors import UsageError
+
+    if words == "auto":
         return None
-    bundle = musicnn_ensemble.embedded()
-    try:
-        kind = extractor("musicnn", "mid30").kind
-    except MissingWeights:
-        if stages == "auto":
-            return None
-        raise
-    if kind not in bundle.kinds:
-        if stages == "auto":
-            return None
-        raise BundleError(
-            "other weights of MusiCNN are installed than the second stage was trained on; install the published ones "
-            "(reclass models install musicnn FILE), or scan with --stages 1."
+    names = [word.strip() for word in words.split(",")]
+    names = [known[int(name) - 1] if name.isdecimal() and 0 < int(name) <= len(known) else name for name in names]
+    if names[:1] != known[:1] or len(set(names)) != len(names) or not set(names) <= set(known):
+        raise UsageError(
+            f"there are no stages {words!r}; say 1 (the first alone), {','.join(['1', *known[1:]])} or auto."
         )
-    return bundle
+    return set(names)
+
+
+def _obstacle(bundle: Bundle) -> ReclassError | None:
+    """Why the later stage of `bundle` cannot listen here; None if it can."""
+    from music_reclass.errors import BundleError, MissingExtra
+    from music_reclass.extractors.registry import EXTRACTORS, extractor
+    from music_reclass.extractors.weights.store import MissingWeights
+
+    for kind in bundle.kinds:
+        if kind.name not in EXTRACTORS:
+            return BundleError(
+                f"the stage {bundle.stage} needs vectors of the kind {kind.name}, which is unknown here."
+            )
+        try:
+            here = extractor(kind.name, kind.excerpt).kind
+        except (MissingWeights, MissingExtra) as error:
+            return error
+        if here != kind:
+            return BundleError(
+                f"the stage {bundle.stage} was trained on {kind.key}, and what is installed gives {here.key}; install "
+                f"the weights it was trained with (reclass models install {kind.name} FILE), or scan with --stages 1."
+            )
+    return None

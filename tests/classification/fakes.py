@@ -13,7 +13,7 @@ from music_reclass.domain import FeatureKind, TrackTags, Vote
 GENRES = ("Jazz", "Pop", "Rock")
 CHEAP = FeatureKind("cheap", "1", 3, "mid30")
 DEAR = FeatureKind("dear", "1", 3, "mid30")
-LIMITS = Thresholds(confident=0.8, likely=0.5)
+LIMITS = Thresholds(confident=0.8, likely=0.5, exit=0.8)
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Echo:
     name: str = "echo"
     version: str = "1"
     digest: str = "d1"
-    manifest: dict[str, str] = field(default_factory=dict)
+    manifest: dict[str, object] = field(default_factory=dict)
 
     def predict_proba(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         return rows[:, -len(self.labels) :].astype(np.float64)

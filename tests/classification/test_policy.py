@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.classification.policy import REASONS, Thresholds, decide, is_settled
+from music_reclass.classification.policy import REASONS, Thresholds, decide, is_sure, may_leave
 from music_reclass.domain import Outcome, Vote
 from music_reclass.errors import BundleError
 from music_reclass.taxonomy import load
@@ -99,16 +99,40 @@ def test_an_uncertified_threshold_is_never_reached() -> None:
     assert Thresholds.from_mapping({"confident": 0.7, "likely": None}) == Thresholds(0.7, 0.7)
 
 
+def test_an_exit_that_is_no_probability_is_refused() -> None:
+    for nonsense in (0.0, -1.0, math.nan):
+        with pytest.raises(BundleError, match="make no sense"):
+            Thresholds(0.9, 0.5, exit=nonsense)
+
+
 @pytest.mark.parametrize(("confident", "likely"), [(0.5, 0.6), (math.nan, 0.5), (0.5, math.nan), (0.5, 0.0)])
 def test_thresholds_without_sense_are_refused(confident: float, likely: float) -> None:
     with pytest.raises(BundleError, match="make no sense"):
         Thresholds(confident, likely)
 
 
-def test_only_a_sure_last_vote_settles_a_track() -> None:
-    assert not is_settled([], BOTH)
-    assert is_settled([vote(0.1, 0.1, 0.8)], BOTH)
-    assert not is_settled([vote(0.0, 0.0, 1.0), vote(0.3, 0.3, 0.4, by="dear")], BOTH)
+def test_only_a_confident_last_vote_is_sure() -> None:
+    assert not is_sure([], BOTH)
+    assert is_sure([vote(0.1, 0.1, 0.8)], BOTH)
+    assert not is_sure([vote(0.0, 0.0, 1.0), vote(0.3, 0.3, 0.4, by="dear")], BOTH)
+
+
+def test_a_stage_without_a_certified_exit_never_lets_a_track_go() -> None:
+    never = {"cheap": Thresholds.from_mapping({"confident": 0.5, "likely": 0.4})}
+    assert not may_leave([vote(0.0, 0.0, 1.0)], never)
+    assert not may_leave([vote(0.0, 0.0, 1.0)], never, Vote("album", {"Jazz": 0.0, "Pop": 0.0, "Rock": 1.0}))
+    assert not may_leave([], never)
+
+
+def test_a_track_leaves_by_its_own_vote_or_by_an_album_that_names_its_genre() -> None:
+    exits = {"cheap": Thresholds(0.9, 0.4, exit=0.7)}
+    rock, jazz = (Vote("album", dict(zip(("Jazz", "Pop", "Rock"), row, strict=True))) for row in
+                  ((0.1, 0.1, 0.8), (0.8, 0.1, 0.1)))  # fmt: skip
+    doubtful = [vote(0.3, 0.2, 0.5)]
+    assert may_leave([vote(0.2, 0.1, 0.7)], exits)
+    assert not may_leave(doubtful, exits)
+    assert may_leave(doubtful, exits, rock)
+    assert not may_leave(doubtful, exits, jazz)
 
 
 def test_every_reason_has_its_sentence_and_its_line_in_the_docs() -> None:

@@ -1,6 +1,7 @@
 """The ladder asks dear stages only in doubt, invents nothing, and does not care about order."""
 
 import dataclasses
+import math
 import random
 
 import pytest
@@ -12,6 +13,7 @@ from music_reclass.classification.voter import Ladder
 from music_reclass.domain import Outcome, TrackTags, Vote
 from music_reclass.errors import BundleError
 from music_reclass.taxonomy import load
+from music_reclass.training.exits import Exit, stated
 from tests.classification.fakes import CHEAP, DEAR, Echo, Track, Vectors, cast, stage, vote
 
 TREE = load()
@@ -40,14 +42,14 @@ stored = st.dictionaries(st.integers(1, 12), rows(), max_size=12)
 
 def test_a_sure_track_never_reaches_the_dear_stage() -> None:
     source = Vectors({CHEAP: {1: SURE, 2: DOUBT}, DEAR: {1: [1, 0, 0], 2: [1, 0, 0]}})
-    votes = TWO.climb([1, 2], source)
+    votes = TWO.climb({1: Track(), 2: Track()}, source)
     assert source.asked[DEAR] == {2}
     assert votes == {1: (cast(SURE),), 2: (cast(DOUBT), vote(1.0, 0.0, 0.0, by="dear"))}
 
 
 def test_no_doubt_no_question() -> None:
     source = Vectors({CHEAP: {1: SURE}})
-    TWO.climb([1], source)
+    TWO.climb({1: Track()}, source)
     assert DEAR not in source.asked
 
 
@@ -57,7 +59,7 @@ def test_an_absent_dear_stage_leaves_the_cheap_vote() -> None:
 
 
 def test_a_track_without_a_cheap_vector_is_asked_of_the_dear_stage() -> None:
-    assert TWO.climb([1], Vectors({DEAR: {1: SURE}})) == {1: (cast(SURE, by="dear"),)}
+    assert TWO.climb({1: Track()}, Vectors({DEAR: {1: SURE}})) == {1: (cast(SURE, by="dear"),)}
 
 
 @given(some_tracks(), stored)
@@ -165,3 +167,75 @@ def test_albums_can_be_told_to_keep_quiet() -> None:
     ladder = Ladder((stage("cheap", CHEAP),), TREE, by_album=False)
     assert [d.reason for d in ladder.decide(album(4), Vectors({CHEAP: vectors})).values()] == ["doubt", *["likely"] * 3]
     assert ladder.basis != Ladder((stage("cheap", CHEAP),), TREE).basis
+
+
+CAUTIOUS = Ladder((stage("cheap", CHEAP, Thresholds(0.8, 0.5)), stage("dear", DEAR)), TREE)
+
+
+def test_without_a_certified_exit_every_track_goes_on() -> None:
+    source = Vectors({CHEAP: {1: SURE, 2: DOUBT}, DEAR: {1: [1, 0, 0], 2: [1, 0, 0]}})
+    assert [len(votes) for votes in CAUTIOUS.climb({1: Track(), 2: Track()}, source).values()] == [2, 2]
+    assert source.asked[DEAR] == {1, 2}
+
+
+def test_an_album_lets_its_doubtful_track_leave_only_if_the_track_agrees() -> None:
+    strong = [0.01, 0.04, 0.95]
+    rows = {0: DOUBT, 1: strong, 2: strong, 3: strong, 4: [0.45, 0.15, 0.4]}
+    source = Vectors({CHEAP: rows, DEAR: {}})
+    votes = TWO.climb(album(5), source)
+    assert TWO.in_doubt(album(5), votes, 1) == [4]
+    assert source.asked[DEAR] == {4}
+    apart = {i: Track(f"/m/{i}.mp3") for i in range(5)}
+    assert TWO.in_doubt(apart, votes, 1) == [0, 4]
+
+
+def test_known_votes_are_not_cast_again_and_those_behind_an_exit_do_not_count() -> None:
+    source = Vectors({CHEAP: {1: SURE, 2: SURE}, DEAR: {2: SURE}})
+    known: dict[int, list[Vote]] = {1: [cast(DOUBT), vote(1.0, 0.0, 0.0, by="dear")], 2: [cast(SURE)]}
+    known[3] = [cast(SURE), vote(1.0, 0.0, 0.0, by="dear")]
+    votes = TWO.climb({1: Track(), 2: Track(), 3: Track()}, source, known)
+    assert votes == {1: tuple(known[1]), 2: (cast(SURE),), 3: (cast(SURE),)}
+    assert not source.asked.get(CHEAP)
+    assert not source.asked.get(DEAR)
+
+
+def test_unfinished_are_those_whom_a_later_stage_has_yet_to_hear() -> None:
+    tracks = {1: Track(), 2: Track(), 3: Track()}
+    votes = TWO.climb(tracks, Vectors({CHEAP: {1: SURE, 2: DOUBT, 3: DOUBT}, DEAR: {3: DOUBT}}))
+    assert TWO.unfinished(tracks, votes) == [2]
+    assert Ladder(TWO.stages[:1], TREE).unfinished(tracks, votes) == []
+
+
+@given(some_tracks(), stored, stored)
+def test_climbing_by_steps_ends_where_one_climb_ends(
+    tracks: dict[int, Track], cheap: dict[int, list[float]], dear: dict[int, list[float]]
+) -> None:
+    whole = TWO.climb(tracks, Vectors({CHEAP: cheap, DEAR: dear}))
+    first = TWO.climb(tracks, Vectors({CHEAP: cheap}))
+    asked = TWO.in_doubt(tracks, first, 1)
+    assert {i for i, votes in whole.items() if any(v.stage == "dear" for v in votes)} == {i for i in asked if i in dear}
+    assert TWO.climb(tracks, Vectors({CHEAP: cheap, DEAR: {i: dear[i] for i in asked if i in dear}})) == whole
+
+
+def certified(threshold: float | None, against: tuple[str, ...] = ("d2",)) -> dict[str, object]:
+    return {"exits": [stated(Exit(threshold, count=200, against=against, why="" if threshold else "too few"))]}
+
+
+def test_an_exit_counts_only_with_the_very_stages_it_was_certified_with() -> None:
+    first, second = Echo(manifest=certified(0.7)), Echo(stage="dear", kinds=(DEAR,), digest="d2")
+    assert Ladder.from_bundles([first, second], TREE).thresholds["cheap"].exit == 0.7
+    retrained = dataclasses.replace(second, digest="d3")
+    assert Ladder.from_bundles([first, retrained], TREE).thresholds["cheap"].exit == math.inf
+    third = Echo(stage="dearest", kinds=(DEAR,), digest="d9")
+    assert Ladder.from_bundles([first, second, third], TREE).thresholds["cheap"].exit == math.inf
+    assert Ladder.from_bundles([first], TREE).thresholds["cheap"].exit == math.inf
+    nowhere = dataclasses.replace(first, manifest=certified(None))
+    assert Ladder.from_bundles([nowhere, second], TREE).thresholds["cheap"].exit == math.inf
+
+
+def test_the_users_own_certificate_goes_before_the_bundles() -> None:
+    first, second = Echo(manifest=certified(0.7)), Echo(stage="dear", kinds=(DEAR,), digest="d2")
+    own = {"d1": [Exit(0.9, count=200, against=("d2",))]}
+    assert Ladder.from_bundles([first, second], TREE, own_exits=own).thresholds["cheap"].exit == 0.9
+    stale = {"d1": [Exit(0.9, count=200, against=("other",))]}
+    assert Ladder.from_bundles([first, second], TREE, own_exits=stale).thresholds["cheap"].exit == 0.7
