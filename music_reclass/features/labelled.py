@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from music_reclass.domain import Vector
 
 # Ours: what we wrote, was not undone, and still stands there. A genre that somebody put in its place is theirs.
-_OURS = "(t.path, json(t.genres)) IN (SELECT path, json(after) FROM change WHERE state = 'written' AND undoes IS NULL)"
+OURS = "(t.path, json(t.genres)) IN (SELECT path, json(after) FROM change WHERE state = 'written' AND undoes IS NULL)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class LabelledTracks:
         cursor = self._sql.execute(
             "SELECT t.id, t.path, t.genres, t.title, t.artist, t.album_artist, t.album, t.compilation, v.data"  # noqa: S608
             " FROM track t JOIN vector v ON v.track_id = t.id AND v.kind = ?"
-            f" WHERE t.missing_since IS NULL AND json_array_length(t.genres) > 0 AND NOT {_OURS}"
+            f" WHERE t.missing_since IS NULL AND json_array_length(t.genres) > 0 AND NOT {OURS}"
             " ORDER BY t.path",
             (kind.key,),
         )
@@ -62,5 +62,5 @@ class LabelledTracks:
 
     def written_by_us(self) -> int:
         """How many tracks hold a genre that we wrote and that was not undone."""
-        query = f"SELECT count(*) FROM track t WHERE t.missing_since IS NULL AND {_OURS}"  # noqa: S608
+        query = f"SELECT count(*) FROM track t WHERE t.missing_since IS NULL AND {OURS}"  # noqa: S608
         return int(self._sql.execute(query).fetchone()[0])

@@ -148,5 +148,41 @@ STEPS: tuple[str, ...] = (
     CREATE INDEX plex_change_run ON plex_change (run_id);
     CREATE INDEX plex_change_item ON plex_change (server_id, rating_key);
     CREATE INDEX plex_change_open ON plex_change (state) WHERE state = 'planned';
+
+    -- What a scan did and what each stage cost, dry scans too; a scan that wrote has a row in `run` besides.
+    CREATE TABLE scan (
+        id        INTEGER PRIMARY KEY,
+        arguments TEXT NOT NULL,           -- JSON
+        version   TEXT NOT NULL,
+        started   REAL NOT NULL,
+        seconds   TEXT NOT NULL,           -- JSON object phase -> wall seconds
+        found     INTEGER NOT NULL,        -- audio files met
+        decided   INTEGER NOT NULL,        -- tracks decided now, not known before
+        stopped   INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE scan_stage (
+        scan_id INTEGER NOT NULL REFERENCES scan (id) ON DELETE CASCADE,
+        stage   TEXT NOT NULL,
+        settled INTEGER NOT NULL,          -- tracks of the scan for which its vote is the last
+        heard   INTEGER NOT NULL,          -- tracks listened to for it in this scan
+        seconds REAL NOT NULL,             -- wall seconds of that listening, all workers together
+        PRIMARY KEY (scan_id, stage)
+    ) STRICT;
+
+    -- Exits that were certified on this library; they hold instead of those that a bundle brings.
+    CREATE TABLE own_exit (
+        digest      TEXT NOT NULL,         -- of the stage's bundle
+        against     TEXT NOT NULL,         -- JSON list: digests of the later stages' bundles, in order
+        certificate TEXT NOT NULL,         -- JSON
+        made        REAL NOT NULL,
+        PRIMARY KEY (digest, against)
+    ) STRICT;
+
+    CREATE TABLE exit_audit (
+        id     INTEGER PRIMARY KEY,
+        at     REAL NOT NULL,
+        result TEXT NOT NULL               -- JSON
+    ) STRICT;
     """,
 )
