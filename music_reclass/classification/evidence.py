@@ -72,15 +72,15 @@ class Rules:
     def bar(self, tag: str) -> float:
         """The strength from which a tag stands out: its upper tenth where measured, else a cautious number."""
         if tag in self.levels:
-            return self.levels[tag][1]
+            return max(self.levels[tag][1], self.bars["least"])
         return self.bars["gtzan" if tag.startswith(_GTZAN) else "otherwise"]
 
 
 def evidence(tags: Mapping[str, float], taxonomy: Taxonomy) -> tuple[Evidence, ...]:
-    """What stands out among `tags` and what it speaks for: instruments before words, the most outstanding first.
+    """What stands out among `tags` and what it speaks for: instruments before words, what stands out furthest first.
 
-    A tag stands out when it is stronger than in nine of ten measured clips. Of tags with one meaning the one that
-    stands out most is kept; tags without a rule say nothing; a genre that the user drops gives way to the one above.
+    A tag stands out when it is stronger than in nine of ten measured clips, and not faint. Of tags with one meaning
+    the furthest out is kept; tags without a rule say nothing; a genre that the user drops gives way to the one above.
     """
     table = rules()
     found: dict[str, Evidence] = {}
@@ -98,7 +98,7 @@ def evidence(tags: Mapping[str, float], taxonomy: Taxonomy) -> tuple[Evidence, .
 
 
 def _standing(own: Evidence) -> float:
-    return own.strength / own.bar
+    return own.strength - own.bar
 
 
 def _below(genre: str, name: str, taxonomy: Taxonomy) -> bool:

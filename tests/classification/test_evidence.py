@@ -58,11 +58,18 @@ def test_the_ten_genres_of_the_gtzan_classifier_speak():
 
 
 def test_only_a_tag_that_stands_out_is_evidence():
-    middle, upper = rules().levels["instrument---violin"]
-    assert evidence({"instrument---violin": middle}, TAXONOMY) == ()
-    (found,) = evidence({"instrument---violin": upper}, TAXONOMY)
-    assert found.genres == ("Classical", "Country", "Bluegrass", "Folk")
-    assert (found.strength, found.typical) == (upper, middle)
+    middle, upper = rules().levels["instrument---piano"]
+    assert evidence({"instrument---piano": upper - 0.001}, TAXONOMY) == ()
+    (found,) = evidence({"instrument---piano": upper}, TAXONOMY)
+    assert found.genres == ("Classical", "Jazz", "Ragtime", "New Age")
+    assert (found.strength, found.bar, found.typical) == (upper, upper, middle)
+
+
+def test_what_is_rare_but_faint_is_no_evidence():
+    _, upper = rules().levels["instrument---violin"]
+    assert upper < 0.04
+    assert evidence({"instrument---violin": 0.04}, TAXONOMY) == ()
+    assert evidence({"instrument---violin": 0.05}, TAXONOMY) != ()
 
 
 def test_a_tagger_that_was_never_measured_needs_a_cautious_strength():
@@ -75,7 +82,7 @@ def test_a_tagger_that_was_never_measured_needs_a_cautious_strength():
 
 def test_instruments_come_before_words_and_the_most_outstanding_first():
     found = evidence(
-        {"genre---classical": 0.9, "instrument---piano": 0.3, "instrument---violin": 0.3, "mood/theme---film": 0.3},
+        {"genre---classical": 0.9, "instrument---piano": 0.4, "instrument---violin": 0.3, "mood/theme---film": 0.3},
         TAXONOMY,
     )
     assert [own.sort for own in found] == ["instrument", "instrument", "genre", "mood"]
@@ -83,7 +90,7 @@ def test_instruments_come_before_words_and_the_most_outstanding_first():
 
 
 def test_two_taggers_that_hear_the_same_are_one_line():
-    found = evidence({"instrument---violin": 0.04, "Violin, fiddle": 0.9}, TAXONOMY)
+    found = evidence({"instrument---violin": 0.06, "Violin, fiddle": 0.9}, TAXONOMY)
     assert [own.tag for own in found] == ["Violin, fiddle"]
 
 
