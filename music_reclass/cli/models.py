@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from music_reclass.cli.options import json_flag, yes_flag
+from music_reclass.cli.options import bundle_flag, database_flags, json_flag, settings_from, yes_flag
 from music_reclass.cli.output import complain, interactive, plain, print_json, printable, say
 
 if TYPE_CHECKING:
     from music_reclass.extractors.weights.catalogue import Model
     from music_reclass.extractors.weights.store import Installed
+    from music_reclass.training.bundles import Bundle
+    from music_reclass.training.exits import Exit
 
 trust_flag = click.option("--trust", is_flag=True, help="Take other weights than the published or first ones.")
 
@@ -24,31 +26,53 @@ def models() -> None:
 
 
 @models.command("list")
-@click.option("-v", "--verbose", is_flag=True, help="The whole manifest.")
+@click.option("-v", "--verbose", is_flag=True, help="What each set of tracks allowed its exit, and the whole manifest.")
+@bundle_flag
+@database_flags
 @json_flag
-def list_models(verbose: bool, as_json: bool) -> None:
-    """The built-in model with the figures of its model card, then the models that can be added."""
-    import json
-
+def list_models(verbose: bool, bundle: Path | None, db: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """The stages that decide, with their figures and what their exits promise; then the models that can be added."""
+    from music_reclass.cli.session import bundles_at_hand, own_exits
     from music_reclass.extractors.weights import catalogue, store
-    from music_reclass.training import bundles
+    from music_reclass.training import exits
 
-    bundle = bundles.embedded()
-    if as_json:
-        print_json({"stage": bundle.stage, "digest": bundle.digest, **bundle.manifest})
-    elif verbose:
-        plain(json.dumps(bundle.manifest, indent=2, ensure_ascii=False))
-    else:
-        say(bundle.stage, f"{bundle.name} {bundle.version}  (embedded, {bundle.digest[:12]})")
-        say("labels", ", ".join(bundle.labels))
-        say("thresholds", ", ".join(f"{name} >= {value:.2f}" for name, value in bundle.thresholds.items()))
-        for name, value in bundle.manifest.get("metrics", {}).items():
-            if isinstance(value, int | float):
-                say("", f"{name} {value:.3g}")
-        say("licence", str(bundle.manifest.get("licence", "MIT")))
-        plain()
+    settings = settings_from(config_file, db=db, bundle=bundle)
+    stages = bundles_at_hand(settings.bundle)
+    own = own_exits(settings, [stage.digest for stage in stages])
+    for place, stage in enumerate(stages):
+        later = [other.digest for other in stages[place + 1 :]]
+        users = exits.fitting(own.get(stage.digest, ()), later)
+        leave = users or exits.fitting(exits.of_manifest(stage.manifest), later)
+        if as_json:
+            stated = None if leave is None else exits.stated(leave)
+            print_json({"stage": stage.stage, "digest": stage.digest, "exit": stated, **stage.manifest})
+        else:
+            _show_stage(stage, leave, bool(later), users is not None, verbose)
     for model in catalogue.MODELS.values():
         _show(model, store.find(model.name), as_json)
+
+
+def _show_stage(stage: Bundle, leave: Exit | None, is_followed: bool, is_own: bool, verbose: bool) -> None:
+    import json
+
+    say(stage.stage, f"{stage.name} {stage.version}  ({stage.digest[:12]})")
+    say("labels", ", ".join(stage.labels))
+    say("thresholds", ", ".join(f"{name} >= {value:.2f}" for name, value in stage.thresholds.items()) or "none")
+    if is_followed:
+        promise = "no certificate with the stages behind it: it never exits" if leave is None else leave.sentence()
+        say("exit", promise + ("  (your own calibration)" if is_own else ""))
+    if verbose and leave is not None:
+        say("", f"epsilon {leave.epsilon:g}, delta {leave.delta:g}, n {leave.count:,}")
+        for name, seen in leave.held_on.items():
+            at = "none" if seen["threshold"] is None else f"{seen['threshold']:.2f}"
+            say("", f"on {name}: threshold {at}, {seen['lost']} of {seen['count']:,} lost, {seen['exits']:.0%} exit")
+    for name, value in stage.manifest.get("metrics", {}).items():
+        if isinstance(value, int | float):
+            say("", f"{name} {value:.3g}")
+    say("licence", str(stage.manifest.get("licence", "MIT")))
+    if verbose:
+        plain(json.dumps(stage.manifest, indent=2, ensure_ascii=False))
+    plain()
 
 
 def _show(model: Model, installed: Installed | None, as_json: bool) -> None:

@@ -18,6 +18,11 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON
 dry_run_flag = click.option(
     "-n", "--dry-run", "--pretend", "dry_run", is_flag=True, help="Show what would be written; write no tag."
 )
+bundle_flag = click.option(
+    "--bundle",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A trained bundle, or a ladder of them, instead of the embedded models.",
+)
 yes_flag = click.option("-y", "--yes", is_flag=True, help="Write without asking.")
 PROFILES = ("native", "plex", "navidrome", "jellyfin", "joined", "single")
 profile_flag = click.option(

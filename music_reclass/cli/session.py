@@ -77,7 +77,7 @@ def ladder_for(settings: Settings, taxonomy: Taxonomy, own_exits: Mapping[str, S
     """
     from music_reclass.classification.voter import Ladder
 
-    at_hand = _bundles(settings.bundle)
+    at_hand = bundles_at_hand(settings.bundle)
     wanted = _named(settings.stages, [bundle.stage for bundle in at_hand])
     chosen, absent = [], {}
     for bundle in at_hand:
@@ -93,7 +93,12 @@ def ladder_for(settings: Settings, taxonomy: Taxonomy, own_exits: Mapping[str, S
     return Ladder.from_bundles(chosen, taxonomy, settings.max_genres, settings.album, own_exits, absent)
 
 
-def _bundles(folder: Path | None) -> list[Bundle]:
+def own_exits(settings: Settings, digests: Sequence[str]) -> dict[str, list[Exit]]:
+    """The exits that the user's own library has certified, by the digest of the stage's bundle; {} without any."""
+    return {}
+
+
+def bundles_at_hand(folder: Path | None) -> list[Bundle]:
     """The bundles to climb: the embedded ones; or the ladder in `folder`, or its single bundle in the place of the
     embedded one of its stage, else after the first."""
     from music_reclass.training import bundles, ladders, musicnn_ensemble

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import click
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from music_reclass.cli import models as command
 from music_reclass.errors import NothingToDo, ReclassError, ServerError, UsageError
 from music_reclass.extractors.weights import catalogue, install, safetensors, store
+from music_reclass.training import bundles, exits, ladders, musicnn_ensemble
 from tests.extractors import small_models
 
 
@@ -31,18 +33,44 @@ def objects(result):
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_the_list_names_the_built_in_model_and_those_that_can_be_added():
+def test_the_list_names_the_stages_and_the_models_that_can_be_added():
     listed = objects(run("list", "--json"))
-    assert listed[0]["stage"] == "fma518"
-    assert [entry["model"] for entry in listed[1:]] == list(catalogue.MODELS)
-    assert not any(entry["installed"] for entry in listed[1:])
+    assert [entry["stage"] for entry in listed if "stage" in entry] == ["fma518", "musicnn"]
+    assert [entry["model"] for entry in listed[2:]] == list(catalogue.MODELS)
+    assert not any(entry["installed"] for entry in listed[2:])
     small_models.install("jmla", small_models.random_musicnn())
-    assert [entry["model"] for entry in objects(run("list", "--json"))[1:] if entry["installed"]] == ["jmla"]
+    assert [entry["model"] for entry in objects(run("list", "--json"))[2:] if entry["installed"]] == ["jmla"]
 
 
 def test_the_list_for_people_says_size_licence_and_extra():
     text = run("list").stdout
     assert "378 MB to download; licence CC-BY-NC-4.0; needs music_reclass[neural]" in text
+
+
+def ladder_with_exit(folder, leave):
+    """The embedded stages with another certificate in the first one's manifest."""
+    first, second = bundles.embedded(), musicnn_ensemble.embedded()
+    own = exits.stated(dataclasses.replace(leave, against=(second.digest,)))
+    dropped = ("digest", "format", "model", "columns_digest")
+    manifest = {key: value for key, value in first.manifest.items() if key not in dropped} | {"exits": [own]}
+    ladders.save((bundles.make(manifest, first.model), second), folder)
+
+
+def test_the_list_says_what_an_exit_promises_and_on_which_tracks(tmp_path):
+    seen = {"clean": {"threshold": 0.71, "count": 800, "lost": 8, "exits": 0.31}}
+    ladder_with_exit(tmp_path / "own", exits.Exit(0.87, count=700, lost=6, exits=0.18, held_on=seen))
+    text = run("list", "-v", "--bundle", str(tmp_path / "own")).stdout
+    assert "exits from 0.87 (18% of tracks): at most 2.0% of all tracks wrong where the whole ladder is right" in text
+    assert "epsilon 0.02, delta 0.1, n 700" in text
+    assert "on clean: threshold 0.71, 8 of 800 lost, 31% exit" in text
+    listed = objects(run("list", "--json", "--bundle", str(tmp_path / "own")))
+    assert (listed[0]["exit"]["threshold"], listed[1]["exit"]) == (0.87, None)
+
+
+def test_the_list_says_that_a_stage_without_a_certificate_never_exits(tmp_path):
+    ladder_with_exit(tmp_path / "own", exits.Exit(None, count=9, why="not certified: 9 independent tracks are too few"))
+    text = run("list", "--bundle", str(tmp_path / "own")).stdout
+    assert "never exits: not certified: 9 independent tracks are too few" in text
 
 
 def test_a_file_is_installed_and_verified(tmp_path):
