@@ -1,0 +1,86 @@
+"""What is typical: the median of every column of the rows that a model was trained on, as its own scales keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from music_reclass.extractors.fma import COLUMNS
+from music_reclass.training.estimators.combining import Selected
+from music_reclass.training.transforms import INPUTS, QuantileScale
+
+Floats = NDArray[np.float32]
+
+_FIRST = 4096  # numbers from here on tell columns apart, also as float32
+
+
+def typical(model: object, columns: int) -> Floats | None:
+    """The median row, shape (columns,), by the scales inside `model`; None where they do not tell.
+
+    Trees keep no scale, so a model of trees alone has none. Of twelve pitch classes a key-free scale knows the sorted
+    values only; they are given in that order, which such a network does not tell from any other.
+    """
+    row = np.full(columns, np.nan, dtype=np.float32)
+    blind = np.zeros(columns, dtype=bool)  # columns that a part without a scale looks at
+    found = sorted(_parts(model, np.arange(columns)), key=lambda part: part[0] == "unchanged")
+    for inputs, scale, places in found:  # raw medians last, as they are the better ones
+        if scale is None:
+            blind[places] = True
+            continue
+        known = _medians(inputs, scale, len(places))
+        row[places] = np.where(np.isnan(known), row[places], known)
+    missing = np.isnan(row)
+    if missing.all() or (missing & blind).any():
+        return None
+    row[missing] = 0.0  # nothing looks at these
+    return row
+
+
+def _parts(model: Any, places: NDArray[np.int64]) -> Iterator[tuple[str, QuantileScale | None, NDArray[np.int64]]]:
+    """Every scale inside, with the input it is for and the columns that its part of the model sees."""
+    if isinstance(model, Selected):
+        order = {name: number for number, name in enumerate(COLUMNS)}
+        yield from _parts(model.model, places[[order[name] for name in model.columns]])
+        return
+    inner = list(_models_within(model))
+    for part in inner:
+        yield from _parts(part, places)
+    if inner:
+        return
+    scales = getattr(model, "scales", None)
+    single = getattr(model, "scale", None)
+    if isinstance(scales, Mapping):
+        yield from ((name, scale, places) for name, scale in scales.items())
+    elif isinstance(single, QuantileScale):
+        yield str(getattr(model, "inputs", "unchanged")), single, places
+    else:
+        yield "", None, places
+
+
+def _models_within(model: Any) -> Iterator[Any]:
+    if not is_dataclass(model):
+        return
+    for field in fields(model):
+        value = getattr(model, field.name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if callable(getattr(item, "log_probabilities", None)):
+                yield item
+
+
+def _medians(inputs: str, scale: QuantileScale, columns: int) -> Floats:
+    """Raw medians, shape (columns,), NaN where the input does not show a column.
+
+    A row that holds its own column numbers is sent through the input: what comes out whole was copied or sorted, and
+    says from where. Magnitudes of Fourier series stay below the first number or fall between two.
+    """
+    middle = np.median(scale.knots, axis=0).astype(np.float32)
+    numbers = _FIRST + np.arange(columns, dtype=np.float32)
+    traced = INPUTS[inputs](numbers[None])[0]
+    whole = (traced >= _FIRST) & (traced == np.floor(traced))
+    medians = np.full(columns, np.nan, dtype=np.float32)
+    medians[traced[whole].astype(np.int64) - _FIRST] = middle[whole]
+    return medians
