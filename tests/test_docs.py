@@ -1,6 +1,7 @@
 """The documentation names every command and flag, its links lead somewhere, and the README's commands work."""
 
 import re
+import runpy
 from pathlib import Path
 
 import click
@@ -33,6 +34,11 @@ def test_every_command_and_every_flag_is_documented() -> None:
             if isinstance(option, click.Option):
                 flag = next(name for name in option.opts if name.startswith("--"))
                 assert flag in sections[name] or flag in common, f"{name} {flag} is not documented"
+
+
+def test_the_reference_of_commands_is_what_the_commands_say() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "make_commands.py"))["page"]()
+    assert (ROOT / "docs" / "reference" / "commands.md").read_text() == made, "run: python docs/make_commands.py"
 
 
 def test_every_setting_is_documented() -> None:
