@@ -55,9 +55,14 @@ class Musicnn:
         mean: NDArray[np.float32] = self._embeddings(samples).mean(axis=0)
         return mean
 
+    def strengths(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How strongly each of TAGS is heard, in their order, (50,) in [0, 1]: the mean over the windows."""
+        mean: NDArray[np.float32] = self._loaded().tags(self._embeddings(samples)).mean(axis=0)
+        return mean
+
     def tags(self, samples: NDArray[np.float32]) -> dict[str, float]:
-        """How strongly each of the 50 TAGS is heard, in [0, 1], strongest first: the mean over the windows."""
-        strengths = self._loaded().tags(self._embeddings(samples)).mean(axis=0)
+        """The strengths by tag, strongest first."""
+        strengths = self.strengths(samples)
         order = np.argsort(-strengths, kind="stable")
         return {TAGS[i]: float(strengths[i]) for i in order}
 

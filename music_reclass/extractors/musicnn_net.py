@@ -49,7 +49,7 @@ class MusicnnNet:
         self._horizontal = [_folded(tensors, f"{name}.conv", f"{name}.bn") for name in _HORIZONTAL]
         self._middle = [_folded(tensors, f"{name}.conv", f"{name}.bn") for name in _MIDDLE]
         self._dense = _folded(tensors, "dense1", "bn")
-        self._tags = (np.array(tensors["dense2.weight"]), np.array(tensors["dense2.bias"]))
+        self._tags = head(tensors)
 
     def embed(self, windows: Array) -> Array:
         """The 200 values behind the tags, shape (n, 200), none negative; input (n, 48000) at 16 kHz, |x| <= 1."""
@@ -65,8 +65,7 @@ class MusicnnNet:
     def tags(self, embeddings: Array) -> Array:
         """The 50 tag activations in [0, 1] of embeddings (n, 200): shape (n, 50)."""
         weight, bias = self._tags
-        activations: Array = 1 / (1 + np.exp(-(embeddings @ weight.T + bias)))
-        return activations
+        return sigmoid(embeddings @ weight.T + bias)
 
     def _mel(self, windows: Array) -> Array:
         """Normalised mel levels, shape (96, n, frames)."""
@@ -87,6 +86,17 @@ class MusicnnNet:
             parts.append(np.maximum(best + layer.bias, 0).reshape(-1, *mel.shape[1:]))
         envelope = mel.mean(axis=0, keepdims=True)
         return np.concatenate(parts + [_convolved(envelope, layer) for layer in self._horizontal])
+
+
+def head(tensors: Mapping[str, NDArray[Any]]) -> tuple[Array, Array]:
+    """The layer from the 200 values to the 50 tags: weights (50, 200) and bias (50,)."""
+    return np.array(tensors["dense2.weight"]), np.array(tensors["dense2.bias"])
+
+
+def sigmoid(scores: Array) -> Array:
+    """Scores as strengths in [0, 1], same shape."""
+    strengths: Array = 1 / (1 + np.exp(-scores))
+    return strengths
 
 
 def _columns(signal: Array, taps: int) -> Array:

@@ -16,6 +16,7 @@ EXCERPTS = ("mid30", "full")
 EXTRACTORS = {
     "fma518": "music_reclass.extractors.fma:fma518",
     "musicnn": "music_reclass.extractors.musicnn:musicnn",
+    "musicnn-tags": "music_reclass.extractors.musicnn_tags:musicnn_tags",
     "mert": "music_reclass.extractors.mert:mert",
     "mert-layers": "music_reclass.extractors.mert:mert_layers",
     "mert-330m": "music_reclass.extractors.mert:mert_330m",

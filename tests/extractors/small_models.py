@@ -10,6 +10,7 @@ import numpy as np
 from music_reclass.extractors import jmla, mert, mert_checkpoint, musicnn_net
 from music_reclass.extractors.jmla_vit import Shape
 from music_reclass.extractors.musicnn import Musicnn
+from music_reclass.extractors.musicnn_tags import MusicnnTags
 from music_reclass.extractors.weights import safetensors, store
 from music_reclass.utils.device import Placement
 
@@ -83,6 +84,11 @@ def random_encoder(seed=0):
 def small_musicnn(excerpt="mid30"):
     """The extractor with random weights."""
     return Musicnn(excerpt, install("musicnn", random_musicnn()))
+
+
+def small_musicnn_tags(excerpt="mid30"):
+    """The extractor of tags with random weights."""
+    return MusicnnTags(excerpt, install("musicnn", random_musicnn()))
 
 
 def small_mert(excerpt="mid30", placement=ON_CPU, all_layers=False, variant=VARIANT):

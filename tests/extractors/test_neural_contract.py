@@ -75,6 +75,15 @@ class TestMusicnn(NeuralContract):
         return extractor._loaded().embed, np.stack([samples[:48000] for samples in sounds])
 
 
+class TestMusicnnTags(NeuralContract):
+    def make(self, excerpt):
+        return small_models.small_musicnn_tags(excerpt)
+
+    def rows_of(self, extractor, sounds):
+        net = extractor._listener._loaded()
+        return lambda some: net.tags(net.embed(some)), np.stack([samples[:48000] for samples in sounds])
+
+
 class TestMert(NeuralContract):
     def make(self, excerpt):
         pytest.importorskip("transformers")

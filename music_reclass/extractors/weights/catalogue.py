@@ -59,7 +59,7 @@ MODELS: dict[str, Model] = {
         Model(
             "musicnn",
             "MusiCNN trained on MTG-Jamendo: 200 numbers and 50 tags of a track, without torch",
-            ("musicnn",),
+            ("musicnn", "musicnn-tags"),
             (
                 RemoteFile(
                     "best_model.pth",

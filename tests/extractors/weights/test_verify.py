@@ -25,7 +25,8 @@ def wrong(model=MUSICNN):
 def test_a_model_as_it_should_be_passes():
     small_models.install("musicnn", small_models.random_musicnn())
     assert [check.name for check in verify.self_check(MUSICNN)] == [
-        "digest", "tensors", "musicnn shape", "musicnn repeats", "musicnn hears",
+        "digest", "tensors", "musicnn shape", "musicnn repeats", "musicnn hears", "musicnn-tags shape",
+        "musicnn-tags repeats", "musicnn-tags hears",
     ]  # fmt: skip
     assert wrong() == []
 
@@ -40,7 +41,7 @@ def test_a_model_that_hears_no_difference_is_noticed():
     tensors = small_models.random_musicnn()
     tensors["dense1.weight"] = np.zeros_like(tensors["dense1.weight"])
     small_models.install("musicnn", tensors)
-    assert wrong() == ["musicnn hears"]
+    assert wrong() == ["musicnn hears", "musicnn-tags hears"]
 
 
 def test_counts_that_differ_are_noticed():
