@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from music_reclass.training import fma_mlp, musicnn_ensemble, tables
+from music_reclass.training import fma_mlp, kinds, musicnn_ensemble, tables
 from music_reclass.training.bundles import Bundle
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "training"
@@ -39,12 +39,12 @@ def main() -> None:
     options = parser.parse_args()
     table = tables.read(options.table)
     views = tables.read_views(options.views, table)
-    heard = musicnn_ensemble.read_embeddings(options.table, table)
+    heard = kinds.vectors(options.table, "musicnn", len(table))
     known, strange = table.datasets == "4q", table.datasets == "emotify"
     first = fma_mlp.train(table.chosen(known), views.chosen(known), options.seed)
     second = musicnn_ensemble.train(table.chosen(known), heard[known], views.chosen(known), options.seed)
     for name, bundle in (("first stage", first), ("second stage", second)):
-        rows = musicnn_ensemble.rows_for(bundle, options.table, table)[strange]
+        rows = kinds.rows_for(bundle.kinds, options.table, table)[strange]
         everything, shared = right(bundle, rows, table.labels[strange])
         print(f"{name:<14} {everything:.3f} right among all genres, {shared:.3f} among the shared four")
 

@@ -30,10 +30,10 @@ EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
 @json_flag
 def predict(table: Path, folder: Path | None, as_json: bool) -> None:
     """Genre, confidence and all probabilities for each row of a feature table."""
-    from music_reclass.training import bundles, musicnn_ensemble, tables
+    from music_reclass.training import bundles, kinds, tables
 
     bundle = bundles.embedded() if folder is None else bundles.load(folder)
-    probabilities = bundle.predict_proba(musicnn_ensemble.rows_for(bundle, table, tables.read(table, labelled=False)))
+    probabilities = bundle.predict_proba(kinds.rows_for(bundle.kinds, table, tables.read(table, labelled=False)))
     for number, row in enumerate(probabilities):
         best = int(row.argmax())
         genre, confidence = bundle.labels[best], float(row[best])

@@ -224,7 +224,7 @@ def _estimators(name: str, data: Dataset, words: dict[str, Any], live: _Live) ->
     """What is trained; with --ensemble the one asked for and its siblings."""
     from music_reclass.extractors.fma import COLUMNS
     from music_reclass.training.estimators import boosted, linear
-    from music_reclass.training.recipes import LARGE
+    from music_reclass.training.held_out import LARGE
 
     seed, device, epochs = words["seed"], words.get("device", "cpu"), words.get("epochs")
     network = words.get("network", "auto")

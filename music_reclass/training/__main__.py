@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from music_reclass.errors import ReclassError
-from music_reclass.training import bundles, fma_mlp, musicnn_ensemble, tables
+from music_reclass.training import bundles, fma_mlp, kinds, musicnn_ensemble, tables
 
 
 def main(words: list[str] | None = None) -> int:
@@ -33,7 +33,7 @@ def main(words: list[str] | None = None) -> int:
             print(model_card.text(table, views, chosen.seed, _say))
             return 0
         if chosen.command == "musicnn-ensemble":
-            embeddings = musicnn_ensemble.read_embeddings(chosen.table, table)
+            embeddings = kinds.vectors(chosen.table, "musicnn", len(table))
             bundle = musicnn_ensemble.train(table, embeddings, views, chosen.seed, _say)
         else:
             bundle = fma_mlp.train(table, views, chosen.seed, _say)

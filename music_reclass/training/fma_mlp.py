@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,8 @@ class Plan:
 
 
 PLAN = Plan()
+# Beside further vectors: half of the networks see these alone, half the 518 columns as well.
+BESIDE = replace(PLAN, members=("embedding", "key_free_and_embedding") * 4)
 PLAIN = {"confident": 0.85, "likely": 0.6}  # where nothing could be certified: cautious, and said to be no promise
 
 
@@ -100,6 +102,11 @@ def train(
         "licence": LICENCE,
     }
     return bundles.make(manifest, ensemble)
+
+
+def plan_for(columns: Sequence[str]) -> Plan:
+    """The plan for rows of these columns: the 518 alone, or with further vectors beside them."""
+    return PLAN if len(columns) <= len(COLUMNS) else BESIDE
 
 
 def fitter(plan: Plan, seed: int) -> Callable[[Table, Views | None], Ensemble]:

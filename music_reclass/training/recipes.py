@@ -17,33 +17,28 @@ from music_reclass import __version__
 from music_reclass.errors import UsageError
 from music_reclass.extractors.fma import COLUMNS
 from music_reclass.training import bundles
-from music_reclass.training.calibration import Calibration, hits
-from music_reclass.training.datasets.shape import TEST, TRAINING, VALIDATION, Dataset
-from music_reclass.training.estimators.combining import Selected, Stack, combined, learned_weights
+from music_reclass.training.calibration import Calibration, expected_calibration_error, hits
+from music_reclass.training.datasets.shape import Dataset
+from music_reclass.training.estimators.combining import Selected, Stack
 from music_reclass.training.estimators.contract import Estimator
-from music_reclass.training.evaluation import grouped_folds
+from music_reclass.training.exits import Exit
+from music_reclass.training.exits import stated as stated_exit
 from music_reclass.training.figures import Evaluation, evaluated
+from music_reclass.training.held_out import Scores, held_out
 from music_reclass.training.judging import marks
+from music_reclass.training.kinds import beside
 from music_reclass.training.models import Model
 from music_reclass.training.profiles import profile
 from music_reclass.training.promises import Aim, promised, stated
-from music_reclass.training.tables import Table, Views
+from music_reclass.training.stacking import Members, calibrated, members, stacked
+from music_reclass.training.tables import Views
 from music_reclass.training.thresholds import Certificate
-from music_reclass.training.validation import (
-    Say,
-    all_versions,
-    cross_calibrated,
-    folds_of,
-    pooled_calibration,
-    scored,
-)
+from music_reclass.training.validation import Say
 
 Doubles = NDArray[np.float64]
 LICENCES = {"fma": "CC BY 4.0 (learned from the metadata and features of the FMA data set, mdeff/fma)"}
 LICENCE = "that of the data it was trained on; no audio is part of it"
 PLAIN = {"confident": 0.85, "likely": 0.6}  # where nothing is certified and nobody asked for a promise
-LARGE = 4000  # rows from which one held-out part serves, instead of five folds
-HELD_OUT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +51,31 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scores:
-    """Log-probabilities of each estimator for rows it did not see, (n, versions, labels), and who is judged on what.
+class Measured:
+    """A stage as it did on rows that it did not see; `finished` makes the bundle."""
 
-    `part` of a row: its fold under cross-validation; else 0 for calibration and 1 for the figures.
-    """
+    data: Dataset
+    views: Views | None
+    name: str
+    seed: int
+    scores: Scores
+    members: Members
+    fitted: tuple[Model, ...] | None  # of all estimators, where these are what is shipped
+    calibration: Calibration
+    probabilities: Doubles  # calibrated, (rows of `scores`, 1 + views, labels)
+    evaluation: Evaluation
+    thresholds: dict[str, float]
+    certificates: dict[str, Any]
 
-    rows: NDArray[np.int64]  # positions in the table
-    each: tuple[Doubles, ...]
-    part: NDArray[np.int64]
-    folds: bool
+    @property
+    def labels(self) -> NDArray[np.bool_]:
+        """The label sets of the rows of `scores`."""
+        return self.data.table.labels[self.scores.rows]
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """The artists of the rows of `scores`."""
+        return self.data.table.groups[self.scores.rows]
 
 
 def trained(
@@ -78,214 +88,122 @@ def trained(
     say: Say | None = None,
     taxonomy: str = "",
 ) -> Trained:
-    """The bundle that `data` teaches. Several estimators are stacked if that beats the best of them on new artists.
+    """The bundle that `data` teaches: `measured`, then `finished`."""
+    return finished(measured(data, views, estimators, name, seed, aim, say), taxonomy, say=say)
+
+
+def measured(
+    data: Dataset,
+    views: Views | None,
+    estimators: Sequence[Estimator],
+    name: str,
+    seed: int = 0,
+    aim: Aim | None = None,
+    say: Say | None = None,
+    folds: int = 5,
+) -> Measured:
+    """What estimators reach on new artists of `data`. Several are stacked if that beats the best of them there.
 
     With an official split: training part, calibration and promises on the validation part, figures on the test part,
-    and the bundle is the model of the training part. `taxonomy` is the digest of the one in whose words the labels
-    are. Without: five artist-grouped folds, or from LARGE rows on one
-    fifth of the artists held out; then all rows train what is shipped.
+    and the bundle will be the model of the training part. Without: artist-grouped `folds`, or from `held_out.LARGE`
+    rows on one fifth of the artists held out; then all rows will train what is shipped. `views` may lack the columns
+    that stand beside the 518: the clean ones are put there.
     """
     aim, tell = aim or Aim(), say or _nobody
-    table = _used(data, tell)
-    scores, fitted = _held_out_scores(data, table, views, estimators, seed, tell)
-    chosen, weights, notes = _members(scores, table, estimators)
-    for note in notes:
+    for leak in data.leaks():
+        tell(f"careful: {leak}")
+    if len(data.table.classes) < 2:
+        raise UsageError("The data hold a single genre; training needs at least two.")
+    views = beside(views, data.table)
+    scores, fitted = held_out(data, views, estimators, seed, tell, folds)
+    labels = data.table.labels[scores.rows]
+    chosen = members(scores, labels, estimators)
+    for note in chosen.notes:
         tell(note)
-    own = _stacked(scores, weights, table)
-    labels = table.labels[scores.rows]
-    calibration, measured, judged_on = _calibrated(own, labels, scores)
-    evaluation, certificates = _account(measured, labels, table, scores, judged_on, aim, name, data)
-    if fitted is None:
-        tell("training on all rows")
-        fitted = tuple(estimator.fit(table, views) for estimator in chosen)
+    calibration, probabilities = calibrated(stacked(scores, chosen.weights, labels), labels, scores)
+    evaluation, thresholds, certificates = _account(probabilities, data, scores, aim, name)
+    return Measured(
+        data, views, name, seed, scores, chosen, fitted, calibration, probabilities, evaluation, thresholds,
+        certificates,
+    )  # fmt: skip
+
+
+def finished(own: Measured, taxonomy: str = "", exits: Sequence[Exit] = (), say: Say | None = None) -> Trained:
+    """The bundle. `taxonomy` is the digest of the one in whose words the labels are; `exits` hold in ladders."""
+    data, table, chosen = own.data, own.data.table, own.members
+    if own.fitted is None:
+        (say or _nobody)("training on all rows")
+        fitted = tuple(estimator.fit(table, own.views) for estimator in chosen.kept)
     else:
-        fitted = tuple(model for model, estimator in zip(fitted, estimators, strict=True) if estimator in chosen)
-    model: Model = fitted[0] if len(fitted) == 1 else Stack(fitted, tuple(w for w in weights if w > 0))
-    if table.columns != COLUMNS:
+        fitted = tuple(model for model, weight in zip(own.fitted, chosen.weights, strict=True) if weight > 0)
+    model: Model = fitted[0] if len(fitted) == 1 else Stack(fitted, tuple(w for w in chosen.weights if w > 0))
+    if not data.more and table.columns != COLUMNS:
         model = Selected(table.columns, model)
     manifest = {
-        "name": name,
+        "name": own.name,
         "version": "1",
-        "stage": data.kind.name,
-        "kinds": [asdict(data.kind)],
+        "stage": data.kinds[-1].name,
+        "kinds": [asdict(kind) for kind in data.kinds],
         "labels": list(table.classes),
-        "thresholds": certificates["thresholds"],
-        "certificates": certificates["stated"],
-        "calibration": {"temperature": calibration.temperature, "doubt": calibration.doubt},
-        "metrics": _metrics(evaluation),
-        "training": {**_origin(data, table, views, seed, chosen, notes), "taxonomy": taxonomy},
-        "profile": profile(table),
-        "licence": LICENCES.get(data.name, LICENCE),
+        "thresholds": own.thresholds,
+        "certificates": own.certificates,
+        "exits": [stated_exit(one) for one in exits],
+        "calibration": {"temperature": own.calibration.temperature, "doubt": own.calibration.doubt},
+        "metrics": _metrics(own),
+        "training": {**_origin(own), "taxonomy": taxonomy},
+        "profile": profile(data.of([data.kind.name]).table if data.more else table),
+        "licence": _licence(data),
     }
-    made = bundles.make(manifest, model)
-    return Trained(made, evaluation, tuple(notes))
+    return Trained(bundles.make(manifest, model), own.evaluation, chosen.notes)
 
 
 def _nobody(text: str) -> None:
     """Nobody listens."""
 
 
-def _used(data: Dataset, tell: Say) -> Table:
-    for leak in data.leaks():
-        tell(f"careful: {leak}")
-    if len(data.table.classes) < 2:
-        raise UsageError("The data hold a single genre; training needs at least two.")
-    return data.table
-
-
-def _held_out_scores(
-    data: Dataset, table: Table, views: Views | None, estimators: Sequence[Estimator], seed: int, tell: Say
-) -> tuple[_Scores, tuple[Model, ...] | None]:
-    """Scores of rows that were not seen; the fitted models too where they are what is shipped."""
-    if not data.is_split and len(table) < LARGE:
-        return _by_folds(table, views, estimators, seed, tell), None
-    training, calibrating, testing = _parts(data, table, seed)
-    fitted, each = [], []
-    rows = np.flatnonzero(calibrating | testing)
-    versions = all_versions(table.chosen(rows), None if views is None else views.chosen(rows))
-    for estimator in estimators:
-        model = estimator.fit(table.chosen(training), None if views is None else views.chosen(training))
-        each.append(scored(model, versions))
-        right = hits(each[-1][testing[rows], 0], table.labels[testing]).mean()
-        tell(f"{estimator.name}: {right:.3f} right on {int(testing.sum())} held-out tracks")
-        fitted.append(model)
-    scores = _Scores(rows, tuple(each), testing[rows].astype(np.int64), folds=False)
-    return scores, tuple(fitted) if data.is_split else None
-
-
-def _by_folds(table: Table, views: Views | None, estimators: Sequence[Estimator], seed: int, tell: Say) -> _Scores:
-    folds = folds_of(table, seed)
-    versions = all_versions(table, views)
-    each = []
-    for estimator in estimators:
-        scores = np.zeros((*versions.shape[:2], len(table.classes)))
-        for fold in range(int(folds.max()) + 1):
-            inside, outside = folds != fold, folds == fold
-            model = estimator.fit(table.chosen(inside), None if views is None else views.chosen(inside))
-            scores[outside] = scored(model, versions[outside])
-            right = hits(scores[outside, 0], table.labels[outside]).mean()
-            tell(f"{estimator.name}, fold {fold + 1} of {int(folds.max()) + 1}: {right:.3f} right on new artists")
-        each.append(scores)
-    return _Scores(np.arange(len(table)), tuple(each), folds, folds=True)
-
-
-def _parts(data: Dataset, table: Table, seed: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Masks of the rows for training, for calibration and for the figures."""
-    if data.is_split:
-        training, calibrating, testing = (data.split == part for part in (TRAINING, VALIDATION, TEST))
-        if calibrating.any():
-            return training, calibrating, testing
-        inner = np.zeros(len(table), dtype=np.bool_)
-        rows = np.flatnonzero(training)
-        inner[rows] = grouped_folds(table.groups[rows], table.labels[rows], HELD_OUT, seed) == 0
-        return training & ~inner, inner, testing
-    fold = grouped_folds(table.groups, table.labels, HELD_OUT * 2, seed)
-    return fold > 1, fold == 0, fold == 1
-
-
-def _members(
-    scores: _Scores, table: Table, estimators: Sequence[Estimator]
-) -> tuple[list[Estimator], tuple[float, ...], list[str]]:
-    """Which estimators are kept, their weights in the stack, and the numbers that say why."""
-    if len(estimators) == 1:
-        return [estimators[0]], (1.0,), []
-    labels = table.labels[scores.rows]
-    measured = ~np.zeros(len(labels), dtype=np.bool_) if scores.folds else scores.part == 1
-    alone = [float(hits(own[measured, 0], labels[measured]).mean()) for own in scores.each]
-    stacked = np.zeros_like(scores.each[0][:, 0])
-    for outside, inside in _turns(scores):
-        weights = learned_weights([own[inside, 0] for own in scores.each], labels[inside])
-        stacked[outside] = combined([own[outside, 0] for own in scores.each], weights)
-    together = float(hits(stacked[measured], labels[measured]).mean())
-    best = int(np.argmax(alone))
-    shown = ", ".join(f"{e.name} {value:.4f}" for e, value in zip(estimators, alone, strict=True))
-    if together <= alone[best]:
-        note = f"the stack is left out: {together:.4f} right on new artists, alone: {shown}"
-        return [estimators[best]], tuple(float(number == best) for number in range(len(alone))), [note]
-    inside = np.ones(len(labels), dtype=np.bool_) if scores.folds else scores.part == 0
-    weights = learned_weights([own[inside, 0] for own in scores.each], labels[inside])
-    kept = [estimator for estimator, weight in zip(estimators, weights, strict=True) if weight > 0]
-    return kept, weights, [f"the stack is {together:.4f} right on new artists, alone: {shown}"]
-
-
-def _turns(scores: _Scores) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    """(judged, learned from) masks: every fold by the others, or the test part by the calibration part."""
-    if scores.folds:
-        return [(scores.part == fold, scores.part != fold) for fold in np.unique(scores.part)]
-    return [(scores.part == 1, scores.part == 0)]
-
-
-def _stacked(scores: _Scores, weights: Sequence[float], table: Table) -> Doubles:
-    """The log-probabilities of what is kept. Under folds, the stack's weights come from the other folds."""
-    if sum(weight > 0 for weight in weights) == 1:
-        return scores.each[int(np.argmax(weights))]
-    if not scores.folds:
-        return combined(scores.each, weights)
-    labels, own = table.labels[scores.rows], np.zeros_like(scores.each[0])
-    for outside, inside in _turns(scores):
-        learned = learned_weights([one[inside, 0] for one in scores.each], labels[inside])
-        own[outside] = combined([one[outside] for one in scores.each], learned)
-    return own
-
-
-def _calibrated(
-    own: Doubles, labels: NDArray[np.bool_], scores: _Scores
-) -> tuple[Calibration, Doubles, NDArray[np.bool_]]:
-    """The calibration that is shipped, honest probabilities (n, versions, labels), and the rows for the figures."""
-    if scores.folds:
-        return pooled_calibration(own, labels), cross_calibrated(own, labels, scores.part), np.ones(len(labels), bool)
-    calibrating = scores.part == 0
-    calibration = pooled_calibration(own[calibrating], labels[calibrating])
-    return calibration, calibration(own), ~calibrating
-
-
 def _account(
-    measured: Doubles,
-    labels: NDArray[np.bool_],
-    table: Table,
-    scores: _Scores,
-    judged_on: NDArray[np.bool_],
-    aim: Aim,
-    name: str,
-    data: Dataset,
-) -> tuple[Evaluation, dict[str, Any]]:
-    """The figures on rows for figures, and promises from the rows for calibration (under folds: from all).
+    probabilities: Doubles, data: Dataset, scores: Scores, aim: Aim, name: str
+) -> tuple[Evaluation, dict[str, float], dict[str, Any]]:
+    """The figures on rows for figures; thresholds and promises from the rows for calibration (under folds: from all).
 
     A promise holds on the clean rows and on each view alike: the strictest counts.
     """
-    groups = table.groups[scores.rows]
-    promising = np.ones(len(labels), dtype=np.bool_) if scores.folds else ~judged_on
-    found: dict[str, Any] = {"thresholds": {}, "stated": {}}
+    table = data.table
+    groups, labels = table.groups[scores.rows], table.labels[scores.rows]
+    learning, judging = scores.learning, scores.judging
+    thresholds: dict[str, float] = {}
+    certificates: dict[str, Any] = {}
     for word, precision in (("confident", aim.confident), ("likely", aim.likely)):
         each = [
-            promised(version.max(axis=1), hits(version, labels[promising]), groups[promising], precision, aim.delta)
-            for version in np.moveaxis(measured[promising], 1, 0)
+            promised(version.max(axis=1), hits(version, labels[learning]), groups[learning], precision, aim.delta)
+            for version in np.moveaxis(probabilities[learning], 1, 0)
         ]
         short = [own for own in each if not isinstance(own, Certificate)]
         sound = [own for own in each if isinstance(own, Certificate)]
         own = short[0] if short else max(sound, key=lambda one: one.threshold)
-        found["stated"][word] = stated(own)
+        certificates[word] = stated(own)
         if isinstance(own, Certificate):
-            found["thresholds"][word] = own.threshold
+            thresholds[word] = own.threshold
         elif not aim.strict:
-            found["thresholds"][word] = PLAIN[word]
-    if len(found["thresholds"]) == 2:
-        found["thresholds"]["likely"] = min(found["thresholds"].values())
+            thresholds[word] = PLAIN[word]
+    if len(thresholds) == 2:
+        thresholds["likely"] = min(thresholds.values())
     evaluation = evaluated(
-        measured[judged_on, 0],
-        labels[judged_on],
+        probabilities[judging, 0],
+        labels[judging],
         table.classes,
-        groups[judged_on],
+        groups[judging],
         f"{name} on new artists of {data.name}",
         (*data.leaks(), *table.notes),
-        found["thresholds"],
+        thresholds,
     )
-    return evaluation, found
+    return evaluation, thresholds, certificates
 
 
-def _metrics(evaluation: Evaluation) -> dict[str, float]:
-    """Rounded figures for the manifest."""
-    return {
+def _metrics(own: Measured) -> dict[str, float]:
+    """Rounded figures for the manifest: of the clean rows, and hit rate and calibration error of every view."""
+    evaluation, judging = own.evaluation, own.scores.judging
+    found = {
         "hit@1 clean": round(evaluation.accuracy.value, 4),
         "hit@1 low": round(evaluation.accuracy.low, 4),
         "hit@1 high": round(evaluation.accuracy.high, 4),
@@ -294,23 +212,36 @@ def _metrics(evaluation: Evaluation) -> dict[str, float]:
         "rows": evaluation.count,
         "artists": evaluation.artists,
     }
+    for number, name in enumerate(own.views.names if own.views else (), start=1):
+        version, labels = own.probabilities[judging, number], own.labels[judging]
+        right = hits(version, labels)
+        found[f"hit@1 {name}"] = round(float(right.mean()), 4)
+        found[f"ece {name}"] = round(expected_calibration_error(version.max(axis=1), right), 4)
+    return found
 
 
-def _origin(
-    data: Dataset, table: Table, views: Views | None, seed: int, chosen: Sequence[Estimator], notes: Sequence[str]
-) -> dict[str, Any]:
+def _licence(data: Dataset) -> str:
+    text = LICENCES.get(data.name, LICENCE)
+    if not data.more:
+        return text
+    return f"{text}; learned from vectors of {', '.join(kind.name for kind in data.more)}, whose own licences hold too"
+
+
+def _origin(own: Measured) -> dict[str, Any]:
+    data, table = own.data, own.data.table
     return {
         "table": table.digest,
         "split": hashlib.sha256("\n".join(data.split.tolist()).encode()).hexdigest() if data.is_split else None,
         "dataset": data.name,
+        "collections": sorted({str(name) for name in table.datasets} - {""}),
         "rows": len(table),
         "artists": len(np.unique(table.groups)),
         "artists_seen": sorted(set(marks(data.artists))),
-        "views": list(views.names) if views else [],
-        "seed": seed,
-        "estimators": [estimator.name for estimator in chosen],
+        "views": list(own.views.names) if own.views else [],
+        "seed": own.seed,
+        "estimators": [estimator.name for estimator in own.members.kept],
         "versions": _versions(),
-        "notes": [*table.notes, *notes],
+        "notes": [*table.notes, *own.members.notes],
     }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from music_reclass.errors import UsageError
 from music_reclass.extractors.fma import COLUMNS
-from music_reclass.training import bundles, fma_mlp, musicnn_ensemble, networks, tables
+from music_reclass.training import bundles, fma_mlp, kinds, musicnn_ensemble, networks, tables
 
 CLASSES = np.array(["Jazz", "Rock"])
 
@@ -38,12 +38,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_only_the_embedding_tells_is_learned_and_survives_the_disk(tmp_path: Path, quick: None) -> None:
     path = written(tmp_path / "table.npz")
     table = tables.read(path)
-    bundle = musicnn_ensemble.train(table, musicnn_ensemble.read_embeddings(path, table))
+    bundle = musicnn_ensemble.train(table, kinds.vectors(path, "musicnn", len(table)))
     assert bundle.stage == "musicnn"
     assert bundle.kinds == (fma_mlp.KIND, musicnn_ensemble.KIND)
     assert bundle.manifest["metrics"]["hit@1 clean"] > 0.9
     bundles.save(bundle, tmp_path / "bundle")
-    rows = musicnn_ensemble.rows_for(bundle, path, table)
+    rows = kinds.rows_for(bundle.kinds, path, table)
     loaded = bundles.load(tmp_path / "bundle")
     assert loaded.digest == bundle.digest
     assert np.array_equal(loaded.predict_proba(rows), bundle.predict_proba(rows))
@@ -56,7 +56,7 @@ def test_what_only_the_embedding_tells_is_learned_and_survives_the_disk(tmp_path
 def test_an_embedding_that_does_not_fit_is_one_sentence(tmp_path: Path, array: np.ndarray, sentence: str) -> None:
     path = written(tmp_path / "table.npz", musicnn=array)
     with pytest.raises(UsageError, match=sentence):
-        musicnn_ensemble.read_embeddings(path, tables.read(path))
+        kinds.vectors(path, "musicnn", 60)
 
 
 def test_the_shipped_bundle_wants_the_published_weights_and_keeps_its_word() -> None:
@@ -70,4 +70,4 @@ def test_the_shipped_bundle_wants_the_published_weights_and_keeps_its_word() -> 
 
 def test_a_first_stage_bundle_asks_for_the_518_columns_only(tmp_path: Path) -> None:
     path = written(tmp_path / "table.npz")
-    assert musicnn_ensemble.rows_for(bundles.embedded(), path, tables.read(path)).shape == (60, 518)
+    assert kinds.rows_for(bundles.embedded().kinds, path, tables.read(path)).shape == (60, 518)

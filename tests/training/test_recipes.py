@@ -13,8 +13,10 @@ from music_reclass.taxonomy import load
 from music_reclass.training import bundles, recipes
 from music_reclass.training.datasets.shape import TEST, TRAINING, VALIDATION, Dataset, Raw, fma518, labelled, narrowed
 from music_reclass.training.estimators.small import Small
+from music_reclass.training.held_out import Scores
 from music_reclass.training.judging import columns_seen, doubts, judged
 from music_reclass.training.promises import Aim
+from music_reclass.training.stacking import members
 from music_reclass.training.tables import Table, Views
 from tests.training.datasets.making import learnable
 from tests.training.synthetic import SMALL
@@ -96,14 +98,14 @@ def test_a_stack_that_does_not_win_is_left_out_with_the_numbers() -> None:
     table = data().table
     labels = table.labels
     good, bad = np.where(labels, -0.1, -3.0)[:, None], np.where(labels, -3.0, -0.1)[:, None]
-    scores = recipes._Scores(np.arange(len(table)), (good, bad), np.arange(len(table)) % 5, folds=True)
+    scores = Scores(np.arange(len(table)), (good, bad), np.arange(len(table)) % 5, folds=True)
 
-    chosen, weights, notes = recipes._members(scores, table, [Biased(0, 0, "good"), Biased(0, 1, "bad")])
+    own = members(scores, table.labels, [Biased(0, 0, "good"), Biased(0, 1, "bad")])
 
-    assert [own.name for own in chosen] == ["good"]
-    assert weights == (1.0, 0.0)
-    assert "left out" in notes[0]
-    assert "good 1.0000, bad 0.0000" in notes[0]
+    assert [one.name for one in own.kept] == ["good"]
+    assert own.weights == (1.0, 0.0)
+    assert "left out" in own.notes[0]
+    assert "good 1.0000, bad 0.0000" in own.notes[0]
 
 
 def test_a_stack_that_wins_is_kept_with_its_members() -> None:
@@ -111,13 +113,13 @@ def test_a_stack_that_wins_is_kept_with_its_members() -> None:
     generator = np.random.default_rng(0)
     noisy = [np.where(table.labels, 1.0, 0.0) + generator.normal(scale=0.9, size=table.labels.shape) for _ in range(2)]
     each = tuple((own - np.log(np.exp(own).sum(axis=1, keepdims=True)))[:, None] for own in noisy)
-    scores = recipes._Scores(np.arange(len(table)), each, np.arange(len(table)) % 5, folds=True)
+    scores = Scores(np.arange(len(table)), each, np.arange(len(table)) % 5, folds=True)
 
-    chosen, weights, notes = recipes._members(scores, table, [Biased(0, 0, "one"), Biased(0, 1, "two")])
+    own = members(scores, table.labels, [Biased(0, 0, "one"), Biased(0, 1, "two")])
 
-    assert [own.name for own in chosen] == ["one", "two"]
-    assert all(weight > 0 for weight in weights)
-    assert notes[0].startswith("the stack is")
+    assert [one.name for one in own.kept] == ["one", "two"]
+    assert all(weight > 0 for weight in own.weights)
+    assert own.notes[0].startswith("the stack is")
 
 
 def test_what_the_user_asks_for_and_cannot_be_certified_is_never_decided() -> None:

@@ -29,10 +29,15 @@ class Heard:
 Listen = Callable[[Sequence[str], FeatureKind], Mapping[str, Heard]]
 
 
-def extracted(listing: Listing, kind: FeatureKind, listen: Listen) -> Raw:
-    """The listing with a vector of `kind` for each file that could be used; NothingToDo if none could."""
+def extracted(listing: Listing, kind: FeatureKind, listen: Listen, more: Sequence[FeatureKind] = ()) -> Raw:
+    """The listing with a vector of `kind`, and of the kinds in `more` beside it, for each file that could be used;
+    NothingToDo if none could."""
     heard = listen([file.path for file in listing.files], kind)
     usable = [file for file in listing.files if file.path in heard]
+    beside = []
+    for other in more:
+        beside.append(listen([file.path for file in usable], other))
+        usable = [file for file in usable if file.path in beside[-1]]
     if not usable:
         raise NothingToDo(f"none of the {len(listing.files)} files of {listing.name} could be listened to.")
     groups = [group_of(file, heard[file.path].tags) for file in usable]
@@ -45,7 +50,7 @@ def extracted(listing: Listing, kind: FeatureKind, listen: Listen) -> Raw:
         notes.append(f"{nameless} files name no artist and no album and stand for themselves")
     return Raw(
         name=listing.name,
-        rows=np.stack([heard[file.path].vector for file in usable]),
+        rows=np.stack([np.concatenate([own[file.path].vector for own in (heard, *beside)]) for file in usable]),
         genres=[file.genres for file in usable],
         groups=groups,
         names=[file.path for file in usable],
@@ -53,6 +58,7 @@ def extracted(listing: Listing, kind: FeatureKind, listen: Listen) -> Raw:
         split=[file.split for file in usable],
         artists=any(groups),
         notes=tuple(notes),
+        more=tuple(more),
     )
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from music_reclass.errors import UsageError
-from music_reclass.training import tables
-from music_reclass.training.datasets.shape import SPLITS, Dataset, fma518
+from music_reclass.training import kinds, tables
+from music_reclass.training.datasets.shape import SPLITS, Dataset
 
 
-def read(path: Path) -> Dataset:
-    """The table in `path` (`tables.read`), with the optional arrays `split` (n,) and `names` (n,)."""
+def read(path: Path, names_of_kinds: Sequence[str] = (kinds.FIRST,)) -> Dataset:
+    """The table in `path` (`tables.read`), with the optional arrays `split` (n,) and `names` (n,).
+
+    Of `names_of_kinds` the first is fma518; the arrays of the others stand beside it (`kinds.read`).
+    """
     table = tables.read(path)
     if not table.classes:
         raise UsageError(f"{path} carries no labels (arrays `labels` and `classes`), so nothing can be measured on it.")
@@ -28,4 +32,5 @@ def read(path: Path) -> Dataset:
     # Numbers name artists within one table only.
     prefix = "" if "group" in extra and extra["group"].dtype.kind == "U" else f"{path.stem} "
     artists = tuple(f"{prefix}{group}" for group in extra["group"].tolist()) if "group" in extra else ()
-    return Dataset(path.stem, table, fma518("mid30"), split, names, artists)
+    own, table = kinds.read(path, table, names_of_kinds)
+    return Dataset(path.stem, table, own[0], split, names, artists, own[1:])

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from music_reclass.domain import FeatureKind
 from music_reclass.errors import UsageError
 from music_reclass.taxonomy import Taxonomy
+from music_reclass.training import kinds
 from music_reclass.training.datasets import extraction, fma_metadata, folders, library, lists, npz
 from music_reclass.training.datasets.shape import Dataset, Listing, fma518, labelled
+from music_reclass.training.kinds import FIRST
 
 if TYPE_CHECKING:
     from music_reclass.features.database import Database
@@ -31,6 +34,7 @@ class Request:
     least: int = LEAST
     roots: bool = False
     cache: Path | None = None
+    kinds: tuple[str, ...] = (FIRST,)  # whose vectors are wanted side by side, fma518 first
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +48,22 @@ class Sources:
 def opened(request: Request, taxonomy: Taxonomy, sources: Sources) -> Dataset:
     """The data set that `request` names; UsageError or NothingToDo say what is wrong with it."""
     if request.kind == "table":
-        return npz.read(_path(request))
+        return npz.read(_path(request), request.kinds)
     if request.kind == "fma":
+        if len(request.kinds) > 1:
+            raise UsageError("FMA's metadata hold fma518 alone; use its audio (--on fma-audio), or a table.")
         raw = fma_metadata.read(_path(request), request.subset, request.cache)
         return labelled(raw, taxonomy)
     if request.kind == "library":
-        raw = library.read(sources.library(), fma518(request.excerpt))
+        raw = library.read(sources.library(), fma518(request.excerpt), _more(request))
         return labelled(raw, taxonomy, request.least, request.roots)
-    raw = extraction.extracted(_listing(request), fma518(request.excerpt), sources.listen)
+    raw = extraction.extracted(_listing(request), fma518(request.excerpt), sources.listen, _more(request))
     own_words = request.kind in ("folder", "csv", "jamendo")
     return labelled(raw, taxonomy, request.least if own_words else 1, request.roots)
+
+
+def _more(request: Request) -> tuple[FeatureKind, ...]:
+    return tuple(kinds.here(name, request.excerpt) for name in request.kinds[1:])
 
 
 def _listing(request: Request) -> Listing:

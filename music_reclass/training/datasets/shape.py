@@ -16,6 +16,7 @@ from music_reclass.extractors.fma import COLUMNS
 from music_reclass.extractors.fma import VERSION as FEATURES_VERSION
 from music_reclass.taxonomy import Taxonomy
 from music_reclass.training.datasets.vocabulary import label_sets
+from music_reclass.training.kinds import columns_of
 from music_reclass.training.tables import Table, Views
 
 TRAINING, VALIDATION, TEST = "training", "validation", "test"
@@ -43,7 +44,10 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Labelled vectors of one kind. `table.columns` may be a part of the kind's columns."""
+    """Labelled vectors, of one kind or of several side by side: `kind` and `more`, in the order of the columns.
+
+    With a single kind `table.columns` may be a part of the kind's columns.
+    """
 
     name: str
     table: Table
@@ -51,6 +55,7 @@ class Dataset:
     split: NDArray[np.str_]  # (n,) one of SPLITS: the official one, "" where there is none
     names: tuple[str, ...]  # path or track number of each row
     artists: tuple[str, ...] = ()  # the name behind each row's group; () where no row has one
+    more: tuple[FeatureKind, ...] = ()
 
     def __len__(self) -> int:
         return len(self.table)
@@ -60,17 +65,35 @@ class Dataset:
         """Whether it comes with an official test part."""
         return bool((self.split == TEST).any() and (self.split == TRAINING).any())
 
+    @property
+    def kinds(self) -> tuple[FeatureKind, ...]:
+        """All kinds, in the order of the columns."""
+        return (self.kind, *self.more)
+
     def chosen(self, which: NDArray[np.bool_]) -> Dataset:
         """The rows that the mask `which` picks."""
         pick = [number for number, wanted in enumerate(which) if wanted]
-        return Dataset(
-            self.name,
-            self.table.chosen(which),
-            self.kind,
-            self.split[which],
-            tuple(self.names[number] for number in pick),
-            tuple(self.artists[number] for number in pick) if self.artists else (),
+        return replace(
+            self,
+            table=self.table.chosen(which),
+            split=self.split[which],
+            names=tuple(self.names[number] for number in pick),
+            artists=tuple(self.artists[number] for number in pick) if self.artists else (),
         )
+
+    def of(self, names: Sequence[str]) -> Dataset:
+        """The same rows with the vectors of the kinds `names` only; KeyError for one that is not there."""
+        place, at = {}, 0
+        for kind in self.kinds:
+            place[kind.name] = (kind, slice(at, at + kind.dimension))
+            at += kind.dimension
+        if list(names) == list(place):
+            return self
+        kinds = [place[name][0] for name in names]
+        columns = [column for name in names for column in self.table.columns[place[name][1]]]
+        rows = np.concatenate([self.table.rows[:, place[name][1]] for name in names], axis=1)
+        table = replace(self.table, columns=tuple(columns), rows=rows)
+        return replace(self, table=table, kind=kinds[0], more=tuple(kinds[1:]))
 
     def leaks(self) -> tuple[str, ...]:
         """A sentence for each way in which a test on this data would flatter; () where none is known."""
@@ -96,7 +119,7 @@ class Raw:
     """A data set as read, before its genres are matched with the taxonomy; all lists are as long as `rows`."""
 
     name: str
-    rows: NDArray[np.float32]
+    rows: NDArray[np.float32]  # of `kind`, and of the kinds in `more` beside it
     genres: Sequence[Sequence[str]]
     groups: Sequence[str]  # artist, else album, else folder; "" : the row stands for itself
     names: Sequence[str]
@@ -105,6 +128,7 @@ class Raw:
     columns: tuple[str, ...] = COLUMNS
     artists: bool = True  # whether `groups` are artists (or albums, or folders), not single files
     notes: tuple[str, ...] = ()
+    more: tuple[FeatureKind, ...] = ()
 
 
 def labelled(raw: Raw, taxonomy: Taxonomy, least: int = 1, roots: bool = False) -> Dataset:
@@ -133,7 +157,7 @@ def labelled(raw: Raw, taxonomy: Taxonomy, least: int = 1, roots: bool = False) 
         notes.append(f"fewer than 20 rows carry {', '.join(scarce)}: figures for them mean little")
     split = np.array(raw.split if len(raw.split) else [""] * len(raw.rows), dtype=np.str_)[keep]
     table = Table(
-        columns=raw.columns,
+        columns=(*raw.columns, *columns_of(raw.more)),
         rows=np.ascontiguousarray(raw.rows[keep], dtype=np.float32),
         classes=classes,
         labels=labels[keep],
@@ -143,11 +167,13 @@ def labelled(raw: Raw, taxonomy: Taxonomy, least: int = 1, roots: bool = False) 
     )
     names = tuple(os.fspath(name) for name, wanted in zip(raw.names, keep, strict=True) if wanted)
     artists = tuple(group for group, wanted in zip(raw.groups, keep, strict=True) if wanted) if known else ()
-    return Dataset(raw.name, table, raw.kind, split, names, artists)
+    return Dataset(raw.name, table, raw.kind, split, names, artists, raw.more)
 
 
 def narrowed(data: Dataset, views: Views | None, globs: Sequence[str]) -> tuple[Dataset, Views | None]:
     """The data with those columns whose name one of `globs` matches; UsageError if none does."""
+    if data.more:
+        raise UsageError("part of the columns can be chosen of fma518 alone, not beside the vectors of other kinds.")
     keep = [n for n, name in enumerate(data.table.columns) if any(fnmatch(name, glob) for glob in globs)]
     if not keep:
         raise UsageError(f"no column matches {', '.join(globs)}; they are named as mfcc_mean_01 is.")

@@ -58,7 +58,9 @@ class Linear:
     def fit(self, table: Table, views: Views | None) -> LinearModel:
         """Fitted on every row once for each of its labels."""
         linear_model = require("sklearn.linear_model", extra="train")
-        inputs = "key_free" if table.columns == COLUMNS else "unchanged"
+        inputs = "unchanged"
+        if table.columns[: len(COLUMNS)] == COLUMNS:
+            inputs = "key_free" if table.columns == COLUMNS else "key_free_and_embedding"
         seen = examples(table, views, self.rarity, self.versions, self.seed)
         raw = INPUTS[inputs](seen.rows)
         scale = QuantileScale.fit(raw)

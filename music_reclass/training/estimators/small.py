@@ -1,4 +1,4 @@
-"""`nets`: the first stage's ensemble of small networks as an estimator; for small tables of all columns."""
+"""`nets`: an ensemble of small networks as an estimator; for small tables of all columns."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from music_reclass.training.tables import Table, Views
 
 @dataclass(frozen=True, slots=True)
 class Small:
-    """The recipe of `fma_mlp`, unchanged."""
+    """The recipe of `fma_mlp`; without a `plan`, the one for the columns at hand."""
 
     seed: int = 0
-    plan: fma_mlp.Plan = fma_mlp.PLAN
+    plan: fma_mlp.Plan | None = None
     name: str = "nets"
 
     def fit(self, table: Table, views: Views | None) -> Ensemble:
         """The networks of the plan, trained on all rows."""
-        return fma_mlp.fit(table, views, self.plan, self.seed)
+        return fma_mlp.fit(table, views, self.plan or fma_mlp.plan_for(table.columns), self.seed)
