@@ -76,7 +76,7 @@ def canonical(
 def hubert(tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> Any:
     """A HubertModel in evaluation mode that holds exactly these tensors; ReclassError for a missing or extra one."""
     torch = require("torch", "neural")
-    transformers = _transformers()
+    transformers = transformers_package()
     known = set(transformers.HubertConfig().to_dict()) - _NOT_OURS
     model = transformers.HubertModel(transformers.HubertConfig(**{k: v for k, v in config.items() if k in known}))
     wanted = model.state_dict().keys()
@@ -99,7 +99,8 @@ def hubert(tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> An
     return model.eval()
 
 
-def _transformers() -> Any:
+def transformers_package() -> Any:
+    """The package transformers; ReclassError says what to do where it is broken, MissingExtra where it is absent."""
     try:
         package = require("transformers", "neural")
         package.logging.set_verbosity_error()

@@ -95,8 +95,7 @@ def head(tensors: Mapping[str, NDArray[Any]]) -> tuple[Array, Array]:
 
 def sigmoid(scores: Array) -> Array:
     """Scores as strengths in [0, 1], same shape."""
-    strengths: Array = 1 / (1 + np.exp(-scores))
-    return strengths
+    return np.asarray(1 / (1 + np.exp(-scores)), dtype=np.float32)
 
 
 def _columns(signal: Array, taps: int) -> Array:

@@ -22,6 +22,8 @@ EXTRACTORS = {
     "mert-330m": "music_reclass.extractors.mert:mert_330m",
     "mert-330m-layers": "music_reclass.extractors.mert:mert_330m_layers",
     "jmla": "music_reclass.extractors.jmla:jmla",
+    "ast-tags": "music_reclass.extractors.ast_tags:ast_tags",
+    "distilhubert-genre": "music_reclass.extractors.genre_hubert:genre_hubert",
 }
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from music_reclass.extractors import jmla, mert, mert_checkpoint, musicnn_net
+from music_reclass.extractors import ast_tags, genre_hubert, jmla, mert, mert_checkpoint, musicnn_net
 from music_reclass.extractors.jmla_vit import Shape
 from music_reclass.extractors.musicnn import Musicnn
 from music_reclass.extractors.musicnn_tags import MusicnnTags
+from music_reclass.extractors.taggers import Tagger
 from music_reclass.extractors.weights import safetensors, store
 from music_reclass.utils.device import Placement
 
@@ -22,6 +23,15 @@ PRE_NORM = CONFIG | {"do_stable_layer_norm": True}
 VARIANT = mert.Variant("mert", 32, 12, 7)
 ON_CPU = Placement("cpu", "", "fp32")
 SHAPE = Shape(width=32, depth=2, heads=4, hidden=64)
+AST = ast_tags.PUBLISHED | {
+    "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
+    "id2label": {"0": "Speech", "1": "Music", "2": "Banjo"},
+}  # fmt: skip
+GENRE_HUBERT = genre_hubert.PUBLISHED | {
+    "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64, "conv_dim": [16] * 7,
+    "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4, "classifier_proj_size": 8,
+    "id2label": dict(zip(map(str, range(10)), genre_hubert.GENRES, strict=True)),
+}  # fmt: skip
 WEIGHTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "weights" / "musicnn_jamendo.pth"
 
 
@@ -81,6 +91,34 @@ def random_encoder(seed=0):
     return {name: (t + 0.05 * torch.randn_like(t)).detach().numpy() for name, t in model.state_dict().items()}
 
 
+def random_ast(seed=0, config=AST):
+    """A reduced AST by transformers, all weights random."""
+    from transformers import ASTConfig, ASTForAudioClassification
+
+    shape = {key: config[key] for key in ast_tags.PUBLISHED}
+    return randomised(ASTForAudioClassification, ASTConfig(**shape, num_labels=len(config["id2label"])), seed)
+
+
+def random_genre_hubert(seed=0, config=GENRE_HUBERT, **more):
+    """A reduced DistilHuBERT classifier by transformers, all weights random."""
+    from transformers import HubertConfig, HubertForSequenceClassification
+
+    shape = {key: config[key] for key in genre_hubert.PUBLISHED}
+    return randomised(HubertForSequenceClassification, HubertConfig(**shape, **more, num_labels=10), seed)
+
+
+def randomised(kind, config, seed):
+    """A model of transformers in evaluation mode, with noise on every weight."""
+    import torch
+
+    torch.manual_seed(seed)
+    model = kind(config).eval()
+    with torch.no_grad():
+        for tensor in model.parameters():
+            tensor.add_(0.1 * torch.randn_like(tensor))
+    return model
+
+
 def small_musicnn(excerpt="mid30"):
     """The extractor with random weights."""
     return Musicnn(excerpt, install("musicnn", random_musicnn()))
@@ -100,3 +138,16 @@ def small_mert(excerpt="mid30", placement=ON_CPU, all_layers=False, variant=VARI
 def small_jmla(excerpt="mid30", placement=ON_CPU):
     """The extractor with a reduced network."""
     return jmla.Jmla(excerpt, install("jmla", random_encoder()), placement, SHAPE)
+
+
+def small_ast(excerpt="mid30", placement=ON_CPU):
+    """The extractor with a reduced network of three tags."""
+    tensors = {ast_tags.published_name(name): tensor for name, tensor in arrays(random_ast()).items()}
+    return Tagger(ast_tags.DESIGN, excerpt, install("ast", tensors, {"config.json": AST}), placement)
+
+
+def small_genre_hubert(excerpt="mid30", placement=ON_CPU):
+    """The extractor with a reduced network."""
+    model = random_genre_hubert(mask_time_prob=0.0, mask_feature_prob=0.0)
+    tensors, settings = arrays(model), {"config.json": GENRE_HUBERT}
+    return Tagger(genre_hubert.DESIGN, excerpt, install("distilhubert-genre", tensors, settings), placement)

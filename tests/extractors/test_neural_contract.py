@@ -76,6 +76,11 @@ class TestMusicnn(NeuralContract):
 
 
 class TestMusicnnTags(NeuralContract):
+    @pytest.fixture
+    def extractor(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("RECLASS_MODELS", str(tmp_path))
+        return self.make("mid30")  # it is Musicnn in all else
+
     def make(self, excerpt):
         return small_models.small_musicnn_tags(excerpt)
 
@@ -94,3 +99,15 @@ class TestJmla(NeuralContract):
     def make(self, excerpt):
         pytest.importorskip("torch")
         return small_models.small_jmla(excerpt)
+
+
+class TestAstTags(NeuralContract):
+    def make(self, excerpt):
+        pytest.importorskip("transformers")
+        return small_models.small_ast(excerpt)
+
+
+class TestGenreHubert(NeuralContract):
+    def make(self, excerpt):
+        pytest.importorskip("transformers")
+        return small_models.small_genre_hubert(excerpt)

@@ -44,8 +44,8 @@ class Model:
         return resources.files("music_reclass").joinpath(f"data/licences/{self.name}.txt").read_text(encoding="utf-8")
 
 
-def _hub(repository: str, *files: tuple[str, int, str | None]) -> tuple[RemoteFile, ...]:
-    base = f"https://huggingface.co/{repository}/resolve/main"
+def _hub(repository: str, *files: tuple[str, int, str | None], folder: str = "resolve/main") -> tuple[RemoteFile, ...]:
+    base = f"https://huggingface.co/{repository}/{folder}"
     return tuple(RemoteFile(name, f"{base}/{name}", size, sha) for name, size, sha in files)
 
 
@@ -118,6 +118,39 @@ MODELS: dict[str, Model] = {
             150,
             86_366_208,
             "music_reclass.extractors.jmla_vit:canonical",
+            "neural",
+        ),
+        Model(
+            "ast",
+            "AST, the Audio Spectrogram Transformer taught AudioSet: 527 tags of a track, instruments among them",
+            ("ast-tags",),
+            _hub(
+                "MIT/ast-finetuned-audioset-10-10-0.4593",
+                ("model.safetensors", 346_000_000, None),
+                ("config.json", 26_800, None),
+                ("preprocessor_config.json", 297, None),
+            ),
+            "BSD-3-Clause",
+            203,
+            86_594_063,
+            "music_reclass.extractors.ast_tags:canonical",
+            "neural",
+        ),
+        Model(
+            "distilhubert-genre",
+            "DistilHuBERT taught GTZAN's ten genres (HuBERT-Genre-Clf): evidence in other words",
+            ("distilhubert-genre",),
+            _hub(
+                "danilotpnta/HuBERT-Genre-Clf",
+                ("model.safetensors", 94_800_000, None),
+                ("config.json", 1_880, None),
+                ("preprocessor_config.json", 212, None),
+                folder="resolve/fbc00535b3780f278ee7e114165082160a195f1a/checkpoint",
+            ),
+            "MIT",
+            52,
+            23_690_634,
+            "music_reclass.extractors.genre_hubert:canonical",
             "neural",
         ),
     )
