@@ -28,6 +28,7 @@ from music_reclass.domain import Vote
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 LIKELY, CONFIDENT = 0.6, 0.8
+EXITS = (0.5, 0.6, 0.7, 0.8)
 
 
 def out_of_fold(rows: Floats, labels: Bools, groups: NDArray[np.int64], seed: int) -> Floats:
@@ -108,6 +109,7 @@ def main() -> None:
     warnings.simplefilter("ignore", ConvergenceWarning)  # 200 iterations are close enough to compare rules
     with np.load(arguments.table, allow_pickle=False) as table:
         rows, labels, groups = table["fma518"].astype(float), table["labels"], table["group"]
+        heard = np.concatenate([rows, table["musicnn"].astype(float)], axis=1) if "musicnn" in table.files else None
     members = [np.nonzero(groups == group)[0] for group in np.unique(groups)]
     members = [rows_of for rows_of in members if len(rows_of) >= albums.MIN_TRACKS]
     chosen = np.concatenate(members)
@@ -117,6 +119,7 @@ def main() -> None:
     )
     results: dict[str, list[list[float]]] = {}
     moves: dict[str, list[tuple[int, int, int]]] = {}
+    leaving: dict[float, list[list[float]]] = {}
     for seed in range(arguments.seeds):
         raw = out_of_fold(rows, labels, groups, seed)
         best = minimize_scalar(
@@ -131,6 +134,10 @@ def main() -> None:
         both = ladder_rule(own[chosen], album[chosen])
         results.setdefault("sure tracks keep theirs", []).append(row(both, labels[chosen]))
         count_moves(moves, own[chosen], album[chosen], labels[chosen])
+        if heard is not None:
+            final = told(out_of_fold(heard, labels, groups, seed)[chosen], labels[chosen])[1]
+            for limit in EXITS:
+                leaving.setdefault(limit, []).append(left_at(limit, own[chosen], album[chosen], labels[chosen], final))
     print(f"{'':26}hit@1  conf   logl   ECE    >={CONFIDENT}  right  >={LIKELY}  right")
     for name, cells in results.items():
         print(f"{name:26}" + "  ".join(f"{cell:.3f}" for cell in np.nanmean(cells, axis=0)))
@@ -138,6 +145,30 @@ def main() -> None:
     for name, counts in sorted(moves.items()):
         total, own_right, album_right = np.sum(counts, axis=0)
         print(f"{name:44}{total:5}  {own_right / total:.2f}  {album_right / total:.2f}")
+    if leaving:
+        print("\nleaving before the second stage (shares of these clips; lost: wrong where the second stage is right)")
+        print("exit   by itself  lost    by its album too  lost    the track does not agree  lost")
+    for limit, cells in leaving.items():
+        own_out, own_lost, more, more_lost, other, other_lost = np.mean(cells, axis=0)
+        print(
+            f"{limit:.2f}   {own_out:6.3f}     {own_lost:.3f}   {more:6.3f}            {more_lost:.3f}   "
+            f"{other:6.3f}                    {other_lost:.3f}"
+        )
+
+
+def left_at(limit: float, own: Floats, album: Floats, labels: Bools, final: Bools) -> list[float]:
+    """Shares that leave by their own vote, by the album that agrees, by one that does not; each with what it loses.
+
+    A track that leaves by its album has the album's genre, which is its own where both agree.
+    """
+    (mine, right), (ours, ours_right) = told(own, labels), told(album, labels)
+    agrees = own.argmax(1) == album.argmax(1)
+    alone = mine >= limit
+    cells: list[float] = []
+    for out, good in ((alone, right), (~alone & (ours >= limit) & agrees, ours_right),
+                      (~alone & (ours >= limit) & ~agrees, ours_right)):  # fmt: skip
+        cells += [float(out.mean()), float((out & ~good & final).mean())]
+    return cells
 
 
 def count_moves(moves: dict[str, list[tuple[int, int, int]]], own: Floats, album: Floats, labels: Bools) -> None:
