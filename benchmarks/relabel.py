@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from music_reclass.classification.escalation import Escalation
 from music_reclass.classification.relabelling import relabel
-from music_reclass.classification.scan import decide_undecided
 from music_reclass.classification.voter import Ladder
 from music_reclass.domain import TrackTags
 from music_reclass.features.database import Database
@@ -18,7 +18,6 @@ from music_reclass.features.scope import Scope
 from music_reclass.features.store import Library, Reading
 from music_reclass.taxonomy import load
 from music_reclass.training import bundles
-from music_reclass.utils.interrupt import StopRequest
 
 TRACKS = 50_000
 
@@ -40,7 +39,7 @@ def main() -> None:
                 for n in range(start, start + 1000)
             ]  # fmt: skip
             scope.add(library.save(readings, first.kinds[0]))
-        decide_undecided(database, scope, Ladder.from_bundles([first], load()), library, StopRequest())
+        Escalation(database, scope, Ladder.from_bundles([first], load())).run()
         started = time.perf_counter()
         report = relabel(database, Ladder.from_bundles([first], load(), max_genres=2))
         print(f"{report.from_votes:,} tracks from stored votes in {time.perf_counter() - started:.1f} s")

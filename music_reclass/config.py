@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -42,7 +43,11 @@ CHOICES = {
     "profile": ("native", "plex", "navidrome", "jellyfin", "joined", "single"),
     "precision": ("auto", "fp32", "bf16", "fp16"),
 }
-LOWEST: dict[str, float] = {"jobs": 0, "timeout": 1, "max_genres": 1, "plex_rate": 0, "plex_timeout": 1}
+LOWEST: dict[str, float] = {
+    "jobs": 0, "timeout": 1, "max_genres": 1, "max_tracks": 0, "plex_rate": 0, "plex_timeout": 1,
+}  # fmt: skip
+DURATIONS = ("max_time",)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,9 @@ class Settings:
     device: str = "auto"  # for neural stages: auto, cpu, cuda, cuda:1
     gpu_memory: str = ""  # how much of the card they may take: "4GiB", "0.5"; empty: what is free
     precision: str = "auto"  # auto, fp32, bf16, fp16
+    all_layers: bool = False  # store the means of all layers of MERT beside the one that is voted with
+    max_time: str = ""  # how long the later stages may listen in one run: "2h", "1h30m", "90s"; empty: no limit
+    max_tracks: int = 0  # how many tracks they may listen to in one run; 0: no limit
     plex_url: str = ""  # where the Plex server answers; empty: PLEX_URL of the environment
     plex_token: Secret = NO_SECRET  # better kept in a file of its own, or in RECLASS_PLEX_TOKEN
     plex_token_file: Path | None = None  # holds the token and nothing else; nobody but you may read it
@@ -84,6 +92,20 @@ class Settings:
     def workers(self) -> int:
         """How many worker processes to run, at least one."""
         return self.jobs if self.jobs > 0 else max(1, min((os.cpu_count() or 2) - 1, 8))
+
+    @property
+    def max_seconds(self) -> float | None:
+        """How long the later stages may listen; None: no limit."""
+        return seconds_of(self.max_time) if self.max_time else None
+
+
+def seconds_of(text: str) -> float:
+    """The seconds of a length of time such as `2h`, `1h30m` or `90s`; UsageError for anything else, and for none."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", text.strip().lower())
+    total = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not total or re.sub(r"(\d+(?:\.\d+)?)\s*([smhd])\s*", "", text.strip().lower()):
+        raise UsageError(f"{text!r} is no length of time; write it like 2h, 30m, 1h30m or 90s.")
+    return total
 
 
 def load(flags: Mapping[str, Any], file: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -144,6 +166,8 @@ def _override(settings: Settings, values: Mapping[str, Any], source: str) -> Set
         if name in CHOICES and value not in CHOICES[name]:
             raise UsageError(f"{source} gives {name} the value {value!r}; choose one of {', '.join(CHOICES[name])}.")
         changes[name] = _converted(name, value, hints[name], source)
+        if name in DURATIONS and changes[name]:
+            seconds_of(changes[name])
         if name in LOWEST and not LOWEST[name] <= changes[name] < float("inf"):
             raise UsageError(f"{source} gives {name} the value {value!r}; {LOWEST[name]} is the least.")
     return replace(settings, **changes)

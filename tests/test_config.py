@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.config import Settings, load
+from music_reclass.config import Settings, load, seconds_of
 from music_reclass.errors import UsageError
 
 
@@ -55,7 +55,22 @@ def test_there_is_always_at_least_one_worker() -> None:
     assert Settings(jobs=5).workers == 5
 
 
-@pytest.mark.parametrize("text", ["timeout = 0", "timeout = nan", "timeout = inf", "jobs = -3", "max_genres = 0"])
+@pytest.mark.parametrize(
+    "text", ["timeout = 0", "timeout = nan", "timeout = inf", "jobs = -3", "max_genres = 0", "max_tracks = -1"]
+)
 def test_numbers_that_make_no_sense_are_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match="is the least"):
         load({}, written(tmp_path, text), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("2h", 7200), ("30m", 1800), ("90s", 90), ("1h30m", 5400), ("1.5 h", 5400), ("1D", 86400)]
+)
+def test_a_length_of_time_is_read_as_people_write_it(text: str, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["soon", "90", "2 weeks", "0s", "-1h", "1h and a bit"])
+def test_what_is_no_length_of_time_is_refused_when_the_settings_are_read(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="no length of time"):
+        load({}, written(tmp_path, f"max_time = '{text}'"), {})

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.classification.reading import prepare_worker
-from music_reclass.classification.scan import SAVE_BATCH, Bar
+from music_reclass.classification.scan import SAVE_BATCH
 from music_reclass.errors import NothingToDo, TrackError
 from music_reclass.features.versions import Versions
 from music_reclass.training.tables import Views
-from music_reclass.utils.progress import progress_bar
+from music_reclass.utils.progress import Bar, progress_bar
 from music_reclass.utils.workers import WorkerPool
 
 if TYPE_CHECKING:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from music_reclass.classification.reading import FileReader
-from music_reclass.classification.scan import Bar, ScanReport, read_pending
+from music_reclass.classification.scan import ScanReport, read_pending
+from music_reclass.classification.sources import Listener
 from music_reclass.errors import NothingToDo
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.scope import Scope
 from music_reclass.features.store import Library
 from music_reclass.training.datasets.extraction import Heard
-from music_reclass.utils.progress import progress_bar
+from music_reclass.utils.progress import Bar, progress_bar
 from music_reclass.utils.walk import FoundFile
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
-    from music_reclass.domain import FeatureKind, TagReader
+    from music_reclass.domain import FeatureKind, TagReader, Vector
     from music_reclass.features.database import Database
     from music_reclass.utils.interrupt import StopRequest
 
@@ -57,6 +58,30 @@ def gathered(
         if state.id in vectors:
             heard[named] = Heard(vectors[state.id], state.tags)
     return heard
+
+
+def heard_vectors(
+    database: Database,
+    track_ids: Iterable[int],
+    kind: FeatureKind,
+    settings: Settings,
+    stop: StopRequest,
+    bar: Bar = progress_bar,
+) -> dict[int, Vector]:
+    """Vectors of `kind`, a network's too, of those of `track_ids` that can be heard; what is not stored is listened to.
+
+    Each is stored as it is done, so that an interrupted call goes on where it stopped. NothingToDo when `stop` is set
+    before all are there, BundleError where another version of the kind is installed, MissingWeights where none is.
+    """
+    library, wanted = Library(database), list(track_ids)
+    stored = library.having(wanted, kind)
+    lacking = list(library.paths(track for track in wanted if track not in stored).items())
+    if lacking and not stop:
+        with bar(kind.name, len(lacking)) as progress:
+            Listener(database, settings).listen(lacking, kind, lambda: bool(stop), progress)
+    if stop:
+        raise NothingToDo("stopped as you asked; what was listened to is kept: the same command goes on from here.")
+    return library.vectors(wanted, kind)
 
 
 def _found(paths: Mapping[str, str]) -> Iterator[FoundFile]:

@@ -5,27 +5,23 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from music_reclass.classification.escalation import Budget, Escalation
 from music_reclass.classification.reading import FileReader, ReadTask, prepare_worker
-from music_reclass.classification.sources import ListeningSource
-from music_reclass.classification.stages import FeatureSource
+from music_reclass.classification.sources import Listener
 from music_reclass.classification.voter import Ladder
 from music_reclass.errors import NothingToDo, TrackError
 from music_reclass.extractors.registry import extractor
-from music_reclass.features.decisions import Decisions
 from music_reclass.features.scope import Discovery, Scope
 from music_reclass.features.store import Library, Reading
-from music_reclass.utils.progress import Progress, Silent, progress_bar
+from music_reclass.utils.progress import Bar, progress_bar
 from music_reclass.utils.walk import FoundFile, walk
 from music_reclass.utils.workers import WorkerPool
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from music_reclass.config import Settings
     from music_reclass.domain import FeatureKind, TagReader
     from music_reclass.features.database import Database
@@ -34,8 +30,6 @@ if TYPE_CHECKING:
 WALK_BATCH = 1000
 SAVE_BATCH = 50  # readings in one transaction: what a kill -9 costs at most
 SAVE_SECONDS = 2.0
-
-Bar = Callable[[str, "int | None"], "AbstractContextManager[Progress]"]
 
 
 @dataclass(slots=True)
@@ -48,8 +42,12 @@ class ScanReport:
     stopped: bool = False
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # folders: path, why
     seconds: dict[str, float] = field(default_factory=dict)  # by phase
-    asked: dict[str, int] = field(default_factory=dict)  # tracks that a later stage listened to, by its kind
-    asked_seconds: dict[str, float] = field(default_factory=dict)
+    # Of the later stages, by their names:
+    asked: dict[str, int] = field(default_factory=dict)  # tracks in doubt that it listened to
+    asked_seconds: dict[str, float] = field(default_factory=dict)  # wall, while it listened
+    left: dict[str, int] = field(default_factory=dict)  # tracks in doubt that it did not reach: for the next scan
+    missed: dict[str, int] = field(default_factory=dict)  # tracks in doubt that it could not hear
+    halved: int = 0  # windows that a network read in parts for want of memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +84,10 @@ def scan(
     with _timed(report, "read"):
         read_pending(database, scope, FileReader(kind, read_tags), settings, request.rescan, report, stop, bar)
     with _timed(report, "decide"):
-        source = ListeningSource(Library(database), kind, settings.workers, settings.timeout, lambda: bool(stop), bar)
-        report.decided = decide_undecided(database, scope, ladder, source, stop, bar)
-        report.asked, report.asked_seconds = source.asked, source.seconds
+        listener = Listener(database, settings)
+        tally = Escalation(database, scope, ladder, bar).run(listener, Budget.of(settings), stop)
+        report.decided, report.asked, report.asked_seconds = tally.decided, tally.asked, tally.seconds
+        report.left, report.missed, report.halved = tally.left, tally.missed, listener.halved
     report.stopped = bool(stop)
     return report
 
@@ -170,34 +169,6 @@ def _reading(task: ReadTask, answer: Reading | TrackError) -> Reading:
     if isinstance(answer, Reading):
         return answer
     return Reading(task.path, task.size, task.mtime_ns, error=answer)
-
-
-def decide_undecided(
-    database: Database, scope: Scope, ladder: Ladder, source: FeatureSource, stop: StopRequest, bar: Bar = progress_bar
-) -> int:
-    """Run the ladder over the tracks of the scope whose decision is missing or rests on other models; how many.
-
-    When `stop` is set while a later stage listens, the tracks it was listening to stay undecided.
-    """
-    decisions = Decisions(database)
-    bundles = {
-        stage.name: decisions.register_bundle(stage.name, stage.digest, stage.manifest) for stage in ladder.stages
-    }
-    total = scope.collect_undecided(ladder.basis, ladder.stages[0].kinds[0])
-    if not total:
-        return 0
-    decided = 0
-    # A later stage shows a bar of its own while it listens, and a terminal holds one at a time.
-    with bar("deciding", total) if len(ladder.stages) == 1 else nullcontext(Silent()) as progress:
-        for chunk in scope.undecided_by_album():
-            tracks = {state.id: state for state in decisions.states(chunk)}
-            concluded = ladder.decide(tracks, source)
-            if stop and len(ladder.stages) > 1:
-                break
-            decisions.save(concluded, bundles, ladder.basis)
-            decided += len(chunk)
-            progress.advance(len(chunk))
-    return decided
 
 
 class _timed:

@@ -55,15 +55,17 @@ class Mert:
         self, variant: Variant, excerpt: str, installed: store.Installed, placement: Placement, all_layers: bool = False
     ) -> None:
         self._layers = tuple(range(variant.depth + 1)) if all_layers else (variant.layer,)
-        name = variant.model + ("-layers" if all_layers else "")
         settings = store.read_json(installed.folder / "preprocessor_config.json") or {}
         self._normalise = bool(settings.get("do_normalize", variant is BASE))
         self._installed = installed
         loudness = "norm" if self._normalise else "raw"
-        version = f"{VERSION}-{'all' if all_layers else f'l{variant.layer}'}-{loudness}-{installed.short_digest}"
-        self.kind = FeatureKind(name, version, variant.hidden * len(self._layers), excerpt)
+        version = f"{VERSION}-{{}}-{loudness}-{installed.short_digest}".format
+        self._plain = FeatureKind(variant.model, version(f"l{variant.layer}"), variant.hidden, excerpt)
+        self._plain_part = slice(variant.hidden * variant.layer, variant.hidden * (variant.layer + 1))
+        every = FeatureKind(f"{variant.model}-layers", version("all"), variant.hidden * len(self._layers), excerpt)
+        self.kind = every if all_layers else self._plain
         blueprint = Blueprint(
-            f"{variant.model}-{version}",
+            f"{variant.model}-{self.kind.version}",
             self._build,
             self._forward,
             Slope(0, WINDOW_BYTES),
@@ -92,6 +94,11 @@ class Mert:
     def pool(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """The mean over the windows; FailTrack if it is not finite."""
         return finite_row(rows.mean(axis=0).astype(np.float32))
+
+    def parts(self, vector: NDArray[np.float32]) -> dict[FeatureKind, NDArray[np.float32]]:
+        """The vector by its kind, after it that of the single layer if it is one of all layers."""
+        whole = {self.kind: vector}
+        return whole if self.kind == self._plain else {**whole, self._plain: vector[self._plain_part]}
 
     def _build(self) -> Any:
         config = store.read_json(self._installed.folder / "config.json")

@@ -51,6 +51,7 @@ class Network:
         self._sizes: dict[tuple[str, str, tuple[int, ...]], BatchSize] = {}
         self._device: Device | None = None
         self._single = placement.precision == "fp32"
+        self.halved = 0  # windows that were read in parts, because they did not fit whole
 
     @property
     def device(self) -> Device:

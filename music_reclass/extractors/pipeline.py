@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -45,6 +45,14 @@ class Windowed(Protocol):
         ...
 
 
+class Layered(Windowed, Protocol):
+    """One whose vectors hold those of another kind: MERT with all layers."""
+
+    def parts(self, vector: NDArray[np.float32]) -> dict[FeatureKind, NDArray[np.float32]]:
+        """The vector by its kind, and those that it holds."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class WindowReader:
     """Callable that gives the windows of one file; picklable, for worker processes. Raises TrackError."""
@@ -74,6 +82,12 @@ def open_extractor(kind: str, excerpt: str, placement: Placement) -> Windowed:
     return cast(Windowed, getattr(importlib.import_module(module), factory)(excerpt, placement))
 
 
+def open_layers(kind: str, excerpt: str, placement: Placement) -> Layered | None:
+    """The extractor of all layers whose vectors hold those of `kind`; None where there is none. MissingWeights."""
+    name = f"{kind}-layers"
+    return cast(Layered, open_extractor(name, excerpt, placement)) if name in EXTRACTORS else None
+
+
 @lru_cache(maxsize=4)
 def _windowed(kind: str, excerpt: str) -> Windowed:
     from music_reclass.extractors.registry import extractor
@@ -98,7 +112,7 @@ def embed(
     timeout: float,
     prepare: Callable[[], None] | None = prepare_worker,
     stop: Callable[[], bool] = lambda: False,
-) -> Iterator[tuple[Item, NDArray[np.float32] | TrackError]]:
+) -> Generator[tuple[Item, NDArray[np.float32] | TrackError], None, None]:
     """Each item with its vector or what was wrong with it, as it is done; a TrackError never ends the run.
 
     `read` runs in `jobs` worker processes (one is enough where the network runs on the processor) and gives the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from music_reclass.domain import FeatureKind
@@ -38,9 +38,13 @@ class Scope:
             "DROP TABLE IF EXISTS temp.scope",
             "DROP TABLE IF EXISTS temp.pending",
             "DROP TABLE IF EXISTS temp.todo",
+            "DROP TABLE IF EXISTS temp.doubt",
+            "DROP TABLE IF EXISTS temp.queue",
             "CREATE TEMP TABLE scope (track_id INTEGER PRIMARY KEY)",
             "CREATE TEMP TABLE pending (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER) WITHOUT ROWID",
             "CREATE TEMP TABLE todo (track_id INTEGER PRIMARY KEY)",
+            "CREATE TEMP TABLE doubt (track_id INTEGER PRIMARY KEY, position INTEGER, worth REAL)",
+            "CREATE TEMP TABLE queue (place INTEGER PRIMARY KEY, track_id INTEGER)",
         ):
             self._sql.execute(statement)
 
@@ -142,3 +146,41 @@ class Scope:
                 album = name
         if chunk:
             yield chunk
+
+    def forget_doubts(self) -> None:
+        """Nobody is known to be in doubt."""
+        self._sql.execute("DELETE FROM doubt")
+
+    def add_doubts(self, position: int, worth: Mapping[int, float]) -> None:
+        """Note the tracks in doubt about which the stage at `position` is the next to ask, with what that is worth."""
+        with self._database.transaction():
+            self._sql.executemany(
+                "INSERT OR REPLACE INTO doubt VALUES (?, ?, ?)",
+                ((track_id, position, round(value, 2)) for track_id, value in worth.items()),
+            )
+
+    def doubts(self) -> dict[int, int]:
+        """How many tracks are in doubt, by the position of the stage to ask."""
+        return dict(self._sql.execute("SELECT position, count(*) FROM doubt GROUP BY position ORDER BY position"))
+
+    def queue_up(self, position: int) -> int:
+        """Put the tracks that wait for the stage at `position` in line: the most worth first, in hundredths, and
+        among equals by path, so that a disk is read in order; how many."""
+        with self._database.transaction():
+            self._sql.execute("DELETE FROM queue")
+            return self._sql.execute(
+                "INSERT INTO queue (track_id) SELECT d.track_id FROM doubt d JOIN track t ON t.id = d.track_id"
+                " WHERE d.position = ? AND t.missing_since IS NULL ORDER BY d.worth DESC, t.path",
+                (position,),
+            ).rowcount
+
+    def next_in_queue(self, count: int) -> list[tuple[int, str]]:
+        """Take the first `count` tracks out of the line: (track id, path)."""
+        rows = self._sql.execute(
+            "SELECT q.place, q.track_id, t.path FROM queue q JOIN track t ON t.id = q.track_id"
+            " ORDER BY q.place LIMIT ?",
+            (count,),
+        ).fetchall()
+        if rows:
+            self._sql.execute("DELETE FROM queue WHERE place <= ?", (rows[-1][0],))
+        return [(track_id, os.fsdecode(path)) for _, track_id, path in rows]

@@ -167,6 +167,11 @@ class Library:
                 found[track_id] = decode(row[0], kind.dimension)
         return found
 
+    def having(self, track_ids: Iterable[int], kind: FeatureKind) -> set[int]:
+        """Those of `track_ids` that have a stored vector of `kind`."""
+        query = "SELECT 1 FROM vector WHERE track_id = ? AND kind = ?"
+        return {track for track in track_ids if self._sql.execute(query, (track, kind.key)).fetchone()}
+
     def refresh(self, path: str, size: int, mtime_ns: int, genres: tuple[str, ...] | None) -> None:
         """After we wrote (or restored) a file: what it looks like now, so that the next scan need not read it."""
         with self.database.transaction():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ class Silent:
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Nothing is shown."""
+
+
+# Opens a bar with a title for so many items; None where their number is not known.
+Bar = Callable[[str, "int | None"], AbstractContextManager[Progress]]
 
 
 class _Bar:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.classification.gathering import gathered
+from music_reclass.classification.gathering import gathered, heard_vectors
 from music_reclass.config import Settings
 from music_reclass.domain import TrackTags
 from music_reclass.errors import NothingToDo
 from music_reclass.extractors.synthesis import encode, song
 from music_reclass.features.database import Database
+from music_reclass.features.store import Library
 from music_reclass.training.datasets.shape import fma518
 from music_reclass.utils.interrupt import StopRequest
 
@@ -47,3 +48,19 @@ def test_a_stopped_gathering_gives_no_half_data_set(tmp_path: Path) -> None:
 
     with pytest.raises(NothingToDo, match="goes on from here"):
         gathered(Database(tmp_path / "d.sqlite3"), [str(path)], fma518("mid30"), Settings(jobs=1), tags, stop)
+
+
+def test_vectors_of_another_kind_join_the_tracks_that_are_known_and_are_heard_once(tmp_path: Path) -> None:
+    tune = tmp_path / "tune.flac"
+    encode(tune, song(seed=1, seconds=5))
+    database, settings, full = Database(tmp_path / "data.sqlite3"), Settings(jobs=1), fma518("full")
+    gathered(database, [str(tune)], fma518("mid30"), settings, tags, StopRequest())
+    ((track, _),) = Library(database).paths(range(5)).items()
+
+    assert heard_vectors(database, [track, 99], full, settings, StopRequest())[track].shape == (518,)
+    tune.unlink()
+    assert heard_vectors(database, [track], full, settings, StopRequest()).keys() == {track}
+    stop = StopRequest()
+    stop.requested = True
+    with pytest.raises(NothingToDo, match="goes on from here"):
+        heard_vectors(database, [track], full, settings, stop)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from music_reclass.classification.escalation import Escalation
 from music_reclass.classification.relabelling import relabel, translated
-from music_reclass.classification.scan import decide_undecided
 from music_reclass.classification.voter import Ladder
 from music_reclass.domain import TrackTags, Vote
 from music_reclass.features.database import Database
@@ -16,7 +16,6 @@ from music_reclass.features.scope import Scope
 from music_reclass.features.store import Library, Reading
 from music_reclass.taxonomy import load
 from music_reclass.training import bundles
-from music_reclass.utils.interrupt import StopRequest
 from tests.library import Shell
 
 
@@ -33,7 +32,7 @@ def database(tmp_path: Path) -> Database:
     ]
     scope = Scope(database)
     scope.add(Library(database).save(readings, first.kinds[0]))
-    decide_undecided(database, scope, Ladder.from_bundles([first], load()), Library(database), StopRequest())
+    Escalation(database, scope, Ladder.from_bundles([first], load())).run()
     return database
 
 
@@ -78,7 +77,7 @@ def test_it_ends_where_deciding_anew_would_end(database: Database, tmp_path: Pat
     scope = Scope(database)
     scope.add(range(1, 41))
     database.connection.execute("UPDATE decision SET basis = 'old'")
-    decide_undecided(database, scope, ladder, Library(database), StopRequest())
+    Escalation(database, scope, ladder).run()
 
     assert genres(database) == from_votes
 

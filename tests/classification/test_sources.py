@@ -1,17 +1,18 @@
-"""Dear vectors are listened to once, stored as they come, and never asked for when somebody wants to stop."""
+"""Tracks are listened to once: each vector is stored as it is done, whatever ends the listening."""
 
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from music_reclass.classification.sources import ListeningSource
+from music_reclass.classification import sources
+from music_reclass.classification.sources import Listener
+from music_reclass.config import Settings
 from music_reclass.domain import FeatureKind, TrackTags
+from music_reclass.errors import BundleError
 from music_reclass.extractors.registry import extractor
 from music_reclass.extractors.synthesis import encode, song
 from music_reclass.features.database import Database
@@ -19,52 +20,125 @@ from music_reclass.features.store import Library, Reading
 from music_reclass.utils.progress import Silent
 
 CHEAP = FeatureKind("cheap", "1", 2, "mid30")
-DEAR = extractor("fma518", "mid30").kind  # any kind that can really be extracted
+WHOLE = extractor("fma518", "mid30").kind  # any kind that a worker computes whole
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Library:
-    return Library(Database(tmp_path / "library.sqlite3"))
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path / "library.sqlite3")
 
 
 @pytest.fixture
-def tracks(library: Library, tmp_path: Path) -> list[int]:
-    """Two tunes and one that cannot be decoded any more."""
+def tracks(database: Database, tmp_path: Path) -> list[tuple[int, str]]:
+    """Three tunes and one that cannot be decoded any more."""
     readings = []
-    for number in range(3):
+    for number in range(4):
         path = tmp_path / f"{number}.wav"
         encode(path, song(seed=number, seconds=6))
         status = os.stat(path)
-        digest = bytes([number])
         vector = np.ones(2, np.float32)
+        digest = bytes([number])
         readings.append(Reading(str(path), status.st_size, status.st_mtime_ns, digest, 6.0, TrackTags(), (), vector))
-    (tmp_path / "2.wav").write_text("no sound any more")
-    return library.save(readings, CHEAP)
+    (tmp_path / "3.wav").write_text("no sound any more")
+    ids = Library(database).save(readings, CHEAP)
+    return [(track, reading.path) for track, reading in zip(ids, readings, strict=True)]
 
 
-def source(library: Library, stop: bool = False) -> ListeningSource:
-    def no_bar(title: str, total: int | None) -> Any:
-        return nullcontext(Silent())
-
-    return ListeningSource(library, CHEAP, 1, 60.0, lambda: stop, no_bar)
+def never() -> bool:
+    return False
 
 
-def test_what_is_missing_is_listened_to_once_and_stored(library: Library, tracks: list[int]) -> None:
-    first = source(library)
-    found = first.vectors(tracks, DEAR)
-    assert set(found) == set(tracks[:2])
-    assert first.asked == {"fma518": 2}
-    assert set(library.vectors(tracks, DEAR)) == set(tracks[:2])
-    again = source(library)
-    assert again.vectors(tracks[:2], DEAR).keys() == found.keys()
-    assert again.asked == {}
+def listener(database: Database, **settings: object) -> Listener:
+    return Listener(database, Settings(jobs=1, device="cpu", precision="fp32", **settings))  # type: ignore[arg-type]
 
 
-def test_the_cheap_kind_is_never_listened_to_here(library: Library, tracks: list[int]) -> None:
-    own = source(library)
-    assert set(own.vectors([*tracks, 999], CHEAP)) == set(tracks)
-    assert own.asked == {}
+def test_what_workers_compute_whole_is_stored_and_what_cannot_be_heard_is_named(
+    database: Database, tracks: list[tuple[int, str]]
+) -> None:
+    hearing = listener(database).listen(tracks, WHOLE, never, Silent())
+    ids = [track for track, _ in tracks]
+    assert hearing.heard == set(ids[:3])
+    assert hearing.missed.keys() == {ids[3]}
+    assert Library(database).having(ids, WHOLE) == set(ids[:3])
 
 
-def test_whoever_wants_to_stop_gets_what_is_stored(library: Library, tracks: list[int]) -> None:
-    assert source(library, stop=True).vectors(tracks, DEAR) == {}
+def test_whoever_wants_to_stop_waits_for_nothing_new(database: Database, tracks: list[tuple[int, str]]) -> None:
+    hearing = listener(database).listen(tracks, WHOLE, lambda: True, Silent())
+    assert (hearing.heard, hearing.missed) == (set(), {})
+
+
+def test_a_kind_that_what_is_installed_does_not_make_is_refused(
+    database: Database, tracks: list[tuple[int, str]]
+) -> None:
+    older = FeatureKind("fma518", "0", 518, "mid30")
+    with pytest.raises(BundleError, match="fma518/0/mid30"):
+        listener(database).listen(tracks, older, never, Silent())
+
+
+class TestNetworks:
+    """Kinds that go through one network, here a small one with random weights."""
+
+    @pytest.fixture(autouse=True)
+    def _small_mert(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("transformers")
+        from music_reclass.extractors import mert
+        from tests.extractors import small_models
+
+        monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
+        monkeypatch.setattr(mert, "BASE", small_models.VARIANT)
+        self.kind = small_models.small_mert().kind
+        self.layers = small_models.small_mert(all_layers=True).kind
+
+    def test_one_network_hears_all_tracks_and_bad_ones_are_named(
+        self, database: Database, tracks: list[tuple[int, str]]
+    ) -> None:
+        from music_reclass.extractors import audio
+        from tests.extractors import small_models
+
+        own = listener(database)
+        hearing = own.listen(tracks, self.kind, never, Silent())
+        ids = [track for track, _ in tracks]
+        assert hearing.heard == set(ids[:3])
+        assert hearing.missed.keys() == {ids[3]}
+        stored = Library(database).vectors(ids, self.kind)
+        assert stored.keys() == set(ids[:3])
+        samples = audio.load(Path(tracks[0][1]), "mid30", 24000).samples
+        assert np.allclose(stored[ids[0]], small_models.small_mert().vector(samples), atol=1e-5)
+        assert own.halved == 0
+
+    def test_all_layers_are_stored_beside_the_one_that_votes_from_one_pass(
+        self, database: Database, tracks: list[tuple[int, str]]
+    ) -> None:
+        listener(database, all_layers=True).listen(tracks[:2], self.kind, never, Silent())
+        ids = [track for track, _ in tracks]
+        library = Library(database)
+        plain, every = library.vectors(ids, self.kind), library.vectors(ids, self.layers)
+        assert plain.keys() == every.keys() == set(ids[:2])
+        for track in ids[:2]:
+            assert np.array_equal(plain[track], every[track].reshape(13, 32)[7])
+
+    def test_a_layer_that_is_stored_among_all_layers_is_not_listened_to_again(
+        self, database: Database, tracks: list[tuple[int, str]]
+    ) -> None:
+        (track, path), *_ = tracks
+        library = Library(database)
+        every = np.arange(13 * 32, dtype=np.float32)
+        library.add_vectors({track: every}, self.layers)
+        os.remove(path)
+        hearing = listener(database).listen(tracks[:1], self.kind, never, Silent())
+        assert hearing.heard == {track}
+        assert library.vectors([track], self.kind)[track].tolist() == every[7 * 32 : 8 * 32].tolist()
+
+    def test_what_was_heard_is_stored_even_if_the_end_comes_at_once(
+        self, database: Database, tracks: list[tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Impatient(Silent):
+            def advance(self, count: int = 1, note: str = "") -> None:
+                self.seen = getattr(self, "seen", 0) + count
+                if self.seen == 3:
+                    raise KeyboardInterrupt
+
+        monkeypatch.setattr(sources, "SAVE_SECONDS", 1e9)
+        with pytest.raises(KeyboardInterrupt):
+            listener(database).listen(tracks[:3], self.kind, never, Impatient())
+        assert len(Library(database).having([track for track, _ in tracks], self.kind)) == 3

@@ -128,6 +128,6 @@ def test_the_kinds_with_a_network_are_opened_at_a_placement(tmp_path, monkeypatc
     pytest.importorskip("torch")
     monkeypatch.setenv("RECLASS_MODELS", str(tmp_path))
     small_models.install("jmla", {"any": np.zeros(1, np.float32)})
-    assert pipeline.network_kinds() == {"mert", "mert-layers", "mert-330m", "mert-330m-layers", "jmla"}
+    assert pipeline.network_kinds() >= {"mert", "mert-layers", "mert-330m", "mert-330m-layers", "jmla"}
     opened = pipeline.open_extractor("jmla", "mid30", Placement("cpu", "", "fp32"))
     assert (opened.kind.name, opened.network.device.name, opened.network.precision) == ("jmla", "cpu", "fp32")
