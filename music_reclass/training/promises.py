@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.training.thresholds import GRID, Certificate, certify, one_a_group
+from music_reclass.training.thresholds import GRID, Certificate, broken_next, certify, fewest, one_a_group
 
 DELTA = 0.1
 _MOST = 1_000_000  # more labelled tracks than this is no advice
@@ -61,7 +61,7 @@ def promised(
     delta: float = DELTA,
     seed: int = 0,
 ) -> Certificate | Shortfall:
-    """The lowest threshold from which on `precision` is certified, or how much is missing.
+    """The lowest threshold from which on `precision` is certified for the next sample, or how much is missing.
 
     The rows must be of artists that neither the model nor its calibration saw. One row an artist counts, drawn by
     `seed`: rows of one artist are not independent.
@@ -89,12 +89,11 @@ def _missing(confidence: NDArray[np.float64], right: NDArray[np.bool_], precisio
 
 def _enough(rate: float, precision: float, delta: float) -> float:
     """How many tracks certify `precision` when errors come at `rate`; doubling, then halving the step."""
-    from scipy.special import bdtr  # the binomial tail, quick for many thousands
 
     def certifies(count: int) -> bool:
-        return bool(bdtr(math.ceil(rate * count), count, 1 - precision) <= delta)
+        return broken_next(math.ceil(rate * count), count, 1 - precision) <= delta
 
-    high = max(2, 2 * math.ceil(math.log(delta) / math.log(precision)))
+    high = max(2, 2 * fewest(precision, delta))
     while not certifies(high):
         high *= 2
         if high > _MOST:
