@@ -49,6 +49,23 @@ def database_flags(command: Command) -> Command:
     )(command)
 
 
+def network_flags(command: Command) -> Command:
+    """--device, --gpu-memory, --precision: where networks run, and how much of it is theirs."""
+    for flag in (
+        click.option(
+            "--precision",
+            type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+            help="A network's numbers (default: auto).",
+        ),
+        click.option(
+            "--gpu-memory", metavar="SIZE", help="How much of the card it may take: 4GiB, or a share such as 0.5."
+        ),
+        click.option("--device", metavar="NAME", help="Where a network runs: auto, cpu, cuda, cuda:1 (default: auto)."),
+    ):
+        command = flag(command)
+    return command
+
+
 def write_flags(command: Command) -> Command:
     """Every command that may write: -n, -y, --json, --db, --config."""
     for flag in (database_flags, json_flag, yes_flag, dry_run_flag):

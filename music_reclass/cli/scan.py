@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from music_reclass.cli.options import manner_flags, settings_from, write_flags
+from music_reclass.cli.options import bundle_flag, manner_flags, network_flags, settings_from, write_flags
 from music_reclass.cli.output import printable, say, shorten_home
 from music_reclass.cli.plex_options import map_flag
 from music_reclass.cli.writing import Choice, conclude, plan_for
@@ -33,36 +34,32 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=float, help="Seconds one file may take (default: 120).")
 @click.option("--max-genres", type=int, help="How many genres may be written to a file (default: 1).")
 @click.option(
-    "--stages", metavar="LIST", help="Which stages may vote: 1, or 1,musicnn (default: 1 and those that are installed)."
+    "--stages",
+    metavar="LIST",
+    help="Which stages may vote, by name or number: 1, or 1,musicnn (default: 1 and those that are installed).",
 )
-@click.option(
-    "--bundle", type=click.Path(path_type=Path, file_okay=False), help="A trained bundle instead of the embedded model."
-)
+@bundle_flag
 @click.option("--album/--no-album", default=None, help="Whether the tracks of an album vote together (default: yes).")
+@click.option("--max-time", metavar="TIME", help="How long later stages may listen: 2h, 30m, 90s (default: no limit).")
+@click.option(
+    "--max-tracks", type=click.IntRange(1), help="How many tracks they may listen to, the most valuable (default: all)."
+)
+@click.option("--all-layers", is_flag=True, default=None, help="Where MERT listens, store the means of all its layers.")
+@network_flags
 @write_flags
 def scan(
     paths: tuple[Path, ...],
-    on_existing: str | None,
-    profile: str | None,
     plex_library: str | None,
     sync_plex: bool,
     pairs: tuple[str, ...],
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     rescan: bool,
-    jobs: int | None,
-    timeout: float | None,
-    max_genres: int | None,
-    stages: str | None,
-    bundle: Path | None,
-    album: bool | None,
-    preserve_mtime: bool | None,
-    detach_hard_links: bool | None,
     dry_run: bool,
     yes: bool,
     as_json: bool,
-    db: Path | None,
     config_file: Path | None,
+    **manner: Any,
 ) -> int:
     """Listen to the music in PATHS, decide each track's genre, and tag it.
 
@@ -77,12 +74,7 @@ def scan(
     from music_reclass.tagging.plex.server import connect
     from music_reclass.tagging.reader import read_tags
 
-    settings = settings_from(
-        config_file, db=db, on_existing=on_existing, profile=profile, plex_library=plex_library,
-        jobs=jobs, timeout=timeout, max_genres=max_genres, bundle=bundle, stages=stages,
-        album=album,
-        preserve_mtime=preserve_mtime, detach_hard_links=detach_hard_links,
-    )  # fmt: skip
+    settings = settings_from(config_file, plex_library=plex_library, **manner)
     roots = tuple(map(str, paths))
     if not roots and plex_library is None:
         raise click.UsageError("name a folder or file to scan, or a Plex library with --plex.")
@@ -96,6 +88,7 @@ def scan(
         report = bring_up_to_date(work.database, request, ladder, settings, read_tags, work.stop)
         if not as_json:
             _show_discovery(report, paths, settings)
+            _show_later_stages(report, ladder.absent)
         plan = plan_for(work, Decisions(work.database).in_scope)
         arguments = {"paths": [os.path.abspath(path) for path in paths], "rescan": rescan}
         library = settings.plex_library
@@ -156,10 +149,27 @@ def _show_discovery(report: ScanReport, paths: tuple[Path, ...], settings: Setti
         say(
             "read", f"{report.read:,} files in {_duration(seconds)}, {rate:,.1f} a second, {settings.workers} at a time"
         )
-    for kind, count in report.asked.items():
-        say("listened", f"{count:,} tracks in doubt with {kind} in {_duration(report.asked_seconds[kind])}")
     for path, why in report.unreadable[:5]:
         say("", click.style("! ", fg="red") + f"{printable(path)[:200]}: {why}")
+
+
+def _show_later_stages(report: ScanReport, absent: Mapping[str, str]) -> None:
+    """Whom the later stages listened to, whom they did not reach or could not hear, and who could not listen."""
+    for stage, count in report.asked.items():
+        say("listened", f"{count:,} tracks in doubt with {stage} in {_duration(report.asked_seconds[stage])}")
+    left, missed = sum(report.left.values()), sum(report.missed.values())
+    if left:
+        say("left", f"{left:,} tracks in doubt were left for the next scan ({_by_name(report.left)})")
+    if missed:
+        say("", f"{missed:,} tracks in doubt could not be heard by a later stage ({_by_name(report.missed)})")
+    if report.halved:
+        say("", f"{report.halved:,} windows were read in parts for want of memory: close other programs")
+    for stage, why in absent.items():
+        say("absent", f"the stage {stage} does not vote: {why}")
+
+
+def _by_name(counts: Mapping[str, int]) -> str:
+    return " · ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
 def _duration(seconds: float) -> str:
