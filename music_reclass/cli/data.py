@@ -66,9 +66,10 @@ def opened(settings: Settings, words: dict[str, Any], taxonomy: Taxonomy) -> Ite
 
 @contextmanager
 def opened_with_views(
-    settings: Settings, words: dict[str, Any], taxonomy: Taxonomy
+    settings: Settings, words: dict[str, Any], taxonomy: Taxonomy, kinds: tuple[str, ...] = ("fma518",)
 ) -> Iterator[tuple[Dataset, Views | None]]:
-    """The data set, and the changed versions of its audio that --augment names."""
+    """The data set with the vectors of `kinds` side by side, and the changed versions of its audio that --augment
+    names."""
     import platformdirs
 
     from music_reclass.classification.gathering import gathered
@@ -101,7 +102,7 @@ def opened_with_views(
         )
         request = opening.Request(
             words["kind"], words["data_path"], words["subset"], words["excerpt"], words["audio"], words["least"],
-            words["roots"], cache,
+            words["roots"], cache, kinds,
         )  # fmt: skip
         try:
             data = opening.opened(request, taxonomy, sources)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from music_reclass.config import Settings
     from music_reclass.domain import Vector
     from music_reclass.errors import TrackError
+    from music_reclass.training.bundles import Bundle
 
 EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -25,23 +26,43 @@ EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
     "--bundle",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="A trained bundle (default: the embedded one).",
+    help="A trained bundle, or a ladder of them (default: the embedded first stage).",
 )
 @json_flag
 def predict(table: Path, folder: Path | None, as_json: bool) -> None:
-    """Genre, confidence and all probabilities for each row of a feature table."""
-    from music_reclass.training import bundles, kinds, tables
+    """Genre, confidence and all probabilities for each row of a feature table; a ladder is climbed as in a scan."""
+    from music_reclass.training import bundles, ladders
 
-    bundle = bundles.embedded() if folder is None else bundles.load(folder)
-    probabilities = bundle.predict_proba(kinds.rows_for(bundle.kinds, table, tables.read(table, labelled=False)))
-    for number, row in enumerate(probabilities):
-        best = int(row.argmax())
-        genre, confidence = bundle.labels[best], float(row[best])
+    stages = (bundles.embedded(),) if folder is None else ladders.load(folder)
+    for number, own in enumerate(_predictions(stages, table)):
         if as_json:
-            shares = {label: round(float(p), 6) for label, p in zip(bundle.labels, row, strict=True)}
-            print_json({"genre": genre, "confidence": round(confidence, 6), "probabilities": shares})
+            print_json(own)
         else:
-            plain(f"{number:>6}  {genre:<16} {confidence:.2f}")
+            rung = f"  {own['stage']}" if len(stages) > 1 else ""
+            plain(f"{number:>6}  {own['genre']:<16} {own['confidence']:.2f}{rung}")
+
+
+def _predictions(stages: Sequence[Bundle], table: Path) -> Iterator[dict[str, Any]]:
+    """One object a row. A row that reaches a stage's certified exit goes no further; a stage whose vectors the table
+    lacks never votes, and is named once."""
+    import numpy as np
+
+    from music_reclass.classification.rows import climbed
+    from music_reclass.training import kinds, tables
+
+    read = tables.read(table, labelled=False)
+    at_hand = set(kinds.held(table))
+    able = [bundle for bundle in stages if all(kind.name in at_hand for kind in bundle.kinds)] or list(stages[:1])
+    for bundle in stages:
+        if bundle not in able:
+            missing = [kind.name for kind in bundle.kinds if kind.name not in at_hand]
+            complain(f"the stage {bundle.stage} never votes: the table holds no array {', '.join(missing)}")
+    for one in climbed(able, lambda bundle: kinds.rows_for(bundle.kinds, table, read), len(read)):
+        shares = np.round(one.probabilities, 6).tolist()
+        yield {
+            "genre": one.genre, "confidence": round(one.confidence, 6),
+            "probabilities": dict(zip(one.labels, shares, strict=True)), "stage": one.stage, "exited": one.exited,
+        }  # fmt: skip
 
 
 @click.command()

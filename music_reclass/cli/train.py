@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from music_reclass.cli.data import data_flags, opened_with_views
 from music_reclass.cli.options import database_flags, settings_from
-from music_reclass.cli.output import complain, plain, say
+from music_reclass.cli.output import say
+from music_reclass.cli.train_common import (
+    EXISTING_FILE,
+    Live,
+    clear,
+    common_flags,
+    finish,
+    network,
+    say_promises,
+    with_views,
+)
+from music_reclass.cli.train_ladder import LADDERS
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
@@ -22,27 +31,22 @@ if TYPE_CHECKING:
     from music_reclass.training.tables import Views
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
 _MLP = "fma-mlp"
 _ADAPTED_TO = 20_000  # tracks of the library, spread over it
 
 
 @click.group()
 def train() -> None:
-    """Train a stage of the ladder on labelled music."""
+    """Train a stage of the ladder on labelled music, or all of them."""
+
+
+for ladder in LADDERS:
+    train.add_command(ladder)
 
 
 def _training_flags(command: Command) -> Command:
     for flag in (
         click.option("--html", type=EXISTING_FILE, help="Write the evaluation as one page with plots."),
-        click.option("--set-default", is_flag=True, help="Use it for every scan: written into the configuration file."),
-        click.option("--seed", type=int, default=0, show_default=True, help="Equal seeds give equal bundles."),
-        click.option(
-            "--target-precision",
-            type=click.FloatRange(0.5, 0.999),
-            help="Precision to certify among `confident` decisions (`likely` may err twice as often); what cannot be "
-            "certified is then never decided.",
-        ),
         click.option(
             "--columns", metavar="GLOB", multiple=True, help="Only columns that match, as 'mfcc*'; repeatable."
         ),
@@ -53,15 +57,11 @@ def _training_flags(command: Command) -> Command:
         ),
         click.option("--ensemble", is_flag=True, help="Stack networks, trees and a linear model, if that is better."),
         click.option(
-            "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the bundle."
-        ),
-        click.option("--views", type=EXISTING_FILE, help="Degraded views of the table's rows (.npz), to train on too."),
-        click.option(
             "--augment",
             metavar="LIST",
             help="Train on changed versions of audio too: stretch, pitch, noise, gain, mp3, lowpass, excerpt, or all.",
         ),
-        click.option("--table", type=EXISTING_FILE, help="Short for --on table --data FILE.npz."),
+        common_flags,
         data_flags,
         database_flags,
     ):
@@ -106,7 +106,6 @@ def train_fma_linear(**words: Any) -> None:
 
 
 def _train(name: str, words: dict[str, Any]) -> None:
-    from music_reclass.config import default_file
     from music_reclass.taxonomy import load
     from music_reclass.training import bundles
 
@@ -115,10 +114,11 @@ def _train(name: str, words: dict[str, Any]) -> None:
     if words["from_library"]:
         words.update(kind="library")
     settings = settings_from(words["config_file"], db=words["db"], jobs=words["jobs"])
-    live = _Live()
+    live = Live()
     beside: list[Estimator] = []
     taxonomy = load(settings.taxonomy)
-    with opened_with_views(settings, words, taxonomy) as (data, views):
+    with opened_with_views(settings, words, taxonomy) as (data, changed):
+        views = with_views(data, changed, words, taxonomy)
         if words["from_library"]:
             data, beside = _own(data, settings, words, live)
         result = _trained(name, data, views, words, live, beside, taxonomy.digest)
@@ -126,19 +126,14 @@ def _train(name: str, words: dict[str, Any]) -> None:
             result = _adapted(result, data, views, words, settings, taxonomy, live)
     live.end()
     bundles.save(result.bundle, words["out"])
-    _clear(words["out"])
+    clear(words["out"])
     _report(result, words)
-    if words["set_default"]:
-        from music_reclass.cli.config_file import remember
-
-        file = words["config_file"] or default_file()
-        remember(file, "bundle", str(words["out"].resolve()))
-        say("default", f"{file} names it: the next scan uses it")
-    else:
-        plain(f"use it: reclass scan --bundle {words['out']} PATH, or reclass predict --table FILE.npz --bundle ...")
+    finish(
+        words, f"use it: reclass scan --bundle {words['out']} PATH, or reclass predict --table FILE.npz --bundle ..."
+    )
 
 
-def _own(data: Dataset, settings: Settings, words: dict[str, Any], live: _Live) -> tuple[Dataset, list[Estimator]]:
+def _own(data: Dataset, settings: Settings, words: dict[str, Any], live: Live) -> tuple[Dataset, list[Estimator]]:
     """The library without its doubtful tags, and the model at hand as one more member of the stack."""
     from music_reclass.taxonomy import load
     from music_reclass.training import bundles, own_library
@@ -159,7 +154,7 @@ def _adapted(
     words: dict[str, Any],
     settings: Settings,
     taxonomy: Taxonomy,
-    live: _Live,
+    live: Live,
 ) -> Trained:
     """The adapted bundle if the library's own tags say that it is better, else the plain one; the verdict is a note."""
     from dataclasses import replace
@@ -199,19 +194,14 @@ def _trained(
     data: Dataset,
     views: Views | None,
     words: dict[str, Any],
-    live: _Live,
+    live: Live,
     beside: list[Estimator],
     taxonomy: str,
 ) -> Trained:
-    from music_reclass.errors import UsageError
-    from music_reclass.training import recipes, tables
+    from music_reclass.training import recipes
     from music_reclass.training.datasets.shape import narrowed
     from music_reclass.training.promises import Aim
 
-    if words["views"] is not None:
-        if words["kind"] != "table":
-            raise UsageError("--views belong to the rows of a table (--table FILE.npz).")
-        views = tables.read_views(words["views"], data.table)
     if words["columns"]:
         data, views = narrowed(data, views, words["columns"])
     estimators = [*_estimators(name, data, words, live), *beside]
@@ -220,49 +210,24 @@ def _trained(
     )
 
 
-def _estimators(name: str, data: Dataset, words: dict[str, Any], live: _Live) -> list[Estimator]:
+def _estimators(name: str, data: Dataset, words: dict[str, Any], live: Live) -> list[Estimator]:
     """What is trained; with --ensemble the one asked for and its siblings."""
     from music_reclass.extractors.fma import COLUMNS
     from music_reclass.training.estimators import boosted, linear
     from music_reclass.training.held_out import LARGE
 
     seed, device, epochs = words["seed"], words.get("device", "cpu"), words.get("epochs")
-    network = words.get("network", "auto")
-    if network == "auto":
+    size = words.get("network", "auto")
+    if size == "auto":
         whole = data.table.columns == COLUMNS
-        network = "small" if whole and len(data) < LARGE else "wide"
+        size = "small" if whole and len(data) < LARGE else "wide"
     makers: dict[str, Callable[[], Estimator]] = {
-        _MLP: lambda: _network(network, seed, device, epochs, words["out"], live),
+        _MLP: lambda: network(size, seed, device, epochs, words["out"], live),
         "fma-xgb": lambda: boosted.Boosted(seed=seed, device=device if device.startswith("cuda") else "cpu"),
         "fma-linear": lambda: linear.Linear(seed=seed),
     }
     names = [name, *(other for other in makers if other != name)] if words["ensemble"] else [name]
     return [makers[wanted]() for wanted in names]
-
-
-def _network(network: str, seed: int, device: str, epochs: int | None, out: Path, live: _Live) -> Estimator:
-    from dataclasses import replace
-
-    if network == "small":
-        from music_reclass.training.estimators import small
-        from music_reclass.training.fma_mlp import PLAN as plan
-
-        recipe = replace(plan.recipe, epochs=epochs or plan.recipe.epochs)
-        return small.Small(seed, replace(plan, recipe=recipe))
-    from music_reclass.training.estimators import wide
-
-    recipe_wide = wide.Recipe() if epochs is None else replace(wide.Recipe(), epochs=epochs)
-    return wide.Wide(seed, recipe_wide, device, out / _CHECKPOINTS, live.passing)
-
-
-_CHECKPOINTS = ".unfinished"
-
-
-def _clear(out: Path) -> None:
-    """Take away what an interrupted training would have gone on from."""
-    import shutil
-
-    shutil.rmtree(out / _CHECKPOINTS, ignore_errors=True)
 
 
 def _report(result: Trained, words: dict[str, Any]) -> None:
@@ -271,43 +236,9 @@ def _report(result: Trained, words: dict[str, Any]) -> None:
 
     bundle = result.bundle
     show(result.evaluation)
-    for word, own in bundle.manifest["certificates"].items():
-        if own["certified"]:
-            text = (
-                f"from {own['threshold']:.2f}: at least {own['precision']:.0%} right, with probability "
-                f"{1 - own['delta']:.0%} ({own['errors']} errors in {own['count']} artists)"
-            )
-        elif word in bundle.thresholds:
-            text = f"from {bundle.thresholds[word]:.2f}, {own['why']}"
-        else:
-            text = f"never: {own['why']}"
-        say(word, text)
+    say_promises(result)
     for note in result.notes:
         say("note", note)
     if words["html"] is not None:
         write_page(words["html"], page(result.evaluation))
     say("bundle", f"{words['out']}  ({bundle.name} {bundle.version}, {bundle.digest[:12]})")
-
-
-class _Live:
-    """Progress on stderr: lines that stay, and on a terminal one line that changes."""
-
-    def __init__(self) -> None:
-        self._open = False
-
-    def line(self, text: str) -> None:
-        """A line that stays."""
-        self.end()
-        complain(text)
-
-    def passing(self, text: str) -> None:
-        """What the changing line says now; nothing where nobody watches."""
-        if sys.stderr.isatty():
-            click.echo(f"\r\x1b[K{text}", nl=False, err=True)
-            self._open = True
-
-    def end(self) -> None:
-        """Clear the changing line."""
-        if self._open:
-            click.echo("\r\x1b[K", nl=False, err=True)
-            self._open = False

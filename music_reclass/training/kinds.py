@@ -123,6 +123,15 @@ def here(name: str, excerpt: str = EXCERPT) -> FeatureKind:
         return replace(MUSICNN, excerpt=excerpt)
 
 
+def installed(name: str, excerpt: str = EXCERPT) -> bool:
+    """Whether the extractor `name` could listen on this machine."""
+    try:
+        extractor(name, excerpt)
+    except (MissingWeights, MissingExtra):
+        return False
+    return True
+
+
 def rows_for(kinds: Sequence[FeatureKind], path: Path, table: Table) -> Floats:
     """The rows that a bundle of `kinds` wants of the table at `path`, whose 518 columns `table` holds.
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from music_reclass.errors import UsageError
 from music_reclass.taxonomy import Taxonomy
 
 _SHOWN = 8
@@ -48,6 +49,17 @@ def label_sets(
     if empty:
         notes.append(f"{empty} of {len(sets)} rows carry no usable genre and are left out")
     return classes, labels, notes
+
+
+def require_known(classes: Sequence[str], taxonomy: Taxonomy) -> None:
+    """UsageError that names the `classes` which are no genre of `taxonomy`, before anything is learned of them."""
+    strange = [name for name in classes if taxonomy.canonical(name) is None]
+    if strange:
+        shown = ", ".join(strange[:_SHOWN]) + (f" and {len(strange) - _SHOWN} more" if len(strange) > _SHOWN else "")
+        raise UsageError(
+            f"the taxonomy knows no genre {shown}; rename these classes, or add them under [genres] or [aliases] of "
+            "your taxonomy file (reclass genres list)."
+        )
 
 
 def _known(genres: Sequence[Sequence[str]], taxonomy: Taxonomy) -> tuple[list[set[str]], Counter[str]]:

@@ -1,0 +1,135 @@
+"""What all commands of `reclass train` share: the data's flags, the progress line, networks by size, the report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from music_reclass.cli.output import complain, plain, say
+
+if TYPE_CHECKING:
+    from music_reclass.taxonomy import Taxonomy
+    from music_reclass.training.datasets.shape import Dataset
+    from music_reclass.training.estimators.contract import Estimator
+    from music_reclass.training.recipes import Trained
+    from music_reclass.training.tables import Views
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
+_CHECKPOINTS = ".unfinished"
+
+
+def common_flags(command: Command) -> Command:
+    """--set-default, --seed, --target-precision, --out, --views, --table."""
+    for flag in (
+        click.option("--set-default", is_flag=True, help="Use it for every scan: written into the configuration file."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Equal seeds give equal bundles."),
+        click.option(
+            "--target-precision",
+            type=click.FloatRange(0.5, 0.999),
+            help="Precision to certify among `confident` decisions (`likely` may err twice as often); what cannot be "
+            "certified is then never decided.",
+        ),
+        click.option(
+            "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the bundle."
+        ),
+        click.option("--views", type=EXISTING_FILE, help="Degraded views of the table's rows (.npz), to train on too."),
+        click.option("--table", type=EXISTING_FILE, help="Short for --on table --data FILE.npz."),
+    ):
+        command = flag(command)
+    return command
+
+
+def with_views(data: Dataset, views: Views | None, words: dict[str, Any], taxonomy: Taxonomy) -> Views | None:
+    """The views that the words name; UsageError where they cannot be had, or where a genre of the data is unknown."""
+    from music_reclass.errors import UsageError
+    from music_reclass.training import tables
+    from music_reclass.training.datasets.vocabulary import require_known
+
+    require_known(data.table.classes, taxonomy)
+    if words["views"] is None:
+        return views
+    if words["kind"] != "table":
+        raise UsageError("--views belong to the rows of a table (--table FILE.npz).")
+    return tables.read_views(words["views"], data.table)
+
+
+def network(size: str, seed: int, device: str, epochs: int | None, out: Path, live: Live) -> Estimator:
+    """The `small` networks, or the `wide` one whose checkpoints lie below `out`."""
+    from dataclasses import replace
+
+    if size == "small":
+        from music_reclass.training.estimators import small
+        from music_reclass.training.fma_mlp import PLAN as plan
+
+        recipe = replace(plan.recipe, epochs=epochs or plan.recipe.epochs)
+        return small.Small(seed, replace(plan, recipe=recipe))
+    from music_reclass.training.estimators import wide
+
+    recipe_wide = wide.Recipe() if epochs is None else replace(wide.Recipe(), epochs=epochs)
+    return wide.Wide(seed, recipe_wide, device, out / _CHECKPOINTS, live.passing)
+
+
+def clear(out: Path) -> None:
+    """Take away what an interrupted training would have gone on from."""
+    import shutil
+
+    shutil.rmtree(out / _CHECKPOINTS, ignore_errors=True)
+
+
+def say_promises(result: Trained) -> None:
+    """The thresholds of a bundle, each with what is promised about it or why nothing is."""
+    bundle = result.bundle
+    for word, own in bundle.manifest["certificates"].items():
+        if own["certified"]:
+            text = (
+                f"from {own['threshold']:.2f}: at least {own['precision']:.0%} right, with probability "
+                f"{1 - own['delta']:.0%} ({own['errors']} errors in {own['count']} artists)"
+            )
+        elif word in bundle.thresholds:
+            text = f"from {bundle.thresholds[word]:.2f}, {own['why']}"
+        else:
+            text = f"never: {own['why']}"
+        say(word, text)
+
+
+def finish(words: dict[str, Any], use: str) -> None:
+    """Make what was trained the default if that was asked for, else say how it is used."""
+    from music_reclass.config import default_file
+
+    if words["set_default"]:
+        from music_reclass.cli.config_file import remember
+
+        file = words["config_file"] or default_file()
+        remember(file, "bundle", str(words["out"].resolve()))
+        say("default", f"{file} names it: the next scan uses it")
+    else:
+        plain(use)
+
+
+class Live:
+    """Progress on stderr: lines that stay, and on a terminal one line that changes."""
+
+    def __init__(self) -> None:
+        self._open = False
+
+    def line(self, text: str) -> None:
+        """A line that stays."""
+        self.end()
+        complain(text)
+
+    def passing(self, text: str) -> None:
+        """What the changing line says now; nothing where nobody watches."""
+        if sys.stderr.isatty():
+            click.echo(f"\r\x1b[K{text}", nl=False, err=True)
+            self._open = True
+
+    def end(self) -> None:
+        """Clear the changing line."""
+        if self._open:
+            click.echo("\r\x1b[K", nl=False, err=True)
+            self._open = False

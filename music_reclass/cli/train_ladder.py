@@ -1,0 +1,216 @@
+"""`reclass train musicnn-ensemble | mert-ensemble | jmla-ensemble | all`: later stages, and whole ladders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from music_reclass.cli.data import data_flags, opened_with_views
+from music_reclass.cli.options import database_flags, settings_from
+from music_reclass.cli.output import say
+from music_reclass.cli.train_common import Live, clear, common_flags, finish, network, say_promises, with_views
+
+if TYPE_CHECKING:
+    from music_reclass.training.estimators.contract import Estimator
+    from music_reclass.training.recipes import Trained
+    from music_reclass.training.rungs import Rung, TrainedLadder
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_FIRST = "fma518"
+_LATER = ("musicnn", "mert", "mert-330m", "jmla")
+
+
+def _flags(command: Command) -> Command:
+    for flag in (
+        click.option("--device", default="cpu", show_default=True, help="Where networks train: cpu, cuda, cuda:1."),
+        common_flags,
+        data_flags,
+        database_flags,
+    ):
+        command = flag(command)
+    return command
+
+
+@click.command("musicnn-ensemble")
+@_flags
+def musicnn_ensemble(**words: Any) -> None:
+    """Networks, trees and a linear model on fma518 and MusiCNN vectors: stage 2 where MERT cannot run."""
+    _one("musicnn-ensemble", (_FIRST, "musicnn"), words)
+
+
+@click.command("mert-ensemble")
+@_flags
+def mert_ensemble(**words: Any) -> None:
+    """Networks, trees and a linear model on fma518 and MERT vectors: stage 2 of the ladder."""
+    _one("mert-ensemble", (_FIRST, "mert"), words)
+
+
+@click.command("jmla-ensemble")
+@_flags
+def jmla_ensemble(**words: Any) -> None:
+    """Networks, trees and a linear model on fma518, MERT and OpenJMLA vectors: stage 3 of the ladder."""
+    _one("jmla-ensemble", (_FIRST, "mert", "jmla"), words)
+
+
+@click.command("all")
+@_flags
+@click.option(
+    "--stages",
+    default="auto",
+    show_default=True,
+    help="The ladder, cheapest first, as fma518,musicnn or fma518,mert,jmla; auto: all that is at hand.",
+)
+@click.option(
+    "--epsilon",
+    type=click.FloatRange(0.0, 0.5, min_open=True),
+    default=0.02,
+    show_default=True,
+    help="Share of all tracks that may leave a stage wrong where the whole ladder would have been right.",
+)
+@click.option(
+    "--delta",
+    type=click.FloatRange(0.0, 0.5, min_open=True),
+    default=0.1,
+    show_default=True,
+    help="How likely that promise may fail, all exits of the ladder together.",
+)
+def train_all(**words: Any) -> None:
+    """A whole ladder from one labelled set, with exits that are certified against the stages behind them."""
+    _all(words)
+
+
+LADDERS = (musicnn_ensemble, mert_ensemble, jmla_ensemble, train_all)
+
+
+def _one(name: str, kinds: tuple[str, ...], words: dict[str, Any]) -> None:
+    from music_reclass.cli.evaluating import show
+    from music_reclass.taxonomy import load
+    from music_reclass.training import bundles, recipes
+
+    settings = settings_from(words["config_file"], db=words["db"], jobs=words["jobs"])
+    _short_for_table(words)
+    live, taxonomy = Live(), load(settings.taxonomy)
+    with opened_with_views(settings, words, taxonomy, kinds) as (data, changed):
+        views = with_views(data, changed, words, taxonomy)
+        rung = _rung(name, kinds, len(data), words, live)
+        result = recipes.trained(
+            data, views, rung.estimators, name, words["seed"], rung.aim, live.line, taxonomy.digest
+        )
+    live.end()
+    bundles.save(result.bundle, words["out"])
+    clear(words["out"])
+    show(result.evaluation)
+    _say_stage(result)
+    say("bundle", f"{words['out']}  ({name} {result.bundle.version}, {result.bundle.digest[:12]})")
+    finish(words, f"use it: reclass scan --bundle {words['out']} PATH")
+
+
+def _all(words: dict[str, Any]) -> None:
+    from music_reclass.taxonomy import load
+    from music_reclass.training import ladders, rungs
+
+    settings = settings_from(words["config_file"], db=words["db"], jobs=words["jobs"])
+    _short_for_table(words)
+    kinds = _kinds(words)
+    live, taxonomy = Live(), load(settings.taxonomy)
+    with opened_with_views(settings, words, taxonomy, kinds) as (data, changed):
+        views = with_views(data, changed, words, taxonomy)
+        steps = [_rung(_name(kinds[place]), kinds[: place + 1], len(data), words, live) for place in range(len(kinds))]
+        promise = rungs.Promise(words["epsilon"], words["delta"])
+        found = rungs.ladder(data, views, steps, words["seed"], promise, live.line, taxonomy.digest)
+    live.end()
+    ladders.save([one.bundle for one in found.stages], words["out"])
+    clear(words["out"])
+    _report(found, words)
+    finish(
+        words, f"use it: reclass scan --bundle {words['out']} PATH, or reclass predict --table FILE.npz --bundle ..."
+    )
+
+
+def _short_for_table(words: dict[str, Any]) -> None:
+    if words["table"] is not None:
+        words.update(kind="table", data_path=words["table"])
+
+
+def _name(kind: str) -> str:
+    return "fma-mlp" if kind == _FIRST else f"{kind}-ensemble"
+
+
+def _kinds(words: dict[str, Any]) -> tuple[str, ...]:
+    """The kinds of the ladder, one a stage, as `--stages` says it. UsageError where it makes no ladder."""
+    from music_reclass.errors import UsageError
+    from music_reclass.training import kinds, tables
+
+    if words["stages"] != "auto":
+        named = tuple(word.strip() for word in words["stages"].split(","))
+        if named[0] != _FIRST or len(set(named)) != len(named) or not set(named[1:]) <= set(_LATER):
+            raise UsageError(
+                f"there is no ladder {words['stages']!r}; it begins with {_FIRST} and goes on with some of "
+                f"{', '.join(_LATER)}, each once."
+            )
+        return named
+    if words["kind"] == "table" and words["data_path"] is not None:
+        tables.read(words["data_path"])  # what is wrong with the table is said first
+        at_hand = [name for name in kinds.held(words["data_path"]) if name in _LATER]
+    else:
+        at_hand = [name for name in _LATER if kinds.installed(name, words["excerpt"])]
+    if "mert" in at_hand or "mert-330m" in at_hand:  # MusiCNN is for machines that cannot run MERT
+        at_hand = [name for name in at_hand if name != "musicnn"]
+    return (_FIRST, *at_hand)
+
+
+def _rung(name: str, kinds: tuple[str, ...], rows: int, words: dict[str, Any], live: Live) -> Rung:
+    """The stage that sees `kinds`: networks by the number of rows, trees, and a linear model."""
+    from music_reclass.training.estimators import boosted, linear
+    from music_reclass.training.held_out import LARGE
+    from music_reclass.training.promises import Aim
+    from music_reclass.training.rungs import Rung
+
+    seed, device = words["seed"], words["device"]
+    size = "small" if rows < LARGE else "wide"
+    estimators: tuple[Estimator, ...] = (
+        network(size, seed, device, None, words["out"], live),
+        boosted.Boosted(seed=seed, device=device if device.startswith("cuda") else "cpu"),
+        linear.Linear(seed=seed),
+    )
+    return Rung(name, kinds, estimators, Aim.of(words["target_precision"]))
+
+
+def _say_stage(result: Trained) -> None:
+    say_promises(result)
+    for note in result.notes:
+        say("note", note)
+
+
+def _report(found: TrainedLadder, words: dict[str, Any]) -> None:
+    from music_reclass.training.exits import of_manifest
+
+    first = found.stages[0].evaluation
+    say(
+        "what", f"{first.title.split(' on new')[0]} and later stages: {first.count:,} rows of {first.artists:,} artists"
+    )
+    for text in first.warnings:
+        say("warning", text)
+    for result in found.stages:
+        bundle, accuracy = result.bundle, result.evaluation.accuracy
+        say(
+            bundle.stage,
+            f"{accuracy.value:.3f} right on new artists ({accuracy.low:.3f} to {accuracy.high:.3f}), macro-F1 "
+            f"{result.evaluation.macro_f1.value:.3f}, ECE {result.evaluation.ece.value:.3f}",
+        )
+        _say_stage(result)
+        exits = of_manifest(bundle.manifest)
+        for leave in exits[-1:]:
+            say("exit", leave.sentence())
+            for name, own in leave.held_on.items():
+                level = "never" if own["threshold"] is None else f"from {own['threshold']:.2f}"
+                lost = f"{own['lost']} lost" if "lost" in own else f"{own['share lost']:.1%} lost, watched only"
+                say("", f"{name}: {level}, {lost} of {own['count']} artists")
+    climb = found.climb
+    for note in found.notes:
+        say("note", note)
+    shares = ", ".join(f"{r.bundle.stage} {share:.0%}" for r, share in zip(found.stages, climb.reached, strict=True))
+    say("ladder", f"{climb.right:.3f} right, {climb.always:.3f} if every track went to the end; asked about: {shares}")
+    say("bundles", f"{words['out']}  ({', '.join(one.bundle.digest[:12] for one in found.stages)})")

@@ -1,0 +1,191 @@
+"""A whole ladder from one labelled set: the same folds for every stage, and exits proven against what comes behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from music_reclass.training.datasets.shape import Dataset
+from music_reclass.training.estimators.contract import Estimator
+from music_reclass.training.exits import DELTA, EPSILON, Exit, of_manifest
+from music_reclass.training.promises import Aim
+from music_reclass.training.proving import WATCHED, Seen, Trial, exit_of
+from music_reclass.training.recipes import Measured, Trained, finished, measured
+from music_reclass.training.tables import Views
+from music_reclass.training.validation import Say
+
+_FOLDS_ABROAD = 3  # folds for weights and calibration of the stages that are taken to a collection they never saw
+_MOST = 6  # collections, the largest first
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One stage to be: the name of its bundle, the kinds it sees (those of the rung before and its own), and what it
+    is made of."""
+
+    name: str
+    kinds: tuple[str, ...]
+    estimators: tuple[Estimator, ...]
+    aim: Aim = field(default_factory=Aim)
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What every exit promises: see `exits.Exit`. `delta` is shared by the exits of a ladder."""
+
+    epsilon: float = EPSILON
+    delta: float = DELTA
+
+
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """What the ladder reached on the rows its exits were chosen on, against asking its last stage about every row."""
+
+    count: int
+    right: float
+    always: float
+    reached: tuple[float, ...]  # share of the rows that each stage is asked about
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedLadder:
+    """The bundles, cheapest first, each with its evaluation; and the ladder as a whole."""
+
+    stages: tuple[Trained, ...]
+    climb: Climb
+    notes: tuple[str, ...]
+
+
+def ladder(
+    data: Dataset,
+    views: Views | None,
+    rungs: Sequence[Rung],
+    seed: int = 0,
+    promise: Promise | None = None,
+    say: Say | None = None,
+    taxonomy: str = "",
+) -> TrainedLadder:
+    """The ladder of `rungs` that `data` teaches.
+
+    The bundles are made from the last to the first, as an exit names the digests of the later ones. Exits hold on
+    clean rows of new artists, on each view (its 518 features beside the clean vectors of the later kinds), and on
+    each collection of `data` that the stages were not trained on.
+    """
+    promise, tell = promise or Promise(), say or _nobody
+    stages = [
+        measured(data.of(r.kinds), views, r.estimators, r.name, seed, r.aim, _named(tell, r.kinds[-1])) for r in rungs
+    ]
+    trials, notes = _abroad(data, views, rungs, stages, seed, promise, tell)
+    trials = [*_at_home(stages), *trials]
+    made: list[Trained] = []
+    for position in reversed(range(len(rungs))):
+        exits = []
+        for last in range(position + 1, len(rungs)):
+            later = [one.bundle.digest for one in made[: last - position]]
+            exits.append(exit_of(position, last, trials, promise.epsilon, promise.delta / last, later))
+        made.insert(0, finished(stages[position], taxonomy, exits, _named(tell, rungs[position].kinds[-1])))
+    return TrainedLadder(tuple(made), _climb(trials[0], [_whole(one) for one in made]), tuple(notes))
+
+
+def _nobody(text: str) -> None:
+    """Nobody listens."""
+
+
+def _named(tell: Say, stage: str) -> Say:
+    return lambda text: tell(f"{stage}: {text}")
+
+
+def _at_home(stages: Sequence[Measured]) -> list[Trial]:
+    """The clean rows, and each of their views."""
+    views = stages[0].views
+    learning = stages[0].scores.learning
+    names = ["new artists"]
+    if views is not None:
+        beside = ", its fma518 beside the clean vectors of the later kinds" if len(stages) > 1 else ""
+        names += [f"view {name}{beside}" for name in views.names]
+    groups = stages[0].groups[learning]
+    return [
+        Trial(name, groups, tuple(Seen.of(s.probabilities[learning, number], s.labels[learning]) for s in stages))
+        for number, name in enumerate(names)
+    ]
+
+
+def _abroad(
+    data: Dataset,
+    views: Views | None,
+    rungs: Sequence[Rung],
+    stages: Sequence[Measured],
+    seed: int,
+    promise: Promise,
+    tell: Say,
+) -> tuple[list[Trial], list[str]]:
+    """Each collection of the data as stages see it that were trained and calibrated on the other ones."""
+    names, counts = np.unique(data.table.datasets, return_counts=True)
+    trials: list[Trial] = []
+    notes: list[str] = []
+    if len(names) < 2 or len(rungs) < 2:
+        return trials, notes
+    for name in names[np.argsort(-counts, kind="stable")][:_MOST]:
+        own = data.table.datasets == name
+        asked, labels = answerable(data.table.labels, own)
+        artists = len(np.unique(data.table.groups[asked]))
+        if artists < WATCHED or not _teaches(data, ~own):
+            notes.append(f"the exits were not tried on {name}: {artists} artists with genres the others teach")
+            continue
+        seen = []
+        for rung, stage in zip(rungs, stages, strict=True):
+            tell(f"{rung.kinds[-1]}: trained without {name}, to see what its exit loses there")
+            other = data.of(rung.kinds).chosen(~own)
+            bad = None if views is None else views.chosen(~own)
+            kept = stage.members.kept
+            bundle = finished(measured(other, bad, kept, rung.name, seed, rung.aim, folds=_FOLDS_ABROAD)).bundle
+            rows = data.of(rung.kinds).table.rows[asked]
+            seen.append(Seen.of(bundle.predict_proba(rows), labels))
+        trials.append(Trial(f"collection {name}, trained on the others", data.table.groups[asked], tuple(seen)))
+    return trials, notes
+
+
+def answerable(labels: NDArray[np.bool_], own: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The rows of the collection `own` that models of the other rows can get right, and what is right for them.
+
+    Rows without any genre that the others teach are left out: no stage can be right there, so none is lost, and they
+    would make the share of the lost look small. Genres that the others never tell apart (each row carries both or
+    neither) count as one: which of the two is named is chance, and no fault of leaving early.
+    """
+    others = labels[~own]
+    asked = own & (labels & others.any(axis=0)).any(axis=1)
+    merged = labels.copy()
+    columns, place = np.unique(others, axis=1, return_inverse=True)
+    place = place.reshape(-1)
+    for number in range(columns.shape[1]):
+        if columns[:, number].any():
+            alike = place == number
+            merged[:, alike] = labels[:, alike].any(axis=1, keepdims=True)
+    return asked, merged[asked]
+
+
+def _teaches(data: Dataset, mask: NDArray[np.bool_]) -> bool:
+    labels, groups = data.table.labels[mask], data.table.groups[mask]
+    return int(labels.any(axis=0).sum()) > 1 and len(np.unique(groups)) >= _FOLDS_ABROAD
+
+
+def _whole(one: Trained) -> Exit | None:
+    """The exit of a bundle in the whole ladder: the last one it states."""
+    found = of_manifest(one.bundle.manifest)
+    return found[-1] if found else None
+
+
+def _climb(clean: Trial, exits: Sequence[Exit | None]) -> Climb:
+    inside = np.ones(len(clean.groups), dtype=np.bool_)
+    right = np.zeros(len(clean.groups), dtype=np.bool_)
+    reached = []
+    for seen, leave in zip(clean.stages, exits, strict=True):
+        reached.append(float(inside.mean()))
+        threshold = None if leave is None else leave.threshold
+        gone = inside if leave is None else inside & (seen.confidence >= (np.inf if threshold is None else threshold))
+        right[gone] = seen.right[gone]
+        inside = inside & ~gone
+    return Climb(len(right), float(right.mean()), float(clean.stages[-1].right.mean()), tuple(reached))
