@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from music_reclass.classification.voter import Ladder
@@ -20,24 +21,32 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Relabelled:
-    """What became of the library: tracks decided from stored votes, from stored vectors, and with another genre now."""
+    """What became of the library: tracks decided from stored votes, from stored vectors, and with other genres now.
+
+    `changes` counts tracks by their genres before and after; no decision and no genre are the same.
+    """
 
     from_votes: int = 0
     from_vectors: int = 0
-    changed: int = 0
+    changes: Counter[tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=Counter)
 
     @property
     def decided(self) -> int:
         """All tracks that were decided again."""
         return self.from_votes + self.from_vectors
 
+    @property
+    def changed(self) -> int:
+        """All tracks with other genres than before."""
+        return self.changes.total()
 
-def relabel(database: Database, ladder: Ladder) -> Relabelled:
+
+def relabel(database: Database, ladder: Ladder, dry_run: bool = False) -> Relabelled:
     """Decide every track whose decision rests on something else than `ladder` does now, album by album.
 
     Votes that the ladder's own bundles cast are taken as they are, in the words of its taxonomy; where a bundle is
     another one, it votes again on the stored vectors. A track in doubt for which a later stage has not listened yet
-    is decided by what is there, and taken up again by the next scan.
+    is decided by what is there, and taken up again by the next scan. A dry run tells the same and stores nothing.
     """
     stored, library, decisions = StoredVotes(database), Library(database), Decisions(database)
     scope = Scope(database)
@@ -53,14 +62,21 @@ def relabel(database: Database, ladder: Ladder) -> Relabelled:
         other = [track_id for track_id in tracks if votes[track_id] != known.get(track_id, ())]
         report.from_vectors += len(other)
         report.from_votes += len(chunk) - len(other)
+        concluded = ladder.conclude(tracks, votes)
+        for track_id, decision in concluded.items():
+            before = tracks[track_id].decision
+            genres = () if before is None else before.genres
+            if genres != decision.genres:
+                report.changes[genres, decision.genres] += 1
+        if dry_run:
+            continue
         if other:
             bundles = {s.name: decisions.register_bundle(s.name, s.digest, s.manifest) for s in ladder.stages}
             fresh = ladder.conclude({i: tracks[i] for i in other}, votes)
             decisions.save(fresh, bundles, "")  # their votes; the decision with the album's opinion follows
-        concluded = ladder.conclude(tracks, votes)
         still_open = set(ladder.unfinished(tracks, votes))
-        report.changed += stored.conclude({i: d for i, d in concluded.items() if i in still_open}, "")
-        report.changed += stored.conclude({i: d for i, d in concluded.items() if i not in still_open}, ladder.basis)
+        stored.conclude({i: d for i, d in concluded.items() if i in still_open}, "")
+        stored.conclude({i: d for i, d in concluded.items() if i not in still_open}, ladder.basis)
     return report
 
 

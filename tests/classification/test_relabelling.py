@@ -113,6 +113,67 @@ def test_genres_that_have_become_one_are_added_up() -> None:
     assert vote.probabilities == {"Hip-Hop": 0.75, "Rock": 0.25}
 
 
+def contents(database: Database) -> list[str]:
+    """Everything that the library file holds, as SQL."""
+    return list(database.connection.iterdump())
+
+
+@pytest.mark.parametrize("cast_by", ["the same bundle", "another"])
+def test_a_dry_run_tells_what_would_change_and_stores_nothing(database: Database, tmp_path: Path, cast_by: str) -> None:
+    if cast_by == "another":
+        database.connection.execute("UPDATE bundle SET digest = 'another'")
+    shown = next(own[0] for own in genres(database).values() if own)
+    file = tmp_path / "taxonomy.toml"
+    file.write_text(f'[output]\n"{shown}" = "Zydeco Noir"\n')
+    ladder = Ladder.from_bundles([bundles.embedded()], load(file))
+    before, content = genres(database), contents(database)
+
+    rehearsed = relabel(database, ladder, dry_run=True)
+
+    assert contents(database) == content
+    done = relabel(database, ladder)
+    assert (rehearsed.decided, rehearsed.changes) == (done.decided, done.changes)
+    after = genres(database)
+    changes = [(before[path], after[path]) for path in before if before[path] != after[path]]
+    assert changes
+    assert sorted(done.changes.elements()) == sorted(changes)
+
+
+def test_genres_of_another_bundle_count_as_changed(database: Database) -> None:
+    """Its own votes are stored first, and must not be what the new genres are compared with."""
+    database.connection.execute("UPDATE bundle SET digest = 'another'")
+    database.connection.execute("""UPDATE decision SET genres = '["Polka"]'""")
+
+    report = relabel(database, Ladder.from_bundles([bundles.embedded()], load(), max_genres=2))
+
+    assert report.changed == 40
+    assert {before for before, _ in report.changes} == {("Polka",)}
+
+
+def test_the_dry_run_of_the_command_shows_from_what_to_what_and_leaves_the_file(
+    database: Database, shell: Shell, tmp_path: Path
+) -> None:
+    shown = next(own[0] for own in genres(database).values() if own)
+    decided = genres(database)
+    database.close()
+    file = tmp_path / "taxonomy.toml"
+    file.write_text(f'[output]\n"{shown}" = "Zydeco Noir"\n')
+    before = shell.db.read_bytes()
+
+    assert shell("relabel", "-n", "--taxonomy", file) == 0
+    assert f"{shown} -> Zydeco Noir" in shell.out
+    assert "nothing was stored" in shell.out
+    assert shell("relabel", "--dry-run", "--taxonomy", file, "--json") == 0
+    (found,) = shell.objects()
+    assert found["dry_run"] is True
+    count = sum(own == (shown,) for own in decided.values())
+    assert {"before": [shown], "after": ["Zydeco Noir"], "tracks": count} in found["changes"]
+    assert found["changed"] == sum(change["tracks"] for change in found["changes"])
+    assert shell.db.read_bytes() == before
+    assert shell("relabel", "--taxonomy", file, "--json") == 0
+    assert shell.objects()[0]["changes"] == found["changes"]
+
+
 def test_the_command_tells_what_changed_and_writes_no_tag(database: Database, shell: Shell) -> None:
     database.close()
 
