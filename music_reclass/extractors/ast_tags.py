@@ -94,7 +94,7 @@ def pictures(samples: NDArray[np.float32], excerpt: str) -> NDArray[np.float32]:
     return np.stack([ast_mel.picture(window) for window in cut])
 
 
-DESIGN = Design("ast-tags", "1", pictures, build, strengths, window_bytes=100e6)
+DESIGN = Design("ast-tags", "1", pictures, build, strengths, window_bytes=60e6)
 
 
 def ast_tags(excerpt: str, placement: Placement | None = None) -> Tagger:

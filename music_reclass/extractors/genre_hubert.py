@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     Settings = Mapping[str, dict[str, Any]]
 
 TITLE = "DistilHuBERT for genres (HuBERT-Genre-Clf)"
-NAME = "distilhubert-genre"
 PREFIX = "gtzan---"
 WINDOW = 30 * Tagger.rate  # the length of GTZAN's clips
 SHORTEST = Tagger.rate // 5
@@ -89,10 +88,10 @@ def waves(samples: NDArray[np.float32], excerpt: str) -> NDArray[np.float32]:
     return standardised(windows.audible(windows.spread(samples, length, MOST_WINDOWS[excerpt])))
 
 
-DESIGN = Design(NAME, "1", waves, build, probabilities, window_bytes=700e6, prefix=PREFIX)
+DESIGN = Design("distilhubert-genre", "1", waves, build, probabilities, window_bytes=480e6, prefix=PREFIX)
 
 
 def genre_hubert(excerpt: str, placement: Placement | None = None) -> Tagger:
     """The extractor for one excerpt; MissingWeights where the model is not installed."""
     check_packages("torch", "transformers")
-    return Tagger(DESIGN, excerpt, store.needed(NAME), placement or Placement.from_environment())
+    return Tagger(DESIGN, excerpt, store.needed("hubert"), placement or Placement.from_environment())

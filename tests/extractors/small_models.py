@@ -150,4 +150,4 @@ def small_genre_hubert(excerpt="mid30", placement=ON_CPU):
     """The extractor with a reduced network."""
     model = random_genre_hubert(mask_time_prob=0.0, mask_feature_prob=0.0)
     tensors, settings = arrays(model), {"config.json": GENRE_HUBERT}
-    return Tagger(genre_hubert.DESIGN, excerpt, install("distilhubert-genre", tensors, settings), placement)
+    return Tagger(genre_hubert.DESIGN, excerpt, install("hubert", tensors, settings), placement)

@@ -137,7 +137,7 @@ MODELS: dict[str, Model] = {
             "neural",
         ),
         Model(
-            "distilhubert-genre",
+            "hubert",
             "DistilHuBERT taught GTZAN's ten genres (HuBERT-Genre-Clf): evidence in other words",
             ("distilhubert-genre",),
             _hub(
