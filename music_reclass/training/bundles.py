@@ -20,7 +20,7 @@ from music_reclass.errors import BundleError
 from music_reclass.extractors.fma import COLUMNS
 from music_reclass.training import ensembles
 from music_reclass.training.calibration import Calibration
-from music_reclass.training.estimators import boosted, combining, linear, translating
+from music_reclass.training.estimators import boosted, combining, linear, tags, translating
 from music_reclass.training.models import Model, Restore
 
 FORMAT = 1
@@ -33,6 +33,7 @@ MODELS: dict[str, Restore] = {
     ensembles.TYPE: ensembles.restored,
     linear.TYPE: linear.restored,
     boosted.TYPE: boosted.restored,
+    tags.TYPE: tags.restored,
 }
 MODELS[combining.STACK] = partial(combining.restored_stack, MODELS)
 MODELS[combining.SELECTED] = partial(combining.restored_selection, MODELS)
