@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from music_reclass.domain import FeatureKind, Outcome, TrackTags, Vote
 from music_reclass.features.database import Database
@@ -56,6 +57,15 @@ class DecidedTrack:
     outcome: str
     genre: str | None
     confidence: float
+    votes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Voter:
+    """A stage that voted, and the manifest of the bundle that cast most of its votes."""
+
+    stage: str
+    manifest: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,18 @@ class Outcomes:
             for outcome, genre, step, voted, album, count, total in rows.fetchall()
         ]
 
+    def voters(self) -> list[Voter]:
+        """The stages that have votes in the library, those that need fewer kinds of vectors first."""
+        rows = self._sql.execute(
+            "SELECT v.stage, b.manifest FROM (SELECT stage, bundle_id, count(*) AS n FROM vote GROUP BY 1, 2) v"
+            " JOIN bundle b ON b.id = v.bundle_id ORDER BY v.n"
+        )
+        found = {str(stage): json.loads(manifest) for stage, manifest in rows.fetchall()}
+        return sorted(
+            (Voter(stage, manifest) for stage, manifest in found.items()),
+            key=lambda own: (len(own.manifest.get("kinds", ())), own.stage),
+        )
+
     def beside_tags(self) -> list[TaggedCell]:
         """Tracks with a decided genre and a tag that we did not write, counted by what they have in common."""
         rows = self._sql.execute(
@@ -107,12 +129,13 @@ class Outcomes:
 
     def _tracks(self, condition: str) -> Iterator[DecidedTrack]:
         cursor = self._sql.execute(
-            f"SELECT t.id, t.path, d.outcome, json_extract(d.genres, '$[0]'), d.confidence, {_TAGS}"  # noqa: S608
+            f"SELECT t.id, t.path, d.outcome, json_extract(d.genres, '$[0]'), d.confidence,"  # noqa: S608
+            f" (SELECT count(*) FROM vote WHERE track_id = t.id), {_TAGS}"
             f" FROM {self._tables} WHERE {_HEARD} AND {condition} ORDER BY t.path"
         )
         for rows in batched_rows(cursor):
-            for number, path, outcome, genre, confidence, *tags in rows:
-                yield DecidedTrack(number, os.fsdecode(path), _tags(*tags), outcome, genre, confidence)
+            for number, path, outcome, genre, confidence, votes, *tags in rows:
+                yield DecidedTrack(number, os.fsdecode(path), _tags(*tags), outcome, genre, confidence, votes)
 
     def causes(self, examples: int) -> list[Cause]:
         """Skips and failures by reason, the most frequent first, each with at most `examples` tracks."""

@@ -15,7 +15,7 @@ STYLE = (
     "tr:nth-child(even){background:#242424}.warn{background:#3a3115}}"
 )
 BLUE, GREEN, RED, AMBER, GREY = "#2f6db5", "#2f8f4e", "#c0392b", "#d99a2b", "#8a8a8a"
-_SIDE, _EDGE = 300, 40
+_SIDE, _EDGE = 300, 54
 
 
 def document(title: str, parts: Iterable[str], style: str = "") -> str:
@@ -106,14 +106,14 @@ def matrix(names: Sequence[str], counts: Sequence[Sequence[int]], verb: str, lab
 def bars(rows: Sequence[tuple[str, float, str, str]], label: str) -> str:
     """Horizontal bars, one a row: name, value, the words behind the bar, colour."""
     most = max((value for _, value, _, _ in rows), default=0.0) or 1.0
-    step, left, wide = 24, 130, 320
+    step, left, wide = 24, 120, 260
     shapes = []
     for number, (name, value, words, colour) in enumerate(rows):
         y = 4 + number * step
         shapes.append(f"<text x='{left - 8}' y='{y + 14}' text-anchor='end'>{escape(name)}</text>")
         shapes.append(f"<rect x='{left}' y='{y}' width='{wide * value / most:.1f}' height='18' fill='{colour}'/>")
         shapes.append(f"<text x='{left + wide * value / most + 6:.1f}' y='{y + 14}'>{escape(words)}</text>")
-    return _drawing("".join(shapes), left + wide + 190, 8 + step * len(rows), label)
+    return _drawing("".join(shapes), left + wide + 220, 8 + step * len(rows), label)
 
 
 def histogram(steps: int, parts: Mapping[str, tuple[Sequence[int], str]], across: str, label: str) -> str:

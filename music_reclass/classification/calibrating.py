@@ -1,0 +1,188 @@
+"""Exits certified on the user's own library: by the tags that people gave, or by agreement with the whole ladder."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from music_reclass.classification.counting import own_tags
+from music_reclass.classification.whole_ladder import hear
+from music_reclass.errors import NothingToDo
+from music_reclass.features.calibrations import OwnExits
+from music_reclass.features.outcomes import Candidates
+from music_reclass.features.store import Library
+from music_reclass.training import exits
+from music_reclass.training.datasets.extraction import tags_group
+from music_reclass.training.exits import Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from music_reclass.classification.voter import Ladder
+    from music_reclass.classification.whole_ladder import Listens
+    from music_reclass.domain import TrackTags, Vote
+    from music_reclass.features.database import Database
+    from music_reclass.utils.progress import Bar
+
+SAMPLE = 1000
+"""Tracks, each of another artist, that are listened to at most unless something else is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What holds for one stage of a ladder now: the sentence for people, and whether it was certified here."""
+
+    stage: str
+    sentence: str
+    own: bool
+    made: float | None = None  # seconds since the epoch, of an own one
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Tracks to certify with, each of another artist: id -> own genres (() where tags are not asked for)."""
+
+    genres: Mapping[int, tuple[str, ...]]
+    artists: int  # from which they were drawn
+    tracks: int  # from which they were drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The exits of all stages but the last, by the digest of the stage's bundle, and what they rest on."""
+
+    exits: Mapping[str, Exit]
+    names: Mapping[str, str]  # digest -> stage
+    count: int
+    unheard: int  # of the sample, that not every stage could hear
+    stopped: bool = False
+
+    def missing(self, digest: str) -> int | None:
+        """How many more artists a stage without a certificate needs at least, if nothing is lost among them."""
+        own = self.exits[digest]
+        return None if own.certified else max(0, least(own.epsilon, own.delta) - own.count)
+
+
+def least(epsilon: float, delta: float) -> int:
+    """The fewest independent tracks that certify `epsilon` at level `delta`, none of them lost."""
+    return math.ceil(math.log(delta) / math.log1p(-epsilon))
+
+
+def draw(database: Database, ladder: Ladder, labels: bool, most: int = SAMPLE, seed: int = 0) -> Sample:
+    """One track an artist, drawn by `seed` from all that the first stage has heard, whatever later stages heard.
+
+    With `labels` those alone whose own tag names a known genre. NothingToDo where there is none, or one stage only.
+    """
+    if len(ladder.stages) < 2:
+        raise NothingToDo(
+            "there is one stage only, so nobody leaves it early; install another (reclass models), or name a trained "
+            "ladder with --bundle."
+        )
+    own = own_tags(ladder)
+    groups: dict[str, list[tuple[int, tuple[str, ...]]]] = {}
+    for track, path, tags in Candidates(database).heard(ladder.stages[0].kinds[0], tagged=labels):
+        genres = (tags.genres or ()) if labels else ()
+        if not labels or own.counted_as(genres) is not None:
+            groups.setdefault(_artist(path, tags), []).append((track, genres))
+    if not groups:
+        raise NothingToDo(
+            "no track that was listened to carries a genre of its own that is known; scan a tagged folder first "
+            "(reclass scan --dry-run PATH), or leave the tags out (--label-free)."
+            if labels
+            else "nothing was listened to yet; scan a folder first (reclass scan --dry-run PATH)."
+        )
+    generator = np.random.default_rng(seed)
+    artists = sorted(groups)
+    chosen = generator.permutation(len(artists))[:most]
+    picked = (groups[artists[number]] for number in chosen)
+    genres_of = dict(tracks[int(generator.integers(len(tracks)))] for tracks in picked)
+    return Sample(genres_of, len(groups), sum(map(len, groups.values())))
+
+
+def calibrated(
+    database: Database,
+    ladder: Ladder,
+    sample: Sample,
+    listener: Listens,
+    labels: bool,
+    epsilon: float,
+    delta: float,
+    stop: Callable[[], bool],
+    bar: Bar,
+) -> Calibration:
+    """Certify the exits of `ladder` on `sample`, every stage listening to every track of it; `delta` is shared.
+
+    With `labels` a track is lost where the stage's genre is not borne out by its tag and the last stage's is; without
+    them where the two differ. Stopped before all was heard, it certifies nothing.
+    """
+    tracks = list(sample.genres)
+    hear(database, ladder.stages, tracks, listener, stop, bar)
+    names = {stage.digest: stage.name for stage in ladder.stages[:-1]}
+    if stop():
+        return Calibration({}, names, 0, 0, stopped=True)
+    library = Library(database)
+    votes = [stage.votes(tracks, library) for stage in ladder.stages]
+    heard = [track for track in tracks if all(track in own for own in votes)]
+    final = votes[-1]
+    certified = {}
+    own = own_tags(ladder)
+    share = delta / (len(ladder.stages) - 1)
+    for place, stage in enumerate(ladder.stages[:-1]):
+        against = [later.digest for later in ladder.stages[place + 1 :]]
+        confidence = np.array([votes[place][track].confidence for track in heard])
+        if labels:
+            right = _right(heard, votes[place], sample, own.bears_out)
+            last = _right(heard, final, sample, own.bears_out)
+            lost = ~right & last
+        else:
+            lost = np.array([votes[place][track].genre != final[track].genre for track in heard], dtype=np.bool_)
+        found = exits.certify_exit(confidence, lost, epsilon, share, against=against, labels=labels)
+        if labels and len(heard):
+            found = replace(found, gain=exits.gain_curve(confidence, last.astype(float) - right.astype(float)))
+        elif stage.leave is not None:
+            found = replace(found, gain=stage.leave.gain)
+        certified[stage.digest] = found
+    return Calibration(certified, names, len(heard), len(tracks) - len(heard))
+
+
+def _right(
+    tracks: Sequence[int],
+    votes: Mapping[int, Vote],
+    sample: Sample,
+    bears_out: Callable[[str, tuple[str, ...]], bool | None],
+) -> exits.Flags:
+    """Whether each track's tag bears out its vote, (n,)."""
+    return np.array([bool(bears_out(votes[track].genre, sample.genres[track])) for track in tracks], dtype=np.bool_)
+
+
+def _artist(path: str, tags: TrackTags) -> str:
+    return tags_group(tags) or f"folder {os.path.dirname(path)}"
+
+
+def keep(database: Database, calibration: Calibration) -> None:
+    """Store the exits; every later scan of this library uses them."""
+    OwnExits(database).save({digest: exits.stated(own) for digest, own in calibration.exits.items()})
+
+
+def own_exits(database: Database) -> dict[str, tuple[Exit, ...]]:
+    """The exits certified on this library, by the digest of the bundle they are for: what a `Ladder` takes."""
+    kept = OwnExits(database)
+    found = kept.of([own.digest for own in kept.all()])
+    return {digest: tuple(map(exits.from_stated, stated)) for digest, stated in found.items()}
+
+
+def certificates_of(database: Database, ladder: Ladder) -> tuple[Certificate, ...]:
+    """What holds for each stage of `ladder` but the last."""
+    made = {(own.digest, tuple(own.stated["against"])): own.made for own in OwnExits(database).all()}
+    found = []
+    for place, stage in enumerate(ladder.stages[:-1]):
+        later = tuple(other.digest for other in ladder.stages[place + 1 :])
+        at = made.get((stage.digest, later))
+        sentence = "never exits: no certificate for this ladder" if stage.leave is None else stage.leave.sentence()
+        found.append(Certificate(stage.name, sentence, at is not None, at))
+    return tuple(found)

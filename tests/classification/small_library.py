@@ -1,0 +1,111 @@
+"""A library of hand-made tracks, a ladder of two stages that read their votes off the vectors, and ears for the dear
+one."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from music_reclass.classification.escalation import Escalation
+from music_reclass.classification.policy import Thresholds
+from music_reclass.classification.sources import Hearing
+from music_reclass.classification.stages import Stage
+from music_reclass.classification.voter import Ladder
+from music_reclass.domain import FeatureKind, TrackTags
+from music_reclass.errors import FailTrack
+from music_reclass.features.database import Database
+from music_reclass.features.scope import Scope
+from music_reclass.features.store import Library, Reading
+from music_reclass.taxonomy import load
+from music_reclass.training.exits import Exit
+from music_reclass.utils.progress import Silent
+from tests.classification.fakes import CHEAP, DEAR, GENRES, Echo
+
+TREE = load()
+EXIT = Exit(0.8, 0.02, 0.1, 500, 2, 0.4, ("digest of dear",))
+
+
+@dataclass(frozen=True)
+class Tune:
+    """A track: what the cheap and the dear stage say about Jazz, Pop and Rock; `dear` None: it cannot be heard."""
+
+    path: str
+    cheap: tuple[float, float, float]
+    dear: tuple[float, float, float] | None
+    tags: tuple[str, ...] | None = None
+    artist: str = ""
+    album: str = ""
+
+
+def sure(genre: str, confidence: float = 0.9) -> tuple[float, float, float]:
+    """A vector that says `genre` with this confidence."""
+    row = [(1 - confidence) / 2] * 3
+    row[GENRES.index(genre)] = confidence
+    return row[0], row[1], row[2]
+
+
+@dataclass
+class Ears:
+    """Hears what the tunes hold, and remembers whom it was asked about."""
+
+    library: Library
+    vectors: dict[int, tuple[float, float, float] | None]
+    asked: list[int] = field(default_factory=list)
+
+    def listen(
+        self, tracks: Sequence[tuple[int, str]], kind: FeatureKind, stop: Callable[[], bool], progress: Any
+    ) -> Hearing:
+        """Store the vectors, one track at a time."""
+        heard, missed = [], {}
+        for track, _ in tracks:
+            if stop():
+                break
+            self.asked.append(track)
+            vector = self.vectors[track]
+            if vector is None:
+                missed[track] = FailTrack("decode", "bad frame")
+                continue
+            self.library.add_vectors({track: np.array(vector, np.float32)}, kind)
+            heard.append(track)
+        return Hearing(type(Hearing().heard)(heard), missed)
+
+
+class SmallLibrary:
+    """Tunes whose cheap vectors are stored; nobody has decided anything yet."""
+
+    def __init__(self, folder: Path, tunes: Sequence[Tune], leave: Exit | None = EXIT) -> None:
+        self.database = Database(folder / "library.sqlite3")
+        self.library = Library(self.database)
+        readings = [
+            Reading(
+                tune.path, 1, 1, tune.path.encode(), 9.0, TrackTags(tune.tags, "", tune.artist, "", tune.album), (),
+                np.array(tune.cheap, np.float32),
+            )
+            for tune in tunes
+        ]  # fmt: skip
+        self.ids = self.library.save(readings, CHEAP)
+        self.ears = Ears(self.library, {i: tune.dear for i, tune in zip(self.ids, tunes, strict=True)})
+        limit = leave.threshold if leave is not None and leave.threshold is not None else float("inf")
+        cheap = Stage(
+            "cheap", (CHEAP,), Echo("cheap", (CHEAP,)), GENRES, Thresholds(0.8, 0.5, limit), "digest of cheap",
+            {"certificates": {"confident": {"certified": True, "precision": 0.85}, "likely": {"certified": False}}},
+            leave,
+        )  # fmt: skip
+        both = (CHEAP, DEAR)
+        dear = Stage("dear", both, Echo("dear", both), GENRES, Thresholds(0.8, 0.5), "digest of dear")
+        self.ladder = Ladder((cheap, dear), TREE)
+
+    def decide(self, listen: bool = True) -> Scope:
+        """Run the ladder over the library as a scan does; the scope it leaves."""
+        scope = Scope(self.database)
+        scope.add(self.ids)
+        Escalation(self.database, scope, self.ladder, silent).run(self.ears if listen else None)  # type: ignore[arg-type]
+        return scope
+
+
+def silent(title: str, total: int | None) -> nullcontext[Silent]:
+    """No bar."""
+    return nullcontext(Silent())
