@@ -12,6 +12,8 @@ import click
 from music_reclass import __version__
 from music_reclass.cli import (
     audit,
+    audit_exits,
+    calibrate,
     demo,
     doctor,
     evaluating,
@@ -20,6 +22,7 @@ from music_reclass.cli import (
     models,
     plex,
     relabel,
+    report,
     scan,
     table,
     train,
@@ -46,7 +49,7 @@ def cli(context: click.Context) -> None:
 for command in (
     scan.scan, scan.apply, undo.undo, undo.history, listing.status, listing.explain, listing.export, genres.genres,
     models.models, train.train, table.features, table.predict, evaluating.evaluate, doctor.doctor,
-    audit.audit, relabel.relabel, demo.demo, plex.plex,
+    audit.audit, audit_exits.audit_exits, calibrate.calibrate, report.report, relabel.relabel, demo.demo, plex.plex,
 ):  # fmt: skip
     cli.add_command(command)
 
