@@ -1,8 +1,7 @@
-"""What the library knows, without touching a file: status, explain, export."""
+"""What the library knows, without touching a file: status, export."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,31 +98,3 @@ def export(kind: str, out: Path | None, db: Path | None, config_file: Path | Non
             say("playlist", f"{folder / name}  {count:,} tracks")
         return
     exporting.table(states, kind, out)
-
-
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@database_flags
-@json_flag
-def explain(file: Path, db: Path | None, config_file: Path | None, as_json: bool) -> None:
-    """Why FILE got its genre: each stage's opinion, the thresholds, the album, and what the tag says."""
-    from music_reclass.cli.session import ladder_for
-    from music_reclass.domain import OnExisting
-    from music_reclass.errors import NothingToDo
-    from music_reclass.features.database import Database
-    from music_reclass.tagging.apply import Plan
-    from music_reclass.tagging.explaining import account_for
-    from music_reclass.taxonomy import load
-
-    if not file.exists():
-        raise NothingToDo(f"{printable(str(file))} does not exist.")
-    settings = settings_from(config_file, db=db)
-    taxonomy = load(settings.taxonomy)
-    database = Database(settings.database) if settings.database.exists() else None
-    plan = Plan(lambda: iter(()), taxonomy, OnExisting(settings.on_existing))
-    account = account_for(os.path.realpath(file), database, ladder_for(settings, taxonomy), plan)
-    if as_json:
-        print_json(account.as_json())
-        return
-    for label, text in account.lines():
-        say(label, printable(text))

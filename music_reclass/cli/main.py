@@ -17,6 +17,7 @@ from music_reclass.cli import (
     demo,
     doctor,
     evaluating,
+    explain,
     genres,
     listing,
     models,
@@ -47,7 +48,7 @@ def cli(context: click.Context) -> None:
 
 
 for command in (
-    scan.scan, scan.apply, undo.undo, undo.history, listing.status, listing.explain, listing.export, genres.genres,
+    scan.scan, scan.apply, undo.undo, undo.history, listing.status, explain.explain, listing.export, genres.genres,
     models.models, train.train, table.features, table.predict, evaluating.evaluate, doctor.doctor,
     audit.audit, audit_exits.audit_exits, calibrate.calibrate, report.report, relabel.relabel, demo.demo, plex.plex,
 ):  # fmt: skip

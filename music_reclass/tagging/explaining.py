@@ -1,174 +1,229 @@
-"""Why a track has its genre: each stage's opinion, the album's, the thresholds, the tag, and what would be written."""
+"""Why a track has its genre: everything that speaks for and against it, gathered from the library or by listening."""
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
+from music_reclass.classification.ablation import Weighing, weigh
+from music_reclass.classification.albums import STAGE as ALBUM_STAGE
 from music_reclass.classification.albums import album_of
-from music_reclass.classification.policy import REASONS, Thresholds
+from music_reclass.classification.ear import Ear
+from music_reclass.classification.evidence import Evidence, evidence
+from music_reclass.classification.heard import tags_in
 from music_reclass.classification.reading import FileReader, ReadTask
-from music_reclass.domain import Decision, FeatureKind, TrackTags, Vote
+from music_reclass.classification.steps import Step, agreement, limit, steps
+from music_reclass.domain import Vote
 from music_reclass.extractors.registry import extractor
 from music_reclass.features.decisions import Decisions, TrackState
+from music_reclass.features.scans import Scans
 from music_reclass.features.store import Library
-from music_reclass.tagging.plan import Proposal
 from music_reclass.tagging.reader import read_tags
+from music_reclass.utils.device import Placement
 
 if TYPE_CHECKING:
+    from music_reclass.classification.stages import Stage
     from music_reclass.classification.voter import Ladder
-    from music_reclass.domain import Vector
+    from music_reclass.domain import FeatureKind
     from music_reclass.features.database import Database
     from music_reclass.tagging.apply import Plan
+    from music_reclass.tagging.plan import Proposal
 
+T = TypeVar("T")
 TOP = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """All that speaks for and against one track's genre."""
+    """All that speaks for and against one track's genre.
+
+    `company`: tracks of its album that voted with it, itself included. `beyond`: what stages say that were not needed,
+    where they were asked all the same. `took` and `usual`: seconds that listening for a stage took now, and takes a
+    track in the library's scans. `missed`: why a stage could not listen.
+    """
 
     state: TrackState
-    proposal: Proposal | None
-    thresholds: dict[str, Thresholds]
-    company: int  # tracks of its album that voted with it, itself included
-    in_library: bool
+    ladder: Ladder
+    company: int = 1
+    in_library: bool = False
+    proposal: Proposal | None = None
+    steps: tuple[Step, ...] = ()
+    beyond: tuple[Vote, ...] = ()
+    weighing: Weighing | None = None
+    heard: tuple[Evidence, ...] = ()
+    took: Mapping[str, float] = field(default_factory=dict)
+    usual: Mapping[str, float] = field(default_factory=dict)
+    missed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def album(self) -> Vote | None:
+        """The opinion of its album, where it has one."""
+        votes = self.state.decision.votes if self.state.decision else ()
+        return next((vote for vote in votes if vote.stage == ALBUM_STAGE), None)
+
+    @property
+    def votes(self) -> tuple[Vote, ...]:
+        """The stages' own votes, in their order."""
+        return tuple(step.vote for step in self.steps)
 
     def as_json(self) -> dict[str, Any]:
-        """The account as one object."""
+        """The account as one object; every number is finite, null means never or unknown."""
         decision, error = self.state.decision, self.state.error
+        tags = self.state.tags.genres
         return {
             "path": self.state.path,
             "outcome": None if self.state.outcome is None else self.state.outcome.value,
             "reason": error.reason if error else (decision.reason if decision else ""),
             "genres": list(decision.genres) if decision else [],
             "confidence": round(decision.confidence, 4) if decision else 0.0,
-            "votes": {vote.stage: dict(vote.top(len(vote.probabilities))) for vote in decision.votes}
-            if decision
-            else {},
+            "votes": {vote.stage: _shares(vote) for vote in decision.votes} if decision else {},
+            "stages": [self._stage_as_json(step) for step in self.steps],
+            "agreement": agreement(self.votes),
+            "beyond": {vote.stage: _shares(vote) for vote in self.beyond},
+            "absent": dict(self.ladder.absent),
+            "missed": dict(self.missed),
+            "evidence": None if self.weighing is None else self.weighing.as_json(),
+            "heard": [_heard_as_json(own) for own in self.heard],
             "thresholds": {
-                name: {"confident": limits.confident, "likely": limits.likely}
-                for name, limits in self.thresholds.items()
+                name: {"confident": limit(own.confident), "likely": limit(own.likely), "exit": limit(own.exit)}
+                for name, own in self.ladder.thresholds.items()
             },
             "album_tracks": self.company,
-            "before": None if self.state.tags.genres is None else list(self.state.tags.genres),
+            "before": None if tags is None else list(tags),
             "relation": self.proposal.relation.value if self.proposal and self.proposal.relation else None,
             "action": self.proposal.action if self.proposal else "none",
             "in_library": self.in_library,
         }
 
-    def lines(self) -> Iterable[tuple[str, str]]:
-        """The account for people: (label, text) a line."""
-        state, decision = self.state, self.state.decision
-        length = "" if state.duration is None else f"  {int(state.duration) // 60}:{int(state.duration) % 60:02}"
-        notes = f"  ({', '.join(state.warnings)})" if state.warnings else ""
-        yield "file", state.path + length + notes
-        yield "tag", _tag(state.tags)
-        if state.error is not None:
-            yield state.outcome.value if state.outcome else "failed", str(state.error)
-        if decision is None:
-            return
-        for vote in decision.votes:
-            yield from self._opinion(vote)
-        said = (
-            f"{decision.genres[0]} {decision.confidence:.2f}, {decision.outcome.value}" if decision.genres else "unsure"
-        )
-        yield "decision", f"{said}: {REASONS.get(decision.reason, decision.reason)}"
-        if self.proposal is not None:
-            verb = f"write {', '.join(self.proposal.genres)}" if self.proposal.writes else "leave the tag alone"
-            yield "so", f"{verb} ({REASONS.get(self.proposal.reason, self.proposal.reason)})"
-
-    def _opinion(self, vote: Vote) -> Iterable[tuple[str, str]]:
-        best = "  ".join(f"{genre} {_bar(p)} {p:.2f}" for genre, p in vote.top(TOP))
-        yield vote.stage, best
-        limits = self.thresholds.get(vote.stage)
-        if limits is not None:
-            confident = "never confident (not certified)"
-            if math.isfinite(limits.confident):
-                confident = f"confident from {limits.confident:.2f}"
-            yield "", f"likely from {limits.likely:.2f}, {confident}"
-        elif self.company > 1:
-            yield "", f"the opinion of {self.company} tracks of the album together"
+    def _stage_as_json(self, step: Step) -> dict[str, Any]:
+        own, stage = step.certificate, step.vote.stage
+        certificate = None
+        if own is not None:
+            certificate = {
+                "threshold": own.threshold, "epsilon": own.epsilon, "delta": own.delta, "count": own.count,
+                "lost": own.lost, "labels": own.labels, "why": own.why,
+            }  # fmt: skip
+        return {
+            "stage": stage,
+            "top": [[genre, round(p, 4)] for genre, p in step.vote.top(TOP)],
+            "after": step.after,
+            "following": step.following or None,
+            "exit": certificate,
+            "gain": None if step.gain is None else round(step.gain, 4),
+            "seconds": None if stage not in self.took else round(self.took[stage], 3),
+            "usual_seconds": None if stage not in self.usual else round(self.usual[stage], 3),
+        }
 
 
-def account_for(path: str, database: Database | None, ladder: Ladder, plan: Plan) -> Account:
-    """The account of the file at `path`: from the library if it is there unchanged, else by listening now."""
-    state = None if database is None else Decisions(database).state_of(path)
+def account_for(
+    path: str,
+    database: Database | None,
+    ladder: Ladder,
+    plan: Plan,
+    placement: Placement | None = None,
+    all_stages: bool = False,
+) -> Account:
+    """The account of the file at `path`: from the library if it is there unchanged, else by listening now.
+
+    Nothing is stored. With `all_stages` every installed stage listens; what was not needed stays out of the decision.
+    """
     status = os.stat(path)
+    state = None if database is None else Decisions(database).state_of(path)
     current = state is not None and (state.size, state.mtime_ns) == (status.st_size, status.st_mtime_ns)
+    placement = placement or Placement()
     if database is not None and state is not None and current:
-        state, company = _from_library(state, database, ladder)
+        company = {state.id: state} if state.error is not None else _fellows(state, database)
+        ear = Ear(state.id, Path(path), placement, Library(database), listens=all_stages)
     else:
-        state, company = _listened(path, status, ladder), 1
-    decided = state.decision is not None and state.error is None
-    proposal = plan.proposal_for(state, state.decision) if decided and state.decision is not None else None
-    return Account(state, proposal, ladder.thresholds, company, current)
-
-
-def _from_library(state: TrackState, database: Database, ladder: Ladder) -> tuple[TrackState, int]:
-    """The track decided anew among its album: the stored decision holds the stages' votes, not the album's."""
-    if state.error is not None:
-        return state, 1
-    fellows = {fellow.id: fellow for fellow in Decisions(database).on_album(state.tags.album)} | {state.id: state}
-    album = album_of(state)
-    company = {number: fellow for number, fellow in fellows.items() if number == state.id or album_of(fellow) == album}
-    if album is None:
+        state, ear = _read_now(path, status, ladder.stages[0], placement)
         company = {state.id: state}
-    decision = ladder.decide(company, Library(database))[state.id]
-    return _with(state, decision), len(company)
+    usual = {} if database is None else Scans(database).costs()
+    account = Account(
+        state,
+        ladder,
+        len(company),
+        in_library=current,
+        usual={name: own.seconds_per_track for name, own in usual.items() if own.seconds_per_track is not None},
+    )
+    return account if state.error is not None else _concluded(account, company, ear, plan, all_stages)
 
 
-def _listened(path: str, status: os.stat_result, ladder: Ladder) -> TrackState:
-    kind = extractor(ladder.stages[0].kinds[0].name, ladder.stages[0].kinds[0].excerpt).kind
+def _concluded(account: Account, company: Mapping[int, TrackState], ear: Ear, plan: Plan, all_stages: bool) -> Account:
+    """The account with the votes, what followed from them, and what they rest on."""
+    ladder, number = account.ladder, account.state.id
+    votes = ladder.climb(company, ear)
+    decision = ladder.conclude(company, votes)[number]
+    state = replace(account.state, decision=decision)
+    asked = {vote.stage for vote in votes[number]}
+    beyond: list[Vote] = []
+    if all_stages:
+        for stage in ladder.stages:
+            beyond += stage.votes([] if stage.name in asked else [number], ear).values()
+    by_name = {stage.name: stage for stage in ladder.stages}
+    last = by_name[votes[number][-1].stage] if votes[number] else None
+    opinion = next((vote for vote in decision.votes if vote.stage == decision.stage), None)
+    return replace(
+        account,
+        state=state,
+        proposal=plan.proposal_for(state, decision),
+        steps=steps(ladder, company, votes, number),
+        beyond=tuple(beyond),
+        weighing=None if last is None or opinion is None else _weighed(last, ear, opinion.genre),
+        heard=evidence(tags_in(ear.known), ladder.taxonomy),
+        took={name: sum(own) for name, own in _by_stage(ladder.stages, ear.seconds).items()},
+        missed={name: str(own[0]) for name, own in _by_stage(ladder.stages, ear.missed).items()},
+    )
+
+
+def _fellows(state: TrackState, database: Database) -> dict[int, TrackState]:
+    """The tracks of its album, itself among them: the stored decision holds the stages' votes, not the album's."""
+    album = album_of(state)
+    if album is None:
+        return {state.id: state}
+    fellows = {fellow.id: fellow for fellow in Decisions(database).on_album(state.tags.album)} | {state.id: state}
+    return {number: fellow for number, fellow in fellows.items() if number == state.id or album_of(fellow) == album}
+
+
+def _read_now(path: str, status: os.stat_result, stage: Stage, placement: Placement) -> tuple[TrackState, Ear]:
+    """What the file says about itself, and an ear that has heard it for the first stage."""
+    kind = extractor(stage.kinds[0].name, stage.kinds[0].excerpt).kind
     reading = FileReader(kind, read_tags)(ReadTask(path, status.st_size, status.st_mtime_ns))
     state = TrackState(
-        0,
-        path,
-        reading.size,
-        reading.mtime_ns,
-        reading.tags,
-        reading.duration,
-        reading.warnings,
-        False,
-        None,
+        0, path, reading.size, reading.mtime_ns, reading.tags, reading.duration, reading.warnings, False, None,
         reading.error,
-    )
-    if reading.vector is None:
-        return state
-    return _with(state, ladder.decide({0: state}, _One(kind, reading.vector))[0])
-
-
-@dataclass(frozen=True, slots=True)
-class _One:
-    """A feature source with the vector of one track, number 0."""
-
-    kind: FeatureKind
-    vector: Vector
-
-    def vectors(self, track_ids: Iterable[int], kind: FeatureKind) -> dict[int, Vector]:
-        return {0: self.vector} if kind == self.kind and 0 in set(track_ids) else {}
-
-
-def _with(state: TrackState, decision: Decision) -> TrackState:
-    return TrackState(
-        state.id, state.path, state.size, state.mtime_ns, state.tags, state.duration, state.warnings, state.missing,
-        decision, state.error,
     )  # fmt: skip
+    known = {} if reading.vector is None else {kind: reading.vector}
+    return state, Ear(0, Path(path), placement, known=known)
 
 
-def _finite(threshold: float) -> float | None:
-    """A threshold for JSON: null means never."""
-    return threshold if math.isfinite(threshold) else None
+def _weighed(stage: Stage, ear: Ear, genre: str) -> Weighing | None:
+    row = np.concatenate([np.asarray(ear.known[kind], dtype=np.float32) for kind in stage.kinds])
+    return weigh(stage, row, genre)
 
 
-def _tag(tags: TrackTags) -> str:
-    genres = "no genre" if tags.genres is None else ", ".join(tags.genres) or "an empty genre"
-    who = " - ".join(part for part in (tags.album_artist or tags.artist, tags.album, tags.title) if part)
-    return f"{genres}" + (f"   ({who})" if who else "")
+def _by_stage(stages: Iterable[Stage], values: Mapping[FeatureKind, T]) -> dict[str, list[T]]:
+    """What is known by kind, by the stage that brings the kind into the ladder."""
+    found: dict[str, list[T]] = {}
+    met: set[FeatureKind] = set()
+    for stage in stages:
+        own = [values[kind] for kind in stage.kinds if kind in values and kind not in met]
+        if own:
+            found[stage.name] = own
+        met.update(stage.kinds)
+    return found
 
 
-def _bar(probability: float) -> str:
-    return "█" * max(1, round(probability * 10)) if probability >= 0.05 else "▏"
+def _shares(vote: Vote) -> dict[str, float]:
+    return dict(vote.top(len(vote.probabilities)))
+
+
+def _heard_as_json(own: Evidence) -> dict[str, Any]:
+    return {
+        "tag": own.tag, "name": own.name, "strength": round(own.strength, 4), "typical": own.typical,
+        "genres": list(own.genres), "reason": own.reason,
+    }  # fmt: skip

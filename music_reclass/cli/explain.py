@@ -1,0 +1,82 @@
+"""Why a file got its genre, in words, as JSON, or as a picture."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from music_reclass.cli.options import database_flags, json_flag, settings_from
+from music_reclass.cli.output import complain, print_json, printable, say, shorten_home
+
+if TYPE_CHECKING:
+    from music_reclass.tagging.explaining import Account
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--all-stages", is_flag=True, help="Let every installed stage listen, also those that were not needed.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.png",
+    help="Draw the sound and the first stage's votes over the file.",
+)
+@database_flags
+@json_flag
+def explain(
+    file: Path, all_stages: bool, plot: Path | None, db: Path | None, config_file: Path | None, as_json: bool
+) -> None:
+    """Why FILE got its genre: what each stage said, whether the next was needed, what spoke for the genre and against
+    it, what was heard, the album, and what the tag says.
+
+    A file that the library does not know is listened to now. Nothing is stored or written.
+    """
+    from music_reclass.cli.session import ladder_for
+    from music_reclass.domain import OnExisting
+    from music_reclass.errors import NothingToDo
+    from music_reclass.features.database import Database
+    from music_reclass.tagging.apply import Plan
+    from music_reclass.tagging.explaining import account_for
+    from music_reclass.tagging.telling import told
+    from music_reclass.taxonomy import load
+    from music_reclass.utils.device import Placement
+
+    if not file.exists():
+        raise NothingToDo(f"{printable(str(file))} does not exist.")
+    if plot is not None:
+        from music_reclass.classification.plotting import check_ending
+
+        check_ending(plot)
+    settings = settings_from(config_file, db=db)
+    taxonomy = load(settings.taxonomy)
+    database = Database(settings.database) if settings.database.exists() else None
+    plan = Plan(lambda: iter(()), taxonomy, OnExisting(settings.on_existing))
+    placement = Placement(settings.device, settings.gpu_memory, settings.precision)
+    ladder = ladder_for(settings, taxonomy)
+    account = account_for(os.path.realpath(file), database, ladder, plan, placement, all_stages)
+    if as_json:
+        print_json(account.as_json())
+    else:
+        for label, text in told(account):
+            say(label, printable(shorten_home(text) if label == "file" else text))
+    if plot is not None:
+        _draw(account, plot, as_json)
+
+
+def _draw(account: Account, plot: Path, as_json: bool) -> None:
+    from music_reclass.classification.plotting import Caption, draw
+    from music_reclass.classification.windows import course
+    from music_reclass.errors import TrackError
+    from music_reclass.tagging.telling import caption, levels, title
+
+    try:
+        found = course(Path(account.state.path), account.ladder.stages[0])
+    except TrackError as error:
+        complain(f"no picture: {error}")
+        return
+    draw(found, Caption(title(account), caption(account), levels(account)), plot)
+    if not as_json:
+        say("picture", printable(shorten_home(os.path.abspath(plot))))
