@@ -47,7 +47,7 @@ class Tags:
     """The recipe: as `linear`, with less held back, as a tagger's numbers are few."""
 
     seed: int = 0
-    strength: float = 0.01
+    strength: float = 0.1
     rarity: float = 0.25
     versions: int = 2
     name: str = TYPE

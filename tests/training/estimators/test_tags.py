@@ -53,7 +53,7 @@ def right(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> float:
 
 def test_it_knows_the_genres_of_new_rows_by_their_tags() -> None:
     new = table(60, seed=5)
-    scores = Tags(strength=0.1).fit(table(), None).log_probabilities(new.rows)
+    scores = Tags().fit(table(), None).log_probabilities(new.rows)
     np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1.0, atol=1e-6)
     assert right(scores, new.labels) > 0.8
 
@@ -118,7 +118,7 @@ def test_columns_are_found_wherever_they_stand() -> None:
     order = np.random.default_rng(0).permutation(568)
     known = table()
     shuffled = replace(known, columns=tuple(known.columns[i] for i in order), rows=known.rows[:, order])
-    assert right(Tags(strength=0.1).fit(shuffled, None).log_probabilities(shuffled.rows), known.labels) > 0.9
+    assert right(Tags().fit(shuffled, None).log_probabilities(shuffled.rows), known.labels) > 0.9
 
 
 def test_a_table_without_tags_is_answered_with_the_cure() -> None:
@@ -137,7 +137,7 @@ def test_strengths_of_zero_and_one_are_finite() -> None:
 
 def test_the_stacker_gives_its_weight_to_the_member_that_knows() -> None:
     known, new = table(), table(90, seed=5)
-    good = Tags(strength=0.1).fit(known, None).log_probabilities(new.rows)
+    good = Tags().fit(known, None).log_probabilities(new.rows)
     guess = np.log(np.random.default_rng(0).dirichlet(np.ones(3), 90))
     weights = learned_weights([guess, good], new.labels)
     assert weights[1] > 10 * weights[0]
