@@ -169,10 +169,9 @@ def keep(database: Database, calibration: Calibration) -> None:
     OwnExits(database).save({digest: exits.stated(own) for digest, own in calibration.exits.items()})
 
 
-def own_exits(database: Database) -> dict[str, tuple[Exit, ...]]:
-    """The exits certified on this library, by the digest of the bundle they are for: what a `Ladder` takes."""
-    kept = OwnExits(database)
-    found = kept.of([own.digest for own in kept.all()])
+def own_exits(database: Database, digests: Sequence[str]) -> dict[str, tuple[Exit, ...]]:
+    """The exits certified on this library for bundles with these digests: what a `Ladder` takes."""
+    found = OwnExits(database).of(digests)
     return {digest: tuple(map(exits.from_stated, stated)) for digest, stated in found.items()}
 
 

@@ -103,7 +103,7 @@ def after_scan(report: ScanReport, outcomes: Outcomes, ladder: Ladder) -> Iterat
     yield from stage_lines(figures)
     costs = [cost for cost in _costs(report, ladder, {}) if cost.heard]
     if costs:
-        yield "time", " · ".join(map(cost_words, costs))
+        yield "cost", " · ".join(f"{cost.stage} {cost.seconds_per_track:.2g} s a track" for cost in costs)
     yield from expectation_lines(figures)
     yield from confusion_lines(figures, 5)
 

@@ -50,7 +50,6 @@ def audit_exits(
     changed.
     """
     from music_reclass.classification import exit_audit
-    from music_reclass.classification.calibrating import own_exits
     from music_reclass.classification.sources import Listener
     from music_reclass.cli.listing import open_library
     from music_reclass.cli.session import ladder_for, session
@@ -60,7 +59,7 @@ def audit_exits(
     settings = settings_from(config_file, db=db, stages=stages, bundle=bundle)
     open_library(db, config_file).close()  # a library that is not there is said before one is made
     with session(settings, "audit-exits") as work:
-        ladder = ladder_for(settings, work.taxonomy, own_exits(work.database))
+        ladder = ladder_for(settings, work.taxonomy)
         drawn = exit_audit.draw(work.database, ladder, share, max_tracks, seed)
         if dry_run:
             tracks = [own.track for own in drawn.leavers]

@@ -78,7 +78,7 @@ def _calibrate(work: Session, settings: Settings, words: dict[str, Any]) -> int:
     from music_reclass.utils.progress import progress_bar
 
     labels = not words["label_free"]
-    ladder = ladder_for(settings, work.taxonomy)
+    ladder = ladder_for(settings, work.taxonomy, {})
     sample = calibrating.draw(work.database, ladder, labels, words["max_tracks"], words["seed"])
     if words["dry_run"]:
         tracks = list(sample.genres)
@@ -134,11 +134,11 @@ def _forget(work: Session, dry_run: bool, as_json: bool) -> int:
 def _show_certificates(work: Session, settings: Settings, as_json: bool) -> int:
     from dataclasses import asdict
 
-    from music_reclass.classification.calibrating import certificates_of, own_exits
+    from music_reclass.classification.calibrating import certificates_of
     from music_reclass.classification.reporting import certificate_lines
     from music_reclass.cli.session import ladder_for
 
-    found = certificates_of(work.database, ladder_for(settings, work.taxonomy, own_exits(work.database)))
+    found = certificates_of(work.database, ladder_for(settings, work.taxonomy))
     if as_json:
         for own in found:
             print_json(asdict(own))

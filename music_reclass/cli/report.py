@@ -33,7 +33,6 @@ def report(page: Path | None, most: int, db: Path | None, config_file: Path | No
 
     Reads the library only; no file is opened and nothing is written.
     """
-    from music_reclass.classification.calibrating import own_exits
     from music_reclass.classification.report_page import page_of
     from music_reclass.classification.reporting import report_of
     from music_reclass.cli.listing import open_library
@@ -45,7 +44,7 @@ def report(page: Path | None, most: int, db: Path | None, config_file: Path | No
     taxonomy = load(settings.taxonomy)
     database = open_library(db, config_file)
     try:
-        found = report_of(database, ladder_for(settings, taxonomy, own_exits(database)), most)
+        found = report_of(database, ladder_for(settings, taxonomy), most)
     finally:
         database.close()
     if page is not None:

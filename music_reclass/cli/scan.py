@@ -66,11 +66,13 @@ def scan(
     On a terminal the plan is shown before anything is written, and you are asked. Without a terminal nothing is
     written unless --yes is given. `reclass undo` takes the last run back, to the byte.
     """
+    from music_reclass.classification.reporting import after_scan, remember
     from music_reclass.classification.scan import ScanRequest
     from music_reclass.classification.scan import scan as bring_up_to_date
     from music_reclass.cli.plex_chain import roots_in_plex, sync_after
     from music_reclass.cli.session import ladder_for, session
     from music_reclass.features.decisions import Decisions
+    from music_reclass.features.outcomes import Outcomes
     from music_reclass.tagging.plex.server import connect
     from music_reclass.tagging.reader import read_tags
 
@@ -86,11 +88,14 @@ def scan(
         request = ScanRequest(roots, include, exclude, rescan)
         ladder = ladder_for(settings, work.taxonomy)
         report = bring_up_to_date(work.database, request, ladder, settings, read_tags, work.stop)
+        arguments = {"paths": [os.path.abspath(path) for path in paths], "rescan": rescan}
+        remember(work.database, report, ladder, arguments)
         if not as_json:
             _show_discovery(report, paths, settings)
             _show_later_stages(report, ladder.absent)
+            for label, text in after_scan(report, Outcomes(work.database, scoped=True), ladder):
+                say(label, printable(text))
         plan = plan_for(work, Decisions(work.database).in_scope)
-        arguments = {"paths": [os.path.abspath(path) for path in paths], "rescan": rescan}
         library = settings.plex_library
         after = (lambda written: sync_after(work, library, written, as_json)) if sync_plex else None
         code = conclude(work, plan, "scan", arguments, Choice(dry_run, yes, as_json), after)

@@ -69,11 +69,11 @@ def _settle(journal: Journal, database: Database) -> None:
         complain(f"{printable(path)}: an interrupted change is still open: {why}")
 
 
-def ladder_for(settings: Settings, taxonomy: Taxonomy, own_exits: Mapping[str, Sequence[Exit]] | None = None) -> Ladder:
+def ladder_for(settings: Settings, taxonomy: Taxonomy, own: Mapping[str, Sequence[Exit]] | None = None) -> Ladder:
     """The stages that may vote, cheapest first. UsageError for an unknown one, MissingWeights or MissingExtra for one
     asked for by name that cannot run; `Ladder.absent` says which others were left out, and why.
 
-    `own_exits` are certificates made on the user's own library, by the digest of the stage's bundle.
+    `own` are exits certified on the user's own library, by the digest of the stage's bundle; None: those it keeps.
     """
     from music_reclass.classification.voter import Ladder
 
@@ -90,12 +90,23 @@ def ladder_for(settings: Settings, taxonomy: Taxonomy, own_exits: Mapping[str, S
             raise obstacle
         else:
             absent[bundle.stage] = str(obstacle)
-    return Ladder.from_bundles(chosen, taxonomy, settings.max_genres, settings.album, own_exits, absent)
+    if own is None:
+        own = own_exits(settings, [bundle.digest for bundle in chosen])
+    return Ladder.from_bundles(chosen, taxonomy, settings.max_genres, settings.album, own, absent)
 
 
-def own_exits(settings: Settings, digests: Sequence[str]) -> dict[str, list[Exit]]:
+def own_exits(settings: Settings, digests: Sequence[str]) -> dict[str, tuple[Exit, ...]]:
     """The exits that the user's own library has certified, by the digest of the stage's bundle; {} without any."""
-    return {}
+    from music_reclass.classification import calibrating
+    from music_reclass.features.database import Database
+
+    if not settings.database.exists():
+        return {}
+    database = Database(settings.database)
+    try:
+        return calibrating.own_exits(database, digests)
+    finally:
+        database.close()
 
 
 def bundles_at_hand(folder: Path | None) -> list[Bundle]:

@@ -87,10 +87,10 @@ def test_tracks_that_cannot_be_heard_are_left_out_and_said(tmp_path: Path) -> No
 
 def test_what_was_certified_holds_for_the_ladder_until_it_is_forgotten(tmp_path: Path) -> None:
     library = SmallLibrary(tmp_path, artists(300, wrong_below=0.7), leave=None)
-    assert calibrating.own_exits(library.database) == {}
+    assert calibrating.own_exits(library.database, ["digest of cheap"]) == {}
 
     calibrating.keep(library.database, calibrate(library))
-    own = calibrating.own_exits(library.database)
+    own = calibrating.own_exits(library.database, ["digest of cheap", "digest of dear"])
 
     assert own["digest of cheap"][0].threshold == pytest.approx(0.7, abs=0.02)
     (shown,) = calibrating.certificates_of(library.database, library.ladder)
