@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from music_reclass.domain import Vote
+from music_reclass.training import exits
 
 if TYPE_CHECKING:
     from music_reclass.classification.albums import TaggedTrack
@@ -28,8 +29,9 @@ _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", 
 class Step:
     """What one stage said of a track, and what came `after`: ASKED, SETTLED, ALBUM, UNHEARD or LAST.
 
-    `certificate` is that of the exit behind this stage, if there is one; `gain` how much likelier right the final
-    genre was expected to become by asking `following`, None where nobody measured it.
+    `certificate` is that of the exit behind this stage, if there is one, and `own` says that it was made on the user's
+    library; `gain` is how much likelier right the final genre was expected to become by asking `following`, None where
+    nobody measured it.
     """
 
     vote: Vote
@@ -37,6 +39,7 @@ class Step:
     following: str = ""
     certificate: Exit | None = None
     gain: float | None = None
+    own: bool = False
 
     @property
     def threshold(self) -> float | None:
@@ -49,22 +52,23 @@ def steps(
 ) -> tuple[Step, ...]:
     """The steps of `track_id` among its album's `tracks`; `votes` as `ladder.climb` gives them."""
     found = []
-    own = {vote.stage: vote for vote in votes.get(track_id, ())}
+    cast = {vote.stage: vote for vote in votes.get(track_id, ())}
     for position, stage in enumerate(ladder.stages):
-        vote = own.get(stage.name)
+        vote = cast.get(stage.name)
         if vote is None:
             continue
         following = ladder.stages[position + 1] if position + 1 < len(ladder.stages) else None
         if following is None:
             found.append(Step(vote, LAST))
             continue
-        if following.name in own:
+        if following.name in cast:
             after = ASKED
         elif track_id in ladder.in_doubt(tracks, votes, position + 1):
             after = UNHEARD
         else:
             after = SETTLED if vote.confidence >= stage.thresholds.exit else ALBUM
-        found.append(Step(vote, after, following.name, stage.leave, _gain(stage, vote)))
+        own_exit = stage.leave is not None and stage.leave not in exits.of_manifest(stage.manifest)
+        found.append(Step(vote, after, following.name, stage.leave, _gain(stage, vote), own_exit))
     return tuple(found)
 
 

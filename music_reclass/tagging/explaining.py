@@ -106,7 +106,7 @@ class Account:
         if own is not None:
             certificate = {
                 "threshold": own.threshold, "epsilon": own.epsilon, "delta": own.delta, "count": own.count,
-                "lost": own.lost, "labels": own.labels, "why": own.why,
+                "lost": own.lost, "labels": own.labels, "own": step.own, "why": own.why,
             }  # fmt: skip
         return {
             "stage": stage,

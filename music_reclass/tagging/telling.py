@@ -95,7 +95,10 @@ def _promise(step: Step) -> str:
     own = step.certificate
     assert own is not None
     what = "lose their right genre" if own.labels else "get another genre"
-    return f"certified at {_percent(1 - own.delta)}: at most {_percent(own.epsilon)} of all tracks {what} by that"
+    where = " on your own library" if step.own else ""
+    return (
+        f"certified{where} at {_percent(1 - own.delta)}: at most {_percent(own.epsilon)} of all tracks {what} by that"
+    )
 
 
 def _gain(step: Step, verb: str) -> str:
@@ -146,7 +149,8 @@ def _table(found: Weighing) -> Iterator[str]:
     marked = [push for push in found.sides if push.mark]
     digits = 3 if not 0.05 <= found.now <= 0.95 else 2  # near the ends two would hide what changes
     if marked:
-        yield f"{found.genre} stands at {found.now:.{digits}f}; were only this as in ordinary music, it would stand at"
+        now = f"{found.genre} stands at {found.now:.{digits}f}"
+        yield f"{now}. If one side alone were as in ordinary music, it would stand at:"
     width = max((len(push.side) for push in marked), default=0)
     for push in marked:
         note = GLOSSES.get(push.side, "")
@@ -218,7 +222,9 @@ def caption(account: Account) -> str:
     if decision is None or decision.outcome is Outcome.UNSURE:
         guess = account.votes[-1] if account.votes else None
         return "unsure" if guess is None else f"unsure: {guess.genre} {guess.confidence:.2f} at best"
-    return f"{', '.join(decision.genres)} {decision.confidence:.2f}, {decision.outcome.value}"
+    first = account.ladder.stages[0].name
+    by = "" if decision.stage == first else f" (by {decision.stage})"
+    return f"{', '.join(decision.genres)} {decision.confidence:.2f}, {decision.outcome.value}{by}"
 
 
 def title(account: Account) -> str:

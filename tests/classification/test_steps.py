@@ -10,7 +10,7 @@ from music_reclass.classification.steps import Step, agreement, limit, steps
 from music_reclass.classification.voter import Ladder
 from music_reclass.domain import TrackTags, Vote
 from music_reclass.taxonomy import load
-from music_reclass.training.exits import Exit
+from music_reclass.training.exits import Exit, stated
 from tests.classification.fakes import CHEAP, DEAR, Track, Vectors, stage, vote
 
 LEAVE = Exit(0.8, count=300, lost=1, exits=0.3, against=("digest of dear",), gain=((0.3, 0.3), (0.9, 0.0)))
@@ -55,6 +55,14 @@ def test_without_a_certificate_everyone_is_passed_on() -> None:
     ladder = Ladder((stage("cheap", CHEAP, never), stage("dear", DEAR)), load())
     first, _ = way_of(ladder, Vectors({CHEAP: {1: SURE}, DEAR: {1: SURE}}))
     assert (first.after, first.threshold, first.certificate, first.gain) == (way.ASKED, None, None, None)
+
+
+def test_a_certificate_that_the_bundle_does_not_bring_is_the_users_own() -> None:
+    shipped = replace(FIRST, manifest={"exits": [stated(LEAVE)]})
+    ladder = Ladder((shipped, TWO.stages[1]), TWO.taxonomy)
+    source = Vectors({CHEAP: {1: SURE}})
+    assert not way_of(ladder, source)[0].own
+    assert way_of(TWO, source)[0].own
 
 
 def test_a_stage_that_could_not_vote_has_no_step() -> None:

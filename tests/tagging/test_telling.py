@@ -66,6 +66,11 @@ def test_a_certificate_without_labels_promises_agreement_only() -> None:
     assert "certified at 95 %: at most 2 % of all tracks get another genre by that" in found
 
 
+def test_a_certificate_of_the_own_library_is_called_so() -> None:
+    found = text(account(steps=(Step(ROCK, way.SETTLED, "dear", LEAVE, own=True),)))
+    assert "certified on your own library at 90 %" in found
+
+
 def test_a_track_in_doubt_says_why_the_next_stage_was_asked_and_what_it_took() -> None:
     found = text(passed_on(took={"dear": 0.44}, gain=0.07))
     assert "0.64 is below 0.88, so dear was asked; it took 0.4 s, it was expected to put right 7 in 100" in found
@@ -117,7 +122,7 @@ def test_what_spoke_is_a_sentence_and_a_table() -> None:
     sides = (push("harmony", 0.55, 2.1), push("brightness", 0.95, -0.6, 1.5), push("loudness", 0.91, 0.0))
     found = text(account(weighing=Weighing("cheap", "Rock", 0.91, 0.1, sides, ())))
     assert "why       harmony speaks for Rock, brightness against it" in found
-    assert "Rock stands at 0.91; were only this as in ordinary music, it would stand at" in found
+    assert "Rock stands at 0.91. If one side alone were as in ordinary music, it would stand at:" in found
     assert "harmony     0.55  +++  which notes sound together" in found
     assert "brightness  0.95  -    how much lies in the treble; by itself it would speak the other way" in found
     assert "little depends on loudness" in found
@@ -170,6 +175,7 @@ def test_a_file_that_could_not_be_heard_says_why_and_no_more() -> None:
     ("decision", "words"),
     [
         (Decision(Outcome.CONFIDENT, "sure", ("Rock",), 0.91, "cheap", (ROCK,)), "Rock 0.91, confident"),
+        (Decision(Outcome.LIKELY, "likely", ("Rock",), 0.7, "dear", (ROCK,)), "Rock 0.70, likely (by dear)"),
         (Decision(Outcome.UNSURE, "doubt", (), 0.4, "cheap", (JAZZ,)), "unsure: Rock 0.91 at best"),
     ],
 )
