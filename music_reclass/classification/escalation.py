@@ -88,7 +88,8 @@ class Escalation:
         still in doubt that nobody has listened to, or that could not be heard for a passing reason, is taken up by
         the next scan.
         """
-        budget, stop = budget or Budget(), stop or StopRequest()
+        budget = budget or Budget()
+        stop = StopRequest() if stop is None else stop  # one that is not requested yet is false
         self.tally.decided = self._scope.collect_undecided(self._ladder.basis, self._ladder.stages[0].kinds[0])
         done = 0
         while self.tally.decided:

@@ -207,8 +207,8 @@ def test_a_run_that_is_stopped_anywhere_goes_on_without_hearing_anything_twice(m
 
     world.ears.after = stop_then
     tally = world.run(stop=stop)
-    if stop:
-        assert sum(tally.left.values()) == 20 - len(world.finished())
+    assert len(world.ears.order) == min(moment, len(whole.ears.order))
+    assert sum(tally.left.values()) == 20 - len(world.finished())
     assert len(world.decisions()) == 20
     stop.requested, world.ears.after = False, lambda count: None
     world.run(stop=stop)
