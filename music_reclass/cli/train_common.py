@@ -60,14 +60,12 @@ def with_views(data: Dataset, views: Views | None, words: dict[str, Any], taxono
 
 def network(size: str, seed: int, device: str, epochs: int | None, out: Path, live: Live) -> Estimator:
     """The `small` networks, or the `wide` one whose checkpoints lie below `out`."""
-    from dataclasses import replace
-
     if size == "small":
         from music_reclass.training.estimators import small
-        from music_reclass.training.fma_mlp import PLAN as plan
 
-        recipe = replace(plan.recipe, epochs=epochs or plan.recipe.epochs)
-        return small.Small(seed, replace(plan, recipe=recipe))
+        return small.Small(seed, epochs=epochs)
+    from dataclasses import replace
+
     from music_reclass.training.estimators import wide
 
     recipe_wide = wide.Recipe() if epochs is None else replace(wide.Recipe(), epochs=epochs)

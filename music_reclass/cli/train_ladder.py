@@ -25,6 +25,7 @@ _LATER = ("musicnn", "mert", "mert-330m", "jmla")
 def _flags(command: Command) -> Command:
     for flag in (
         click.option("--device", default="cpu", show_default=True, help="Where networks train: cpu, cuda, cuda:1."),
+        click.option("--epochs", type=click.IntRange(1), help="How often networks see every row (default: 80 or 40)."),
         common_flags,
         data_flags,
         database_flags,
@@ -171,7 +172,7 @@ def _rung(name: str, kinds: tuple[str, ...], rows: int, words: dict[str, Any], l
     seed, device = words["seed"], words["device"]
     size = "small" if rows < LARGE else "wide"
     estimators: tuple[Estimator, ...] = (
-        network(size, seed, device, None, words["out"], live),
+        network(size, seed, device, words["epochs"], words["out"], live),
         boosted.Boosted(seed=seed, device=device if device.startswith("cuda") else "cpu"),
         linear.Linear(seed=seed),
     )
@@ -188,9 +189,7 @@ def _report(found: TrainedLadder, words: dict[str, Any]) -> None:
     from music_reclass.training.exits import of_manifest
 
     first = found.stages[0].evaluation
-    say(
-        "what", f"{first.title.split(' on new')[0]} and later stages: {first.count:,} rows of {first.artists:,} artists"
-    )
+    say("what", f"a ladder of {len(found.stages)}: {first.count:,} rows of {first.artists:,} artists it never saw")
     for text in first.warnings:
         say("warning", text)
     for result in found.stages:
