@@ -161,15 +161,19 @@ def _probabilities(stage: Stage, rows: Floats, genre: str) -> NDArray[np.float64
 
 
 def _sides(stage: Stage) -> Iterator[tuple[str, tuple[str, ...], NDArray[np.int64]]]:
-    """The sides of the 518 numbers, and every other kind of vector as one side: name, families, columns."""
+    """The sides of the 518 numbers, and all that another listener brings as one side: name, families, columns."""
     first = 0
+    listeners: dict[str, list[NDArray[np.int64]]] = {}
     for kind in stage.kinds:
         if kind.name == "fma518":
             for side, families in SIDES.items():
                 yield side, families, first + np.concatenate([np.r_[FAMILIES[family]] for family in families])
-        else:
-            yield f"what {kind.name} hears", (), np.arange(first, first + kind.dimension)
+        else:  # musicnn and musicnn-tags are one listener
+            listener = kind.name.partition("-")[0]
+            listeners.setdefault(listener, []).append(np.arange(first, first + kind.dimension))
         first += kind.dimension
+    for listener, columns in listeners.items():
+        yield f"what {listener} hears", (), np.concatenate(columns)
 
 
 def _families(stage: Stage) -> Iterator[tuple[str, tuple[str, ...], NDArray[np.int64]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from music_reclass.extractors.fma import COLUMNS
 from music_reclass.training.estimators.combining import Selected
+from music_reclass.training.estimators.tags import TagModel
 from music_reclass.training.transforms import INPUTS, QuantileScale
 
 Floats = NDArray[np.float32]
@@ -26,13 +27,11 @@ def typical(model: object, columns: int) -> Floats | None:
     """
     row = np.full(columns, np.nan, dtype=np.float32)
     blind = np.zeros(columns, dtype=bool)  # columns that a part without a scale looks at
-    found = sorted(_parts(model, np.arange(columns)), key=lambda part: part[0] == "unchanged")
-    for inputs, scale, places in found:  # raw medians last, as they are the better ones
-        if scale is None:
-            blind[places] = True
-            continue
-        known = _medians(inputs, scale, len(places))
-        row[places] = np.where(np.isnan(known), row[places], known)
+    for part in sorted(_parts(model, np.arange(columns)), key=lambda part: part.raw):  # the better medians last
+        if part.medians is None:
+            blind[part.places] = True
+        else:
+            row[part.places] = np.where(np.isnan(part.medians), row[part.places], part.medians)
     missing = np.isnan(row)
     if missing.all() or (missing & blind).any():
         return None
@@ -40,25 +39,41 @@ def typical(model: object, columns: int) -> Floats | None:
     return row
 
 
-def _parts(model: Any, places: NDArray[np.int64]) -> Iterator[tuple[str, QuantileScale | None, NDArray[np.int64]]]:
-    """Every scale inside, with the input it is for and the columns that its part of the model sees."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one scale knows of the columns `places`: their medians, NaN for some; None where there is no scale."""
+
+    places: NDArray[np.int64]
+    medians: Floats | None
+    raw: bool = False  # of the columns as they are, not of something made of them
+
+
+def _parts(model: Any, places: NDArray[np.int64]) -> Iterator[_Part]:
+    """Every scale inside `model`, which sees the columns `places`."""
     if isinstance(model, Selected):
         order = {name: number for number, name in enumerate(COLUMNS)}
         yield from _parts(model.model, places[[order[name] for name in model.columns]])
         return
+    if isinstance(model, TagModel):
+        seen = np.concatenate([places[start:stop] for start, stop in model.runs])
+        for part in _parts(model.model, seen):  # its scale is of logits
+            logits = part.medians
+            yield replace(part, medians=None if logits is None else (1 / (1 + np.exp(-logits))).astype(np.float32))
+        return
     inner = list(_models_within(model))
-    for part in inner:
-        yield from _parts(part, places)
+    for own in inner:
+        yield from _parts(own, places)
     if inner:
         return
     scales = getattr(model, "scales", None)
     single = getattr(model, "scale", None)
-    if isinstance(scales, Mapping):
-        yield from ((name, scale, places) for name, scale in scales.items())
-    elif isinstance(single, QuantileScale):
-        yield str(getattr(model, "inputs", "unchanged")), single, places
-    else:
-        yield "", None, places
+    if isinstance(single, QuantileScale):
+        scales = {str(getattr(model, "inputs", "unchanged")): single}
+    if not isinstance(scales, Mapping):
+        yield _Part(places, None)
+        return
+    for name, scale in scales.items():
+        yield _Part(places, _medians(name, scale, len(places)), name == "unchanged")
 
 
 def _models_within(model: Any) -> Iterator[Any]:

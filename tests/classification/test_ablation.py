@@ -82,6 +82,13 @@ def test_what_a_later_listener_heard_is_a_side_of_its_own() -> None:
     assert {push.side for push in found.families} == set(FAMILIES)
 
 
+def test_what_one_listener_brings_in_two_kinds_is_one_side() -> None:
+    kinds = (FMA, FeatureKind("dear", "1", 3, "mid30"), FeatureKind("dear-tags", "1", 1, "mid30"))
+    found = weighed(stage(planted({"dear": 2.0}, 522), kinds), np.full(522, 2.0))
+    assert [push.side for push in found.sides if push.mark] == ["what dear hears"]
+    assert found.sides[0].without == pytest.approx(found.ordinary)
+
+
 def test_every_family_is_weighed_by_itself() -> None:
     found = weighed(stage(planted({"chroma_cqt": 2.0})), np.full(518, 2.0))
     strong = [push.side for push in found.families if push.mark]

@@ -9,6 +9,7 @@ from music_reclass.training.calibration import Calibration
 from music_reclass.training.estimators.boosted import Trees
 from music_reclass.training.estimators.combining import Selected, Stack
 from music_reclass.training.estimators.linear import LinearModel
+from music_reclass.training.estimators.tags import TagModel
 from music_reclass.training.estimators.translating import Translated
 from music_reclass.training.models import Model
 from music_reclass.training.transforms import INPUTS, QuantileScale
@@ -65,6 +66,19 @@ def test_columns_behind_the_518_have_medians_too() -> None:
     found = typical(stack, 525)
     assert found is not None
     assert np.abs(found[518:] - np.median(rows[:, 518:], axis=0)).max() < 0.1
+
+
+def test_tags_have_the_medians_of_their_strengths() -> None:
+    strengths = np.random.default_rng(6).uniform(0.01, 0.6, size=(99, 5)).astype(np.float32)
+    logits = np.log(strengths / (1 - strengths))
+    model = Stack((linear(), TagModel(((518, 523),), linear(rows=logits))), (0.5, 0.5))
+    wide = Stack((linear(rows=np.concatenate([ROWS, strengths], axis=1)), model.members[1]), (0.5, 0.5))
+    found = typical(wide, 523)
+    assert found is not None
+    assert np.abs(found[518:] - np.median(strengths, axis=0)).max() < 0.02
+    alone = typical(model.members[1], 523)
+    assert alone is not None
+    assert np.abs(alone[518:] - np.median(strengths, axis=0)).max() < 0.02
 
 
 def test_a_narrow_model_tells_the_columns_that_it_sees() -> None:
