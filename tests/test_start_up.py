@@ -11,7 +11,7 @@ from music_reclass.cli.main import cli
 
 HEAVY = {
     "numpy", "scipy", "torch", "transformers", "sklearn", "xgboost", "librosa", "numba", "mutagen", "plexapi",
-    "soundfile", "av", "soxr", "rich", "ray", "fastapi", "requests", "sqlite3",
+    "soundfile", "av", "soxr", "matplotlib", "rich", "ray", "fastapi", "requests", "sqlite3",
 }  # fmt: skip
 CHILD = """
 import json, sys
