@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from music_reclass.utils.page import escape
+from music_reclass.utils.page import counted, escape
 
 if TYPE_CHECKING:
     from music_reclass.classification.listings import ListedAlbum, ListedTrack, Listing
@@ -20,7 +20,7 @@ def conflicts(listing: Listing) -> Iterator[str]:
         yield "<p>None.</p>"
         return
     yield (
-        f"<p>{listing.all_tracks:,} tracks of {listing.all_albums:,} albums, the surest decision first. After a look: "
+        f"<p>{_whole(listing)}, the surest decision first. After a look: "
         "<code>reclass apply --on-existing replace-conflict</code>. <code>reclass audit</code> judges tags by models "
         "that never saw their artists.</p>"
     )
@@ -36,7 +36,7 @@ def unsure(listing: Listing) -> Iterator[str]:
         yield "<p>None.</p>"
         return
     yield (
-        f"<p>{listing.all_tracks:,} tracks of {listing.all_albums:,} albums. Whole albums stand first, because one "
+        f"<p>{_whole(listing)}. Whole albums stand first, because one "
         "look settles all of their tracks; then what a further stage would gain most from, or what is nearest to a "
         "decision.</p>"
     )
@@ -45,11 +45,15 @@ def unsure(listing: Listing) -> Iterator[str]:
     yield _more(listing)
 
 
+def _whole(listing: Listing) -> str:
+    return f"{counted(listing.all_tracks, 'track')} of {counted(listing.all_albums, 'album')}"
+
+
 def _album(album: ListedAlbum, said: str) -> str:
     name = escape(album.name or os.path.basename(album.folder) or album.folder)
     first = album.tracks[0]
     arrow = f"{', '.join(first.tags) or 'no genre'} → {', '.join(genre for genre, _ in first.genres[:1]) or '?'}"
-    figure = f"{arrow} {first.confidence:.2f}, {album.count:,} track{'s' if album.count != 1 else ''}"
+    figure = f"{arrow} {first.confidence:.2f}, {counted(album.count, 'track')}"
     more = album.count - len(album.tracks)
     last = f"<tr><td colspan='3'><small>and {more:,} more</small></td></tr>" if more > 0 else ""
     return (
@@ -70,7 +74,9 @@ def _more(listing: Listing) -> str:
     left = listing.all_albums - len(listing.albums)
     if left <= 0:
         return ""
-    return f"<p class='note'>and {left:,} more albums; all tracks: <code>reclass export --format csv</code></p>"
+    return (
+        f"<p class='note'>and {counted(left, 'more album')}; all tracks: <code>reclass export --format csv</code></p>"
+    )
 
 
 def failures(causes: Iterable[Cause]) -> Iterator[str]:

@@ -78,7 +78,7 @@ def _show(found: Report) -> None:
     for scan in found.scans[:SHOWN]:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(scan.started))
         say("scan", f"{when}  {reporting.scan_words(scan)}")
-    _list("conflicts", found.conflicts, "decided against its own tag")
+    _list("conflicts", found.conflicts, "decided against the own tag")
     _list("unsure", found.unsure, "nobody is sure of")
     for cause in found.failures:
         say(cause.outcome, f"{cause.count:,} {cause.reason}")
@@ -87,9 +87,11 @@ def _show(found: Report) -> None:
 
 
 def _list(label: str, listing: Listing, what: str) -> None:
+    from music_reclass.utils.page import counted
+
     if not listing.all_tracks:
         return
-    say(label, f"{listing.all_tracks:,} tracks of {listing.all_albums:,} albums {what}")
+    say(label, f"{counted(listing.all_tracks, 'track')} of {counted(listing.all_albums, 'album')} {what}")
     for album in listing.albums[:SHOWN]:
         plain(f"\n  {printable(album.name or shorten_home(album.folder))}  ({album.count:,})")
         for track in album.tracks[:SHOWN]:

@@ -1,6 +1,7 @@
 """A library of hand-made tracks, a ladder of two stages that read their votes off the vectors, and ears for the dear
 one."""
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -81,7 +82,7 @@ class SmallLibrary:
         self.library = Library(self.database)
         readings = [
             Reading(
-                tune.path, 1, 1, tune.path.encode(), 9.0, TrackTags(tune.tags, "", tune.artist, "", tune.album), (),
+                tune.path, 1, 1, os.fsencode(tune.path), 9.0, TrackTags(tune.tags, "", tune.artist, "", tune.album), (),
                 np.array(tune.cheap, np.float32),
             )
             for tune in tunes

@@ -1,0 +1,140 @@
+"""`report`, `calibrate` and `audit-exits` on a real small library that both stages have heard."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import pytest
+
+from music_reclass.cli.main import run
+from music_reclass.features.calibrations import OwnExits
+from music_reclass.features.database import Database
+from music_reclass.training import bundles, musicnn_ensemble
+from music_reclass.training.exits import Exit, stated
+from tests.library import Shell
+from tests.test_second_stage import WEIGHTS
+
+
+@pytest.fixture(scope="module")
+def scanned(demo_library: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder with the weights and the database of one dry scan with both stages, and what the scan said."""
+    if not WEIGHTS.is_file():
+        pytest.skip("the MusiCNN weights are not beside the checkout (../shared/data/weights)")
+    folder = tmp_path_factory.mktemp("scanned")
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as said:
+        patch.setenv("RECLASS_MODELS", str(folder / "models"))
+        assert run(["models", "install", "musicnn", str(WEIGHTS)]) == 0
+        assert run(["scan", str(demo_library), "--dry-run", "--db", str(folder / "library.sqlite3")]) == 0
+    return folder, said.getvalue()
+
+
+@pytest.fixture
+def heard(scanned: tuple[Path, str], shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """The command line on a copy of that database."""
+    folder, _ = scanned
+    monkeypatch.setenv("RECLASS_MODELS", str(folder / "models"))
+    shutil.copy(folder / "library.sqlite3", shell.db)
+    return shell
+
+
+def certify(shell: Shell, threshold: float, epsilon: float = 0.02) -> None:
+    """Put an exit of the first stage into the library, as `calibrate` would."""
+    database = Database(shell.db)
+    own = Exit(threshold, epsilon, 0.1, 1000, 3, 0.5, (musicnn_ensemble.embedded().digest,), labels=False)
+    OwnExits(database).save({bundles.embedded().digest: stated(own)})
+    database.close()
+
+
+@pytest.mark.parametrize("words", [["report"], ["audit-exits"], ["calibrate"], ["calibrate", "--from-library"]])
+def test_without_a_library_there_is_nothing_to_do_and_none_is_made(words: list[str], shell: Shell) -> None:
+    assert shell(*words) == 3
+    assert "scan" in shell.err
+    assert not shell.db.exists()
+
+
+def test_a_scan_sums_itself_up(scanned: tuple[Path, str]) -> None:
+    _, said = scanned
+    for label in ("stages", "cost", "expected", "own tags"):
+        assert any(line.startswith(label) for line in said.splitlines()), label
+    assert "s a track · musicnn" in said
+
+
+def test_the_report_remembers_the_scan_as_text_as_json_and_as_a_page(heard: Shell, tmp_path: Path) -> None:
+    assert heard("report", "--json", "--html", tmp_path / "page.html") == 0
+    (found,) = heard.objects()
+    assert sum(found["figures"]["outcomes"].values()) == 11
+    assert set(found["costs"]) == {"fma518", "musicnn"}
+    assert all(seconds > 0 for seconds in found["costs"].values())
+    assert [scan["found"] for scan in found["scans"]] == [11]
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "<script" not in page
+
+    assert heard("report") == 0
+    assert "11 tracks" in heard.out
+    assert heard("report", "--html", tmp_path / "no" / "such" / "page.html") == 1
+    assert "cannot be written" in heard.err
+
+
+def test_exits_certified_on_a_library_hold_for_its_next_scan_until_they_are_forgotten(
+    heard: Shell, demo_library: Path
+) -> None:
+    assert heard("calibrate", "--from-library", "--json") == 0
+    (own,) = heard.objects()
+    assert (own["stage"], own["threshold"], own["labels"]) == ("fma518", None, True)
+    assert own["more_artists"] == 114 - own["count"]
+    assert "too few" in own["why"]
+    assert heard("calibrate") == 0
+    assert "certified on this library" in heard.out
+
+    certify(heard, 0.05)
+    assert heard("scan", demo_library, "--dry-run") == 0
+    assert "fma518 11 (100%" in heard.out
+
+    assert heard("calibrate", "--forget", "--json") == 0
+    assert heard.objects() == [{"forgotten": 1, "would_forget": 1}]
+    assert heard("scan", demo_library, "--dry-run") == 0
+    assert "fma518 11 (100%" not in heard.out
+
+
+def test_agreement_with_the_whole_ladder_needs_no_tags(heard: Shell) -> None:
+    assert heard("calibrate", "--from-library", "--label-free", "--dry-run", "--json") == 0
+    (waiting,) = heard.objects()
+    assert waiting["to_hear"] == {}  # the scan has stored it all
+    assert heard("calibrate", "--from-library", "--label-free", "--epsilon", "0.5", "--json") == 0
+    (own,) = heard.objects()
+    assert (own["labels"], own["count"]) == (False, waiting["tracks"])
+    assert own["threshold"] is not None
+
+
+def test_an_audit_ends_with_1_where_more_is_lost_than_promised(heard: Shell, demo_library: Path) -> None:
+    certify(heard, 0.05)
+    assert heard("audit-exits") == 3  # nothing has left the ladder as it is now
+    assert heard("scan", demo_library, "--dry-run") == 0
+    assert heard("audit-exits", "--share", "1", "--dry-run") == 0
+    assert "11 of 11 early exits" in heard.out
+
+    heard("audit-exits", "--share", "1", "--json")
+    (found,) = heard.objects()
+    assert (found["tracks"], found["early"], found["heard"]) == (11, 11, 11)
+    other = sum(row["other"] for row in found["rows"])
+    (judged,) = found["judgements"]
+    assert judged["rate"] == pytest.approx(other / 11)
+    assert judged["alarm"] == found["alarm"] == (other > 0)
+    assert heard.codes[-1] == (1 if other else 0)
+
+    assert heard("report", "--json") == 0
+    assert heard.objects()[0]["audits"][0]["heard"] == 11
+    assert heard("audit-exits", "--share", "1") == heard.codes[-3]
+    assert "by its own vote" in heard.out
+
+
+def test_words_that_contradict_each_other_are_refused(heard: Shell) -> None:
+    assert heard("calibrate", "--from-library", "--forget") == 2
+    assert heard("calibrate", "--label-free") == 2
+    assert heard("calibrate", "--from-library", "--stages", "1") == 3
+    assert "one stage only" in heard.err
+    assert heard("audit-exits", "--share", "0") == 2
