@@ -101,6 +101,31 @@ def share_of_peak(model: Any, device: str, windows_per_second: float) -> float:
     return counter.get_total_flops() * windows_per_second / best
 
 
+def in_parts(device: str) -> list[str]:
+    """How far a window of MERT read in parts is from the same window read whole, and from other music, in words."""
+    from music_reclass.extractors import mert
+    from music_reclass.extractors.synthesis import song
+    from music_reclass.utils.device import Placement
+
+    extractor = mert.mert("mid30", Placement(device, "", "fp32"))
+    sounds = [song(seed=seed, seconds=5, rate=mert.RATE).mean(axis=1) for seed in range(4)]
+    windows = [extractor.windows(sound)[0] for sound in sounds]
+    whole = np.stack(list(extractor.network.map(windows)))
+
+    def shown(name: str, cosines: list[float]) -> str:
+        return f"{name:<32} cosine {np.mean(cosines):.4f} ({min(cosines):.4f} to {max(cosines):.4f})"
+
+    def cosine(a: Any, b: Any) -> float:
+        return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+    lines = []
+    for count in (2, 4):
+        rows = extractor.network._in_parts(count, windows)
+        lines.append(shown(f"a window in {count} parts", list(map(cosine, rows, whole))))
+    pairs = [cosine(a, b) for place, a in enumerate(whole) for b in whole[:place]]
+    return [*lines, shown("other music", pairs)]
+
+
 def musicnn(rounds: int) -> tuple[float, float]:
     """Seconds for ten windows of MusiCNN, in NumPy and in torch (the reference of the tests)."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -154,6 +179,7 @@ def main() -> None:
         print(f"ratio        {theirs / seconds:7.2f}")
         if on_card:
             print(f"share of the card's bfloat16 matrix rate: {share_of_peak(model, device, windows / seconds):.1%}")
+        print("\n".join(in_parts(device)))
     numpy_seconds, torch_seconds = musicnn(arguments.rounds)
     print(f"MusiCNN      {numpy_seconds:.3f} s in NumPy, {torch_seconds:.3f} s in torch for ten windows of 3 s")
 

@@ -70,6 +70,7 @@ class Mert:
             self._forward,
             Slope(0, WINDOW_BYTES),
             installed.folder.parent / "slopes.json",
+            self._parts,
         )
         self.network = Network(blueprint, placement)
 
@@ -99,6 +100,14 @@ class Mert:
         """The vector by its kind, after it that of the single layer if it is one of all layers."""
         whole = {self.kind: vector}
         return whole if self.kind == self._plain else {**whole, self._plain: vector[self._plain_part]}
+
+    def _parts(self, window: NDArray[np.float32], count: int) -> NDArray[np.float32] | None:
+        """The window as `count` shorter ones, each as loud as the checkpoint wants it; None below a second."""
+        length = len(window) // count
+        if length < RATE:
+            return None
+        cut = windows.spread(window, length, count)
+        return standardised(cut) if self._normalise else cut
 
     def _build(self) -> Any:
         config = store.read_json(self._installed.folder / "config.json")

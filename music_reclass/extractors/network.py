@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from music_reclass.errors import FailTrack, MissingExtra
 from music_reclass.extractors.weights import store
 from music_reclass.utils import device as devices
-from music_reclass.utils.batching import BatchSize, Slope, adaptive_map, slope_through
+from music_reclass.utils.batching import BatchSize, Slope, Work, adaptive_map, slope_through
 from music_reclass.utils.device import Device, Placement
 from music_reclass.utils.lazy import require
 
@@ -31,7 +32,9 @@ class Blueprint:
     """What a network is: how to build it (on the processor, in float32) and how to use it.
 
     `forward(module, batch)` takes a tensor (n, ...) and gives float32 (n, ...). `slope` is the float32 memory of a
-    batch as measured or estimated beforehand; `slopes` is the file that remembers measured ones.
+    batch as measured or estimated beforehand; `slopes` is the file that remembers measured ones. `parts(window, n)`
+    cuts a window that does not fit into n equal ones whose rows average to nearly its own, None where they would be
+    too short; a network without `parts` reads windows of one size only.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Blueprint:
     forward: Callable[[Any, Any], Any]
     slope: Slope
     slopes: Path
+    parts: Callable[[NDArray[np.float32], int], NDArray[np.float32] | None] | None = None
 
 
 class Network:
@@ -71,12 +75,19 @@ class Network:
         return wanted if wanted != "auto" else self.device.half or "fp32"
 
     def map(self, windows: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-        """One row for each window, in order; windows of one shape in a row share batches. OutOfMemory, FailTrack."""
+        """One row for each window, in order; windows of one shape in a row share batches. OutOfMemory, FailTrack.
+
+        A window that does not fit alone is read in halves, in quarters, or by the processor.
+        """
         source = iter(windows)
         first = next(source, None)
         if first is None:
             return
-        fallbacks = () if self.device.is_cpu else (self._on_processor,)
+        fallbacks: list[Work[NDArray[np.float32], NDArray[np.float32]]] = []
+        if self._blueprint.parts is not None:
+            fallbacks += [partial(self._in_parts, count) for count in (2, 4)]
+        if not self.device.is_cpu:
+            fallbacks.append(self._on_processor)
         yield from adaptive_map(
             self._rows,
             itertools.chain([first], source),
@@ -107,6 +118,16 @@ class Network:
             self._single = True  # for good: what left the range of a short format once will do so again
             rows = self._computed(batch, self.device, "fp32")
         return list(rows)
+
+    def _in_parts(self, count: int, batch: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        rows = []
+        for window in batch:
+            parts = self._blueprint.parts(window, count) if self._blueprint.parts else None
+            if parts is None:
+                raise MemoryError  # as if it had been tried: the next way, please
+            rows.append(np.mean([self._rows([part])[0] for part in parts], axis=0))
+        self.halved += len(batch)
+        return rows
 
     def _on_processor(self, batch: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         return list(self._computed(batch, devices.processor(), "fp32"))

@@ -164,6 +164,41 @@ def test_a_card_without_room_for_one_window_leaves_it_to_the_processor(card):
     assert (network.on_card, network.on_processor) == ([], [1, 1, 1])
 
 
+class SmallCard(SimulatedCard):
+    """A card with room for so many numbers at once, whatever windows they come in; the mean of each is its row."""
+
+    def _computed(self, batch, device, precision):
+        if not device.is_cpu and sum(window.size for window in batch) > self.capacity:
+            raise RuntimeError("CUDA out of memory")
+        (self.on_processor if device.is_cpu else self.on_card).append(batch[0].size)
+        return np.stack([window.mean(keepdims=True) for window in batch])
+
+
+def quartered(window, count):
+    return None if len(window) // count < 2 else window.reshape(count, -1)
+
+
+@pytest.mark.parametrize(
+    ("capacity", "on_card", "on_processor", "halved"),
+    [(8, {8}, 0, 0), (4, {4}, 0, 6), (2, {2}, 0, 6), (1, set(), 6, 0)],
+)
+def test_a_window_without_room_is_read_in_halves_then_in_quarters_then_by_the_processor(
+    capacity, on_card, on_processor, halved, card, tmp_path
+):
+    blueprint = Blueprint("net", lambda: None, lambda m, b: b, Slope(0, 117e6), tmp_path / "s.json", quartered)
+    network = SmallCard(blueprint, Placement("cuda"), capacity)
+    rows = list(network.map(np.arange(8, dtype=np.float32) + 10 * number for number in range(6)))
+    assert np.allclose(np.concatenate(rows), [3.5 + 10 * number for number in range(6)])
+    assert (set(network.on_card), len(network.on_processor), network.halved) == (on_card, on_processor, halved)
+
+
+def test_windows_that_would_become_too_short_go_to_the_processor_whole(card, tmp_path):
+    blueprint = Blueprint("net", lambda: None, lambda m, b: b, Slope(0, 117e6), tmp_path / "s.json", quartered)
+    network = SmallCard(blueprint, Placement("cuda"), 2)
+    list(network.map(np.ones((3, 3), np.float32)))
+    assert network.on_processor == [3, 3, 3]
+
+
 def test_a_card_without_room_for_the_weights_leaves_all_to_the_processor(card, monkeypatch):
     network = card(1000)
 
