@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from music_reclass.cli.options import database_flags, json_flag, settings_from
+from music_reclass.cli.options import bundle_flag, database_flags, json_flag, network_flags, settings_from
 from music_reclass.cli.output import complain, print_json, printable, say, shorten_home
 
 if TYPE_CHECKING:
@@ -24,10 +24,21 @@ if TYPE_CHECKING:
     metavar="FILE.png",
     help="Draw the sound and the first stage's votes over the file.",
 )
+@bundle_flag
+@network_flags
 @database_flags
 @json_flag
 def explain(
-    file: Path, all_stages: bool, plot: Path | None, db: Path | None, config_file: Path | None, as_json: bool
+    file: Path,
+    all_stages: bool,
+    plot: Path | None,
+    bundle: Path | None,
+    device: str | None,
+    gpu_memory: str | None,
+    precision: str | None,
+    db: Path | None,
+    config_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Why FILE got its genre: what each stage said, whether the next was needed, what spoke for the genre and against
     it, what was heard, the album, and what the tag says.
@@ -50,7 +61,9 @@ def explain(
         from music_reclass.classification.plotting import check_ending
 
         check_ending(plot)
-    settings = settings_from(config_file, db=db)
+    settings = settings_from(
+        config_file, db=db, bundle=bundle, device=device, gpu_memory=gpu_memory, precision=precision
+    )
     taxonomy = load(settings.taxonomy)
     database = Database(settings.database) if settings.database.exists() else None
     plan = Plan(lambda: iter(()), taxonomy, OnExisting(settings.on_existing))

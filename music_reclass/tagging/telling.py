@@ -74,7 +74,8 @@ def _after(account: Account, step: Step) -> Iterator[str]:
     if step.certificate is not None and leave is None:
         short = f"this is never enough ({step.certificate.why.removeprefix('not certified: ')})"
     elif leave is not None:
-        short = f"{confidence:.2f} is below {leave:.2f}"
+        digits = next((d for d in (2, 3, 4) if f"{confidence:.{d}f}" != f"{leave:.{d}f}"), 6)
+        short = f"{confidence:.{digits}f} is below {leave:.{digits}f}"
     if step.after == steps.ASKED:
         yield f"{short}, so {following} was asked{_reckoned(_took(account, following), _gain(step, 'was'))}"
     elif step.after == steps.UNHEARD:
@@ -88,7 +89,9 @@ def _after(account: Account, step: Step) -> Iterator[str]:
             yield f"the album as a whole reaches {leave:.2f}, so {following} was not needed"
         else:
             yield f"{confidence:.2f} is enough: from {leave:.2f} on, {following} is not needed"
-        yield _promise(step) + _reckoned(_usual(account, following), _gain(step, "is"))
+        yield _promise(step)
+        if reckoned := _reckoned(_usual(account, following), _gain(step, "is")):
+            yield reckoned.removeprefix("; ")
 
 
 def _promise(step: Step) -> str:
@@ -114,7 +117,7 @@ def _took(account: Account, stage: str) -> str:
 
 
 def _usual(account: Account, stage: str) -> str:
-    return f"it takes {account.usual[stage]:.1f} s a track in your scans" if stage in account.usual else ""
+    return f"asking it takes {account.usual[stage]:.1f} s a track in your scans" if stage in account.usual else ""
 
 
 def _reckoned(*parts: str) -> str:

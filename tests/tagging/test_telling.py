@@ -54,8 +54,9 @@ def passed_on(**changes: Any) -> Account:
 
 
 def test_a_settled_track_says_from_where_on_and_what_is_promised() -> None:
-    found = text(account())
+    found = text(account(steps=(Step(ROCK, way.SETTLED, "dear", LEAVE, 0.011),), usual={"dear": 0.51}))
     assert "0.91 is enough: from 0.88 on, dear is not needed" in found
+    assert "asking it takes 0.5 s a track in your scans, it is expected to put right 1 in 100 such tracks" in found
     assert "certified at 90 %: at most 2 % of all tracks lose their right genre by that" in found
     assert "together" not in found
 
@@ -77,8 +78,13 @@ def test_a_track_in_doubt_says_why_the_next_stage_was_asked_and_what_it_took() -
     assert "the second overrules the first: Rock, not Jazz" in found
 
 
+def test_what_is_just_below_is_shown_to_be_below() -> None:
+    near = replace(LEAVE, threshold=0.6401)
+    assert "0.6400 is below 0.6401" in text(account(steps=(Step(JAZZ, way.UNHEARD, "dear", near),)))
+
+
 def test_seconds_are_those_that_were_measured_or_none() -> None:
-    assert "it takes 0.5 s a track in your scans" in text(passed_on(usual={"dear": 0.5}))
+    assert "asking it takes 0.5 s a track in your scans" in text(passed_on(usual={"dear": 0.5}))
     line = next(line for line in text(passed_on()).splitlines() if "was asked" in line)
     assert line.endswith("so dear was asked")
 
