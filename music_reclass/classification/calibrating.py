@@ -19,6 +19,7 @@ from music_reclass.features.store import Library
 from music_reclass.training import exits
 from music_reclass.training.datasets.extraction import tags_group
 from music_reclass.training.exits import Exit
+from music_reclass.training.judging import marks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,12 +45,23 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
+class Promise:
+    """What is to be certified: by tags or by agreement, which share of all tracks may be lost at an exit, and with
+    which probability that may fail; the exits of a ladder share `delta`."""
+
+    labels: bool = True
+    epsilon: float = exits.EPSILON
+    delta: float = exits.DELTA
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """Tracks to certify with, each of another artist: id -> own genres (() where tags are not asked for)."""
 
     genres: Mapping[int, tuple[str, ...]]
     artists: int  # from which they were drawn
     tracks: int  # from which they were drawn
+    known: int = 0  # artists that were left out, because a bundle of the ladder has learned from them
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +88,23 @@ def least(epsilon: float, delta: float) -> int:
 def draw(database: Database, ladder: Ladder, labels: bool, most: int = SAMPLE, seed: int = 0) -> Sample:
     """One track an artist, drawn by `seed` from all that the first stage has heard, whatever later stages heard.
 
-    With `labels` those alone whose own tag names a known genre. NothingToDo where there is none, or one stage only.
+    With `labels` those alone whose own tag names a known genre; never an artist from whom a bundle of the ladder has
+    learned, for it knows more about that one than about a new one. NothingToDo where there is none, or one stage only.
     """
     if len(ladder.stages) < 2:
         raise NothingToDo(
             "there is one stage only, so nobody leaves it early; install another (reclass models), or name a trained "
             "ladder with --bundle."
         )
-    own = own_tags(ladder)
-    groups: dict[str, list[tuple[int, tuple[str, ...]]]] = {}
-    for track, path, tags in Candidates(database).heard(ladder.stages[0].kinds[0], tagged=labels):
-        genres = (tags.genres or ()) if labels else ()
-        if not labels or own.counted_as(genres) is not None:
-            groups.setdefault(_artist(path, tags), []).append((track, genres))
-    if not groups:
+    groups = _by_artist(database, ladder, labels)
+    seen = {mark for stage in ladder.stages for mark in stage.manifest.get("training", {}).get("artists_seen", ())}
+    artists = [name for name, mark in zip(sorted(groups), marks(sorted(groups)), strict=True) if mark not in seen]
+    if not artists and groups:
+        raise NothingToDo(
+            f"the models have learned from all {len(groups):,} artists at hand, which says nothing about new ones; "
+            "scan music by others, or use other bundles."
+        )
+    if not artists:
         raise NothingToDo(
             "no track that was listened to carries a genre of its own that is known; scan a tagged folder first "
             "(reclass scan --dry-run PATH), or leave the tags out (--label-free)."
@@ -97,27 +112,36 @@ def draw(database: Database, ladder: Ladder, labels: bool, most: int = SAMPLE, s
             else "nothing was listened to yet; scan a folder first (reclass scan --dry-run PATH)."
         )
     generator = np.random.default_rng(seed)
-    artists = sorted(groups)
     chosen = generator.permutation(len(artists))[:most]
     picked = (groups[artists[number]] for number in chosen)
-    genres_of = dict(tracks[int(generator.integers(len(tracks)))] for tracks in picked)
-    return Sample(genres_of, len(groups), sum(map(len, groups.values())))
+    genres_of = dict(own[int(generator.integers(len(own)))] for own in picked)
+    tracks = sum(len(groups[artist]) for artist in artists)
+    return Sample(genres_of, len(artists), tracks, len(groups) - len(artists))
+
+
+def _by_artist(database: Database, ladder: Ladder, labels: bool) -> dict[str, list[tuple[int, tuple[str, ...]]]]:
+    """Tracks that may be drawn, with the genres of their tags, by artist."""
+    own = own_tags(ladder)
+    groups: dict[str, list[tuple[int, tuple[str, ...]]]] = {}
+    for track, path, tags in Candidates(database).heard(ladder.stages[0].kinds[0], tagged=labels):
+        genres = (tags.genres or ()) if labels else ()
+        if not labels or own.counted_as(genres) is not None:
+            groups.setdefault(_artist(path, tags), []).append((track, genres))
+    return groups
 
 
 def calibrated(
     database: Database,
     ladder: Ladder,
     sample: Sample,
+    promise: Promise,
     listener: Listens,
-    labels: bool,
-    epsilon: float,
-    delta: float,
     stop: Callable[[], bool],
     bar: Bar,
 ) -> Calibration:
-    """Certify the exits of `ladder` on `sample`, every stage listening to every track of it; `delta` is shared.
+    """Certify the exits of `ladder` on `sample`, every stage listening to every track of it.
 
-    With `labels` a track is lost where the stage's genre is not borne out by its tag and the last stage's is; without
+    By tags a track is lost where the stage's genre is not borne out by its tag and the last stage's is; without
     them where the two differ. Stopped before all was heard, it certifies nothing.
     """
     tracks = list(sample.genres)
@@ -131,18 +155,18 @@ def calibrated(
     final = votes[-1]
     certified = {}
     own = own_tags(ladder)
-    share = delta / (len(ladder.stages) - 1)
+    share = promise.delta / (len(ladder.stages) - 1)
     for place, stage in enumerate(ladder.stages[:-1]):
         against = [later.digest for later in ladder.stages[place + 1 :]]
         confidence = np.array([votes[place][track].confidence for track in heard])
-        if labels:
+        if promise.labels:
             right = _right(heard, votes[place], sample, own.bears_out)
             last = _right(heard, final, sample, own.bears_out)
             lost = ~right & last
         else:
             lost = np.array([votes[place][track].genre != final[track].genre for track in heard], dtype=np.bool_)
-        found = exits.certify_exit(confidence, lost, epsilon, share, against=against, labels=labels)
-        if labels and len(heard):
+        found = exits.certify_exit(confidence, lost, promise.epsilon, share, against=against, labels=promise.labels)
+        if promise.labels and len(heard):
             found = replace(found, gain=exits.gain_curve(confidence, last.astype(float) - right.astype(float)))
         elif stage.leave is not None:
             found = replace(found, gain=stage.leave.gain)

@@ -77,18 +77,18 @@ def _calibrate(work: Session, settings: Settings, words: dict[str, Any]) -> int:
     from music_reclass.cli.session import ladder_for
     from music_reclass.utils.progress import progress_bar
 
-    labels = not words["label_free"]
+    promise = calibrating.Promise(not words["label_free"], words["epsilon"], words["delta"])
     ladder = ladder_for(settings, work.taxonomy, {})
-    sample = calibrating.draw(work.database, ladder, labels, words["max_tracks"], words["seed"])
+    sample = calibrating.draw(work.database, ladder, promise.labels, words["max_tracks"], words["seed"])
     if words["dry_run"]:
         tracks = list(sample.genres)
-        return show_waiting(work, ladder, tracks, _drawn(sample, labels), words["as_json"])
+        return show_waiting(work, ladder, tracks, _drawn(sample, promise.labels), words["as_json"])
     if not words["as_json"]:
-        say("drawn", _drawn(sample, labels))
+        say("drawn", _drawn(sample, promise.labels))
+    listener = Listener(work.database, settings)
     found = calibrating.calibrated(
-        work.database, ladder, sample, Listener(work.database, settings), labels, words["epsilon"], words["delta"],
-        lambda: bool(work.stop), progress_bar,
-    )  # fmt: skip
+        work.database, ladder, sample, promise, listener, lambda: bool(work.stop), progress_bar
+    )
     if found.stopped:
         complain("stopped as you asked; what was heard is kept: the same command goes on from here.")
         return 130
@@ -99,7 +99,9 @@ def _calibrate(work: Session, settings: Settings, words: dict[str, Any]) -> int:
 
 def _drawn(sample: Sample, labels: bool) -> str:
     which = "that carry a genre of their own" if labels else "that were listened to"
-    return f"{len(sample.genres):,} tracks, each of another artist, of {sample.tracks:,} by {sample.artists:,} {which}"
+    known = f"; {sample.known:,} artists taught a model and are left out" if sample.known else ""
+    count = f"{len(sample.genres):,} tracks, each of another artist"
+    return f"{count}, of {sample.tracks:,} by {sample.artists:,} {which}{known}"
 
 
 def _show(found: Calibration, as_json: bool) -> None:

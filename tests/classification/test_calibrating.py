@@ -1,15 +1,17 @@
 """Exits are certified on the user's own tracks, one an artist, and hold for later scans; too few certify nothing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from music_reclass.classification import calibrating
-from music_reclass.classification.calibrating import Calibration
+from music_reclass.classification.calibrating import Calibration, Promise
 from music_reclass.classification.voter import Ladder
 from music_reclass.errors import NothingToDo
+from music_reclass.training.judging import marks
 from tests.classification.small_library import SmallLibrary, Tune, silent, sure
 
 
@@ -27,7 +29,7 @@ def artists(count: int, wrong_below: float, tags: Sequence[str] = ("Rock",)) -> 
 def calibrate(library: SmallLibrary, labels: bool = True, most: int = 1000, epsilon: float = 0.02) -> Calibration:
     sample = calibrating.draw(library.database, library.ladder, labels, most)
     return calibrating.calibrated(
-        library.database, library.ladder, sample, library.ears, labels, epsilon, 0.1, lambda: False, silent
+        library.database, library.ladder, sample, Promise(labels, epsilon), library.ears, lambda: False, silent
     )
 
 
@@ -103,3 +105,20 @@ def test_a_single_stage_has_nothing_to_certify(tmp_path: Path) -> None:
 
     with pytest.raises(NothingToDo, match="one stage only"):
         calibrating.draw(library.database, Ladder(library.ladder.stages[:1], library.ladder.taxonomy), labels=True)
+
+
+def test_artists_that_taught_a_model_are_no_evidence(tmp_path: Path) -> None:
+    library = SmallLibrary(tmp_path, artists(10, 0.0))
+    cheap, dear = library.ladder.stages
+    taught = replace(dear, manifest={"training": {"artists_seen": marks(f"artist artist {n}" for n in range(4))}})
+    ladder = Ladder((cheap, taught), library.ladder.taxonomy)
+
+    sample = calibrating.draw(library.database, ladder, labels=True)
+
+    assert (sample.artists, sample.known) == (6, 4)
+    assert sorted(sample.genres) == library.ids[4:]
+
+    everybody = {"training": {"artists_seen": marks(f"artist artist {n}" for n in range(10))}}
+    ladder = Ladder((cheap, replace(dear, manifest=everybody)), library.ladder.taxonomy)
+    with pytest.raises(NothingToDo, match="learned from all 10 artists"):
+        calibrating.draw(library.database, ladder, labels=False)
