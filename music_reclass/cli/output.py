@@ -31,7 +31,7 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 def say(label: str, text: str = "") -> None:
     """One line of a report: a dim label of fixed width, then the text."""
-    click.echo(f"{click.style(f'{label:<10}', dim=True)}{text}", color=use_colour())
+    click.echo(f"{click.style(f'{label:<9} ', dim=True)}{text}", color=use_colour())
 
 
 def plain(text: str = "") -> None:

@@ -148,7 +148,8 @@ STEPS: tuple[str, ...] = (
     CREATE INDEX plex_change_run ON plex_change (run_id);
     CREATE INDEX plex_change_item ON plex_change (server_id, rating_key);
     CREATE INDEX plex_change_open ON plex_change (state) WHERE state = 'planned';
-
+    """,
+    """
     -- What a scan did and what each stage cost, dry scans too; a scan that wrote has a row in `run` besides.
     CREATE TABLE scan (
         id        INTEGER PRIMARY KEY,
