@@ -101,29 +101,43 @@ def share_of_peak(model: Any, device: str, windows_per_second: float) -> float:
     return counter.get_total_flops() * windows_per_second / best
 
 
-def in_parts(device: str) -> list[str]:
-    """How far a window of MERT read in parts is from the same window read whole, and from other music, in words."""
+def in_pieces() -> list[str]:
+    """A window of MERT computed at once and in pieces on the processor: seconds, memory, and how alike the rows are."""
     from music_reclass.extractors import mert
+    from music_reclass.extractors.network import PIECES
     from music_reclass.extractors.synthesis import song
     from music_reclass.utils.device import Placement
 
-    extractor = mert.mert("mid30", Placement(device, "", "fp32"))
-    sounds = [song(seed=seed, seconds=5, rate=mert.RATE).mean(axis=1) for seed in range(4)]
-    windows = [extractor.windows(sound)[0] for sound in sounds]
-    whole = np.stack(list(extractor.network.map(windows)))
-
-    def shown(name: str, cosines: list[float]) -> str:
-        return f"{name:<32} cosine {np.mean(cosines):.4f} ({min(cosines):.4f} to {max(cosines):.4f})"
-
-    def cosine(a: Any, b: Any) -> float:
-        return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
-
+    extractor = mert.mert("mid30", Placement("cpu", "", "fp32"))
+    window = extractor.windows(song(seed=0, seconds=5, rate=mert.RATE).mean(axis=1))
+    whole = np.stack(list(extractor.network.map(window)))
     lines = []
-    for count in (2, 4):
-        rows = extractor.network._in_parts(count, windows)
-        lines.append(shown(f"a window in {count} parts", list(map(cosine, rows, whole))))
-    pairs = [cosine(a, b) for place, a in enumerate(whole) for b in whole[:place]]
-    return [*lines, shown("other music", pairs)]
+    for pieces in (1, *PIECES):
+        best, peak = float("inf"), 0.0
+        for _ in range(3):
+            before = reset_peak()
+            start = time.perf_counter()
+            row = np.stack(extractor.network._rows(list(window), pieces))
+            best, peak = min(best, time.perf_counter() - start), max(peak, peak_memory() - before)
+        furthest = float(np.abs(row - whole).max() / np.abs(whole).max())
+        lines.append(f"in {pieces:>2} pieces {best:6.2f} s   {peak:4.0f} MB   differs by {furthest:.1e} of the largest")
+    return lines
+
+
+def reset_peak() -> float:
+    """Megabytes in use; from now on `peak_memory` counts (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
+def peak_memory() -> float:
+    """The most megabytes that were in use since the last `reset_peak`."""
+    return _status("VmHWM")
+
+
+def _status(name: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) / 1000 for line in lines if line.startswith(name))
 
 
 def musicnn(rounds: int) -> tuple[float, float]:
@@ -179,7 +193,7 @@ def main() -> None:
         print(f"ratio        {theirs / seconds:7.2f}")
         if on_card:
             print(f"share of the card's bfloat16 matrix rate: {share_of_peak(model, device, windows / seconds):.1%}")
-        print("\n".join(in_parts(device)))
+        print("\n".join(in_pieces()))
     numpy_seconds, torch_seconds = musicnn(arguments.rounds)
     print(f"MusiCNN      {numpy_seconds:.3f} s in NumPy, {torch_seconds:.3f} s in torch for ten windows of 3 s")
 

@@ -47,7 +47,7 @@ class ScanReport:
     asked_seconds: dict[str, float] = field(default_factory=dict)  # wall, while it listened
     left: dict[str, int] = field(default_factory=dict)  # tracks in doubt that it did not reach: for the next scan
     missed: dict[str, int] = field(default_factory=dict)  # tracks in doubt that it could not hear
-    halved: int = 0  # windows that a network read in parts for want of memory
+    pieced: int = 0  # windows that a network computed in pieces for want of memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def scan(
         listener = Listener(database, settings)
         tally = Escalation(database, scope, ladder, bar).run(listener, Budget.of(settings), stop)
         report.decided, report.asked, report.asked_seconds = tally.decided, tally.asked, tally.seconds
-        report.left, report.missed, report.halved = tally.left, tally.missed, listener.halved
+        report.left, report.missed, report.pieced = tally.left, tally.missed, listener.pieced
     report.stopped = bool(stop)
     return report
 

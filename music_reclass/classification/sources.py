@@ -66,10 +66,10 @@ class Listener:
         self._wide: dict[FeatureKind, Layered | None] = {}
 
     @property
-    def halved(self) -> int:
-        """How many windows were read in parts so far, because they did not fit into the memory of the device."""
+    def pieced(self) -> int:
+        """How many windows were computed in pieces so far, because they did not fit into the memory of the device."""
         opened = [*self._networks.values(), *(layers for layers in self._wide.values() if layers is not None)]
-        return sum(own.network.halved for own in opened)
+        return sum(own.network.pieced for own in opened)
 
     def listen(
         self, tracks: Sequence[Numbered], kind: FeatureKind, stop: Callable[[], bool], progress: Progress

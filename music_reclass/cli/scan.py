@@ -167,8 +167,8 @@ def _show_later_stages(report: ScanReport, absent: Mapping[str, str]) -> None:
         say("left", f"{left:,} tracks in doubt were left for the next scan ({_by_name(report.left)})")
     if missed:
         say("", f"{missed:,} tracks in doubt could not be heard by a later stage ({_by_name(report.missed)})")
-    if report.halved:
-        say("", f"{report.halved:,} windows were read in parts for want of memory: close other programs")
+    if report.pieced:
+        say("", f"{report.pieced:,} windows were computed in pieces for want of memory: other programs hold the rest")
     for stage, why in absent.items():
         say("absent", f"the stage {stage} does not vote: {why}")
 

@@ -11,6 +11,7 @@ from music_reclass.domain import FeatureKind
 from music_reclass.errors import ReclassError, SkipTrack
 from music_reclass.extractors import windows
 from music_reclass.extractors.mert_checkpoint import hubert, layer_means, shorten
+from music_reclass.extractors.mert_pieces import convolutions_in_pieces
 from music_reclass.extractors.network import Blueprint, Network, check_packages, finite_row
 from music_reclass.extractors.weights import safetensors, store
 from music_reclass.utils.batching import Slope
@@ -70,7 +71,7 @@ class Mert:
             self._forward,
             Slope(0, WINDOW_BYTES),
             installed.folder.parent / "slopes.json",
-            self._parts,
+            self._in_pieces,
         )
         self.network = Network(blueprint, placement)
 
@@ -101,14 +102,6 @@ class Mert:
         whole = {self.kind: vector}
         return whole if self.kind == self._plain else {**whole, self._plain: vector[self._plain_part]}
 
-    def _parts(self, window: NDArray[np.float32], count: int) -> NDArray[np.float32] | None:
-        """The window as `count` shorter ones, each as loud as the checkpoint wants it; None below a second."""
-        length = len(window) // count
-        if length < RATE:
-            return None
-        cut = windows.spread(window, length, count)
-        return standardised(cut) if self._normalise else cut
-
     def _build(self) -> Any:
         config = store.read_json(self._installed.folder / "config.json")
         if config is None:
@@ -117,6 +110,10 @@ class Mert:
 
     def _forward(self, model: Any, batch: Any) -> Any:
         return layer_means(model, batch, self._layers).flatten(1)
+
+    def _in_pieces(self, model: Any, batch: Any, pieces: int) -> Any:
+        with convolutions_in_pieces(model, pieces):
+            return self._forward(model, batch)
 
 
 def standardised(cut: NDArray[np.float32]) -> NDArray[np.float32]:

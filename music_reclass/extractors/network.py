@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST_ON_CPU = 2  # a larger batch is no faster on a processor and takes more memory
 MOST_ON_GPU = 128
+PIECES = (4, 16)  # into which the work on a window that does not fit is cut, in turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,8 @@ class Blueprint:
     """What a network is: how to build it (on the processor, in float32) and how to use it.
 
     `forward(module, batch)` takes a tensor (n, ...) and gives float32 (n, ...). `slope` is the float32 memory of a
-    batch as measured or estimated beforehand; `slopes` is the file that remembers measured ones. `parts(window, n)`
-    cuts a window that does not fit into n equal ones whose rows average to nearly its own, None where they would be
-    too short; a network without `parts` reads windows of one size only.
+    batch as measured or estimated beforehand; `slopes` is the file that remembers measured ones.
+    `in_pieces(module, batch, pieces)` gives what `forward` gives with less memory and more time, where that is known.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Blueprint:
     forward: Callable[[Any, Any], Any]
     slope: Slope
     slopes: Path
-    parts: Callable[[NDArray[np.float32], int], NDArray[np.float32] | None] | None = None
+    in_pieces: Callable[[Any, Any, int], Any] | None = None
 
 
 class Network:
@@ -55,7 +55,7 @@ class Network:
         self._sizes: dict[tuple[str, str, tuple[int, ...]], BatchSize] = {}
         self._device: Device | None = None
         self._single = placement.precision == "fp32"
-        self.halved = 0  # windows that were read in parts, because they did not fit whole
+        self.pieced = 0  # windows that were computed in pieces, because they did not fit whole
 
     @property
     def device(self) -> Device:
@@ -77,15 +77,15 @@ class Network:
     def map(self, windows: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
         """One row for each window, in order; windows of one shape in a row share batches. OutOfMemory, FailTrack.
 
-        A window that does not fit alone is read in halves, in quarters, or by the processor.
+        A window that does not fit alone is computed in pieces, or by the processor.
         """
         source = iter(windows)
         first = next(source, None)
         if first is None:
             return
         fallbacks: list[Work[NDArray[np.float32], NDArray[np.float32]]] = []
-        if self._blueprint.parts is not None:
-            fallbacks += [partial(self._in_parts, count) for count in (2, 4)]
+        if self._blueprint.in_pieces is not None:
+            fallbacks += [partial(self._in_pieces, pieces) for pieces in PIECES]
         if not self.device.is_cpu:
             fallbacks.append(self._on_processor)
         yield from adaptive_map(
@@ -112,34 +112,34 @@ class Network:
             self._sizes[key] = BatchSize(slope.fits(free, most), most)
         return self._sizes[key]
 
-    def _rows(self, batch: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        rows = self._computed(batch, self.device, self.precision)
+    def _rows(self, batch: list[NDArray[np.float32]], pieces: int = 1) -> list[NDArray[np.float32]]:
+        rows = self._computed(batch, self.device, self.precision, pieces)
         if self.precision != "fp32" and not np.isfinite(rows).all():
             self._single = True  # for good: what left the range of a short format once will do so again
-            rows = self._computed(batch, self.device, "fp32")
+            rows = self._computed(batch, self.device, "fp32", pieces)
         return list(rows)
 
-    def _in_parts(self, count: int, batch: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        rows = []
-        for window in batch:
-            parts = self._blueprint.parts(window, count) if self._blueprint.parts else None
-            if parts is None:
-                raise MemoryError  # as if it had been tried: the next way, please
-            rows.append(np.mean([self._rows([part])[0] for part in parts], axis=0))
-        self.halved += len(batch)
+    def _in_pieces(self, pieces: int, batch: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        rows = self._rows(batch, pieces)
+        self.pieced += len(batch)
         return rows
 
     def _on_processor(self, batch: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         return list(self._computed(batch, devices.processor(), "fp32"))
 
-    def _computed(self, batch: list[NDArray[np.float32]], device: Device, precision: str) -> NDArray[np.float32]:
+    def _computed(
+        self, batch: list[NDArray[np.float32]], device: Device, precision: str, pieces: int = 1
+    ) -> NDArray[np.float32]:
         torch = require("torch", "neural")
         module = self._module(device)
         tensor = torch.from_numpy(np.stack(batch))
         if not device.is_cpu:
             tensor = tensor.pin_memory().to(device.name, non_blocking=True)
         with torch.inference_mode(), self._autocast(torch, device, precision):
-            rows = self._blueprint.forward(module, tensor)
+            if pieces > 1 and self._blueprint.in_pieces is not None:
+                rows = self._blueprint.in_pieces(module, tensor, pieces)
+            else:
+                rows = self._blueprint.forward(module, tensor)
         result: NDArray[np.float32] = rows.float().cpu().numpy()
         return result
 

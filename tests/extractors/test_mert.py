@@ -95,26 +95,3 @@ def test_the_published_sizes_are_in_the_registry(monkeypatch):
     assert [kind.name for kind in kinds] == ["mert", "mert-layers", "mert-330m", "mert-330m-layers"]
     assert kinds[0].version.startswith("1-l7-norm-")
     assert kinds[2].version.startswith("1-l10-raw-")
-
-
-def test_a_window_read_in_parts_is_nearly_the_window_read_whole():
-    from music_reclass.extractors.synthesis import song
-
-    extractor = small_mert()
-    sound = song(seed=1, seconds=5, rate=mert.RATE).mean(axis=1)
-    (window,) = extractor.windows(sound)
-    whole = extractor.vector(sound)
-    for count, least in ((2, 0.998), (4, 0.998)):
-        (row,) = extractor.network._in_parts(count, [window])
-        assert row @ whole >= least * np.linalg.norm(row) * np.linalg.norm(whole)
-    assert extractor.network.halved == 2
-
-
-def test_parts_of_a_window_are_as_loud_as_the_checkpoint_wants_them_and_last_a_second_at_least():
-    extractor = small_mert()
-    (window,) = extractor.windows(noise(5) * np.linspace(0, 1, 5 * mert.RATE).astype(np.float32))
-    parts = extractor._parts(window, 4)
-    assert parts.shape == (4, mert.WINDOW // 4)
-    assert np.allclose(parts.std(axis=1), 1, atol=1e-3)
-    assert extractor._parts(window[: 3 * mert.RATE], 4) is None
-    assert extractor._parts(window[: 3 * mert.RATE], 2).shape == (2, 1.5 * mert.RATE)

@@ -111,7 +111,7 @@ class SimulatedCard(Network):
         self._device = Device("cuda:0", "Simulated RTX", "bf16", total=8 * 1024**3, capability=(8, 6))
         self.capacity, self.on_card, self.on_processor = capacity, [], []
 
-    def _computed(self, batch, device, precision):
+    def _computed(self, batch, device, precision, pieces=1):
         if device.is_cpu:
             self.on_processor.append(len(batch))
         else:
@@ -165,38 +165,27 @@ def test_a_card_without_room_for_one_window_leaves_it_to_the_processor(card):
 
 
 class SmallCard(SimulatedCard):
-    """A card with room for so many numbers at once, whatever windows they come in; the mean of each is its row."""
+    """A card with room for so many numbers at once, of which a window in pieces needs the fewer the more they are."""
 
-    def _computed(self, batch, device, precision):
-        if not device.is_cpu and sum(window.size for window in batch) > self.capacity:
+    def _computed(self, batch, device, precision, pieces=1):
+        if not device.is_cpu and sum(window.size for window in batch) / pieces > self.capacity:
             raise RuntimeError("CUDA out of memory")
-        (self.on_processor if device.is_cpu else self.on_card).append(batch[0].size)
-        return np.stack([window.mean(keepdims=True) for window in batch])
-
-
-def quartered(window, count):
-    return None if len(window) // count < 2 else window.reshape(count, -1)
+        (self.on_processor if device.is_cpu else self.on_card).append(pieces)
+        return np.stack([window[:1] for window in batch])
 
 
 @pytest.mark.parametrize(
-    ("capacity", "on_card", "on_processor", "halved"),
-    [(8, {8}, 0, 0), (4, {4}, 0, 6), (2, {2}, 0, 6), (1, set(), 6, 0)],
+    ("capacity", "on_card", "on_processor", "pieced"),
+    [(1600, {1}, 0, 0), (400, {4}, 0, 6), (100, {16}, 0, 6), (99, set(), 6, 0)],
 )
-def test_a_window_without_room_is_read_in_halves_then_in_quarters_then_by_the_processor(
-    capacity, on_card, on_processor, halved, card, tmp_path
+def test_a_window_without_room_is_computed_in_pieces_then_in_more_of_them_then_by_the_processor(
+    capacity, on_card, on_processor, pieced, card, tmp_path
 ):
-    blueprint = Blueprint("net", lambda: None, lambda m, b: b, Slope(0, 117e6), tmp_path / "s.json", quartered)
+    blueprint = Blueprint("net", lambda: None, lambda m, b: b, Slope(0, 117e6), tmp_path / "s.json", lambda m, b, n: b)
     network = SmallCard(blueprint, Placement("cuda"), capacity)
-    rows = list(network.map(np.arange(8, dtype=np.float32) + 10 * number for number in range(6)))
-    assert np.allclose(np.concatenate(rows), [3.5 + 10 * number for number in range(6)])
-    assert (set(network.on_card), len(network.on_processor), network.halved) == (on_card, on_processor, halved)
-
-
-def test_windows_that_would_become_too_short_go_to_the_processor_whole(card, tmp_path):
-    blueprint = Blueprint("net", lambda: None, lambda m, b: b, Slope(0, 117e6), tmp_path / "s.json", quartered)
-    network = SmallCard(blueprint, Placement("cuda"), 2)
-    list(network.map(np.ones((3, 3), np.float32)))
-    assert network.on_processor == [3, 3, 3]
+    rows = list(network.map(np.full(1600, number, np.float32) for number in range(6)))
+    assert np.concatenate(rows).tolist() == [0, 1, 2, 3, 4, 5]
+    assert (set(network.on_card), len(network.on_processor), network.pieced) == (on_card, on_processor, pieced)
 
 
 def test_a_card_without_room_for_the_weights_leaves_all_to_the_processor(card, monkeypatch):
