@@ -4,6 +4,7 @@ python benchmarks/evidence_voter.py near WEIGHTS GOLDEN.npz
 python benchmarks/evidence_voter.py levels WEIGHTS TABLE.npz
 python benchmarks/evidence_voter.py rules WEIGHTS TABLE.npz
 python benchmarks/evidence_voter.py voter WEIGHTS TABLE.npz [VIEWS.npz]
+python benchmarks/evidence_voter.py beside WEIGHTS TABLE.npz [VIEWS.npz]
 
 WEIGHTS is MusiCNN's checkpoint. The table holds embeddings, so all but `near` are about the tags of those embeddings.
 """
@@ -95,9 +96,7 @@ def voter(weights: Path, path: Path, views: Path | None) -> None:
     first = tables.read(path)
     _, table = kinds.read(path, first, ("fma518", "musicnn"))
     bad = None if views is None else kinds.beside(tables.read_views(views, first), table)
-    heard = tags_of(weights, embeddings_of(path, first))
-    names = tuple(f"musicnn-tags_{number:03}" for number in range(len(TAGS)))
-    tagged = replace(table, columns=names, rows=heard)
+    tagged = tagged_of(weights, path, table)
     for seed in range(SEEDS):
         folds = folds_of(table, seed)
         tags = out_of_fold(tagged, None, Tags(seed=seed).fit, folds)[:, 0]
@@ -109,6 +108,24 @@ def voter(weights: Path, path: Path, views: Path | None) -> None:
         print(f"seed {seed}: tags alone {figures(tags, table)}", flush=True)
         report(f"seed {seed}: stack", scores, tags, table, folds)
         report(f"seed {seed}: nets", scores[:1], tags, table, folds)
+
+
+def beside(weights: Path, path: Path, views: Path | None) -> None:
+    """The tag member beside networks that know the 518 features only: what it is worth where it brings news."""
+    table = tables.read(path)
+    bad = None if views is None else tables.read_views(views, table)
+    tagged = tagged_of(weights, path, table)
+    for seed in range(SEEDS):
+        folds = folds_of(table, seed)
+        tags = out_of_fold(tagged, None, Tags(seed=seed).fit, folds)[:, 0]
+        nets = out_of_fold(table, bad, Small(seed=seed).fit, folds)[:, 0]
+        report(f"seed {seed}: nets of fma518", [nets], tags, table, folds)
+
+
+def tagged_of(weights: Path, path: Path, table: Table) -> Table:
+    """The table with the tags in place of its columns."""
+    names = tuple(f"musicnn-tags_{number:03}" for number in range(len(TAGS)))
+    return replace(table, columns=names, rows=tags_of(weights, embeddings_of(path, table)))
 
 
 def report(name: str, scores: list[Doubles], tags: Doubles, table: Table, folds: NDArray[np.int64]) -> None:
@@ -164,8 +181,9 @@ def main() -> None:
         levels(*files)
     elif study == "rules" and len(files) == 2:
         judged(*files)
-    elif study == "voter" and len(files) in (2, 3):
-        voter(files[0], files[1], files[2] if len(files) == 3 else None)
+    elif study in ("voter", "beside") and len(files) in (2, 3):
+        run = voter if study == "voter" else beside
+        run(files[0], files[1], files[2] if len(files) == 3 else None)
     else:
         sys.exit(__doc__)
 
