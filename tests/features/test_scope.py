@@ -120,3 +120,29 @@ def test_pending_pages_through_any_number_of_files(database: Database) -> None:
     names = [os.fsdecode(b"/%05d\xff" % number) for number in range(1203)]
     scope.sort_found([FoundFile(name, 1, 1) for name in names], KIND, Discovery(), False)
     assert [file.path for file in scope.pending()] == names
+
+
+def test_tracks_in_doubt_wait_in_line_the_most_worth_first_and_equals_by_path(database: Database) -> None:
+    ids = stored(database, "/m/c", "/m/a", "/m/b", "/m/d", "/m/e")
+    scope = Scope(database)
+    scope.add_doubts(1, {ids[0]: 0.201, ids[1]: 0.199, ids[2]: 0.5})
+    scope.add_doubts(2, {ids[3]: 0.9})
+    scope.add_doubts(1, {ids[4]: 0.0})
+    assert scope.doubts() == {1: 4, 2: 1}
+    assert scope.queue_up(1) == 4
+    assert scope.next_in_queue(2) == [(ids[2], "/m/b"), (ids[1], "/m/a")]
+    assert scope.next_in_queue(0) == []
+    assert scope.next_in_queue(9) == [(ids[0], "/m/c"), (ids[4], "/m/e")]
+    assert scope.next_in_queue(9) == []
+    scope.forget_doubts()
+    assert scope.doubts() == {}
+    assert scope.queue_up(1) == 0
+
+
+def test_a_track_that_has_gone_missing_is_in_no_line(database: Database) -> None:
+    ids = stored(database, "/m/a", "/m/b")
+    database.connection.execute("UPDATE track SET missing_since = 1 WHERE id = ?", (ids[0],))
+    scope = Scope(database)
+    scope.add_doubts(1, dict.fromkeys(ids, 0.5))
+    assert scope.queue_up(1) == 1
+    assert scope.next_in_queue(5) == [(ids[1], "/m/b")]
