@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,9 +12,13 @@ import click
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
+    from music_reclass.domain import FeatureKind
+    from music_reclass.features.database import Database
     from music_reclass.taxonomy import Taxonomy
+    from music_reclass.training.datasets.extraction import Heard
     from music_reclass.training.datasets.shape import Dataset
     from music_reclass.training.tables import Views
+    from music_reclass.utils.interrupt import StopRequest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 KINDS = ("table", "fma", "fma-audio", "gtzan", "folder", "csv", "jamendo", "library")
@@ -72,9 +77,10 @@ def opened_with_views(
     names."""
     import platformdirs
 
-    from music_reclass.classification.gathering import gathered
+    from music_reclass.classification.gathering import gathered, heard_vectors
     from music_reclass.errors import NothingToDo
     from music_reclass.features.database import Database
+    from music_reclass.features.lease import writing_lease
     from music_reclass.tagging.reader import read_tags
     from music_reclass.training.datasets import opening
     from music_reclass.utils.interrupt import orderly_stop
@@ -94,12 +100,18 @@ def opened_with_views(
         return open_database(settings.database)
 
     with orderly_stop() as stop:
-        sources = opening.Sources(
-            lambda paths, kind: gathered(
-                open_database(cache / "listened.sqlite3"), paths, kind, settings, read_tags, stop
-            ),
-            library,
-        )
+
+        def listen(paths: Sequence[str], kind: FeatureKind) -> Mapping[str, Heard]:
+            heard = open_database(cache / "listened.sqlite3")
+            if kind.name == kinds[0]:
+                return gathered(heard, paths, kind, settings, read_tags, stop)
+            return _heard_beside(heard, paths, kind, settings, stop)
+
+        def hear(database: Database, tracks: Sequence[int], kind: FeatureKind) -> None:
+            with writing_lease(settings.database, "train"):
+                heard_vectors(database, tracks, kind, settings, stop)
+
+        sources = opening.Sources(listen, library, hear)
         request = opening.Request(
             words["kind"], words["data_path"], words["subset"], words["excerpt"], words["audio"], words["least"],
             words["roots"], cache, kinds,
@@ -117,6 +129,21 @@ def opened_with_views(
         finally:
             for database in databases:
                 database.close()
+
+
+def _heard_beside(
+    database: Database, paths: Sequence[str], kind: FeatureKind, settings: Settings, stop: StopRequest
+) -> dict[str, Heard]:
+    """Vectors of a further kind for files that were listened to already, through one network for all of them."""
+    from music_reclass.classification.gathering import heard_vectors
+    from music_reclass.features.decisions import Decisions
+    from music_reclass.training.datasets.extraction import Heard
+
+    decisions = Decisions(database)
+    states = {path: decisions.state_of(os.path.realpath(path)) for path in paths}
+    known = {path: state for path, state in states.items() if state is not None and state.error is None}
+    vectors = heard_vectors(database, [state.id for state in known.values()], kind, settings, stop)
+    return {path: Heard(vectors[state.id], state.tags) for path, state in known.items() if state.id in vectors}
 
 
 def _versions(words: dict[str, Any]) -> tuple[str, ...]:

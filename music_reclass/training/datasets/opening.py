@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import UsageError
+from music_reclass.features.labelled import LabelledTracks
 from music_reclass.taxonomy import Taxonomy
 from music_reclass.training import kinds
 from music_reclass.training.datasets import extraction, fma_metadata, folders, library, lists, npz
@@ -43,6 +44,8 @@ class Sources:
 
     listen: extraction.Listen
     library: Callable[[], Database]
+    # Sees to it that tracks of the library have vectors of a kind; without it those that are stored must do.
+    hear: Callable[[Database, Sequence[int], FeatureKind], object] | None = None
 
 
 def opened(request: Request, taxonomy: Taxonomy, sources: Sources) -> Dataset:
@@ -55,7 +58,12 @@ def opened(request: Request, taxonomy: Taxonomy, sources: Sources) -> Dataset:
         raw = fma_metadata.read(_path(request), request.subset, request.cache)
         return labelled(raw, taxonomy)
     if request.kind == "library":
-        raw = library.read(sources.library(), fma518(request.excerpt), _more(request))
+        database, first, more = sources.library(), fma518(request.excerpt), _more(request)
+        if more and sources.hear is not None:
+            tagged = [track.id for track in LabelledTracks(database).with_vector(first)]
+            for kind in more:
+                sources.hear(database, tagged, kind)
+        raw = library.read(database, first, more)
         return labelled(raw, taxonomy, request.least, request.roots)
     raw = extraction.extracted(_listing(request), fma518(request.excerpt), sources.listen, _more(request))
     own_words = request.kind in ("folder", "csv", "jamendo")

@@ -1,5 +1,7 @@
 """The one door: every kind of data comes out in one shape, and says what is missing."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +85,52 @@ def test_data_without_a_path_are_asked_for(tmp_path: Path) -> None:
     for kind in set(KINDS) - {"library"}:
         with pytest.raises(UsageError, match="--data"):
             opened(Request(kind), TAXONOMY, sources(tmp_path))
+
+
+@pytest.fixture
+def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "no models"))
+
+
+@pytest.mark.parametrize("kind", ["folder", "csv"])
+def test_audio_is_listened_to_once_for_each_kind(
+    kind: str, requests: dict[str, Request], tmp_path: Path, nothing_installed: None
+) -> None:
+    asked: list[str] = []
+
+    def listen(paths: Sequence[str], wanted: FeatureKind) -> dict[str, Heard]:
+        asked.append(wanted.key)
+        value = {"fma518": 1.0, "musicnn": 2.0}[wanted.name]
+        there = paths[:1] if wanted.name == "musicnn" else paths  # the second file is too short for it, say
+        return {path: Heard(np.full(wanted.dimension, value, np.float32), TrackTags(artist=path)) for path in there}
+
+    own = Sources(listen, sources(tmp_path).library)
+    data = opened(replace(requests[kind], kinds=("fma518", "musicnn")), TAXONOMY, own)
+
+    assert asked == ["fma518/1/mid30", "musicnn/1-425c7c95/mid30"]
+    assert data.table.rows.shape == (1, 718)
+    assert data.table.rows[0, [0, 517, 518, 717]].tolist() == [1.0, 1.0, 2.0, 2.0]
+    assert [kind.name for kind in data.kinds] == ["fma518", "musicnn"]
+    assert any("1 files could not be used" in note for note in data.table.notes)
+
+
+def test_tracks_of_the_library_are_heard_before_they_are_read(
+    requests: dict[str, Request], tmp_path: Path, nothing_installed: None
+) -> None:
+    heard: list[int] = []
+
+    def hear(database: Database, tracks: Sequence[int], kind: FeatureKind) -> None:
+        heard.extend(tracks)
+        Library(database).add_vectors({track: np.full(200, 3.0, np.float32) for track in tracks[:4]}, kind)
+
+    own = Sources(sources(tmp_path).listen, sources(tmp_path).library, hear)
+    data = opened(replace(requests["library"], kinds=("fma518", "musicnn")), TAXONOMY, own)
+
+    assert len(heard) == 6
+    assert data.table.rows.shape == (4, 718)
+    assert any("2 tagged tracks have no vectors of musicnn" in note for note in data.table.notes)
+
+
+def test_fma_metadata_hold_no_other_kind(requests: dict[str, Request], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="fma518 alone"):
+        opened(replace(requests["fma"], kinds=("fma518", "musicnn")), TAXONOMY, sources(tmp_path))
