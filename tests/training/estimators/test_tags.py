@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from music_reclass.errors import BundleError, UsageError
 from music_reclass.extractors.fma import COLUMNS
-from music_reclass.training import bundles
+from music_reclass.training import bundles, recipes
+from music_reclass.training.datasets import npz
 from music_reclass.training.estimators import tags
 from music_reclass.training.estimators.combining import Stack, learned_weights
+from music_reclass.training.estimators.linear import Linear
 from music_reclass.training.estimators.tags import Tags, runs_of
 from music_reclass.training.tables import Table, Views
+from tests.training.synthetic import with_later_kinds, written
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="sklearn is not installed")
 
@@ -141,3 +144,19 @@ def test_the_stacker_gives_its_weight_to_the_member_that_knows() -> None:
     guess = np.log(np.random.default_rng(0).dirichlet(np.ones(3), 90))
     weights = learned_weights([guess, good], new.labels)
     assert weights[1] > 10 * weights[0]
+
+
+def test_a_stage_keeps_it_where_it_knows_more_and_comes_back(tmp_path: Any) -> None:
+    content = with_later_kinds(120, **{"musicnn-tags": 50})
+    content["musicnn-tags"] = 1 / (1 + np.exp(-content["musicnn-tags"]))
+    content["kinds"] = np.array(["musicnn-tags/1-00/mid30"])
+    data = npz.read(written(tmp_path, "t.npz", content), ("fma518", "musicnn-tags"))
+
+    found = recipes.trained(data, None, [Linear(strength=1e-6), Tags()], "tagged")
+
+    bundles.save(found.bundle, tmp_path / "b")
+    back = bundles.load(tmp_path / "b")
+    assert "tags" in back.manifest["training"]["estimators"]
+    assert [kind.name for kind in back.kinds] == ["fma518", "musicnn-tags"]
+    np.testing.assert_array_equal(back.predict_proba(data.table.rows), found.bundle.predict_proba(data.table.rows))
+    assert right(back.predict_proba(data.table.rows), data.table.labels) > 0.8
