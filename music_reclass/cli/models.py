@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -64,8 +64,7 @@ def _show_stage(stage: Bundle, leave: Exit | None, is_followed: bool, is_own: bo
     if verbose and leave is not None:
         say("", f"epsilon {leave.epsilon:g}, delta {leave.delta:g}, n {leave.count:,}")
         for name, seen in leave.held_on.items():
-            at = "none" if seen["threshold"] is None else f"{seen['threshold']:.2f}"
-            say("", f"on {name}: threshold {at}, {seen['lost']} of {seen['count']:,} lost, {seen['exits']:.0%} exit")
+            say("", f"on {name}: {_seen(seen)}")
     for name, value in stage.manifest.get("metrics", {}).items():
         if isinstance(value, int | float):
             say("", f"{name} {value:.3g}")
@@ -73,6 +72,14 @@ def _show_stage(stage: Bundle, leave: Exit | None, is_followed: bool, is_own: bo
     if verbose:
         plain(json.dumps(stage.manifest, indent=2, ensure_ascii=False))
     plain()
+
+
+def _seen(seen: Mapping[str, Any]) -> str:
+    """What one set of tracks allowed, or what was lost there where it is too small to allow anything."""
+    at = "none" if seen.get("threshold") is None else f"{seen['threshold']:.2f}"
+    if "lost" in seen:
+        return f"threshold {at}, {seen['lost']} of {seen['count']:,} lost, {seen['exits']:.0%} exit"
+    return f"watched only, {seen['count']:,} tracks: at {at} {seen['share lost']:.1%} lost, {seen['exits']:.0%} exit"
 
 
 def _show(model: Model, installed: Installed | None, as_json: bool) -> None:

@@ -57,12 +57,16 @@ def ladder_with_exit(folder, leave):
 
 
 def test_the_list_says_what_an_exit_promises_and_on_which_tracks(tmp_path):
-    seen = {"clean": {"threshold": 0.71, "count": 800, "lost": 8, "exits": 0.31}}
+    seen = {
+        "clean": {"threshold": 0.71, "count": 800, "lost": 8, "exits": 0.31},
+        "small": {"threshold": 0.57, "count": 69, "share lost": 0.019, "exits": 0.2, "certified": False},
+    }
     ladder_with_exit(tmp_path / "own", exits.Exit(0.87, count=700, lost=6, exits=0.18, held_on=seen))
     text = run("list", "-v", "--bundle", str(tmp_path / "own")).stdout
     assert "exits from 0.87 (18% of tracks): at most 2.0% of all tracks wrong where the whole ladder is right" in text
     assert "epsilon 0.02, delta 0.1, n 700" in text
     assert "on clean: threshold 0.71, 8 of 800 lost, 31% exit" in text
+    assert "on small: watched only, 69 tracks: at 0.57 1.9% lost, 20% exit" in text
     listed = objects(run("list", "--json", "--bundle", str(tmp_path / "own")))
     assert (listed[0]["exit"]["threshold"], listed[1]["exit"]) == (0.87, None)
 
