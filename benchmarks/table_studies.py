@@ -8,24 +8,31 @@ python benchmarks/table_studies.py audit TABLE.npz
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.taxonomy import load
-from music_reclass.training import recipes, tables
+from music_reclass.training import tables
 from music_reclass.training.calibration import Calibration, hits
 from music_reclass.training.datasets import npz
 from music_reclass.training.estimators.boosted import Boosted
 from music_reclass.training.estimators.linear import Linear
 from music_reclass.training.estimators.small import Small
 from music_reclass.training.estimators.translating import Base
+from music_reclass.training.held_out import Scores
 from music_reclass.training.label_errors import average_precision, disagreement, doubted
 from music_reclass.training.promises import promised
-from music_reclass.training.thresholds import Certificate
+from music_reclass.training.stacking import members, stacked
+from music_reclass.training.thresholds import GRID, Certificate, one_a_group
 from music_reclass.training.validation import cross_calibrated, folds_of, out_of_fold, pooled_calibration
+
+Doubles = NDArray[np.float64]
+Marks = NDArray[np.bool_]
+Groups = NDArray[np.int64]
 
 
 def say(text: str) -> None:
@@ -35,72 +42,162 @@ def say(text: str) -> None:
 
 def stack(table: Path, views: Path | None) -> None:
     """The stack of networks, trees and a linear model against each of them, on artists none of them saw."""
-    data = npz.read(table)
-    degraded = None if views is None else tables.read_views(views, data.table)
+    data = npz.read(table).table
+    degraded = None if views is None else tables.read_views(views, data)
+    gains = []
     for seed in range(3):
-        folds = folds_of(data.table, seed)
-        each = [
-            out_of_fold(data.table, degraded, estimator.fit, folds)
-            for estimator in (Small(seed=seed), Boosted(seed=seed), Linear(seed=seed))
-        ]
-        scores = recipes._Scores(np.arange(len(data)), tuple(each), folds, folds=True)
-        members = [Small(seed=seed), Boosted(seed=seed), Linear(seed=seed)]
-        _, weights, notes = recipes._members(scores, data.table, members)
-        print(f"seed {seed}: {notes[0]}; weights {', '.join(f'{w:.2f}' for w in weights)}", flush=True)
+        folds = folds_of(data, seed)
+        estimators = [Small(seed=seed), Boosted(seed=seed), Linear(seed=seed)]
+        each = [out_of_fold(data, degraded, estimator.fit, folds) for estimator in estimators]
+        scores = Scores(np.arange(len(data)), tuple(each), folds, folds=True)
+        own = members(scores, data.labels, estimators)
+        alone = [hits(one[:, 0], data.labels) for one in each]
+        together = hits(stacked(scores, (1.0,) * len(each), data.labels)[:, 0], data.labels)
+        gains.append(together.astype(float) - max(alone, key=np.mean))
+        shown = ", ".join(f"{e.name} {one.mean():.4f}" for e, one in zip(estimators, alone, strict=True))
+        print(
+            f"seed {seed}: stack {together.mean():.4f}, {shown}; better than the best alone by {gains[-1].mean():+.4f} "
+            f"(standard error by artist {error_by_group(gains[-1], data.groups):.4f}); {own.notes[0]}",
+            flush=True,
+        )
+    mean = np.mean(gains, axis=0)
+    print(f"mean of the seeds: {mean.mean():+.4f} (standard error by artist {error_by_group(mean, data.groups):.4f})")
+
+
+def error_by_group(values: Doubles, groups: Groups) -> float:
+    """The standard error of the mean of `values` where those of one group are not independent."""
+    place = np.unique(groups, return_inverse=True)[1].reshape(-1)
+    sums = np.bincount(place, values - values.mean())
+    return float(np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(values))
 
 
 def promises(table: Path) -> None:
-    """Thresholds certified on half of the artists, judged on the other half: 200 random splits for each precision."""
-    data = npz.read(table)
-    folds = folds_of(data.table, 0)
-    scores = out_of_fold(data.table, None, Small().fit, folds, say)
-    probabilities = cross_calibrated(scores, data.table.labels, folds)[:, 0]
-    confidence, right = probabilities.max(axis=1), hits(probabilities, data.table.labels)
-    groups = data.table.groups
-    for precision in (0.7, 0.75, 0.8, 0.85, 0.9):
-        made = pool = other = 0
-        shares = []
-        for seed in range(200):
-            generator = np.random.default_rng(seed)
-            artists = generator.permutation(np.unique(groups))
-            own = np.isin(groups, artists[: len(artists) // 2])
-            found = promised(confidence[own], right[own], groups[own], precision, 0.1, seed)
-            if isinstance(found, Certificate):
-                made += 1
-                above = confidence >= found.threshold
-                weight = 1.0 / np.bincount(groups)[groups]  # an artist counts once, as the promise is made
-                pool += bool(np.average(right[above], weights=weight[above]) < precision)
-                rest = above & ~own
-                other += bool(rest.any() and np.average(right[rest], weights=weight[rest]) < precision)
-                shares.append(float(above.mean()))
-        shown = f"{np.median(shares):.0%} of rows above" if shares else "-"
-        print(
-            f"precision {precision:.2f}, promised with 90 %: certified in {made} of 200 splits, {shown}; broken among "
-            f"all artists {pool}, in the sample of the other half {other}",
-            flush=True,
-        )
+    """Thresholds certified on one sample, judged on the next, for four splits into folds of the networks' training.
 
-
-def audit(table: Path) -> None:
-    """15 % of the tags of one half of the artists swapped; a base model from the other half plays the embedded one."""
+    Halves: on half of the artists, judged on the other half and on all, 200 times. Drawn: the table as the population,
+    samples of one track of as many artists drawn with replacement, judged on another such sample, 500 times. The same
+    for a test of the true precision alone.
+    """
     data = npz.read(table).table
+    for fold_seed in range(4):
+        folds = folds_of(data, fold_seed)
+        scores = out_of_fold(data, None, Small().fit, folds)
+        probabilities = cross_calibrated(scores, data.labels, folds)[:, 0]
+        confidence, right = probabilities.max(axis=1), hits(probabilities, data.labels)
+        for precision in (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9):
+            for name, find in (("promised", of_the_next_sample), ("true precision alone", of_the_true_precision)):
+                print(
+                    f"folds {fold_seed}, precision {precision:.2f}, {name}: "
+                    f"{halves(confidence, right, data.groups, precision, find)}; "
+                    f"{drawn(confidence, right, data.groups, precision, find)}",
+                    flush=True,
+                )
+
+
+Find = Callable[[Doubles, Marks, Groups, float, int], "float | None"]  # the threshold that is certified
+
+
+def of_the_next_sample(confidence: Doubles, right: Marks, groups: Groups, precision: float, seed: int) -> float | None:
+    """What the program promises, with 90 %."""
+    found = promised(confidence, right, groups, precision, 0.1, seed)
+    return found.threshold if isinstance(found, Certificate) else None
+
+
+def of_the_true_precision(
+    confidence: Doubles, right: Marks, groups: Groups, precision: float, seed: int
+) -> float | None:
+    """The same sequence with the exact binomial test of the true precision at 10 %."""
+    from scipy.special import bdtr
+
+    rows = one_a_group(groups, seed)
+    start = max(0.2 * len(rows), 2 * np.ceil(np.log(0.1) / np.log(precision)))
+    found = None
+    for threshold in GRID:
+        above = confidence[rows] >= threshold
+        if above.sum() < start:
+            continue
+        if bdtr((above & ~right[rows]).sum(), above.sum(), 1 - precision) > 0.1:
+            break
+        found = float(threshold)
+    return found
+
+
+def halves(confidence: Doubles, right: Marks, groups: Groups, precision: float, find: Find) -> str:
+    """How often what one half of the artists certifies is broken in the other half, and among all."""
+    weight = 1.0 / np.bincount(groups)[groups]  # an artist counts once, as the promise is made
+    made = pool = other = 0
+    shares = []
+    for seed in range(200):
+        artists = np.random.default_rng(seed).permutation(np.unique(groups))
+        own = np.isin(groups, artists[: len(artists) // 2])
+        threshold = find(confidence[own], right[own], groups[own], precision, seed)
+        if threshold is not None:
+            made += 1
+            above = confidence >= threshold
+            pool += bool(np.average(right[above], weights=weight[above]) < precision)
+            rest = above & ~own
+            other += bool(rest.any() and np.average(right[rest], weights=weight[rest]) < precision)
+            shares.append(float(above.mean()))
+    shown = f"{np.mean(shares):.0%} of rows above" if shares else "-"
+    return f"certified in {made} of 200 splits, {shown}; broken in the other half {other}, among all {pool}"
+
+
+def drawn(confidence: Doubles, right: Marks, groups: Groups, precision: float, find: Find) -> str:
+    """How often what one sample certifies is broken in the next of the same size, and in the population."""
+    weight = 1.0 / np.bincount(groups)[groups]
+    rows_of = [np.flatnonzero(groups == artist) for artist in np.unique(groups)]
+    made = following = pool = 0
+    for seed in range(500):
+        generator = np.random.default_rng(seed)
+        own, next_rows = (
+            np.array(
+                [generator.choice(rows_of[artist]) for artist in generator.integers(0, len(rows_of), len(rows_of))]
+            )
+            for _ in range(2)
+        )
+        threshold = find(confidence[own], right[own], np.arange(len(own)), precision, seed)
+        if threshold is not None:
+            made += 1
+            above, later = confidence >= threshold, next_rows[confidence[next_rows] >= threshold]
+            pool += bool(np.average(right[above], weights=weight[above]) < precision)
+            following += bool(len(later) and right[later].mean() < precision)
+    return f"drawn: certified in {made} of 500, broken in the next sample {following}, in the population {pool}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """One half of the artists with some of their tags swapped, which, and the model of the other half."""
+
+    seed: int
+    table: tables.Table
+    wrong: Marks
+    base: Base
+
+
+def tagged_libraries(path: Path) -> Iterator[Tagged]:
+    """15 % of the tags of one half of the artists swapped; a base model from the other half plays the embedded one."""
+    data = npz.read(path).table
     for seed in range(5):
         generator = np.random.default_rng(seed)
         artists = generator.permutation(np.unique(data.groups))
         mine = np.isin(data.groups, artists[: len(artists) // 2])
         other, own = data.chosen(~mine), data.chosen(mine)
         labels, wrong = swapped(own.labels, 0.15, generator)
-        tagged = replace(own, labels=labels)
-        taxonomy = load()
-        model = Small(seed=seed).fit(other, None)
-        base = Base(model, pooled_calibration_of(other, seed), other.classes, taxonomy)
+        base = Base(Small(seed=seed).fit(other, None), pooled_calibration_of(other, seed), other.classes, load())
+        yield Tagged(seed, replace(own, labels=labels), wrong, base)
+
+
+def audit(table: Path) -> None:
+    """What `audit` finds in libraries with swapped tags, against rankings by one model."""
+    for library in tagged_libraries(table):
+        tagged, wrong, seed = library.table, library.wrong, library.seed
         rivals = {
             "embedded model's disagreement": disagreement(
-                base.fit(tagged, None).log_probabilities(tagged.rows), labels
+                library.base.fit(tagged, None).log_probabilities(tagged.rows), tagged.labels
             ),
             "own model alone": doubted(tagged, [Linear(seed=seed)], seed).wrong,
         }
-        doubt = doubted(tagged, [Linear(seed=seed), base], seed)
+        doubt = doubted(tagged, [Linear(seed=seed), library.base], seed)
         chosen = doubt.suspects()
         shown = ", ".join(f"{name} {average_precision(scores, wrong):.3f}" for name, scores in rivals.items())
         print(
