@@ -100,6 +100,7 @@ class Escalation:
                 break
             done = ahead[0]
             self._listen(done, listener, budget, stop)
+            listener.rest()  # the next stage's network wants the memory
         return self.tally
 
     def _decide(self) -> dict[int, int]:

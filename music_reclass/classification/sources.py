@@ -55,7 +55,7 @@ class Listener:
     """Listens to tracks of the library for vectors of any kind, and stores each as it is done.
 
     Kinds of a network run in batches that span files, on the device of the settings, in this process; workers decode
-    for it. Networks stay loaded from call to call. All other kinds are computed whole in workers.
+    for it. Networks stay loaded from call to call, until `rest`. All other kinds are computed whole in workers.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -68,8 +68,15 @@ class Listener:
     @property
     def pieced(self) -> int:
         """How many windows were computed in pieces so far, because they did not fit into the memory of the device."""
-        opened = [*self._networks.values(), *(layers for layers in self._wide.values() if layers is not None)]
-        return sum(own.network.pieced for own in opened)
+        return sum(own.network.pieced for own in self._opened())
+
+    def rest(self) -> None:
+        """Free the memory that networks hold: a stage has listened to all it was asked about."""
+        for own in self._opened():
+            own.network.release()
+
+    def _opened(self) -> list[Windowed]:
+        return [*self._networks.values(), *(layers for layers in self._wide.values() if layers is not None)]
 
     def listen(
         self, tracks: Sequence[Numbered], kind: FeatureKind, stop: Callable[[], bool], progress: Progress

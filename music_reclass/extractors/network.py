@@ -112,6 +112,12 @@ class Network:
             self._sizes[key] = BatchSize(slope.fits(free, most), most)
         return self._sizes[key]
 
+    def release(self) -> None:
+        """Let go of the weights; they are loaded again when a window comes."""
+        if self._modules:
+            self._modules.clear()
+            devices.relieve(require("torch", "neural"))
+
     def _rows(self, batch: list[NDArray[np.float32]], pieces: int = 1) -> list[NDArray[np.float32]]:
         rows = self._computed(batch, self.device, self.precision, pieces)
         if self.precision != "fp32" and not np.isfinite(rows).all():

@@ -46,6 +46,7 @@ class Ears:
     errors: dict[int, TrackError] = field(default_factory=dict)
     after: Callable[[int], None] = lambda count: None
     order: list[tuple[str, int]] = field(default_factory=list)
+    rested_after: list[int] = field(default_factory=list)
 
     def listen(
         self, tracks: Sequence[tuple[int, str]], kind: FeatureKind, stop: Callable[[], bool], progress: Any
@@ -63,6 +64,9 @@ class Ears:
                 hearing.heard.add(track)
             self.after(len(self.order))
         return hearing
+
+    def rest(self) -> None:
+        self.rested_after.append(len(self.order))
 
     def heard(self, kind: FeatureKind) -> list[int]:
         return [track for name, track in self.order if name == kind.name]
@@ -119,6 +123,7 @@ def test_each_stage_hears_only_whom_the_one_before_left_in_doubt(tmp_path: Path)
     world.vectors[DEAR] = {second: row(0.99), third: row(0.5)}
     tally = world.run()
     assert world.ears.order == [("dear", third), ("dear", second), ("dearest", third)]
+    assert world.ears.rested_after == [2, 3]
     assert (tally.decided, tally.asked, tally.left, tally.missed) == (4, {"dear": 2, "dearest": 1}, {}, {})
     assert set(tally.seconds) == {"dear", "dearest"}
     assert {line[0]: line[5] for line in world.decisions()} == {

@@ -105,6 +105,8 @@ class TestNetworks:
         samples = audio.load(Path(tracks[0][1]), "mid30", 24000).samples
         assert np.allclose(stored[ids[0]], small_models.small_mert().vector(samples), atol=1e-5)
         assert own.pieced == 0
+        own.rest()
+        assert own.listen(tracks[1:2], self.kind, never, Silent()).heard == {ids[1]}
 
     def test_all_layers_are_stored_beside_the_one_that_votes_from_one_pass(
         self, database: Database, tracks: list[tuple[int, str]]

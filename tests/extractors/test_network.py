@@ -54,6 +54,22 @@ def test_windows_of_other_lengths_never_share_a_batch(tmp_path):
     assert [row[1] for row in rows] == [16, 16, 16, 8, 8, 16, 16]
 
 
+def test_weights_that_were_let_go_of_are_loaded_again(tmp_path):
+    built = []
+
+    def build():
+        built.append(Doubler())
+        return built[-1]
+
+    blueprint = Blueprint("doubler", build, lambda m, b: m(b), Slope(0, 1000), tmp_path / "slopes.json")
+    doubler = Network(blueprint, Placement("cpu", "", "fp32"))
+    first = list(doubler.map(windows(2)))
+    doubler.release()
+    doubler.release()
+    assert np.array_equal(list(doubler.map(windows(2))), first)
+    assert len(built) == 2
+
+
 def test_no_window_no_row_and_nothing_is_loaded(tmp_path):
     blueprint = Blueprint("none", lambda: 1 / 0, lambda m, b: b, Slope(0, 1), tmp_path / "slopes.json")
     assert list(Network(blueprint, Placement("cpu")).map([])) == []
