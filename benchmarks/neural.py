@@ -12,12 +12,15 @@ card's own bfloat16 matrix rate is reported as well. Last comes MusiCNN in NumPy
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
+import itertools
 import os
 import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,31 +116,25 @@ def in_pieces() -> list[str]:
     whole = np.stack(list(extractor.network.map(window)))
     lines = []
     for pieces in (1, *PIECES):
-        best, peak = float("inf"), 0.0
+        best = float("inf")
         for _ in range(3):
-            before = reset_peak()
             start = time.perf_counter()
             row = np.stack(extractor.network._rows(list(window), pieces))
-            best, peak = min(best, time.perf_counter() - start), max(peak, peak_memory() - before)
+            best = min(best, time.perf_counter() - start)
+        peak = most_held(functools.partial(extractor.network._rows, list(window), pieces))
         furthest = float(np.abs(row - whole).max() / np.abs(whole).max())
         lines.append(f"in {pieces:>2} pieces {best:6.2f} s   {peak:4.0f} MB   differs by {furthest:.1e} of the largest")
     return lines
 
 
-def reset_peak() -> float:
-    """Megabytes in use; from now on `peak_memory` counts (Linux)."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return _status("VmRSS")
-
-
-def peak_memory() -> float:
-    """The most megabytes that were in use since the last `reset_peak`."""
-    return _status("VmHWM")
-
-
-def _status(name: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(float(line.split()[1]) / 1000 for line in lines if line.startswith(name))
+def most_held(work: Callable[[], object]) -> float:
+    """The most megabytes of tensors that `work` holds at once, as torch's allocator counts them."""
+    profiler = importlib.import_module("torch.profiler")
+    with profiler.profile(activities=[profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        work()
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    steps = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    return max(itertools.accumulate(steps)) / 1e6
 
 
 def musicnn(rounds: int) -> tuple[float, float]:
