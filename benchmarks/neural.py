@@ -127,6 +127,28 @@ def in_pieces() -> list[str]:
     return lines
 
 
+def in_shorter_windows() -> list[str]:
+    """How far the mean row of shorter windows of MERT is from the row of the whole one, and other music from it."""
+    from music_reclass.extractors import mert
+    from music_reclass.extractors.synthesis import song
+    from music_reclass.utils.device import Placement
+
+    extractor = mert.mert("mid30", Placement("cpu", "", "fp32"))
+    sounds = [song(seed=seed, seconds=5, rate=mert.RATE).mean(axis=1) for seed in range(4)]
+    whole = np.stack([extractor.vector(sound) for sound in sounds])
+
+    def shown(name: str, pairs: list[tuple[Any, Any]]) -> str:
+        cosines = [float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)) for a, b in pairs]
+        return f"{name:<24} cosine {np.mean(cosines):.4f} ({min(cosines):.4f} to {max(cosines):.4f})"
+
+    lines = []
+    for count in (2, 4):
+        cut = [mert.standardised(sound.reshape(count, -1)) for sound in sounds]
+        means = [np.mean(list(extractor.network.map(parts)), axis=0) for parts in cut]
+        lines.append(shown(f"{count} shorter windows", list(zip(means, whole, strict=True))))
+    return [*lines, shown("other music", list(itertools.combinations(whole, 2)))]
+
+
 def most_held(work: Callable[[], object]) -> float:
     """The most megabytes of tensors that `work` holds at once, as torch's allocator counts them."""
     profiler = importlib.import_module("torch.profiler")
@@ -190,7 +212,7 @@ def main() -> None:
         print(f"ratio        {theirs / seconds:7.2f}")
         if on_card:
             print(f"share of the card's bfloat16 matrix rate: {share_of_peak(model, device, windows / seconds):.1%}")
-        print("\n".join(in_pieces()))
+        print("\n".join([*in_pieces(), *in_shorter_windows()]))
     numpy_seconds, torch_seconds = musicnn(arguments.rounds)
     print(f"MusiCNN      {numpy_seconds:.3f} s in NumPy, {torch_seconds:.3f} s in torch for ten windows of 3 s")
 
