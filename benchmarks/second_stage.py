@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from music_reclass.training import fma_mlp, kinds, musicnn_ensemble, tables
+from music_reclass.training import shipped, tables
 from music_reclass.training.bundles import Bundle
+from music_reclass.training.datasets import npz
+from music_reclass.training.recipes import trained
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "training"
 SHARED = ("Classical", "Electronic", "Pop", "Rock")
@@ -37,16 +39,15 @@ def main() -> None:
     parser.add_argument("--views", type=Path, default=DATA / "genre_clips_views.npz")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    table = tables.read(options.table)
-    views = tables.read_views(options.views, table)
-    heard = kinds.vectors(options.table, "musicnn", len(table))
-    known, strange = table.datasets == "4q", table.datasets == "emotify"
-    first = fma_mlp.train(table.chosen(known), views.chosen(known), options.seed)
-    second = musicnn_ensemble.train(table.chosen(known), heard[known], views.chosen(known), options.seed)
-    for name, bundle in (("first stage", first), ("second stage", second)):
-        rows = kinds.rows_for(bundle.kinds, options.table, table)[strange]
-        everything, shared = right(bundle, rows, table.labels[strange])
-        print(f"{name:<14} {everything:.3f} right among all genres, {shared:.3f} among the shared four")
+    data = npz.read(options.table, shipped.KINDS)
+    views = tables.read_views(options.views, data.table)
+    known, strange = data.table.datasets == "4q", data.table.datasets == "emotify"
+    learned, seen = data.chosen(known), views.chosen(known)
+    for rung in shipped.rungs(options.seed):
+        bundle = trained(learned.of(rung.kinds), seen, rung.estimators, rung.name, options.seed, rung.aim).bundle
+        asked = data.of(rung.kinds).table.chosen(strange)
+        everything, shared = right(bundle, asked.rows, asked.labels)
+        print(f"{bundle.stage:<14} {everything:.3f} right among all genres, {shared:.3f} among the shared four")
 
 
 if __name__ == "__main__":

@@ -63,9 +63,11 @@ def data_flags(command: Command) -> Command:
 
 
 @contextmanager
-def opened(settings: Settings, words: dict[str, Any], taxonomy: Taxonomy) -> Iterator[Dataset]:
+def opened(
+    settings: Settings, words: dict[str, Any], taxonomy: Taxonomy, kinds: tuple[str, ...] = ("fma518",)
+) -> Iterator[Dataset]:
     """The data set that the flags name; audio that was not listened to yet is listened to, resumably."""
-    with opened_with_views(settings, words, taxonomy) as (data, _):
+    with opened_with_views(settings, words, taxonomy, kinds) as (data, _):
         yield data
 
 

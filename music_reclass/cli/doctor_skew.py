@@ -23,11 +23,11 @@ def skew(bundle: Path | None, db: Path | None, config_file: Path | None, as_json
     from music_reclass.cli.listing import open_library
     from music_reclass.errors import NothingToDo
     from music_reclass.features.labelled import LabelledTracks
-    from music_reclass.training import bundles
+    from music_reclass.training import bundles, ladders
     from music_reclass.training import skew as comparison
 
     settings = settings_from(config_file, db=db, bundle=bundle)
-    model = bundles.embedded() if settings.bundle is None else bundles.load(settings.bundle)
+    model = bundles.embedded() if settings.bundle is None else ladders.load(settings.bundle)[0]
     database = open_library(db, config_file)
     vectors = LabelledTracks(database).vectors_of_all(model.kinds[0], _MOST)
     database.close()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--bundle",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="A trained bundle (default: yours, else the embedded one).",
+    help="A trained bundle, or a ladder of them (default: yours, else the embedded first stage).",
 )
 @click.option(
     "--part",
@@ -39,18 +39,19 @@ def evaluate(
     config_file: Path | None, **words: Any,
 ) -> None:  # fmt: skip
     """How good a bundle is on labelled data: accuracy, macro-F1, calibration, coverage, confusions, intervals."""
+    from music_reclass.classification.rows import judged
     from music_reclass.taxonomy import load
-    from music_reclass.training import bundles
+    from music_reclass.training import bundles, ladders
     from music_reclass.training.datasets.shape import TEST
     from music_reclass.training.figures_page import page
-    from music_reclass.training.judging import judged
 
     settings = settings_from(config_file, db=db, bundle=folder, jobs=words["jobs"])
     taxonomy = load(settings.taxonomy)
-    bundle = bundles.embedded() if settings.bundle is None else bundles.load(settings.bundle)
-    with opened(settings, words, taxonomy) as data:
+    stages = (bundles.embedded(),) if settings.bundle is None else ladders.load(settings.bundle)
+    kinds = tuple(kind.name for kind in stages[-1].kinds)
+    with opened(settings, words, taxonomy, kinds) as data:
         chosen = part or (TEST if data.is_split else "")
-        evaluation = judged(bundle, data, taxonomy, chosen, seed)
+        evaluation = judged(stages, data, taxonomy, chosen, seed)
     if html is not None:
         write_page(html, page(evaluation))
     if as_json:

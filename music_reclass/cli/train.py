@@ -17,7 +17,6 @@ from music_reclass.cli.train_common import (
     common_flags,
     finish,
     network,
-    say_promises,
     with_views,
 )
 from music_reclass.cli.train_ladder import LADDERS
@@ -233,10 +232,12 @@ def _estimators(name: str, data: Dataset, words: dict[str, Any], live: Live) -> 
 def _report(result: Trained, words: dict[str, Any]) -> None:
     from music_reclass.cli.evaluating import show, write_page
     from music_reclass.training.figures_page import page
+    from music_reclass.training.recipes import promise_lines
 
     bundle = result.bundle
     show(result.evaluation)
-    say_promises(result)
+    for word, text in promise_lines(bundle):
+        say(word, text)
     for note in result.notes:
         say("note", note)
     if words["html"] is not None:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from music_reclass.taxonomy import Taxonomy
     from music_reclass.training.datasets.shape import Dataset
     from music_reclass.training.estimators.contract import Estimator
-    from music_reclass.training.recipes import Trained
     from music_reclass.training.tables import Views
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -77,22 +76,6 @@ def clear(out: Path) -> None:
     import shutil
 
     shutil.rmtree(out / _CHECKPOINTS, ignore_errors=True)
-
-
-def say_promises(result: Trained) -> None:
-    """The thresholds of a bundle, each with what is promised about it or why nothing is."""
-    bundle = result.bundle
-    for word, own in bundle.manifest["certificates"].items():
-        if own["certified"]:
-            text = (
-                f"from {own['threshold']:.2f}: at least {own['precision']:.0%} right, with probability "
-                f"{1 - own['delta']:.0%} ({own['errors']} errors in {own['count']} artists)"
-            )
-        elif word in bundle.thresholds:
-            text = f"from {bundle.thresholds[word]:.2f}, {own['why']}"
-        else:
-            text = f"never: {own['why']}"
-        say(word, text)
 
 
 def finish(words: dict[str, Any], use: str) -> None:

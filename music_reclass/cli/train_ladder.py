@@ -10,12 +10,11 @@ import click
 from music_reclass.cli.data import data_flags, opened_with_views
 from music_reclass.cli.options import database_flags, settings_from
 from music_reclass.cli.output import say
-from music_reclass.cli.train_common import Live, clear, common_flags, finish, network, say_promises, with_views
+from music_reclass.cli.train_common import Live, clear, common_flags, finish, network, with_views
 
 if TYPE_CHECKING:
     from music_reclass.training.estimators.contract import Estimator
-    from music_reclass.training.recipes import Trained
-    from music_reclass.training.rungs import Rung, TrainedLadder
+    from music_reclass.training.rungs import Rung
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _FIRST = "fma518"
@@ -103,7 +102,8 @@ def _one(name: str, kinds: tuple[str, ...], words: dict[str, Any]) -> None:
     bundles.save(result.bundle, words["out"])
     clear(words["out"])
     show(result.evaluation)
-    _say_stage(result)
+    for label, text in [*recipes.promise_lines(result.bundle), *(("note", note) for note in result.notes)]:
+        say(label, text)
     say("bundle", f"{words['out']}  ({name} {result.bundle.version}, {result.bundle.digest[:12]})")
     finish(words, f"use it: reclass scan --bundle {words['out']} PATH")
 
@@ -124,7 +124,9 @@ def _all(words: dict[str, Any]) -> None:
     live.end()
     ladders.save([one.bundle for one in found.stages], words["out"])
     clear(words["out"])
-    _report(found, words)
+    for label, text in rungs.summary(found):
+        say(label, text)
+    say("bundles", f"{words['out']}  ({', '.join(one.bundle.digest[:12] for one in found.stages)})")
     finish(
         words, f"use it: reclass scan --bundle {words['out']} PATH, or reclass predict --table FILE.npz --bundle ..."
     )
@@ -177,39 +179,3 @@ def _rung(name: str, kinds: tuple[str, ...], rows: int, words: dict[str, Any], l
         linear.Linear(seed=seed),
     )
     return Rung(name, kinds, estimators, Aim.of(words["target_precision"]))
-
-
-def _say_stage(result: Trained) -> None:
-    say_promises(result)
-    for note in result.notes:
-        say("note", note)
-
-
-def _report(found: TrainedLadder, words: dict[str, Any]) -> None:
-    from music_reclass.training.exits import of_manifest
-
-    first = found.stages[0].evaluation
-    say("what", f"a ladder of {len(found.stages)}: {first.count:,} rows of {first.artists:,} artists it never saw")
-    for text in first.warnings:
-        say("warning", text)
-    for result in found.stages:
-        bundle, accuracy = result.bundle, result.evaluation.accuracy
-        say(
-            bundle.stage,
-            f"{accuracy.value:.3f} right on new artists ({accuracy.low:.3f} to {accuracy.high:.3f}), macro-F1 "
-            f"{result.evaluation.macro_f1.value:.3f}, ECE {result.evaluation.ece.value:.3f}",
-        )
-        _say_stage(result)
-        exits = of_manifest(bundle.manifest)
-        for leave in exits[-1:]:
-            say("exit", leave.sentence())
-            for name, own in leave.held_on.items():
-                level = "never" if own["threshold"] is None else f"from {own['threshold']:.2f}"
-                lost = f"{own['lost']} lost" if "lost" in own else f"{own['share lost']:.1%} lost, watched only"
-                say("", f"{name}: {level}, {lost} of {own['count']} artists")
-    climb = found.climb
-    for note in found.notes:
-        say("note", note)
-    shares = ", ".join(f"{r.bundle.stage} {share:.0%}" for r, share in zip(found.stages, climb.reached, strict=True))
-    say("ladder", f"{climb.right:.3f} right, {climb.always:.3f} if every track went to the end; asked about: {shares}")
-    say("bundles", f"{words['out']}  ({', '.join(one.bundle.digest[:12] for one in found.stages)})")

@@ -1,4 +1,4 @@
-"""`python -m music_reclass.training`: retrain the embedded model, or print every figure of its model card."""
+"""`python -m music_reclass.training`: make the ladder inside the package anew, or print the model card's figures."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ import sys
 from pathlib import Path
 
 from music_reclass.errors import ReclassError
-from music_reclass.training import bundles, fma_mlp, kinds, musicnn_ensemble, tables
+from music_reclass.training import kinds, rungs, shipped, tables
+from music_reclass.training.datasets import npz
 
 
 def main(words: list[str] | None = None) -> int:
     """Run one of the commands; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m music_reclass.training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    train = commands.add_parser("fma-mlp", help="train the first stage and write its bundle")
-    second = commands.add_parser("musicnn-ensemble", help="train the second stage; the table has an array musicnn")
+    train = commands.add_parser("ladder", help="train both stages and write their bundles")
     card = commands.add_parser("evaluate", help="print the figures of the model card")
-    for command in (train, second, card):
-        command.add_argument("--table", type=Path, required=True, help="training table (.npz)")
+    for command in (train, card):
+        command.add_argument("--table", type=Path, required=True, help="training table (.npz) with fma518 and musicnn")
         command.add_argument("--views", type=Path, help="degraded views of the same rows (.npz)")
         command.add_argument("--seed", type=int, default=0)
-    for command in (train, second):
-        command.add_argument("--out", type=Path, required=True, help="folder for the bundle")
+    train.add_argument("--out", type=Path, required=True, help="folder for the bundles, as music_reclass/data")
+    card.add_argument("--stage", choices=shipped.KINDS, default=kinds.FIRST)
     chosen = parser.parse_args(words)
+    own = shipped.KINDS if chosen.command == "ladder" else shipped.KINDS[: shipped.KINDS.index(chosen.stage) + 1]
     try:
-        table = tables.read(chosen.table)
-        views = None if chosen.views is None else tables.read_views(chosen.views, table)
+        data = npz.read(chosen.table, own)
+        views = None if chosen.views is None else tables.read_views(chosen.views, data.table)
         if chosen.command == "evaluate":
             from music_reclass.training import card as model_card
 
-            print(model_card.text(table, views, chosen.seed, _say))
+            print(model_card.text(data, views, shipped.rungs(chosen.seed)[len(own) - 1], chosen.seed, _say))
             return 0
-        if chosen.command == "musicnn-ensemble":
-            embeddings = kinds.vectors(chosen.table, "musicnn", len(table))
-            bundle = musicnn_ensemble.train(table, embeddings, views, chosen.seed, _say)
-        else:
-            bundle = fma_mlp.train(table, views, chosen.seed, _say)
-        bundles.save(bundle, chosen.out)
+        found = shipped.train(data, views, chosen.seed, _say)
+        shipped.save(found, chosen.out)
     except ReclassError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    for label, text in fma_mlp.summary(bundle):
+    for label, text in rungs.summary(found):
         print(f"{label:<12} {text}")
-    print(f"{'bundle':<12} {chosen.out} ({bundle.name} {bundle.version}, {bundle.digest})")
+    for folder, stage in zip(shipped.FOLDERS, found.stages, strict=True):
+        print(
+            f"{'bundle':<12} {chosen.out / folder} ({stage.bundle.name} {stage.bundle.version}, {stage.bundle.digest})"
+        )
     return 0
 
 

@@ -7,36 +7,28 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.training import fma_mlp
+from music_reclass.training.datasets.shape import Dataset
+from music_reclass.training.estimators.contract import Estimator
 from music_reclass.training.evaluation import Figures, evaluate
+from music_reclass.training.recipes import Measured, measured
+from music_reclass.training.rungs import Rung
 from music_reclass.training.tables import Table, Views
-from music_reclass.training.thresholds import Certificate
-from music_reclass.training.validation import (
-    Say,
-    all_versions,
-    cross_calibrated,
-    folds_of,
-    out_of_fold,
-    pooled_calibration,
-    scored,
-)
+from music_reclass.training.validation import Say, all_versions, pooled_calibration, scored
 
 Doubles = NDArray[np.float64]
 
 
-def text(table: Table, views: Views | None, seed: int, say: Say, plan: fma_mlp.Plan = fma_mlp.PLAN) -> str:
-    """The measured part of the model card for `plan` on `table`; takes as long as training it twice."""
-    folds = folds_of(table, seed)
-    scores = out_of_fold(table, views, fma_mlp.fitter(plan, seed), folds, say)
-    measured = cross_calibrated(scores, table.labels, folds)
-    versions = ("clean", *(views.names if views else ()))
+def text(data: Dataset, views: Views | None, rung: Rung, seed: int, say: Say) -> str:
+    """The measured part of the model card for the stage `rung` on `data`, which holds its kinds."""
+    own = measured(data, views, rung.estimators, rung.name, seed, rung.aim, say)
+    table, versions = data.table, ("clean", *(own.views.names if own.views else ()))
     lines = [
-        *_versions(measured, table, versions),
-        *_coverage(measured, table, versions),
-        *_certificates(fma_mlp.certified(measured, table, plan)),
-        *_genres(evaluate(measured[:, 0], table.labels, table.classes)),
-        *_mistaken(measured[:, 0], table),
-        *_collections(scores, table, views, versions, plan, seed, say),
+        *_versions(own.probabilities, table, versions),
+        *_coverage(own.probabilities, table, versions),
+        *_certificates(own),
+        *_genres(evaluate(own.probabilities[:, 0], table.labels, table.classes)),
+        *_mistaken(own.probabilities[:, 0], table),
+        *_collections(own, rung.estimators[0], versions, say),
     ]
     return "\n".join(lines)
 
@@ -67,12 +59,12 @@ def _share(coverage: float, precision: float) -> str:
     return f"{coverage:.0%}: {precision:.2f}" if coverage else "0 %"
 
 
-def _certificates(certificates: dict[str, Certificate | None]) -> Iterator[str]:
+def _certificates(own: Measured) -> Iterator[str]:
     rows = [
-        (name, "not certified", "", "", "")
-        if found is None
-        else (name, f"{found.threshold:.2f}", f"{found.precision:.2f}", f"{found.count}", f"{found.errors}")
-        for name, found in certificates.items()
+        (name, f"{own.thresholds[name]:.2f}", "", "", "not certified")
+        if not found["certified"]
+        else (name, f"{found['threshold']:.2f}", f"{found['precision']:.2f}", f"{found['count']}", f"{found['errors']}")
+        for name, found in own.certificates.items()
     ]
     yield from _table(("outcome", "threshold", "certified precision", "artists above", "errors"), rows)
 
@@ -106,31 +98,23 @@ def _mistaken(probabilities: Doubles, table: Table) -> Iterator[str]:
     yield from _table(("is", "was taken for", "rows"), rows)
 
 
-def _collections(
-    scores: Doubles,
-    table: Table,
-    views: Views | None,
-    versions: Sequence[str],
-    plan: fma_mlp.Plan,
-    seed: int,
-    say: Say,
-) -> Iterator[str]:
+def _collections(own: Measured, estimator: Estimator, versions: Sequence[str], say: Say) -> Iterator[str]:
     """Each collection judged by a model that saw none of it, on rows that carry a genre both have."""
+    table, views, scores = own.data.table, own.views, own.scores.each[0]
     names = sorted({str(name) for name in table.datasets} - {""})
     rows: list[tuple[str, ...]] = []
     for name in names if len(names) > 1 else ():
         outside = table.datasets == name
         common = table.labels[outside].any(axis=0) & table.labels[~outside].any(axis=0)
         asked = np.flatnonzero(outside)[(table.labels[outside] & common).any(axis=1)]
-        learned = None if views is None else views.chosen(~outside)
-        model = fma_mlp.fit(table.chosen(~outside), learned, plan, seed)
+        model = estimator.fit(table.chosen(~outside), None if views is None else views.chosen(~outside))
         foreign = scored(model, all_versions(table.chosen(asked), None if views is None else views.chosen(asked)))
         sets = _merged(table.labels[asked], table.classes)
         calibrated = pooled_calibration(scores[~outside], table.labels[~outside])
         for label, columns in (("any of all genres", np.ones(len(common), dtype=bool)), ("the shared genres", common)):
             kept = calibrated(np.where(columns, foreign, -np.inf))
             figures = [evaluate(kept[:, number], sets, table.classes) for number in range(len(versions))]
-            rows.append((name, str(len(asked)), label, *(f"{own.hit:.3f}" for own in figures)))
+            rows.append((name, str(len(asked)), label, *(f"{one.hit:.3f}" for one in figures)))
         say(f"{name} judged by the other collections")
     if rows:
         yield from _table(("left out", "rows", "choice among", *versions), rows)

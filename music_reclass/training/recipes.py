@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -128,7 +128,9 @@ def measured(
     )  # fmt: skip
 
 
-def finished(own: Measured, taxonomy: str = "", exits: Sequence[Exit] = (), say: Say | None = None) -> Trained:
+def finished(
+    own: Measured, taxonomy: str = "", exits: Sequence[Exit] = (), say: Say | None = None, licence: str = ""
+) -> Trained:
     """The bundle. `taxonomy` is the digest of the one in whose words the labels are; `exits` hold in ladders."""
     data, table, chosen = own.data, own.data.table, own.members
     if own.fitted is None:
@@ -152,9 +154,24 @@ def finished(own: Measured, taxonomy: str = "", exits: Sequence[Exit] = (), say:
         "metrics": _metrics(own),
         "training": {**_origin(own), "taxonomy": taxonomy},
         "profile": profile(data.of([data.kind.name]).table if data.more else table),
-        "licence": _licence(data),
+        "licence": licence or _licence(data),
     }
     return Trained(bundles.make(manifest, model), own.evaluation, chosen.notes)
+
+
+def promise_lines(bundle: bundles.Bundle) -> Iterator[tuple[str, str]]:
+    """For each threshold its name, and what is promised about it or why nothing is."""
+    for word, own in bundle.manifest["certificates"].items():
+        if own["certified"]:
+            yield (
+                word,
+                f"from {own['threshold']:.2f}: at least {own['precision']:.0%} right, with probability "
+                f"{1 - own['delta']:.0%} ({own['errors']} errors in {own['count']} artists)",
+            )
+        elif word in bundle.thresholds:
+            yield word, f"from {bundle.thresholds[word]:.2f}, {own['why']}"
+        else:
+            yield word, f"never: {own['why']}"
 
 
 def _nobody(text: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from music_reclass.training.estimators.contract import Estimator
 from music_reclass.training.exits import DELTA, EPSILON, Exit, of_manifest
 from music_reclass.training.promises import Aim
 from music_reclass.training.proving import WATCHED, Seen, Trial, exit_of
-from music_reclass.training.recipes import Measured, Trained, finished, measured
+from music_reclass.training.recipes import Measured, Trained, finished, measured, promise_lines
 from music_reclass.training.tables import Views
 from music_reclass.training.validation import Say
 
@@ -67,6 +68,7 @@ def ladder(
     promise: Promise | None = None,
     say: Say | None = None,
     taxonomy: str = "",
+    licence: str = "",
 ) -> TrainedLadder:
     """The ladder of `rungs` that `data` teaches.
 
@@ -86,8 +88,40 @@ def ladder(
         for last in range(position + 1, len(rungs)):
             later = [one.bundle.digest for one in made[: last - position]]
             exits.append(exit_of(position, last, trials, promise.epsilon, promise.delta / last, later))
-        made.insert(0, finished(stages[position], taxonomy, exits, _named(tell, rungs[position].kinds[-1])))
+        tell_own = _named(tell, rungs[position].kinds[-1])
+        made.insert(0, finished(stages[position], taxonomy, exits, tell_own, licence))
     return TrainedLadder(tuple(made), _climb(trials[0], [_whole(one) for one in made]), tuple(notes))
+
+
+def summary(found: TrainedLadder) -> Iterator[tuple[str, str]]:
+    """Lines for people, each with a short label: every stage's honest figures, promises and exit, then the ladder."""
+    first = found.stages[0].evaluation
+    yield "what", f"a ladder of {len(found.stages)}: {first.count:,} rows of {first.artists:,} artists it never saw"
+    yield from (("warning", text) for text in first.warnings)
+    for result in found.stages:
+        own = result.evaluation
+        yield (
+            result.bundle.stage,
+            f"{own.accuracy.value:.3f} right on new artists ({own.accuracy.low:.3f} to {own.accuracy.high:.3f}), "
+            f"macro-F1 {own.macro_f1.value:.3f}, ECE {own.ece.value:.3f}",
+        )
+        yield from promise_lines(result.bundle)
+        yield from (("note", note) for note in result.notes)
+        leave = _whole(result)
+        if leave is not None:
+            yield "exit", leave.sentence()
+            yield from (("", _held(name, one)) for name, one in leave.held_on.items())
+    yield from (("note", note) for note in found.notes)
+    climb = found.climb
+    shares = zip(found.stages, climb.reached, strict=True)
+    asked = ", ".join(f"{result.bundle.stage} {share:.0%}" for result, share in shares)
+    yield "ladder", f"{climb.right:.3f} right, {climb.always:.3f} if every track went to the end; asked about: {asked}"
+
+
+def _held(name: str, own: Mapping[str, Any]) -> str:
+    level = "never" if own["threshold"] is None else f"from {own['threshold']:.2f}"
+    lost = f"{own['lost']} lost" if "lost" in own else f"{own['share lost']:.1%} lost, watched only"
+    return f"{name}: {level}, {lost} of {own['count']} artists"
 
 
 def _nobody(text: str) -> None:

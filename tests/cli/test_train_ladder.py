@@ -84,6 +84,12 @@ def test_a_ladder_is_trained_from_a_table_and_climbed_by_predict(
     assert np.mean(right) > 0.85
     assert all(abs(sum(row["probabilities"].values()) - 1) < 1e-4 for row in rows)
 
+    # eval judges the ladder as a whole.
+    assert shell("eval", "--data", written(tmp_path, "labelled.npz", new), "--bundle", trained, "--json") == 0
+    judged = shell.objects()[0]
+    assert judged["title"].startswith("a ladder (decided by fma518 ")
+    assert judged["accuracy"]["value"] == pytest.approx(np.mean(right))
+
     # A stage whose vectors a table lacks is named once, and never votes.
     assert run(["predict", "--table", str(written(tmp_path, "few.npz", arrays(9))), "--bundle", str(trained)]) == 0
     out, err = capsys.readouterr()

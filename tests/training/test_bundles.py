@@ -9,14 +9,17 @@ import pytest
 
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import BundleError
-from music_reclass.training import bundles, fma_mlp, tables
+from music_reclass.training import bundles, recipes
+from music_reclass.training.datasets import npz
+from music_reclass.training.estimators.small import Small
 from tests.training.synthetic import SMALL, arrays, written
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> bundles.Bundle:
     folder = tmp_path_factory.mktemp("table")
-    return fma_mlp.train(tables.read(written(folder, "t.npz", arrays(60))), plan=SMALL)
+    data = npz.read(written(folder, "t.npz", arrays(60)))
+    return recipes.trained(data, None, [Small(plan=SMALL)], "fma-mlp").bundle
 
 
 @pytest.fixture

@@ -3,14 +3,19 @@
 from pathlib import Path
 
 from music_reclass.training import card, tables
+from music_reclass.training.datasets import npz
+from music_reclass.training.estimators.small import Small
+from music_reclass.training.rungs import Rung
 from tests.training.synthetic import SMALL, arrays, views_of, written
+
+RUNG = Rung("fma-mlp", ("fma518",), (Small(plan=SMALL),))
 
 
 def test_the_card_measures_versions_coverage_genres_and_left_out_collections(tmp_path: Path) -> None:
     content = arrays(60)
-    table = tables.read(written(tmp_path, "t.npz", content))
-    views = tables.read_views(written(tmp_path, "v.npz", views_of(content)), table)
-    text = card.text(table, views, 0, lambda _: None, SMALL)
+    data = npz.read(written(tmp_path, "t.npz", content))
+    views = tables.read_views(written(tmp_path, "v.npz", views_of(content)), data.table)
+    text = card.text(data, views, RUNG, 0, lambda _: None)
     for part in ("| clean |", "| quiet |", "| bright |", "| confident |", "| Jazz |", "left out", "| one |", "| two |"):
         assert part in text
     assert "nan" not in text
@@ -19,5 +24,5 @@ def test_the_card_measures_versions_coverage_genres_and_left_out_collections(tmp
 def test_a_table_of_one_unnamed_collection_has_no_section_on_collections(tmp_path: Path) -> None:
     content = arrays(60)
     del content["dataset"]
-    text = card.text(tables.read(written(tmp_path, "t.npz", content)), None, 0, lambda _: None, SMALL)
+    text = card.text(npz.read(written(tmp_path, "t.npz", content)), None, RUNG, 0, lambda _: None)
     assert "left out" not in text

@@ -1,26 +1,57 @@
 """`python -m music_reclass.training` from its words to its exit code."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from music_reclass.training import bundles, fma_mlp
+from music_reclass.training import bundles, shipped
 from music_reclass.training.__main__ import main
-from tests.training.synthetic import SMALL, arrays, views_of, written
+from music_reclass.training.estimators.small import Small
+from music_reclass.training.exits import of_manifest
+from music_reclass.training.rungs import Rung
+from tests.training.synthetic import SMALL, arrays, views_of, with_later_kinds, written
 
 
-def test_training_writes_a_bundle_that_loads_and_prints_the_honest_figure_first(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    small = fma_mlp.train
-    monkeypatch.setattr(fma_mlp, "train", lambda *words: small(*words, plan=SMALL))
-    content = arrays(60)
+def quick(seed: int = 0) -> tuple[Rung, ...]:
+    """The two stages of the package, of small networks."""
+    beside = replace(SMALL, members=("embedding", "key_free_and_embedding"))
+    return (
+        Rung("fma-mlp", shipped.KINDS[:1], (Small(seed, SMALL),)),
+        Rung("musicnn-ensemble", shipped.KINDS, (Small(seed, beside),)),
+    )
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "no models"))
+    monkeypatch.setattr(shipped, "rungs", quick)
+    content = with_later_kinds(60, musicnn=200)
     table, views = written(tmp_path, "t.npz", content), written(tmp_path, "v.npz", views_of(content))
-    out = tmp_path / "model"
-    assert main(["fma-mlp", "--table", str(table), "--views", str(views), "--out", str(out)]) == 0
+    return ["--table", str(table), "--views", str(views)]
+
+
+def test_one_command_makes_both_bundles_and_prints_the_honest_figures(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ladder", *files, "--out", str(tmp_path / "data")]) == 0
+
     printed = capsys.readouterr().out
-    assert printed.startswith("new artists")
-    assert bundles.load(out).digest in printed
+    first, second = (bundles.load(tmp_path / "data" / folder) for folder in shipped.FOLDERS)
+    assert printed.startswith("what         a ladder of 2: 60 rows of 20 artists")
+    assert first.digest in printed
+    assert second.digest in printed
+    assert of_manifest(first.manifest)[0].against == (second.digest,)
+    assert "never exits: not certified: 20 independent tracks are too few" in printed
+
+
+@pytest.mark.parametrize("stage", shipped.KINDS)
+def test_the_card_is_printed_for_either_stage(stage: str, files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", *files, "--stage", stage]) == 0
+    text = capsys.readouterr().out
+    for part in ("| clean |", "| quiet |", "| bright |", "| confident |", "| Jazz |", "left out", "| one |", "| two |"):
+        assert part in text
+    assert "nan" not in text
 
 
 def test_what_the_user_can_mend_is_one_sentence_and_an_exit_code(
@@ -30,5 +61,5 @@ def test_what_the_user_can_mend_is_one_sentence_and_an_exit_code(
     assert "There is no file" in capsys.readouterr().err
     content = arrays(6)
     bare = written(tmp_path, "b.npz", {key: content[key] for key in ("fma518", "columns")})
-    assert main(["fma-mlp", "--table", str(bare), "--out", str(tmp_path / "o")]) == 2
+    assert main(["ladder", "--table", str(bare), "--out", str(tmp_path / "o")]) == 2
     assert "no labels" in capsys.readouterr().err

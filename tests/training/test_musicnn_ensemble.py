@@ -1,4 +1,4 @@
-"""The second stage: its table, its bundle, and what it adds."""
+"""The second stage: what it adds, and the bundle inside the package."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from music_reclass.errors import UsageError
 from music_reclass.extractors.fma import COLUMNS
-from music_reclass.training import bundles, fma_mlp, kinds, musicnn_ensemble, networks, tables
+from music_reclass.training import bundles, fma_mlp, kinds, musicnn_ensemble, networks, recipes, tables
+from music_reclass.training.datasets import npz
+from music_reclass.training.estimators.small import Small
 
 CLASSES = np.array(["Jazz", "Rock"])
+
+
+@pytest.fixture(autouse=True)
+def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "no models"))
 
 
 def written(path: Path, **arrays: np.ndarray) -> Path:
@@ -28,40 +34,26 @@ def written(path: Path, **arrays: np.ndarray) -> Path:
     return path
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = replace(networks.Recipe(), epochs=15, hidden=(8,))
-    plan = replace(musicnn_ensemble.PLAN, members=("embedding", "key_free_and_embedding"), recipe=recipe)
-    monkeypatch.setattr(musicnn_ensemble, "PLAN", plan)
-
-
-def test_what_only_the_embedding_tells_is_learned_and_survives_the_disk(tmp_path: Path, quick: None) -> None:
+def test_what_only_the_embedding_tells_is_learned_and_survives_the_disk(tmp_path: Path) -> None:
     path = written(tmp_path / "table.npz")
-    table = tables.read(path)
-    bundle = musicnn_ensemble.train(table, kinds.vectors(path, "musicnn", len(table)))
+    recipe = replace(networks.Recipe(), epochs=15, hidden=(8,))
+    plan = replace(fma_mlp.BESIDE, members=("embedding", "key_free_and_embedding"), recipe=recipe)
+    data = npz.read(path, ("fma518", "musicnn"))
+    bundle = recipes.trained(data, None, [Small(plan=plan)], "musicnn-ensemble").bundle
     assert bundle.stage == "musicnn"
-    assert bundle.kinds == (fma_mlp.KIND, musicnn_ensemble.KIND)
+    assert bundle.kinds == (fma_mlp.KIND, kinds.MUSICNN)
     assert bundle.manifest["metrics"]["hit@1 clean"] > 0.9
+    assert len(bundle.manifest["profile"]["columns"]) == 518
     bundles.save(bundle, tmp_path / "bundle")
-    rows = kinds.rows_for(bundle.kinds, path, table)
+    rows = kinds.rows_for(bundle.kinds, path, tables.read(path))
     loaded = bundles.load(tmp_path / "bundle")
     assert loaded.digest == bundle.digest
     assert np.array_equal(loaded.predict_proba(rows), bundle.predict_proba(rows))
 
 
-@pytest.mark.parametrize(
-    ("array", "sentence"),
-    [(np.zeros((60, 199), np.float32), "belong there"), (np.full((60, 200), np.nan, np.float32), "not finite")],
-)
-def test_an_embedding_that_does_not_fit_is_one_sentence(tmp_path: Path, array: np.ndarray, sentence: str) -> None:
-    path = written(tmp_path / "table.npz", musicnn=array)
-    with pytest.raises(UsageError, match=sentence):
-        kinds.vectors(path, "musicnn", 60)
-
-
 def test_the_shipped_bundle_wants_the_published_weights_and_keeps_its_word() -> None:
     bundle = musicnn_ensemble.embedded()
-    assert bundle.kinds[1] == musicnn_ensemble.KIND
+    assert bundle.kinds[1] == kinds.MUSICNN
     assert bundle.labels == bundles.embedded().labels
     assert bundle.manifest["metrics"]["hit@1 clean"] >= 0.69
     assert bundle.manifest["metrics"]["ece clean"] <= 0.05
