@@ -68,7 +68,10 @@ def _predictions(stages: Sequence[Bundle], table: Path) -> Iterator[dict[str, An
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--kind", default="fma518", show_default=True, help="Which vector: fma518, musicnn, mert, mert-330m, jmla."
+    "--kind",
+    default="fma518",
+    show_default=True,
+    help="Which vector: fma518, musicnn, musicnn-tags, mert, mert-330m, jmla, ast-tags, distilhubert-genre.",
 )
 @click.option("--all-layers", is_flag=True, help="Of MERT: the mean of every layer, one after the other.")
 @click.option(
