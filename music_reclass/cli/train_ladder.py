@@ -23,6 +23,12 @@ _LATER = ("musicnn", "mert", "mert-330m", "jmla")
 
 def _flags(command: Command) -> Command:
     for flag in (
+        click.option(
+            "--evidence",
+            metavar="KINDS",
+            default="",
+            help="Tags that later stages see too, as musicnn-tags or ast-tags; they vote by learned weight only.",
+        ),
         click.option("--device", default="cpu", show_default=True, help="Where networks train: cpu, cuda, cuda:1."),
         click.option("--epochs", type=click.IntRange(1), help="How often networks see every row (default: 80 or 40)."),
         common_flags,
@@ -92,6 +98,7 @@ def _one(name: str, kinds: tuple[str, ...], words: dict[str, Any]) -> None:
     settings = settings_from(words["config_file"], db=words["db"], jobs=words["jobs"])
     _short_for_table(words)
     live, taxonomy = Live(), load(settings.taxonomy)
+    kinds = (_FIRST, *_evidence(words), *kinds[1:])
     with opened_with_views(settings, words, taxonomy, kinds) as (data, changed):
         views = with_views(data, changed, words, taxonomy)
         rung = _rung(name, kinds, len(data), words, live)
@@ -114,11 +121,13 @@ def _all(words: dict[str, Any]) -> None:
 
     settings = settings_from(words["config_file"], db=words["db"], jobs=words["jobs"])
     _short_for_table(words)
-    kinds = _kinds(words)
+    first, *later = _kinds(words)
+    tags = _evidence(words)
     live, taxonomy = Live(), load(settings.taxonomy)
-    with opened_with_views(settings, words, taxonomy, kinds) as (data, changed):
+    with opened_with_views(settings, words, taxonomy, (first, *tags, *later)) as (data, changed):
         views = with_views(data, changed, words, taxonomy)
-        steps = [_rung(_name(kinds[place]), kinds[: place + 1], len(data), words, live) for place in range(len(kinds))]
+        seen = [(first,), *((first, *tags, *later[: place + 1]) for place in range(len(later)))]
+        steps = [_rung(_name(kinds[-1]), kinds, len(data), words, live) for kinds in seen]
         promise = rungs.Promise(words["epsilon"], words["delta"])
         found = rungs.ladder(data, views, steps, words["seed"], promise, live.line, taxonomy.digest)
     live.end()
@@ -164,9 +173,22 @@ def _kinds(words: dict[str, Any]) -> tuple[str, ...]:
     return (_FIRST, *at_hand)
 
 
+def _evidence(words: dict[str, Any]) -> tuple[str, ...]:
+    """The kinds of tags that `--evidence` names; UsageError for one that holds no tags."""
+    from music_reclass.errors import UsageError
+    from music_reclass.training.estimators import tags
+
+    named = tuple(word.strip() for word in words["evidence"].split(",") if word.strip())
+    if len(set(named)) != len(named) or not set(named) <= set(tags.KINDS):
+        raise UsageError(
+            f"{words['evidence']!r} names no tags; --evidence takes some of {', '.join(tags.KINDS)}, each once."
+        )
+    return named
+
+
 def _rung(name: str, kinds: tuple[str, ...], rows: int, words: dict[str, Any], live: Live) -> Rung:
-    """The stage that sees `kinds`: networks by the number of rows, trees, and a linear model."""
-    from music_reclass.training.estimators import boosted, linear
+    """The stage that sees `kinds`: networks by the number of rows, trees, a linear model, and one of the tags alone."""
+    from music_reclass.training.estimators import boosted, linear, tags
     from music_reclass.training.held_out import LARGE
     from music_reclass.training.promises import Aim
     from music_reclass.training.rungs import Rung
@@ -177,5 +199,6 @@ def _rung(name: str, kinds: tuple[str, ...], rows: int, words: dict[str, Any], l
         network(size, seed, device, words["epochs"], words["out"], live),
         boosted.Boosted(seed=seed, device=device if device.startswith("cuda") else "cpu"),
         linear.Linear(seed=seed),
+        *([tags.Tags(seed=seed)] if set(kinds) & set(tags.KINDS) else []),
     )
     return Rung(name, kinds, estimators, Aim.of(words["target_precision"]))
