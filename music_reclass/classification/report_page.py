@@ -122,7 +122,8 @@ def _stages(report: Report) -> Iterator[str]:
     yield "</div>"
     lines = [*reporting.certificate_lines(report.certificates), *reporting.audit_lines(report.audits)]
     if lines:
-        yield "<h3>Leaving early</h3>" + page.table(("", ""), lines).replace("<tr><th></th><th></th></tr>", "")
+        rows = page.table(("", ""), lines).replace("<tr><th></th><th></th></tr>", "")
+        yield f"<h3>Leaving early</h3><div class='list'>{rows}</div>"
 
 
 def _genres(figures: Figures) -> str:

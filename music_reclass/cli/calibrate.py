@@ -129,7 +129,10 @@ def _forget(work: Session, dry_run: bool, as_json: bool) -> int:
     if as_json:
         print_json({"forgotten": 0 if dry_run else count, "would_forget": count})
     else:
-        say("forgotten", f"{count:,} certificates" + (" would be (dry run)" if dry_run else ""))
+        say(
+            "forgotten",
+            f"{count:,} certificate{'' if count == 1 else 's'}" + (" would be (dry run)" if dry_run else ""),
+        )
     return 0
 
 
