@@ -133,16 +133,16 @@ def _named(tell: Say, stage: str) -> Say:
 
 
 def _at_home(stages: Sequence[Measured]) -> list[Trial]:
-    """The clean rows, and each of their views."""
-    views = stages[0].views
-    learning = stages[0].scores.learning
+    """The clean rows, and each of their views. All that no stage was fitted on, but for an official test part."""
+    views, scores = stages[0].views, stages[0].scores
+    unseen = scores.learning if stages[0].data.is_split else np.ones(len(scores.rows), dtype=np.bool_)
     names = ["new artists"]
     if views is not None:
         beside = ", its fma518 beside the clean vectors of the later kinds" if len(stages) > 1 else ""
         names += [f"view {name}{beside}" for name in views.names]
-    groups = stages[0].groups[learning]
+    groups = stages[0].groups[unseen]
     return [
-        Trial(name, groups, tuple(Seen.of(s.probabilities[learning, number], s.labels[learning]) for s in stages))
+        Trial(name, groups, tuple(Seen.of(s.probabilities[unseen, number], s.labels[unseen]) for s in stages))
         for number, name in enumerate(names)
     ]
 
