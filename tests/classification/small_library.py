@@ -73,6 +73,9 @@ class Ears:
             heard.append(track)
         return Hearing(type(Hearing().heard)(heard), missed)
 
+    def rest(self) -> None:
+        """Nothing to let go of."""
+
 
 class SmallLibrary:
     """Tunes whose cheap vectors are stored; nobody has decided anything yet."""
