@@ -40,9 +40,12 @@ def main() -> None:
             ]  # fmt: skip
             scope.add(library.save(readings, first.kinds[0]))
         Escalation(database, scope, Ladder.from_bundles([first], load())).run()
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), time.process_time()
         report = relabel(database, Ladder.from_bundles([first], load(), max_genres=2))
-        print(f"{report.from_votes:,} tracks from stored votes in {time.perf_counter() - started:.1f} s")
+        print(
+            f"{report.from_votes:,} tracks from stored votes in {time.perf_counter() - started:.1f} s, "
+            f"{time.process_time() - busy:.1f} s of processor time"
+        )
         database.close()
 
 

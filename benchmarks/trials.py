@@ -1,0 +1,224 @@
+"""What was tried for the first stage: each trial a small variation of the shipped plan, on the same folds.
+
+python benchmarks/trials.py TABLE.npz VIEWS.npz [NAME...]
+
+Five artist-grouped folds, mean of two splits into folds (seeds 0 and 1, of the networks too). "Left out" trains on 4Q
+alone and is judged on Emotify's low-passed clips among all genres, Pop and Rock counting as one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from music_reclass.extractors.fma import COLUMNS, FAMILIES
+from music_reclass.training import fma_mlp
+from music_reclass.training.calibration import hits
+from music_reclass.training.datasets import npz
+from music_reclass.training.estimators.boosted import Boosted
+from music_reclass.training.estimators.contract import examples
+from music_reclass.training.estimators.linear import Linear
+from music_reclass.training.evaluation import evaluate
+from music_reclass.training.networks import log_softmax
+from music_reclass.training.tables import Table, Views, read_views
+from music_reclass.training.transforms import INPUTS, QuantileScale
+from music_reclass.training.validation import Scorer, all_versions, cross_calibrated, folds_of, out_of_fold, scored
+
+Doubles = NDArray[np.float64]
+Floats = NDArray[np.float32]
+Fit = Callable[[Table, "Views | None"], Scorer]
+
+SPLITS = (0, 1)
+PLAN = fma_mlp.PLAN
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A recipe by its seed, whether it learns from the views, and what is done to rows and scores."""
+
+    name: str
+    recipe: Callable[[int], Fit]
+    views: bool = True
+    hidden: tuple[int, ...] = ()  # columns that nothing sees
+    prior: float = 0.0  # the power of the genres' frequency by which scores are divided
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A scikit-learn classifier on quantile-scaled columns: every row once for each of its labels."""
+
+    inputs: str
+    make: Callable[[], Any]
+    weighted: bool = True
+
+    def fit(self, table: Table, views: Views | None) -> PlainModel:
+        seen = examples(table, views, PLAN.rarity, 2, 0)
+        raw = INPUTS[self.inputs](seen.rows)
+        scale = QuantileScale.fit(raw)
+        model = self.make()
+        model.fit(scale(raw), seen.genre, **({"sample_weight": seen.weights} if self.weighted else {}))
+        return PlainModel(self.inputs, scale, model, len(table.classes))
+
+
+@dataclass(frozen=True, slots=True)
+class PlainModel:
+    """Its scores, as log-probabilities as far as it has any."""
+
+    inputs: str
+    scale: QuantileScale
+    model: Any
+    labels: int
+
+    def log_probabilities(self, rows: Floats) -> Doubles:
+        scaled = self.scale(INPUTS[self.inputs](rows))
+        if hasattr(self.model, "decision_function"):
+            own = self.model.decision_function(scaled)
+        else:
+            own = np.log(self.model.predict_proba(scaled) + 1e-3)
+        scores = np.full((len(rows), self.labels), -30.0)
+        scores[:, self.model.classes_] = own
+        return log_softmax(scores)
+
+
+def networks(**changes: Any) -> Callable[[int], Fit]:
+    """The shipped plan with changes; those of a network's own recipe by their names too."""
+    own = {name: changes.pop(name) for name in list(changes) if name in type(PLAN.recipe).__dataclass_fields__}
+    plan = replace(PLAN, recipe=replace(PLAN.recipe, **own), **changes)
+    return lambda seed: fma_mlp.fitter(plan, seed)
+
+
+def plain(inputs: str, make: Callable[[], Any], weighted: bool = True) -> Callable[[int], Fit]:
+    """A scikit-learn classifier, the same whatever the seed."""
+    return lambda seed: Plain(inputs, make, weighted).fit
+
+
+def columns_of(*families: str) -> tuple[int, ...]:
+    """The columns of the families whose names begin so."""
+    return tuple(
+        column
+        for family, place in FAMILIES.items()
+        if family.startswith(families)
+        for column in range(place.start, place.stop)
+    )
+
+
+def columns_with(*statistics: str) -> tuple[int, ...]:
+    """The columns of some statistics: min, max, skew, kurtosis, ..."""
+    return tuple(number for number, name in enumerate(COLUMNS) if name.rsplit("_", 2)[-2] in statistics)
+
+
+def trials() -> tuple[Trial, ...]:
+    """All of them, in the order of the table."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.svm import SVC
+
+    eight = {name: (name,) * 8 for name in ("unchanged", "key_free")}
+    return (
+        Trial(
+            "logistic regression, 518 columns", plain("unchanged", lambda: LogisticRegression(C=0.003, max_iter=400))
+        ),
+        Trial("logistic regression, key-free columns", lambda seed: Linear(seed=seed).fit),
+        Trial("RBF SVM, key-free, without views", plain("key_free", lambda: SVC(C=3.0, gamma=0.0005)), views=False),
+        Trial(
+            "LDA with shrinkage, key-free",
+            plain("key_free", lambda: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), weighted=False),
+        ),
+        Trial(
+            "20 nearest neighbours, key-free",
+            plain("key_free", lambda: KNeighborsClassifier(20, weights="distance"), weighted=False),
+        ),
+        Trial("boosted trees, 518 columns", lambda seed: Boosted(seed=seed).fit),
+        Trial("networks, 518 columns, without views", networks(members=eight["unchanged"]), views=False),
+        Trial("networks, 518 columns", networks(members=eight["unchanged"])),
+        Trial("networks, 518 columns, never transposed", networks(members=eight["unchanged"], turned=0.0)),
+        Trial("networks, key-free columns", networks(members=eight["key_free"])),
+        Trial("shipped: both averaged", networks()),
+        Trial("without views", networks(), views=False),
+        Trial("40 epochs", networks(epochs=40)),
+        Trial("half of the rows clean", networks(clean=0.5)),
+        Trial("mixup 0.2", networks(mixup=0.2)),
+        Trial("layers of 256 and 128", networks(hidden=(256, 128))),
+        Trial("labels of a set share evenly", networks(sharpness=0.0, rarity=0.0)),
+        Trial("labels of a set share more unevenly", networks(sharpness=2.0)),
+        Trial("no preference for rare labels", networks(rarity=0.0)),
+        Trial("without chroma and tonnetz", networks(), hidden=columns_of("chroma", "tonnetz")),
+        Trial("without rmse", networks(), hidden=columns_of("rms")),
+        Trial("without minimum, maximum", networks(), hidden=columns_with("min", "max")),
+        Trial("without skew, kurtosis", networks(), hidden=columns_with("skew", "kurtosis")),
+        Trial("divided by the root of frequency", networks(), prior=0.5),
+    )
+
+
+def figures(trial: Trial, table: Table, views: Views) -> list[float]:
+    """Clean and lp22 hit rates, the worst view's share of clean, balanced recall, ECE, left-out Emotify on lp22."""
+    each = []
+    for seed in SPLITS:
+        fit = trial.recipe(seed)
+        folds = folds_of(table, seed)
+        scores = _out_of_fold(table, views, fit, folds, trial.views)
+        scores = _divided(scores, table.labels, trial.prior)
+        measured = cross_calibrated(scores, table.labels, folds)
+        of_views = [float(hits(measured[:, place], table.labels).mean()) for place in range(measured.shape[1])]
+        clean = evaluate(measured[:, 0], table.labels, table.classes)
+        low = 1 + views.names.index("lp22")
+        left_out = _left_out(trial, fit, table, views, low)
+        each.append([clean.hit, of_views[low], min(of_views) / clean.hit, clean.balanced, clean.ece, left_out])
+    return [float(value) for value in np.mean(each, axis=0)]
+
+
+def _out_of_fold(table: Table, views: Views, fit: Fit, folds: NDArray[np.int64], taught: bool) -> Doubles:
+    """Scores of all versions, whether or not the views were learned from."""
+    return out_of_fold(table, views, fit if taught else lambda own, _: fit(own, None), folds)
+
+
+def _left_out(trial: Trial, fit: Fit, table: Table, views: Views, version: int) -> float:
+    foreign = table.datasets == "emotify"
+    common = table.labels[foreign].any(axis=0) & table.labels[~foreign].any(axis=0)
+    asked = np.flatnonzero(foreign)[(table.labels[foreign] & common).any(axis=1)]
+    model = fit(table.chosen(~foreign), views.chosen(~foreign) if trial.views else None)
+    scores = scored(model, all_versions(table.chosen(asked), views.chosen(asked))[:, [version]])
+    scores = _divided(scores, table.labels[~foreign], trial.prior)
+    return float(hits(scores[:, 0], _merged(table.labels[asked], table.classes)).mean())
+
+
+def _merged(labels: NDArray[np.bool_], classes: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Label sets in which Pop and Rock count as one: 4Q never tells them apart."""
+    pair = [classes.index(name) for name in ("Pop", "Rock")]
+    merged = labels.copy()
+    merged[:, pair] |= labels[:, pair].any(axis=1, keepdims=True)
+    return merged
+
+
+def _divided(scores: Doubles, labels: NDArray[np.bool_], power: float) -> Doubles:
+    return scores - power * np.log(labels.mean(axis=0) + 1e-3)
+
+
+def main() -> None:
+    """Print one line of the table for every trial, as soon as it is done."""
+    table_path, views_path, *names = sys.argv[1:]
+    table = npz.read(Path(table_path)).table
+    views = read_views(Path(views_path), table)
+    print("| tried | clean hit@1 | lp22 | worst view keeps | balanced recall | ECE | left-out Emotify, lp22 |")
+    print("|---|---|---|---|---|---|---|", flush=True)
+    for trial in _chosen(trials(), names):
+        rows, degraded = table.rows.copy(), views.rows.copy()
+        rows[:, trial.hidden] = degraded[..., trial.hidden] = 0.0
+        own = figures(trial, replace(table, rows=rows), replace(views, rows=degraded))
+        shown = [f"{value:.0%}" if place == 2 else f"{value:.3f}" for place, value in enumerate(own)]
+        print(f"| {trial.name} | {' | '.join(shown)} |", flush=True)
+
+
+def _chosen(every: Sequence[Trial], names: Sequence[str]) -> list[Trial]:
+    return [trial for trial in every if not names or any(name in trial.name for name in names)]
+
+
+if __name__ == "__main__":
+    main()
