@@ -138,10 +138,12 @@ def names_of(data: Dataset) -> list[str]:
 
 
 def judged(data: Dataset, files: Sequence[Path], labels: NDArray[np.bool_] | None = None) -> Judged:
-    """The rows of some files side by side, in their order."""
+    """The rows of some files, in the order of the table."""
     parts = [dict(np.load(path)) for path in files]
     rows = np.concatenate([np.flatnonzero(part["own"]) for part in parts])
-    own = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != "own"}
+    order = np.argsort(rows)
+    rows = rows[order]
+    own = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0] if name != "own"}
     table = data.table
     right = table.labels if labels is None else labels
     return Judged(right[rows], table.groups[rows], table.datasets[rows], **own)
@@ -216,13 +218,18 @@ def seconds() -> dict[str, float]:
 def print_rivals(each: Sequence[Judged], cost: dict[str, float]) -> None:
     """The main table: means over seeds."""
     first, later = cost.get("fma518", float("nan")), cost.get("musicnn", float("nan"))
-    print("| decided by | right | macro-F1 | asked about by musicnn | seconds a track |\n|---|---|---|---|---|")
+    print("| decided by | right | macro-F1 | asked about by musicnn | seconds a track | less right than always both |")
+    print("|---|---|---|---|---|---|")
+    groups = each[0].groups
     for rows in zip(*(list(rivals(own)) for own in each), strict=True):
         right = np.mean([hits(row[1], own.labels).mean() for row, own in zip(rows, each, strict=True)])
         f1 = np.mean([macro_f1(row[1], own.labels) for row, own in zip(rows, each, strict=True)])
         share = float(np.mean([row[2] for row in rows]))
         time_a_track = (0.0 if rows[0][0].startswith("musicnn") else first) + (share * later if share else 0.0)
-        print(f"| {rows[0][0]} | {right:.3f} | {f1:.3f} | {share:.0%} | {time_a_track:.2f} |")
+        less = [hits(o.both, o.labels).astype(float) - hits(r[1], o.labels) for r, o in zip(rows, each, strict=True)]
+        low, high = interval(np.mean(less, axis=0), groups)
+        behind = f"{np.mean(less):.4f} ({low:.4f} to {high:.4f})" if np.any(less) else "-"
+        print(f"| {rows[0][0]} | {right:.3f} | {f1:.3f} | {share:.0%} | {time_a_track:.2f} | {behind} |")
     print(
         "\n| seed | ladder | always both | difference | 95 % of resampled artists | lost (at most 2 %) | left early |"
     )
