@@ -153,6 +153,7 @@ def test_the_embedded_bundle_was_measured_to_keep_its_promises() -> None:
     metrics = bundles.embedded().manifest["metrics"]
     assert metrics["hit@1 clean"] >= 0.60
     assert metrics["ece clean"] <= 0.05
-    degraded = [value for name, value in metrics.items() if name.startswith("hit@1") and name != "hit@1 clean"]
+    apart = {"hit@1 clean", "hit@1 low", "hit@1 high"}  # the figure on clean rows and its interval
+    degraded = [value for name, value in metrics.items() if name.startswith("hit@1") and name not in apart]
     assert len(degraded) == 6
     assert min(degraded) >= 0.9 * metrics["hit@1 clean"]
