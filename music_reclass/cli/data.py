@@ -101,36 +101,35 @@ def opened_with_views(
             )
         return open_database(settings.database)
 
-    with orderly_stop() as stop:
+    try:
+        with orderly_stop() as stop:  # while listening; a training that follows ends at the first Ctrl-C
 
-        def listen(paths: Sequence[str], kind: FeatureKind) -> Mapping[str, Heard]:
-            heard = open_database(cache / "listened.sqlite3")
-            if kind.name == kinds[0]:
-                return gathered(heard, paths, kind, settings, read_tags, stop)
-            return _heard_beside(heard, paths, kind, settings, stop)
+            def listen(paths: Sequence[str], kind: FeatureKind) -> Mapping[str, Heard]:
+                heard = open_database(cache / "listened.sqlite3")
+                if kind.name == kinds[0]:
+                    return gathered(heard, paths, kind, settings, read_tags, stop)
+                return _heard_beside(heard, paths, kind, settings, stop)
 
-        def hear(database: Database, tracks: Sequence[int], kind: FeatureKind) -> None:
-            with writing_lease(settings.database, "train"):
-                heard_vectors(database, tracks, kind, settings, stop)
+            def hear(database: Database, tracks: Sequence[int], kind: FeatureKind) -> None:
+                with writing_lease(settings.database, "train"):
+                    heard_vectors(database, tracks, kind, settings, stop)
 
-        sources = opening.Sources(listen, library, hear)
-        request = opening.Request(
-            words["kind"], words["data_path"], words["subset"], words["excerpt"], words["audio"], words["least"],
-            words["roots"], cache, kinds,
-        )  # fmt: skip
-        try:
-            data = opening.opened(request, taxonomy, sources)
+            request = opening.Request(
+                words["kind"], words["data_path"], words["subset"], words["excerpt"], words["audio"], words["least"],
+                words["roots"], cache, kinds,
+            )  # fmt: skip
+            data = opening.opened(request, taxonomy, opening.Sources(listen, library, hear))
             names = _versions(words)
-            if not names:
-                yield data, None
-                return
-            from music_reclass.classification.augmenting import augmented, completed
+            views = None
+            if names:
+                from music_reclass.classification.augmenting import augmented, completed
 
-            views = augmented(open_database(cache / "listened.sqlite3"), data.names, names, data.kind, settings, stop)
-            yield data, completed(views, data.table.rows)
-        finally:
-            for database in databases:
-                database.close()
+                heard = open_database(cache / "listened.sqlite3")
+                views = completed(augmented(heard, data.names, names, data.kind, settings, stop), data.table.rows)
+        yield data, views
+    finally:
+        for database in databases:
+            database.close()
 
 
 def _heard_beside(

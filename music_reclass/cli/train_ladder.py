@@ -192,7 +192,10 @@ def _rung(name: str, kinds: tuple[str, ...], rows: int, words: dict[str, Any], l
     from music_reclass.training.held_out import LARGE
     from music_reclass.training.promises import Aim
     from music_reclass.training.rungs import Rung
+    from music_reclass.utils.lazy import require
 
+    for package in ("sklearn", "xgboost"):  # said before the first network has trained
+        require(package, extra="train")
     seed, device = words["seed"], words["device"]
     size = "small" if rows < LARGE else "wide"
     estimators: tuple[Estimator, ...] = (
