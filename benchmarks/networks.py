@@ -1,0 +1,83 @@
+"""What half a minute of sound costs each network on the processor: seconds, memory, and what bfloat16 changes.
+
+    OMP_NUM_THREADS=1 python benchmarks/networks.py
+
+Random weights in the exact architectures (values do not change the work), one thread, windows as `features` cuts them;
+the best of three. Memory is the most that torch's allocator holds for one window beyond the weights.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from neural import most_held
+
+NAMES = ("mert", "mert-330m", "jmla")
+
+
+def installed(folder: Path) -> None:
+    """Random weights of all three, installed."""
+    torch = importlib.import_module("torch")
+    transformers = importlib.import_module("transformers")
+    from music_reclass.extractors import jmla_vit, mert_checkpoint
+    from music_reclass.extractors.weights import catalogue, install, safetensors
+
+    torch.manual_seed(0)
+    configs = {"mert": mert_checkpoint.CONFIG_95M, "mert-330m": mert_checkpoint.CONFIG_330M}
+    for name, config in configs.items():
+        model = transformers.HubertModel(transformers.HubertConfig(**config))
+        (folder / name).mkdir()
+        tensors = {key: value.numpy() for key, value in model.state_dict().items()}
+        safetensors.write(folder / name / "model.safetensors", tensors)
+        install.from_disk(catalogue.model(name), folder / name, trust=True)
+    encoder = jmla_vit._transformer(torch, jmla_vit.Shape())
+    (folder / "jmla").mkdir()
+    safetensors.write(
+        folder / "jmla" / "model.safetensors", {key: value.numpy() for key, value in encoder.state_dict().items()}
+    )
+    install.from_disk(catalogue.model("jmla"), folder / "jmla", trust=True)
+
+
+def measured(name: str, precision: str) -> tuple[np.ndarray, float, float]:
+    """The vector of half a minute, its seconds, and the megabytes of one window."""
+    from music_reclass.extractors.pipeline import open_extractor
+    from music_reclass.extractors.synthesis import song
+    from music_reclass.utils.device import Placement
+
+    extractor = open_extractor(name, "mid30", Placement("cpu", "", precision))
+    sound = song(seed=0, seconds=30, rate=extractor.rate).mean(axis=1)
+    cut = extractor.windows(sound)
+    list(extractor.network.map(cut[:1]))  # the weights are loaded before the clock starts
+    best = float("inf")
+    for _ in range(3):
+        start = time.perf_counter()
+        rows = list(extractor.network.map(cut))
+        best = min(best, time.perf_counter() - start)
+    held = most_held(functools.partial(list, extractor.network.map(cut[:1])))
+    return extractor.pool(np.stack(rows)), best, held
+
+
+def main() -> None:
+    torch = importlib.import_module("torch")
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["RECLASS_MODELS"] = str(Path(folder) / "models")
+        installed(Path(folder))
+        for name in NAMES:
+            (long, slow, large), (short, quick, small) = (measured(name, own) for own in ("fp32", "bf16"))
+            cosine = float(long @ short / np.linalg.norm(long) / np.linalg.norm(short))
+            print(
+                f"{name:<10} float32 {slow:5.1f} s, {large:4.0f} MB a window   "
+                f"bfloat16 {quick:5.1f} s, {small:4.0f} MB   cosine {cosine:.5f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
