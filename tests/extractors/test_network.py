@@ -192,7 +192,7 @@ class SmallCard(SimulatedCard):
 
 @pytest.mark.parametrize(
     ("capacity", "on_card", "on_processor", "pieced"),
-    [(1600, {1}, 0, 0), (400, {4}, 0, 6), (100, {16}, 0, 6), (99, set(), 6, 0)],
+    [(1600, {1}, 0, 0), (400, {4}, 0, 2), (100, {16}, 0, 2), (99, set(), 2, 0)],
 )
 def test_a_window_without_room_is_computed_in_pieces_then_in_more_of_them_then_by_the_processor(
     capacity, on_card, on_processor, pieced, card, tmp_path
