@@ -199,8 +199,8 @@ def test_a_window_without_room_is_computed_in_pieces_then_in_more_of_them_then_b
 ):
     blueprint = Blueprint("net", lambda: None, lambda m, b: b, Slope(0, 117e6), tmp_path / "s.json", lambda m, b, n: b)
     network = SmallCard(blueprint, Placement("cuda"), capacity)
-    rows = list(network.map(np.full(1600, number, np.float32) for number in range(6)))
-    assert np.concatenate(rows).tolist() == [0, 1, 2, 3, 4, 5]
+    rows = list(network.map(np.full(1600, number, np.float32) for number in range(2)))
+    assert np.concatenate(rows).tolist() == [0, 1]
     assert (set(network.on_card), len(network.on_processor), network.pieced) == (on_card, on_processor, pieced)
 
 
