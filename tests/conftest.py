@@ -11,8 +11,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 
 import pytest  # noqa: E402
 
+from music_reclass.cli.main import run  # noqa: E402
 from music_reclass.extractors.demo_library import make_library  # noqa: E402
-from tests.library import Shell, copied  # noqa: E402
+from tests.library import WEIGHTS, Shell, copied  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +43,13 @@ def music(demo_library: Path, tmp_path: Path) -> Path:
 def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
     """The command line on a database of its own."""
     return Shell(tmp_path / "library.sqlite3", capsys)
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """MusiCNN with its real weights, in a folder of models of its own."""
+    if not WEIGHTS.is_file():
+        pytest.skip("the MusiCNN weights are not beside the checkout (../shared/data/weights)")
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
+    assert run(["models", "install", "musicnn", str(WEIGHTS)]) == 0
+    capsys.readouterr()

@@ -13,6 +13,8 @@ import pytest
 
 from music_reclass.cli.main import run
 
+WEIGHTS = Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "weights" / "musicnn_jamendo.pth"
+
 
 @dataclass(slots=True)
 class Shell:

@@ -10,11 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.cli.main import run
 from music_reclass.config import Settings
 from tests.library import Shell
-
-WEIGHTS = Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "weights" / "musicnn_jamendo.pth"
 
 
 def leave() -> float:
@@ -23,15 +20,6 @@ def leave() -> float:
     from music_reclass.taxonomy import load
 
     return ladder_for(Settings(stages="1,musicnn"), load()).stages[0].thresholds.exit
-
-
-@pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    if not WEIGHTS.is_file():
-        pytest.skip("the MusiCNN weights are not beside the checkout (../shared/data/weights)")
-    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
-    assert run(["models", "install", "musicnn", str(WEIGHTS)]) == 0
-    capsys.readouterr()
 
 
 def test_the_second_stage_is_asked_about_tracks_in_doubt_only(installed: None, music: Path, shell: Shell) -> None:

@@ -65,39 +65,6 @@ def _transformer(torch: Any, shape: Shape) -> Any:
     """An untrained transformer: (n, 3, height, width) pictures to (n, 1 + patches, width) tokens."""
     nn = torch.nn
 
-    def norm() -> Any:
-        return nn.LayerNorm(shape.width, eps=_NORM_EPSILON)
-
-    class Attention(nn.Module):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.qkv = nn.Linear(shape.width, 3 * shape.width)
-            self.proj = nn.Linear(shape.width, shape.width)
-
-        def forward(self, x: Any) -> Any:
-            n, tokens, width = x.shape
-            split = self.qkv(x).reshape(n, tokens, 3, shape.heads, width // shape.heads).permute(2, 0, 3, 1, 4)
-            mixed = nn.functional.scaled_dot_product_attention(*split)
-            return self.proj(mixed.transpose(1, 2).reshape(n, tokens, width))
-
-    class Feedforward(nn.Module):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            widen = nn.Sequential(nn.Linear(shape.width, shape.hidden), nn.GELU())
-            self.layers = nn.Sequential(widen, nn.Linear(shape.hidden, shape.width))
-
-        def forward(self, x: Any) -> Any:
-            return self.layers(x)
-
-    class Layer(nn.Module):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.ln1, self.attn, self.ln2, self.ffn = norm(), Attention(), norm(), Feedforward()
-
-        def forward(self, x: Any) -> Any:
-            x = x + self.attn(self.ln1(x))
-            return x + self.ffn(self.ln2(x))
-
     class Patches(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
@@ -113,8 +80,8 @@ def _transformer(torch: Any, shape: Shape) -> Any:
             # Comes from the file: the authors' sine-cosine grid has a quirk that a fresh one would not have.
             self.pos_embed = nn.Parameter(torch.zeros(1, 1 + shape.patches, shape.width))
             self.patch_embed = Patches()
-            self.layers = nn.ModuleList(Layer() for _ in range(shape.depth))
-            self.ln1 = norm()
+            self.layers = nn.ModuleList(_layer(nn, shape) for _ in range(shape.depth))
+            self.ln1 = nn.LayerNorm(shape.width, eps=_NORM_EPSILON)
 
         def forward(self, pictures: Any) -> Any:
             x = self.patch_embed(pictures)
@@ -124,3 +91,42 @@ def _transformer(torch: Any, shape: Shape) -> Any:
             return self.ln1(x)
 
     return Transformer()
+
+
+def _layer(nn: Any, shape: Shape) -> Any:
+    """One untrained layer: tokens (n, count, width) to tokens of the same shape."""
+
+    def norm() -> Any:
+        return nn.LayerNorm(shape.width, eps=_NORM_EPSILON)
+
+    class Attention(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.qkv = nn.Linear(shape.width, 3 * shape.width)
+            self.proj = nn.Linear(shape.width, shape.width)
+
+        def forward(self, x: Any) -> Any:
+            n, tokens, width = x.shape
+            split = self.qkv(x).reshape(n, tokens, 3, shape.heads, width // shape.heads).permute(2, 0, 3, 1, 4)
+            mixed = nn.functional.scaled_dot_product_attention(*split)
+            return self.proj(mixed.transpose(1, 2).reshape(n, tokens, width))
+
+    class Feedforward(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            widen = nn.Sequential(nn.Linear(shape.width, shape.hidden), nn.GELU())
+            self.layers = nn.Sequential(widen, nn.Linear(shape.hidden, shape.width))
+
+        def forward(self, x: Any) -> Any:
+            return self.layers(x)
+
+    class Layer(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.ln1, self.attn, self.ln2, self.ffn = norm(), Attention(), norm(), Feedforward()
+
+        def forward(self, x: Any) -> Any:
+            x = x + self.attn(self.ln1(x))
+            return x + self.ffn(self.ln2(x))
+
+    return Layer()

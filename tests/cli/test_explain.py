@@ -8,20 +8,9 @@ from typing import Any
 
 import pytest
 
-from music_reclass.cli.main import run
 from tests.library import Shell
 
-WEIGHTS = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "weights" / "musicnn_jamendo.pth"
 TUNE = Path("Grid Nine") / "Night Shift" / "03 Sparks.aiff"
-
-
-@pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    if not WEIGHTS.is_file():
-        pytest.skip("the MusiCNN weights are not beside the checkout (../shared/data/weights)")
-    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
-    assert run(["models", "install", "musicnn", str(WEIGHTS)]) == 0
-    capsys.readouterr()
 
 
 def strict(shell: Shell) -> dict[str, Any]:

@@ -14,8 +14,7 @@ from music_reclass.features.calibrations import OwnExits
 from music_reclass.features.database import Database
 from music_reclass.training import bundles, musicnn_ensemble
 from music_reclass.training.exits import Exit, stated
-from tests.library import Shell
-from tests.test_second_stage import WEIGHTS
+from tests.library import WEIGHTS, Shell
 
 
 @pytest.fixture(scope="module")
