@@ -1,0 +1,1 @@
+"""What the golden tests compare with, and the files they are made on."""
