@@ -10,20 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from music_reclass.training import tables
-from music_reclass.training.adaptation import aligned
-from music_reclass.training.calibration import hits
-from music_reclass.training.estimators.contract import examples
-from music_reclass.training.transforms import QuantileScale, key_free
+from music_reclass.models import dataset as tables
+from music_reclass.models.base import examples
+from music_reclass.models.calibration import hits
+from music_reclass.models.linear import aligned
+from music_reclass.models.transforms import QuantileScale, key_free
 
 
 def main() -> None:
     """For each view: accuracy without adaptation, and with the training rows aligned to unlabelled rows of the view."""
     from sklearn.linear_model import LogisticRegression
 
-    table = tables.read(Path(sys.argv[1]))
-    views = tables.read_views(Path(sys.argv[2]), table)
-    worlds = {"clean": table.rows, **{name: views.rows[:, n] for n, name in enumerate(views.names)}}
+    table = tables.read_table(Path(sys.argv[1]))
+    augmentations = tables.read_augmentations(Path(sys.argv[2]), table)
+    worlds = {"clean": table.rows, **{name: augmentations.rows[:, n] for n, name in enumerate(augmentations.names)}}
     found: dict[str, list[list[float]]] = {name: [] for name in worlds}
     for seed in range(5):
         artists = np.random.default_rng(seed).permutation(np.unique(table.groups))

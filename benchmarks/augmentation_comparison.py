@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.training import augmentation
+from music_reclass.training import augment as augmentation
 
 Samples = NDArray[np.float32]
 
@@ -51,7 +51,7 @@ def theirs() -> dict[str, Callable[..., Samples]]:
 def turns(samples: Samples) -> Iterator[tuple[str, float, float]]:
     """Name, their seconds, ours: medians of processor time (their MP3 works in threads; those count)."""
     for name, transform in theirs().items():
-        own = augmentation.VERSIONS[name.split(" ")[0]]
+        own = augmentation.AUGMENTATIONS[name.split(" ")[0]]
         seconds: dict[str, list[float]] = {"theirs": [], "ours": []}
         for number in range(ROUNDS):
             for whose in ("theirs", "ours"):

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from table_studies import tagged_libraries
 
-from music_reclass.training.estimators.linear import Linear
-from music_reclass.training.label_errors import Doubt, average_precision, doubted
+from music_reclass.models.linear import Linear
+from music_reclass.training.label_issues import LabelIssues, average_precision, find_label_issues
 
 Doubles = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -31,7 +31,7 @@ def main() -> None:
     """Print, for every ranking and list, the mean over five libraries."""
     found: dict[str, list[tuple[float, ...]]] = {}
     for library in tagged_libraries(Path(sys.argv[1])):
-        doubt = doubted(library.table, [Linear(seed=library.seed), library.base], library.seed)
+        doubt = find_label_issues(library.table, [Linear(seed=library.seed), library.base], library.seed)
         for rows, part in ((np.ones(len(library.wrong), dtype=bool), "all"), (_alone(library.table.labels), "single")):
             wrong, labels = library.wrong[rows], library.table.labels[rows]
             shares = _softmax(doubt.log_probabilities[rows])
@@ -51,7 +51,7 @@ def main() -> None:
             print(f"{name}: {mean[0]:.0f} tracks, precision {mean[1]:.2f}, recall {mean[2]:.2f} ({spread})")
 
 
-def _rankings(doubt: Doubt, rows: Marks, shares: Doubles, labels: Marks) -> dict[str, Doubles]:
+def _rankings(doubt: LabelIssues, rows: Marks, shares: Doubles, labels: Marks) -> dict[str, Doubles]:
     from cleanlab.multilabel_classification import get_label_quality_scores as of_sets
     from cleanlab.rank import get_label_quality_scores
 
@@ -63,7 +63,7 @@ def _rankings(doubt: Doubt, rows: Marks, shares: Doubles, labels: Marks) -> dict
     return found
 
 
-def _lists(doubt: Doubt, rows: Marks, shares: Doubles, labels: Marks) -> dict[str, NDArray[np.int64]]:
+def _lists(doubt: LabelIssues, rows: Marks, shares: Doubles, labels: Marks) -> dict[str, NDArray[np.int64]]:
     from cleanlab.filter import find_label_issues
 
     label = np.where(labels, shares, -1.0).argmax(axis=1)

@@ -19,21 +19,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.classification.evidence import Evidence, Rule, rules
-from music_reclass.extractors.musicnn import TAGS
-from music_reclass.extractors.musicnn_net import head, sigmoid
+from music_reclass.explain.evidence import Evidence, Rule, rules
+from music_reclass.extractors.musicnn import TAGS, head, sigmoid
 from music_reclass.extractors.weights.install import read_checkpoint
+from music_reclass.models import dataset as tables
+from music_reclass.models.base import Estimator
+from music_reclass.models.calibration import hits
+from music_reclass.models.crossval import folds_of, out_of_fold
+from music_reclass.models.dataset import Table
+from music_reclass.models.linear import Linear, TagLinear
+from music_reclass.models.mlp import MlpEnsemble
+from music_reclass.models.stacking import combined, learned_weights
+from music_reclass.models.xgb import Xgb
 from music_reclass.taxonomy import Taxonomy, load
-from music_reclass.training import kinds, tables
-from music_reclass.training.calibration import hits
-from music_reclass.training.estimators.boosted import Boosted
-from music_reclass.training.estimators.combining import combined, learned_weights
-from music_reclass.training.estimators.contract import Estimator
-from music_reclass.training.estimators.linear import Linear
-from music_reclass.training.estimators.small import Small
-from music_reclass.training.estimators.tags import Tags
-from music_reclass.training.tables import Table
-from music_reclass.training.validation import folds_of, out_of_fold
+from music_reclass.training import npz as kinds
 
 Doubles = NDArray[np.float64]
 SEEDS = 3
@@ -60,14 +59,14 @@ def near(weights: Path, golden: Path) -> None:
 
 def levels(weights: Path, path: Path) -> None:
     """The lines of [levels] in data/evidence.toml."""
-    heard = tags_of(weights, embeddings_of(path, tables.read(path)))
+    heard = tags_of(weights, embeddings_of(path, tables.read_table(path)))
     for tag, (middle, upper) in zip(TAGS, np.quantile(heard, [0.5, 0.9], axis=0).T, strict=True):
         print(f'"{tag}" = [{middle:.3f}, {upper:.3f}]')
 
 
 def judged(weights: Path, path: Path) -> None:
     """How often the lines shown name a genre that the clip carries, and how often any clip would do."""
-    table, taxonomy, book = tables.read(path), load(), rules()
+    table, taxonomy, book = tables.read_table(path), load(), rules()
     heard = tags_of(weights, embeddings_of(path, table))
     for name, floor in (("every tag above its upper tenth", 0.0), ("faint ones left out", book.bars["least"])):
         shown = np.zeros(3)
@@ -91,16 +90,16 @@ def spoken_for(rule: Rule, classes: Sequence[str], taxonomy: Taxonomy) -> NDArra
     return np.array([line.speaks_for(name, taxonomy) for name in classes])
 
 
-def voter(weights: Path, path: Path, views: Path | None) -> None:
+def voter(weights: Path, path: Path, augmentations: Path | None) -> None:
     """The second stage's stack with and without the tag member, on artists that none of the members saw."""
-    first = tables.read(path)
-    _, table = kinds.read(path, first, ("fma518", "musicnn"))
-    bad = None if views is None else kinds.beside(tables.read_views(views, first), table)
+    first = tables.read_table(path)
+    _, table = kinds.read_kinds(path, first, ("fma518", "musicnn"))
+    bad = None if augmentations is None else kinds.beside(tables.read_augmentations(augmentations, first), table)
     tagged = tagged_of(weights, path, table)
     for seed in range(SEEDS):
         folds = folds_of(table, seed)
-        tags = out_of_fold(tagged, None, Tags(seed=seed).fit, folds)[:, 0]
-        members: list[Estimator] = [Small(seed=seed), Boosted(seed=seed), Linear(seed=seed)]
+        tags = out_of_fold(tagged, None, TagLinear(seed=seed).fit, folds)[:, 0]
+        members: list[Estimator] = [MlpEnsemble(seed=seed), Xgb(seed=seed), Linear(seed=seed)]
         scores = []
         for member in members:
             scores.append(out_of_fold(table, bad, member.fit, folds)[:, 0])
@@ -110,15 +109,15 @@ def voter(weights: Path, path: Path, views: Path | None) -> None:
         report(f"seed {seed}: nets", scores[:1], tags, table, folds)
 
 
-def beside(weights: Path, path: Path, views: Path | None) -> None:
+def beside(weights: Path, path: Path, augmentations: Path | None) -> None:
     """The tag member beside networks that know the 518 features only: what it is worth where it brings news."""
-    table = tables.read(path)
-    bad = None if views is None else tables.read_views(views, table)
+    table = tables.read_table(path)
+    bad = None if augmentations is None else tables.read_augmentations(augmentations, table)
     tagged = tagged_of(weights, path, table)
     for seed in range(SEEDS):
         folds = folds_of(table, seed)
-        tags = out_of_fold(tagged, None, Tags(seed=seed).fit, folds)[:, 0]
-        nets = out_of_fold(table, bad, Small(seed=seed).fit, folds)[:, 0]
+        tags = out_of_fold(tagged, None, TagLinear(seed=seed).fit, folds)[:, 0]
+        nets = out_of_fold(table, bad, MlpEnsemble(seed=seed).fit, folds)[:, 0]
         report(f"seed {seed}: nets of fma518", [nets], tags, table, folds)
 
 

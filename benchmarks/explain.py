@@ -46,29 +46,29 @@ def examples(data: Path, page: Path) -> None:
 
 
 def interactions(table: Path) -> None:
-    from music_reclass.classification.ablation import SIDES, SLIGHT, weigh
-    from music_reclass.classification.stages import Stage
-    from music_reclass.extractors.fma import FAMILIES
+    from music_reclass.classification.voter import Stage
+    from music_reclass.explain.attribution import FEATURE_GROUPS, SLIGHT, attribute
+    from music_reclass.extractors.fma518 import FAMILIES
+    from music_reclass.models import bundle as bundles
+    from music_reclass.models.medians import typical
     from music_reclass.taxonomy import load
-    from music_reclass.training import bundles
-    from music_reclass.training.typical import typical
 
     stage = Stage.from_bundle(bundles.embedded(), load())
     middle = typical(bundles.embedded().model, 518)
     assert middle is not None
-    places = [np.concatenate([np.r_[FAMILIES[family]] for family in families]) for families in SIDES.values()]
-    sets = list(itertools.product((False, True), repeat=len(SIDES)))
+    places = [np.concatenate([np.r_[FAMILIES[family]] for family in families]) for families in FEATURE_GROUPS.values()]
+    sets = list(itertools.product((False, True), repeat=len(FEATURE_GROUPS)))
     with np.load(table) as stored:
         rows = stored["fma518"]
     once, shared, alone = [], [], []
     for row in rows:
         likely = stage.classifier.predict_proba(row[None])[0]
         genre = stage.genres[int(likely.argmax())]
-        found = weigh(stage, row, genre)
+        found = attribute(stage, row, genre)
         assert found is not None
         by_name = {push.side: push for push in found.sides}
-        once.append([by_name[side].change for side in SIDES])
-        alone.append([by_name[side].by_itself for side in SIDES])
+        once.append([by_name[side].change for side in FEATURE_GROUPS])
+        alone.append([by_name[side].by_itself for side in FEATURE_GROUPS])
         mixed = np.tile(middle, (len(sets), 1))
         for number, chosen in enumerate(sets):
             for own, place in zip(chosen, places, strict=True):
@@ -76,7 +76,7 @@ def interactions(table: Path) -> None:
                     mixed[number, place] = row[place]
         shares = np.clip(stage.classifier.predict_proba(mixed)[:, int(likely.argmax())], 1e-4, 1 - 1e-4)
         odds = dict(zip(sets, np.log(shares / (1 - shares)), strict=True))
-        shared.append([_shapley(odds, side, len(SIDES)) for side in range(len(SIDES))])
+        shared.append([_shapley(odds, side, len(FEATURE_GROUPS)) for side in range(len(FEATURE_GROUPS))])
     first, fair, single = np.array(once), np.array(shared), np.array(alone)
     marked = np.abs(first) >= SLIGHT
     print(f"{len(rows)} rows, {marked.sum()} marked sides of {marked.size}")

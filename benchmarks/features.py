@@ -21,10 +21,22 @@ from typing import Any
 
 import numpy as np
 
-from music_reclass.extractors import fma, fma_chroma, fma_cqt, fma_spectrum, fma_statistics
-from music_reclass.extractors.audio import load
+from music_reclass.extractors import (
+    fma518 as fma,
+)
+from music_reclass.extractors import (
+    fma518 as fma_statistics,
+)
+from music_reclass.extractors import (
+    fma_cqt,
+    fma_spectrum,
+)
+from music_reclass.extractors import (
+    fma_cqt as fma_chroma,
+)
+from music_reclass.extractors.audio.load import load
+from music_reclass.extractors.audio.synthesis import song
 from music_reclass.extractors.fma_tables import HOP, N_FFT, RATE, frame_blocks
-from music_reclass.extractors.synthesis import song
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "data" / "golden"
 TARGET = 6.0

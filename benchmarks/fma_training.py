@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from music_reclass.extractors.fma import COLUMNS
-from music_reclass.training.datasets import npz
+from music_reclass.extractors.fma518 import COLUMNS
+from music_reclass.training import npz
 
 ROWS = 17_000
 SPLITS = ("training",) * 8 + ("validation", "test")

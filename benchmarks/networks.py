@@ -25,8 +25,10 @@ def installed(folder: Path) -> None:
     """Random weights of all three, installed."""
     torch = importlib.import_module("torch")
     transformers = importlib.import_module("transformers")
-    from music_reclass.extractors import jmla_vit, mert_checkpoint
-    from music_reclass.extractors.weights import catalogue, install, safetensors
+    from music_reclass.extractors import jmla as jmla_vit
+    from music_reclass.extractors import mert as mert_checkpoint
+    from music_reclass.extractors.weights import catalogue, install
+    from music_reclass.extractors.weights import checkpoint as safetensors
 
     torch.manual_seed(0)
     configs = {"mert": mert_checkpoint.CONFIG_95M, "mert-330m": mert_checkpoint.CONFIG_330M}
@@ -34,11 +36,11 @@ def installed(folder: Path) -> None:
         model = transformers.HubertModel(transformers.HubertConfig(**config))
         (folder / name).mkdir()
         tensors = {key: value.numpy() for key, value in model.state_dict().items()}
-        safetensors.write(folder / name / "model.safetensors", tensors)
+        safetensors.write_safetensors(folder / name / "model.safetensors", tensors)
         install.from_disk(catalogue.model(name), folder / name, trust=True)
     encoder = jmla_vit._transformer(torch, jmla_vit.Shape())
     (folder / "jmla").mkdir()
-    safetensors.write(
+    safetensors.write_safetensors(
         folder / "jmla" / "model.safetensors", {key: value.numpy() for key, value in encoder.state_dict().items()}
     )
     install.from_disk(catalogue.model("jmla"), folder / "jmla", trust=True)
@@ -46,9 +48,9 @@ def installed(folder: Path) -> None:
 
 def measured(name: str, precision: str) -> tuple[np.ndarray, float, float]:
     """The vector of half a minute, its seconds, and the megabytes of one window."""
+    from music_reclass.extractors.audio.synthesis import song
+    from music_reclass.extractors.device import Placement
     from music_reclass.extractors.pipeline import open_extractor
-    from music_reclass.extractors.synthesis import song
-    from music_reclass.utils.device import Placement
 
     extractor = open_extractor(name, "mid30", Placement("cpu", "", precision))
     sound = song(seed=0, seconds=30, rate=extractor.rate).mean(axis=1)

@@ -29,7 +29,7 @@ import numpy as np
 
 def clips(folder: Path, count: int) -> list[Path]:
     """MP3 files of 31 s."""
-    from music_reclass.extractors.synthesis import encode, song
+    from music_reclass.extractors.audio.synthesis import encode, song
 
     paths = [folder / f"{number}.mp3" for number in range(count)]
     for number, path in enumerate(paths):
@@ -41,12 +41,13 @@ def random_mert(folder: Path) -> Any:
     """Install random weights of the published shape as `mert`; returns the plain model with the same weights."""
     torch = importlib.import_module("torch")
     transformers = importlib.import_module("transformers")
-    from music_reclass.extractors.mert_checkpoint import CONFIG_95M
-    from music_reclass.extractors.weights import catalogue, install, safetensors
+    from music_reclass.extractors.mert import CONFIG_95M
+    from music_reclass.extractors.weights import catalogue, install
+    from music_reclass.extractors.weights import checkpoint as safetensors
 
     torch.manual_seed(0)
     model = transformers.HubertModel(transformers.HubertConfig(**CONFIG_95M)).eval()
-    safetensors.write(folder / "model.safetensors", {k: v.numpy() for k, v in model.state_dict().items()})
+    safetensors.write_safetensors(folder / "model.safetensors", {k: v.numpy() for k, v in model.state_dict().items()})
     install.from_disk(catalogue.model("mert"), folder)
     return model
 
@@ -68,7 +69,7 @@ def plain_loop(model: Any, paths: list[Path], device: str) -> float:
 def ours(paths: list[Path], device: str, jobs: int) -> tuple[float, str]:
     """Seconds for the pipeline, and how it ran."""
     from music_reclass.extractors import mert, pipeline
-    from music_reclass.utils.device import Placement
+    from music_reclass.extractors.device import Placement
 
     extractor = mert.mert("mid30", Placement(device))
     size = extractor.network.batch_size((mert.WINDOW,))  # loads the network, measures its memory on a card
@@ -87,7 +88,7 @@ def share_of_peak(model: Any, device: str, windows_per_second: float) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     from music_reclass.extractors import mert
-    from music_reclass.extractors.mert_checkpoint import shorten
+    from music_reclass.extractors.mert import shorten
 
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
@@ -107,9 +108,9 @@ def share_of_peak(model: Any, device: str, windows_per_second: float) -> float:
 def in_pieces() -> list[str]:
     """A window of MERT computed at once and in pieces on the processor: seconds, memory, and how alike the rows are."""
     from music_reclass.extractors import mert
+    from music_reclass.extractors.audio.synthesis import song
+    from music_reclass.extractors.device import Placement
     from music_reclass.extractors.network import PIECES
-    from music_reclass.extractors.synthesis import song
-    from music_reclass.utils.device import Placement
 
     extractor = mert.mert("mid30", Placement("cpu", "", "fp32"))
     window = extractor.windows(song(seed=0, seconds=5, rate=mert.RATE).mean(axis=1))
@@ -130,8 +131,8 @@ def in_pieces() -> list[str]:
 def in_shorter_windows() -> list[str]:
     """How far the mean row of shorter windows of MERT is from the row of the whole one, and other music from it."""
     from music_reclass.extractors import mert
-    from music_reclass.extractors.synthesis import song
-    from music_reclass.utils.device import Placement
+    from music_reclass.extractors.audio.synthesis import song
+    from music_reclass.extractors.device import Placement
 
     extractor = mert.mert("mid30", Placement("cpu", "", "fp32"))
     sounds = [song(seed=seed, seconds=5, rate=mert.RATE).mean(axis=1) for seed in range(4)]
@@ -162,8 +163,8 @@ def most_held(work: Callable[[], object]) -> float:
 def musicnn(rounds: int) -> tuple[float, float]:
     """Seconds for ten windows of MusiCNN, in NumPy and in torch (the reference of the tests)."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from music_reclass.extractors.musicnn_net import MusicnnNet
-    from tests.extractors.test_musicnn_net import in_torch, random_musicnn
+    from music_reclass.extractors.musicnn import MusicnnNet
+    from tests.extractors.test_musicnn_network import in_torch, random_musicnn
 
     tensors, torch = random_musicnn(), importlib.import_module("torch")
     windows = np.random.default_rng(0).uniform(-0.5, 0.5, (10, 48000)).astype(np.float32)

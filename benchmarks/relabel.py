@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from music_reclass.classification.escalation import Escalation
-from music_reclass.classification.relabelling import relabel
-from music_reclass.classification.voter import Ladder
+from music_reclass.classification.escalate import Escalation
+from music_reclass.classification.relabel import relabel
+from music_reclass.classification.voter import Cascade
 from music_reclass.domain import TrackTags
 from music_reclass.features.database import Database
+from music_reclass.features.library import Library, Reading
 from music_reclass.features.scope import Scope
-from music_reclass.features.store import Library, Reading
+from music_reclass.models import bundle as bundles
 from music_reclass.taxonomy import load
-from music_reclass.training import bundles
 
 TRACKS = 50_000
 
@@ -39,9 +39,9 @@ def main() -> None:
                 for n in range(start, start + 1000)
             ]  # fmt: skip
             scope.add(library.save(readings, first.kinds[0]))
-        Escalation(database, scope, Ladder.from_bundles([first], load())).run()
+        Escalation(database, scope, Cascade.from_bundles([first], load())).run()
         started, busy = time.perf_counter(), time.process_time()
-        report = relabel(database, Ladder.from_bundles([first], load(), max_genres=2))
+        report = relabel(database, Cascade.from_bundles([first], load(), max_genres=2))
         print(
             f"{report.from_votes:,} tracks from stored votes in {time.perf_counter() - started:.1f} s, "
             f"{time.process_time() - busy:.1f} s of processor time"

@@ -20,8 +20,8 @@ import numpy as np
 
 from music_reclass.domain import TrackTags
 from music_reclass.features.database import Database
-from music_reclass.features.store import Library, Reading
-from music_reclass.training import bundles
+from music_reclass.features.library import Library, Reading
+from music_reclass.models import bundle as bundles
 
 CHILD = """
 import json, resource, sys, time

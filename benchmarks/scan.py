@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from music_reclass.extractors.synthesis import encode, song
+from music_reclass.extractors.audio.synthesis import encode, song
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "fma" / "clips"
 REFERENCE = """

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from music_reclass.training import shipped, tables
-from music_reclass.training.bundles import Bundle
-from music_reclass.training.datasets import npz
-from music_reclass.training.recipes import trained
+from music_reclass.models import dataset as tables
+from music_reclass.models.bundle import Bundle
+from music_reclass.training import npz
+from music_reclass.training.train import train
+from tools import embedded_bundles as shipped
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "training"
 SHARED = ("Classical", "Electronic", "Pop", "Rock")
@@ -40,11 +41,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     data = npz.read(options.table, shipped.KINDS)
-    views = tables.read_views(options.views, data.table)
+    augmentations = tables.read_augmentations(options.augmentations, data.table)
     known, strange = data.table.datasets == "4q", data.table.datasets == "emotify"
-    learned, seen = data.chosen(known), views.chosen(known)
-    for rung in shipped.rungs(options.seed):
-        bundle = trained(learned.of(rung.kinds), seen, rung.estimators, rung.name, options.seed, rung.aim).bundle
+    learned, seen = data.chosen(known), augmentations.chosen(known)
+    for rung in shipped.stage_recipes(options.seed):
+        bundle = train(learned.of(rung.kinds), seen, rung.estimators, rung.name, options.seed, rung.aim).bundle
         asked = data.of(rung.kinds).table.chosen(strange)
         everything, shared = right(bundle, asked.rows, asked.labels)
         print(f"{bundle.stage:<14} {everything:.3f} right among all genres, {shared:.3f} among the shared four")

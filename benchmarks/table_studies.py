@@ -15,20 +15,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from music_reclass.models import dataset as tables
+from music_reclass.models.calibration import Calibration, hits
+from music_reclass.models.crossval import Scores, cross_calibrated, folds_of, out_of_fold, pooled_calibration
+from music_reclass.models.linear import Linear
+from music_reclass.models.mlp import MlpEnsemble
+from music_reclass.models.precision import GRID, ThresholdCertificate, certified_threshold, one_a_group
+from music_reclass.models.stacking import TranslatedEstimator, members, stacked
+from music_reclass.models.xgb import Xgb
 from music_reclass.taxonomy import load
-from music_reclass.training import tables
-from music_reclass.training.calibration import Calibration, hits
-from music_reclass.training.datasets import npz
-from music_reclass.training.estimators.boosted import Boosted
-from music_reclass.training.estimators.linear import Linear
-from music_reclass.training.estimators.small import Small
-from music_reclass.training.estimators.translating import Base
-from music_reclass.training.held_out import Scores
-from music_reclass.training.label_errors import average_precision, disagreement, doubted
-from music_reclass.training.promises import promised
-from music_reclass.training.stacking import members, stacked
-from music_reclass.training.thresholds import GRID, Certificate, one_a_group
-from music_reclass.training.validation import cross_calibrated, folds_of, out_of_fold, pooled_calibration
+from music_reclass.training import npz
+from music_reclass.training.label_issues import average_precision, disagreement, find_label_issues
 
 Doubles = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -40,14 +37,14 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def stack(table: Path, views: Path | None) -> None:
+def stack(table: Path, augmentations: Path | None) -> None:
     """The stack of networks, trees and a linear model against each of them, on artists none of them saw."""
     data = npz.read(table).table
-    degraded = None if views is None else tables.read_views(views, data)
+    degraded = None if augmentations is None else tables.read_augmentations(augmentations, data)
     gains = []
     for seed in range(3):
         folds = folds_of(data, seed)
-        estimators = [Small(seed=seed), Boosted(seed=seed), Linear(seed=seed)]
+        estimators = [MlpEnsemble(seed=seed), Xgb(seed=seed), Linear(seed=seed)]
         each = [out_of_fold(data, degraded, estimator.fit, folds) for estimator in estimators]
         scores = Scores(np.arange(len(data)), tuple(each), folds, folds=True)
         own = members(scores, data.labels, estimators)
@@ -81,7 +78,7 @@ def promises(table: Path) -> None:
     data = npz.read(table).table
     for fold_seed in range(4):
         folds = folds_of(data, fold_seed)
-        scores = out_of_fold(data, None, Small().fit, folds)
+        scores = out_of_fold(data, None, MlpEnsemble().fit, folds)
         probabilities = cross_calibrated(scores, data.labels, folds)[:, 0]
         confidence, right = probabilities.max(axis=1), hits(probabilities, data.labels)
         for precision in (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9):
@@ -99,8 +96,8 @@ Find = Callable[[Doubles, Marks, Groups, float, int], "float | None"]  # the thr
 
 def of_the_next_sample(confidence: Doubles, right: Marks, groups: Groups, precision: float, seed: int) -> float | None:
     """What the program promises, with 90 %."""
-    found = promised(confidence, right, groups, precision, 0.1, seed)
-    return found.threshold if isinstance(found, Certificate) else None
+    found = certified_threshold(confidence, right, groups, precision, 0.1, seed)
+    return found.threshold if isinstance(found, ThresholdCertificate) else None
 
 
 def of_the_true_precision(
@@ -171,7 +168,7 @@ class Tagged:
     seed: int
     table: tables.Table
     wrong: Marks
-    base: Base
+    base: TranslatedEstimator
 
 
 def tagged_libraries(path: Path) -> Iterator[Tagged]:
@@ -183,7 +180,9 @@ def tagged_libraries(path: Path) -> Iterator[Tagged]:
         mine = np.isin(data.groups, artists[: len(artists) // 2])
         other, own = data.chosen(~mine), data.chosen(mine)
         labels, wrong = swapped(own.labels, 0.15, generator)
-        base = Base(Small(seed=seed).fit(other, None), pooled_calibration_of(other, seed), other.classes, load())
+        base = TranslatedEstimator(
+            MlpEnsemble(seed=seed).fit(other, None), pooled_calibration_of(other, seed), other.classes, load()
+        )
         yield Tagged(seed, replace(own, labels=labels), wrong, base)
 
 
@@ -195,9 +194,9 @@ def audit(table: Path) -> None:
             "embedded model's disagreement": disagreement(
                 library.base.fit(tagged, None).log_probabilities(tagged.rows), tagged.labels
             ),
-            "own model alone": doubted(tagged, [Linear(seed=seed)], seed).wrong,
+            "own model alone": find_label_issues(tagged, [Linear(seed=seed)], seed).wrong,
         }
-        doubt = doubted(tagged, [Linear(seed=seed), library.base], seed)
+        doubt = find_label_issues(tagged, [Linear(seed=seed), library.base], seed)
         chosen = doubt.suspects()
         shown = ", ".join(f"{name} {average_precision(scores, wrong):.3f}" for name, scores in rivals.items())
         print(
@@ -224,14 +223,14 @@ def swapped(
 
 def pooled_calibration_of(table: tables.Table, seed: int) -> Calibration:
     """The calibration of the networks on artists of `table` that they did not see."""
-    return pooled_calibration(out_of_fold(table, None, Small(seed=seed).fit, folds_of(table, seed)), table.labels)
+    return pooled_calibration(out_of_fold(table, None, MlpEnsemble(seed=seed).fit, folds_of(table, seed)), table.labels)
 
 
 def main() -> None:
     """Run the study named first."""
-    study, table, *views = sys.argv[1:]
+    study, table, *augmentations = sys.argv[1:]
     if study == "stack":
-        stack(Path(table), Path(views[0]) if views else None)
+        stack(Path(table), Path(augmentations[0]) if augmentations else None)
     elif study == "promises":
         promises(Path(table))
     elif study == "audit":

@@ -38,7 +38,8 @@ def checkpoints(folder: Path) -> tuple[Path, Path]:
     """Random MERT-v1-95M in a folder as it is published (old weight-norm names), and random OpenJMLA in its file."""
     torch = importlib.import_module("torch")
     transformers = importlib.import_module("transformers")
-    from music_reclass.extractors import jmla_vit, mert_checkpoint
+    from music_reclass.extractors import jmla as jmla_vit
+    from music_reclass.extractors import mert as mert_checkpoint
 
     torch.manual_seed(0)
     config = mert_checkpoint.CONFIG_95M
@@ -58,7 +59,7 @@ def checkpoints(folder: Path) -> tuple[Path, Path]:
 
 def clips(folder: Path, count: int) -> list[str]:
     """Real clips, FLAC and MP3 in turn, else synthesised ones of 30 s."""
-    from music_reclass.extractors.synthesis import encode, song
+    from music_reclass.extractors.audio.synthesis import encode, song
 
     folder.mkdir()
     real = [*sorted((DATA / "golden").glob("*.flac")), *sorted((DATA / "fma" / "clips").glob("*.mp3"))][:count]
@@ -71,25 +72,25 @@ def clips(folder: Path, count: int) -> list[str]:
 
 def heads(folder: Path, paths: list[str], device: str) -> None:
     """A ladder in folder/ladder whose heads are fitted on the vectors of the clips."""
-    from music_reclass.classification.gathering import gathered, heard_vectors
     from music_reclass.config import Settings
     from music_reclass.extractors.registry import extractor
     from music_reclass.features.database import Database
-    from music_reclass.features.store import Library
-    from music_reclass.tagging.reader import read_tags
-    from music_reclass.training import ladders
-    from music_reclass.utils.interrupt import StopRequest
+    from music_reclass.features.library import Library
+    from music_reclass.models import bundle as ladders
+    from music_reclass.tagging.read import read_tags
+    from music_reclass.training.open import extract_files, extracted_vectors
+    from music_reclass.utils.progress import StopRequest
     from tests.heads import ladder_of_heads
 
     database, settings, stop = Database(folder / "training.sqlite3"), Settings(device=device), StopRequest()
     kinds = [extractor(name, "mid30").kind for name in ("fma518", "mert", "jmla")]
-    gathered(database, paths, kinds[0], settings, read_tags, stop)
+    extract_files(database, paths, kinds[0], settings, read_tags, stop)
     tracks = sorted(Library(database).paths(range(len(paths) + 1)))
     for kind in kinds[1:]:
         start = time.perf_counter()
-        heard_vectors(database, tracks, kind, settings, stop)
+        extracted_vectors(database, tracks, kind, settings, stop)
         print(f"trained on   {len(tracks)} vectors {kind.key} in {time.perf_counter() - start:.1f} s")
-    ladders.save(ladder_of_heads(Library(database), tracks, kinds), folder / "ladder")
+    ladders.save_cascade(ladder_of_heads(Library(database), tracks, kinds), folder / "ladder")
 
 
 def vectors(db: Path) -> Stored:

@@ -10,13 +10,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from music_reclass.extractors.fma import COLUMNS
-from music_reclass.training import recipes
-from music_reclass.training.datasets.shape import Dataset, fma518
-from music_reclass.training.estimators.boosted import Boosted
-from music_reclass.training.estimators.linear import Linear
-from music_reclass.training.estimators.wide import Wide
-from music_reclass.training.tables import Table
+from music_reclass.extractors.fma518 import COLUMNS
+from music_reclass.models.dataset import Dataset, Table, fma518
+from music_reclass.models.linear import Linear
+from music_reclass.models.mlp_torch import TorchMlp
+from music_reclass.models.xgb import Xgb
+from music_reclass.training import train as recipes
 
 ROWS, GENRES, ARTISTS = 17_000, 16, 4_000
 
@@ -41,9 +40,9 @@ def made() -> Dataset:
 def main() -> None:
     """Time the estimators."""
     data = made()
-    for estimator in (Wide(), Linear(), replace(Boosted(), rounds=60)):
+    for estimator in (TorchMlp(), Linear(), replace(Xgb(), rounds=60)):
         started, busy = time.perf_counter(), time.process_time()
-        result = recipes.trained(data, None, [estimator], estimator.name)
+        result = recipes.train(data, None, [estimator], estimator.name)
         seconds = time.perf_counter() - started
         print(
             f"{estimator.name}: {seconds:.1f} s, {time.process_time() - busy:.1f} s of processor time, "

@@ -17,25 +17,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.extractors.fma import COLUMNS, FAMILIES
-from music_reclass.training import fma_mlp
-from music_reclass.training.calibration import hits
-from music_reclass.training.datasets import npz
-from music_reclass.training.estimators.boosted import Boosted
-from music_reclass.training.estimators.contract import examples
-from music_reclass.training.estimators.linear import Linear
-from music_reclass.training.evaluation import evaluate
-from music_reclass.training.networks import log_softmax
-from music_reclass.training.tables import Table, Views, read_views
-from music_reclass.training.transforms import INPUTS, QuantileScale
-from music_reclass.training.validation import Scorer, all_versions, cross_calibrated, folds_of, out_of_fold, scored
+from music_reclass.extractors.fma518 import COLUMNS, FAMILIES
+from music_reclass.models import mlp as fma_mlp
+from music_reclass.models.base import examples
+from music_reclass.models.calibration import hits
+from music_reclass.models.crossval import Scorer, cross_calibrated, folds_of, out_of_fold, scored, with_augmentations
+from music_reclass.models.dataset import Augmentations, Table, read_augmentations
+from music_reclass.models.linear import Linear
+from music_reclass.models.metrics import summary_metrics
+from music_reclass.models.mlp import log_softmax
+from music_reclass.models.transforms import INPUTS, QuantileScale
+from music_reclass.models.xgb import Xgb
+from music_reclass.training import npz
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
-Fit = Callable[[Table, "Views | None"], Scorer]
+Fit = Callable[[Table, "Augmentations | None"], Scorer]
 
 SPLITS = (0, 1)
-PLAN = fma_mlp.PLAN
+PLAN = fma_mlp.FMA_RECIPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Trial:
 
     name: str
     recipe: Callable[[int], Fit]
-    views: bool = True
+    augmentations: bool = True
     hidden: tuple[int, ...] = ()  # columns that nothing sees
     prior: float = 0.0  # the power of the genres' frequency by which scores are divided
 
@@ -57,8 +57,8 @@ class Plain:
     make: Callable[[], Any]
     weighted: bool = True
 
-    def fit(self, table: Table, views: Views | None) -> PlainModel:
-        seen = examples(table, views, PLAN.rarity, 2, 0)
+    def fit(self, table: Table, augmentations: Augmentations | None) -> PlainModel:
+        seen = examples(table, augmentations, PLAN.rarity, 2, 0)
         raw = INPUTS[self.inputs](seen.rows)
         scale = QuantileScale.fit(raw)
         model = self.make()
@@ -126,7 +126,9 @@ def trials() -> tuple[Trial, ...]:
             "logistic regression, 518 columns", plain("unchanged", lambda: LogisticRegression(C=0.003, max_iter=400))
         ),
         Trial("logistic regression, key-free columns", lambda seed: Linear(seed=seed).fit),
-        Trial("RBF SVM, key-free, without views", plain("key_free", lambda: SVC(C=3.0, gamma=0.0005)), views=False),
+        Trial(
+            "RBF SVM, key-free, without views", plain("key_free", lambda: SVC(C=3.0, gamma=0.0005)), augmentations=False
+        ),
         Trial(
             "LDA with shrinkage, key-free",
             plain("key_free", lambda: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), weighted=False),
@@ -135,13 +137,13 @@ def trials() -> tuple[Trial, ...]:
             "20 nearest neighbours, key-free",
             plain("key_free", lambda: KNeighborsClassifier(20, weights="distance"), weighted=False),
         ),
-        Trial("boosted trees, 518 columns", lambda seed: Boosted(seed=seed).fit),
-        Trial("networks, 518 columns, without views", networks(members=eight["unchanged"]), views=False),
+        Trial("boosted trees, 518 columns", lambda seed: Xgb(seed=seed).fit),
+        Trial("networks, 518 columns, without views", networks(members=eight["unchanged"]), augmentations=False),
         Trial("networks, 518 columns", networks(members=eight["unchanged"])),
         Trial("networks, 518 columns, never transposed", networks(members=eight["unchanged"], turned=0.0)),
         Trial("networks, key-free columns", networks(members=eight["key_free"])),
         Trial("shipped: both averaged", networks()),
-        Trial("without views", networks(), views=False),
+        Trial("without views", networks(), augmentations=False),
         Trial("40 epochs", networks(epochs=40)),
         Trial("half of the rows clean", networks(clean=0.5)),
         Trial("mixup 0.2", networks(mixup=0.2)),
@@ -157,34 +159,36 @@ def trials() -> tuple[Trial, ...]:
     )
 
 
-def figures(trial: Trial, table: Table, views: Views) -> list[float]:
+def figures(trial: Trial, table: Table, augmentations: Augmentations) -> list[float]:
     """Clean and lp22 hit rates, the worst view's share of clean, balanced recall, ECE, left-out Emotify on lp22."""
     each = []
     for seed in SPLITS:
         fit = trial.recipe(seed)
         folds = folds_of(table, seed)
-        scores = _out_of_fold(table, views, fit, folds, trial.views)
+        scores = _out_of_fold(table, augmentations, fit, folds, trial.augmentations)
         scores = _divided(scores, table.labels, trial.prior)
         measured = cross_calibrated(scores, table.labels, folds)
         of_views = [float(hits(measured[:, place], table.labels).mean()) for place in range(measured.shape[1])]
-        clean = evaluate(measured[:, 0], table.labels, table.classes)
-        low = 1 + views.names.index("lp22")
-        left_out = _left_out(trial, fit, table, views, low)
+        clean = summary_metrics(measured[:, 0], table.labels, table.classes)
+        low = 1 + augmentations.names.index("lp22")
+        left_out = _left_out(trial, fit, table, augmentations, low)
         each.append([clean.hit, of_views[low], min(of_views) / clean.hit, clean.balanced, clean.ece, left_out])
     return [float(value) for value in np.mean(each, axis=0)]
 
 
-def _out_of_fold(table: Table, views: Views, fit: Fit, folds: NDArray[np.int64], taught: bool) -> Doubles:
+def _out_of_fold(
+    table: Table, augmentations: Augmentations, fit: Fit, folds: NDArray[np.int64], taught: bool
+) -> Doubles:
     """Scores of all versions, whether or not the views were learned from."""
-    return out_of_fold(table, views, fit if taught else lambda own, _: fit(own, None), folds)
+    return out_of_fold(table, augmentations, fit if taught else lambda own, _: fit(own, None), folds)
 
 
-def _left_out(trial: Trial, fit: Fit, table: Table, views: Views, version: int) -> float:
+def _left_out(trial: Trial, fit: Fit, table: Table, augmentations: Augmentations, version: int) -> float:
     foreign = table.datasets == "emotify"
     common = table.labels[foreign].any(axis=0) & table.labels[~foreign].any(axis=0)
     asked = np.flatnonzero(foreign)[(table.labels[foreign] & common).any(axis=1)]
-    model = fit(table.chosen(~foreign), views.chosen(~foreign) if trial.views else None)
-    scores = scored(model, all_versions(table.chosen(asked), views.chosen(asked))[:, [version]])
+    model = fit(table.chosen(~foreign), augmentations.chosen(~foreign) if trial.augmentations else None)
+    scores = scored(model, with_augmentations(table.chosen(asked), augmentations.chosen(asked))[:, [version]])
     scores = _divided(scores, table.labels[~foreign], trial.prior)
     return float(hits(scores[:, 0], _merged(table.labels[asked], table.classes)).mean())
 
@@ -205,13 +209,13 @@ def main() -> None:
     """Print one line of the table for every trial, as soon as it is done."""
     table_path, views_path, *names = sys.argv[1:]
     table = npz.read(Path(table_path)).table
-    views = read_views(Path(views_path), table)
+    augmentations = read_augmentations(Path(views_path), table)
     print("| tried | clean hit@1 | lp22 | worst view keeps | balanced recall | ECE | left-out Emotify, lp22 |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for trial in _chosen(trials(), names):
-        rows, degraded = table.rows.copy(), views.rows.copy()
+        rows, degraded = table.rows.copy(), augmentations.rows.copy()
         rows[:, trial.hidden] = degraded[..., trial.hidden] = 0.0
-        own = figures(trial, replace(table, rows=rows), replace(views, rows=degraded))
+        own = figures(trial, replace(table, rows=rows), replace(augmentations, rows=degraded))
         shown = [f"{value:.0%}" if place == 2 else f"{value:.3f}" for place, value in enumerate(own)]
         print(f"| {trial.name} | {' | '.join(shown)} |", flush=True)
 

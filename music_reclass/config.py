@@ -1,8 +1,9 @@
-"""Settings: the defaults, over them the file, over it RECLASS_* variables, over them the flags."""
+"""Settings: defaults, the configuration file, RECLASS_* variables and flags, in rising priority."""
 
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import sys
@@ -193,3 +194,24 @@ def _converted(name: str, value: Any, wanted: Any, source: str) -> Any:
         pass
     shown = "a value" if wanted is Secret else f"the value {value!r}"
     raise UsageError(f"{source} gives {name} {shown}, which does not fit.")
+
+
+def remember(file: Path, name: str, value: str) -> None:
+    """Set the top-level setting `name` to the text `value`; UsageError where the file cannot be written."""
+    from music_reclass.errors import UsageError
+
+    line = f"{name} = {json.dumps(value, ensure_ascii=False)}"
+    try:
+        old = file.read_text(encoding="utf-8") if file.exists() else ""
+        lines = old.splitlines()
+        tables = next((number for number, text in enumerate(lines) if text.lstrip().startswith("[")), len(lines))
+        place = next((n for n in range(tables) if re.match(rf"\s*{re.escape(name)}\s*=", lines[n])), None)
+        lines[tables if place is None else place : tables if place is None else place + 1] = [line]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_name(f".{file.name}.part")
+        unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if file.exists():
+            os.chmod(unfinished, file.stat().st_mode & 0o777)
+        unfinished.replace(file)
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"the setting {name} cannot be written to {file} ({error}); write the line {line}") from error

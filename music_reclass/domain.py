@@ -1,4 +1,4 @@
-"""The nouns: frozen values that cannot be made wrong, and the few protocols between the layers."""
+"""The domain types: frozen values that cannot be made wrong."""
 
 from __future__ import annotations
 
@@ -149,3 +149,20 @@ class TagReader(Protocol):
     """Reads what a file says about itself; raises TrackError. Picklable, as workers call it."""
 
     def __call__(self, path: Path) -> TrackTags: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractedFile:
+    """What listening to one file gave: its vector and what it says about itself."""
+
+    vector: Vector
+    tags: TrackTags
+
+
+def tags_group(tags: TrackTags) -> str:
+    """The artist (of the track, else of the album) or else the album that tags name; "" where they name none."""
+    artist = (tags.artist or ("" if tags.compilation else tags.album_artist)).strip().casefold()
+    if artist:
+        return f"artist {artist}"
+    album = tags.album.strip().casefold()
+    return f"album {album}" if album else ""

@@ -12,7 +12,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 import pytest  # noqa: E402
 
 from music_reclass.cli.main import run  # noqa: E402
-from music_reclass.extractors.demo_library import make_library  # noqa: E402
+from music_reclass.extractors.audio.synthesis import make_library  # noqa: E402
 from tests.library import WEIGHTS, Shell, copied  # noqa: E402
 
 

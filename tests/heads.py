@@ -8,11 +8,12 @@ from dataclasses import asdict
 import numpy as np
 
 from music_reclass.domain import FeatureKind
-from music_reclass.extractors.fma import COLUMNS
-from music_reclass.features.store import Library
-from music_reclass.training import bundles, exits
-from music_reclass.training.estimators.linear import Linear
-from music_reclass.training.tables import Table
+from music_reclass.extractors.fma518 import COLUMNS
+from music_reclass.features.library import Library
+from music_reclass.models import bundle as bundles
+from music_reclass.models import early_exit as exits
+from music_reclass.models.dataset import Table
+from music_reclass.models.linear import Linear
 
 CLASSES = ("Classical", "Jazz", "Rock")
 
@@ -41,10 +42,10 @@ def ladder_of_heads(library: Library, tracks: Sequence[int], kinds: Sequence[Fea
             "calibration": {"temperature": 1.0, "doubt": 0.0},
         }  # fmt: skip
         if made:
-            leave = exits.Exit(
+            exit_rule = exits.ExitRule(
                 round(float(confidence[-len(tracks) * count // len(kinds)]), 6), against=[m.digest for m in made]
             )
-            manifest["exits"] = [exits.stated(leave)]
+            manifest["exits"] = [exits.exit_as_manifest(exit_rule)]
         made.insert(0, bundles.make(manifest, model))
     return made
 

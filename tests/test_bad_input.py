@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from music_reclass.extractors.synthesis import encode, song
+from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.features.database import Database
 from music_reclass.features.migrations import STEPS
 from tests.library import Shell, digests

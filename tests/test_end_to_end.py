@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.tagging.reader import read_tags
+from music_reclass.tagging.read import read_tags
 from tests.library import Shell, digests
 
 
@@ -171,7 +171,7 @@ def test_features_and_predict_agree_with_the_scan(music: Path, shell: Shell, tmp
     import numpy as np
 
     from music_reclass.cli.main import run
-    from music_reclass.extractors.fma import COLUMNS
+    from music_reclass.extractors.fma518 import COLUMNS
 
     paths = sorted((music / "Grid Nine" / "Night Shift").iterdir())
     shell.capture.readouterr()
@@ -212,8 +212,7 @@ def flac_twins(folder: Path, first: list[str] | None, second: list[str] | None) 
     """Two files with the same sound and other tags."""
     from mutagen.flac import FLAC
 
-    from music_reclass.extractors.demo_library import machine
-    from music_reclass.extractors.synthesis import encode
+    from music_reclass.extractors.audio.synthesis import encode, machine
 
     folder.mkdir()
     paths = folder / "a.flac", folder / "z.flac"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.tagging.patch import Edit, inverse, pack, patched, unpack
-from music_reclass.utils.payload import payload_digest
+from music_reclass.containers.edits import Edit, inverse, pack, patched, unpack
+from music_reclass.containers.sniff import payload_digest
 from tests.golden.comparing import compare
 from tests.golden.files import containers, library, put
 

@@ -16,11 +16,11 @@ from music_reclass.classification.policy import REASONS
 from music_reclass.cli.undo import WORDS
 from music_reclass.domain import OnExisting, Outcome, Relation
 from music_reclass.features.journal import ABANDONED, PLANNED, STAGED, UNDONE, WRITTEN
-from music_reclass.features.plex_journal import ABANDONED as PLEX_ABANDONED
-from music_reclass.features.plex_journal import PLANNED as PLEX_PLANNED
-from music_reclass.features.plex_journal import UNDONE as PLEX_UNDONE
-from music_reclass.features.plex_journal import WRITTEN as PLEX_WRITTEN
-from music_reclass.features.store import PASSING
+from music_reclass.features.library import PASSING
+from music_reclass.features.plex import ABANDONED as PLEX_ABANDONED
+from music_reclass.features.plex import PLANNED as PLEX_PLANNED
+from music_reclass.features.plex import UNDONE as PLEX_UNDONE
+from music_reclass.features.plex import WRITTEN as PLEX_WRITTEN
 from tests.fakes.plex_server import TOKEN, FakePlex
 from tests.golden import stored
 from tests.golden.comparing import WRITE, compare

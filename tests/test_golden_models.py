@@ -16,22 +16,22 @@ import numpy as np
 import pytest
 
 import music_reclass
-from music_reclass.classification.voter import Ladder
+from music_reclass.classification.voter import Cascade
 from music_reclass.cli.main import run
-from music_reclass.extractors.ast_tags import DESIGN as AST
-from music_reclass.extractors.fma import COLUMNS
-from music_reclass.extractors.fma import VERSION as FMA_VERSION
-from music_reclass.extractors.genre_hubert import DESIGN as HUBERT
+from music_reclass.extractors.fma518 import COLUMNS
+from music_reclass.extractors.fma518 import VERSION as FMA_VERSION
 from music_reclass.extractors.jmla import VERSION as JMLA_VERSION
 from music_reclass.extractors.mert import BASE, LARGE
 from music_reclass.extractors.mert import VERSION as MERT_VERSION
 from music_reclass.extractors.musicnn import TAGS as MUSICNN_TAGS
 from music_reclass.extractors.musicnn import VERSION as MUSICNN_VERSION
 from music_reclass.extractors.registry import EXCERPTS, EXTRACTORS, extractor
-from music_reclass.features.versions import kind_of
+from music_reclass.extractors.taggers import AST_DESIGN as AST
+from music_reclass.extractors.taggers import HUBERT_DESIGN as HUBERT
+from music_reclass.features.library import augmented_kind
+from music_reclass.models.bundle import MODELS, columns_digest, embedded, load, save
+from music_reclass.models.bundle import embedded_second_stage as embedded_musicnn
 from music_reclass.taxonomy import load as load_taxonomy
-from music_reclass.training.bundles import MODELS, columns_digest, embedded, load, save
-from music_reclass.training.musicnn_ensemble import embedded as embedded_musicnn
 from tests.golden import bundles, stored
 from tests.golden.comparing import compare
 from tests.golden.files import library, put
@@ -61,10 +61,10 @@ def test_the_shipped_bundles_keep_their_digests_and_decisions_made_with_them_the
         "columns": columns_digest(),
         "columns_by_hand": hashlib.sha256("\n".join(COLUMNS).encode()).hexdigest(),
         "taxonomy": taxonomy.digest,
-        "basis_one_stage": Ladder.from_bundles([first], taxonomy).basis,
-        "basis_two_stages": Ladder.from_bundles([first, second], taxonomy).basis,
-        "basis_two_genres": Ladder.from_bundles([first], taxonomy, max_genres=2).basis,
-        "basis_no_albums": Ladder.from_bundles([first], taxonomy, by_album=False).basis,
+        "basis_one_stage": Cascade.from_bundles([first], taxonomy).basis,
+        "basis_two_stages": Cascade.from_bundles([first, second], taxonomy).basis,
+        "basis_two_genres": Cascade.from_bundles([first], taxonomy, max_genres=2).basis,
+        "basis_no_albums": Cascade.from_bundles([first], taxonomy, by_album=False).basis,
         "kinds": {bundle.stage: [kind.key for kind in bundle.kinds] for bundle in (first, second)},
         "thresholds": {bundle.stage: dict(bundle.thresholds) for bundle in (first, second)},
         "labels": list(first.labels),
@@ -138,7 +138,7 @@ def test_kinds_of_features_keep_their_names_and_versions() -> None:
         "names": list(EXTRACTORS),
         "excerpts": list(EXCERPTS),
         "fma518": [[one.name, one.version, one.dimension, one.excerpt, one.key] for one in map(_fma, EXCERPTS)],
-        "degraded": kind_of(kind, "lp16").key,
+        "degraded": augmented_kind(kind, "lp16").key,
         "versions": {
             "fma518": FMA_VERSION, "musicnn": MUSICNN_VERSION, "mert": MERT_VERSION, "jmla": JMLA_VERSION,
             AST.kind: AST.version, HUBERT.kind: HUBERT.version,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.extractors.synthesis import encode, song
+from music_reclass.extractors.audio.synthesis import encode, song
 from tests.library import Shell, digests
 
 COUNT = 60

@@ -14,12 +14,12 @@ from music_reclass.config import Settings
 from tests.library import Shell
 
 
-def leave() -> float:
+def exit_rule() -> float:
     """The confidence from which the first stage lets a track go."""
-    from music_reclass.cli.session import ladder_for
+    from music_reclass.cli.session import cascade_for
     from music_reclass.taxonomy import load
 
-    return ladder_for(Settings(stages="1,musicnn"), load()).stages[0].thresholds.exit
+    return cascade_for(Settings(stages="1,musicnn"), load()).stages[0].thresholds.exit
 
 
 def test_the_second_stage_is_asked_about_tracks_in_doubt_only(installed: None, music: Path, shell: Shell) -> None:
@@ -29,7 +29,7 @@ def test_the_second_stage_is_asked_about_tracks_in_doubt_only(installed: None, m
     assert shell("scan", music, "--dry-run", "--json", "--no-album", "--stages", "1,musicnn") == 0
     both = shell.by_name()
     for name, item in both.items():
-        assert ("musicnn" in item["votes"]) == (max(alone[name]["votes"]["fma518"].values()) < leave()), name
+        assert ("musicnn" in item["votes"]) == (max(alone[name]["votes"]["fma518"].values()) < exit_rule()), name
     with sqlite3.connect(shell.db) as sql:
         (stored,) = sql.execute("SELECT count(*) FROM vector WHERE kind LIKE 'musicnn/%'").fetchone()
     assert stored == sum("musicnn" in item["votes"] for item in both.values()) > 0
@@ -41,7 +41,7 @@ def test_installed_weights_are_used_without_being_named(installed: None, music: 
     assert shell("scan", music / "Ida Quill", "--dry-run", "--no-album") == 0
     if "in doubt with musicnn" not in shell.out:
         assert shell("scan", music / "Ida Quill", "--dry-run", "--no-album", "--json") == 0
-        assert all(max(item["votes"]["fma518"].values()) >= leave() for item in shell.objects())
+        assert all(max(item["votes"]["fma518"].values()) >= exit_rule() for item in shell.objects())
 
 
 def test_a_stage_without_weights_is_refused_by_name_and_left_out_otherwise(
@@ -90,7 +90,7 @@ def test_a_scan_stopped_while_the_second_stage_listens_goes_on_later(
 def test_a_budget_is_spent_and_what_it_leaves_is_said_and_taken_up_by_the_next_scan(
     installed: None, music: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("music_reclass.training.exits.of_manifest", lambda manifest: ())  # then nobody may leave
+    monkeypatch.setattr("music_reclass.models.early_exit.exit_rules_of", lambda manifest: ())  # then nobody may leave
     words = ("scan", music, "--dry-run", "--no-album", "--stages", "1,musicnn")
     assert shell(*words, "--max-tracks", "2") == 0
     assert "2 tracks in doubt with musicnn" in shell.out

@@ -18,17 +18,17 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from music_reclass.classification import sources
-from music_reclass.classification.gathering import gathered, heard_vectors
+from music_reclass.classification import extract as sources
 from music_reclass.config import Settings
 from music_reclass.extractors import jmla, mert
-from music_reclass.extractors.synthesis import encode, song
+from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.features.database import Database
-from music_reclass.features.store import Library
-from music_reclass.tagging.reader import read_tags
-from music_reclass.training import ladders
-from music_reclass.training.datasets.shape import fma518
-from music_reclass.utils.interrupt import StopRequest
+from music_reclass.features.library import Library
+from music_reclass.models import bundle as ladders
+from music_reclass.models.dataset import fma518
+from music_reclass.tagging.read import read_tags
+from music_reclass.training.open import extract_files, extracted_vectors
+from music_reclass.utils.progress import StopRequest
 from tests.extractors import small_models
 from tests.heads import ladder_of_heads
 from tests.library import Shell
@@ -50,13 +50,13 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             encode(Path(path), song(seed=number, seconds=5.2))
         database = Database(folder / "training.sqlite3")
         settings = Settings(jobs=1, device="cpu", precision="fp32")
-        gathered(database, paths, kinds[0], settings, read_tags, StopRequest())
+        extract_files(database, paths, kinds[0], settings, read_tags, StopRequest())
         tracks = sorted(Library(database).paths(range(COUNT + 1)))
         with sqlite3.connect(folder / "read.sqlite3") as copy:
             database.connection.backup(copy)
         for kind in kinds[1:]:
-            heard_vectors(database, tracks, kind, settings, StopRequest())
-        ladders.save(ladder_of_heads(Library(database), tracks, kinds), folder / "ladder")
+            extracted_vectors(database, tracks, kind, settings, StopRequest())
+        ladders.save_cascade(ladder_of_heads(Library(database), tracks, kinds), folder / "ladder")
     return folder
 
 
@@ -133,7 +133,7 @@ def test_a_run_that_is_interrupted_goes_on_without_computing_a_vector_twice(
     answers, vectors = whole
     seconds = len(vectors["mert"])
     last = {"within the second stage": 1, "between the stages": seconds, "within the third stage": seconds + 1}[moment]
-    put = sources._Shelf.put
+    put = sources._WriteBuffer.put
 
     def struck(self: Any, *what: Any) -> None:
         put(self, *what)
@@ -141,7 +141,7 @@ def test_a_run_that_is_interrupted_goes_on_without_computing_a_vector_twice(
             os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sources._Shelf, "put", struck)
+        patch.setattr(sources._WriteBuffer, "put", struck)
         assert shell(*words(ready)) == 130
     assert "the same command goes on from here" in shell.err
     assert len(shell.objects()) == COUNT
@@ -157,18 +157,18 @@ def test_a_run_that_is_interrupted_goes_on_without_computing_a_vector_twice(
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
-from music_reclass.classification import sources
+from music_reclass.classification import extract as sources
 from music_reclass.cli.main import run
 from music_reclass.extractors import jmla, mert
 from tests.extractors import small_models
 mert.BASE, jmla.Shape, sources.SAVE_SECONDS = small_models.VARIANT, lambda: small_models.SHAPE, 0.0
-put, left = sources._Shelf.put, [int(sys.argv[2])]
+put, left = sources._WriteBuffer.put, [int(sys.argv[2])]
 def struck(self, *what):
     put(self, *what)
     left[0] -= 1
     if not left[0]:
         os.kill(os.getpid(), signal.SIGKILL)
-sources._Shelf.put = struck
+sources._WriteBuffer.put = struck
 sys.exit(run(sys.argv[3:]))
 """
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from music_reclass.domain import TrackTags, Vote
-from music_reclass.taxonomy.spelling import key
+from music_reclass.taxonomy.tree import key
 
 STAGE = "album"
 """The name under which an album's vote is kept beside those of the stages."""

@@ -1,4 +1,4 @@
-"""What leaving early has cost: a random sample of tracks that left the ladder before its end, heard by all of it."""
+"""Audits early exits: a random sample of exited tracks is run through the whole cascade."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from music_reclass.classification.agreement import tag_agreement
 from music_reclass.classification.albums import album_of
-from music_reclass.classification.counting import own_tags
-from music_reclass.classification.relabelling import translated
-from music_reclass.classification.whole_ladder import hear
+from music_reclass.classification.extract import extract_missing
+from music_reclass.classification.relabel import translated
 from music_reclass.errors import NothingToDo
-from music_reclass.features.decisions import Decisions
-from music_reclass.features.outcomes import Candidates
-from music_reclass.features.relabelling import StoredVotes
-from music_reclass.features.store import Library
-from music_reclass.training.exits import lower_bound, upper_bound
+from music_reclass.features.decisions import Decisions, StoredVotes
+from music_reclass.features.library import Library
+from music_reclass.features.statistics import Candidates
+from music_reclass.models.early_exit import lower_bound, upper_bound
 
 if TYPE_CHECKING:
     from music_reclass.classification.albums import TaggedTrack
-    from music_reclass.classification.voter import Ladder
-    from music_reclass.classification.whole_ladder import Listens
+    from music_reclass.classification.extract import Extracts
+    from music_reclass.classification.voter import Cascade
     from music_reclass.domain import Vote
     from music_reclass.features.database import Database
     from music_reclass.utils.progress import Bar
@@ -36,7 +35,7 @@ _LEVEL = 0.025  # on either side of an interval
 
 
 @dataclass(frozen=True, slots=True)
-class Leaver:
+class EarlyExit:
     """A track that left the ladder early: where, whether by its own vote or by its album's, and as what."""
 
     track: int
@@ -49,7 +48,7 @@ class Leaver:
 class Drawn:
     """A sample of early exits. `early` is how many there are in the library, as the sample tells it."""
 
-    leavers: tuple[Leaver, ...]
+    leavers: tuple[EarlyExit, ...]
     tracks: int  # with a vote, in the whole library
     early: float
     looked_at: int  # tracks drawn, those among them that did not leave by themselves included
@@ -140,18 +139,18 @@ class ExitAudit:
         return {**plain, "alarm": self.alarm}
 
 
-def draw(database: Database, ladder: Ladder, share: float = SHARE, most: int | None = None, seed: int = 0) -> Drawn:
+def draw(database: Database, cascade: Cascade, share: float = SHARE, most: int | None = None, seed: int = 0) -> Drawn:
     """A random `share` of the tracks that left `ladder` early, drawn by `seed`, at most `most` of them.
 
     NothingToDo where none did.
     """
     candidates = Candidates(database)
-    early = candidates.left_before(len(ladder.stages), ladder.basis)
+    early = candidates.left_before(len(cascade.stages), cascade.basis)
     count = math.ceil(share * len(early))
     count = min(count, most) if most is not None else count
     chosen = np.random.default_rng(seed).permutation(len(early))[:count]
     looked_at = [early[number] for number in chosen]
-    leavers = tuple(_leavers(database, ladder, looked_at))
+    leavers = tuple(_leavers(database, cascade, looked_at))
     if not leavers:
         raise NothingToDo(
             f"none of the {len(looked_at)} tracks looked at left the ladder early by its own will, so there is nothing "
@@ -163,34 +162,34 @@ def draw(database: Database, ladder: Ladder, share: float = SHARE, most: int | N
     )
 
 
-def _leavers(database: Database, ladder: Ladder, tracks: Sequence[int]) -> Iterator[Leaver]:
+def _leavers(database: Database, cascade: Cascade, tracks: Sequence[int]) -> Iterator[EarlyExit]:
     """Those of `tracks` that no further stage needs to be asked about, each judged among its album."""
     decisions, stored = Decisions(database), StoredVotes(database)
-    digests = {stage.name: stage.digest for stage in ladder.stages}
+    digests = {stage.name: stage.digest for stage in cascade.stages}
     for state in decisions.states(tracks):
         company: Mapping[int, TaggedTrack] = {state.id: state}
         album = album_of(state)
-        if ladder.by_album and album is not None:
+        if cascade.by_album and album is not None:
             company = {other.id: other for other in decisions.on_album(state.tags.album) if album_of(other) == album}
-        votes = {i: translated(own, ladder.taxonomy) for i, own in stored.of(list(company), digests).items()}
+        votes = {i: translated(own, cascade.taxonomy) for i, own in stored.of(list(company), digests).items()}
         own = votes.get(state.id)
-        if own is None or state.id in ladder.unfinished(company, votes):
+        if own is None or state.id in cascade.unfinished(company, votes):
             continue
-        by_itself = own[-1].confidence >= ladder.thresholds[own[-1].stage].exit
-        yield Leaver(state.id, own[-1].stage, "own" if by_itself else "album", own[-1].genre)
+        by_itself = own[-1].confidence >= cascade.thresholds[own[-1].stage].exit
+        yield EarlyExit(state.id, own[-1].stage, "own" if by_itself else "album", own[-1].genre)
 
 
 def audited(
-    database: Database, ladder: Ladder, drawn: Drawn, listener: Listens, stop: Callable[[], bool], bar: Bar
+    database: Database, cascade: Cascade, drawn: Drawn, runner: Extracts, stop: Callable[[], bool], bar: Bar
 ) -> ExitAudit:
     """Let every stage hear the sample, and compare what the last one says with what each track left as."""
     tracks = [own.track for own in drawn.leavers]
-    last = ladder.stages[-1]
-    hear(database, [last], tracks, listener, stop, bar)
+    last = cascade.stages[-1]
+    extract_missing(database, [last], tracks, runner, stop, bar)
     final = last.votes(tracks, Library(database))
     heard = [own for own in drawn.leavers if own.track in final]
     tags = Candidates(database).own_genres(own.track for own in heard)
-    rows = tuple(_rows(heard, final, tags, ladder))
+    rows = tuple(_rows(heard, final, tags, cascade))
     others = ((own.track, own.genre, final[own.track].genre) for own in heard)
     return ExitAudit(
         tracks=drawn.tracks,
@@ -200,24 +199,24 @@ def audited(
         drawn=len(tracks),
         heard=len(heard),
         rows=rows,
-        judgements=tuple(_judgements(rows, drawn, ladder)),
+        judgements=tuple(_judgements(rows, drawn, cascade)),
         stopped=stop(),
         examples=tuple(own for own in others if own[1] != own[2]),
     )
 
 
 def _rows(
-    heard: Sequence[Leaver], final: Mapping[int, Vote], tags: Mapping[int, tuple[str, ...]], ladder: Ladder
+    heard: Sequence[EarlyExit], final: Mapping[int, Vote], tags: Mapping[int, tuple[str, ...]], cascade: Cascade
 ) -> Iterator[Row]:
-    judge = own_tags(ladder)
-    for stage in ladder.stages[:-1]:
+    judge = tag_agreement(cascade)
+    for stage in cascade.stages[:-1]:
         for how in ("own", "album"):
             group = [own for own in heard if (own.stage, own.how) == (stage.name, how)]
             if not group:
                 continue
             other = sum(final[own.track].genre != own.genre for own in group)
             verdicts = [
-                (judge.bears_out(own.genre, tags[own.track]), judge.bears_out(final[own.track].genre, tags[own.track]))
+                (judge.agrees(own.genre, tags[own.track]), judge.agrees(final[own.track].genre, tags[own.track]))
                 for own in group
                 if own.track in tags
             ]
@@ -235,13 +234,13 @@ def _rows(
             )
 
 
-def _judgements(rows: Sequence[Row], drawn: Drawn, ladder: Ladder) -> Iterator[Judgement]:
+def _judgements(rows: Sequence[Row], drawn: Drawn, cascade: Cascade) -> Iterator[Judgement]:
     """Each stage whose exits were audited and that holds a certificate, against what that promises."""
-    for stage in ladder.stages[:-1]:
+    for stage in cascade.stages[:-1]:
         own = [row for row in rows if row.stage == stage.name]
-        if not own or stage.leave is None:
+        if not own or stage.exit_rule is None:
             continue
-        by_tags = stage.leave.labels and sum(row.tagged for row in own) >= TAGGED
+        by_tags = stage.exit_rule.labels and sum(row.tagged for row in own) >= TAGGED
         count = sum(row.tagged if by_tags else row.heard for row in own)
         bad = sum(row.lost if by_tags else row.other for row in own)
         left_here = sum(leaver.stage == stage.name for leaver in drawn.leavers) / len(drawn.leavers)
@@ -249,8 +248,8 @@ def _judgements(rows: Sequence[Row], drawn: Drawn, ladder: Ladder) -> Iterator[J
         yield Judgement(
             stage=stage.name,
             measure="loss" if by_tags else "disagreement",
-            promised_by_tags=stage.leave.labels,
-            epsilon=stage.leave.epsilon,
+            promised_by_tags=stage.exit_rule.labels,
+            epsilon=stage.exit_rule.epsilon,
             rate=part * bad / count,
             low=part * lower_bound(bad, count, _LEVEL),
             high=part * upper_bound(bad, count, _LEVEL),

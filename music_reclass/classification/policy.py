@@ -46,7 +46,7 @@ class Thresholds:
             )
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, float | None], leave: float | None = None) -> Thresholds:
+    def from_mapping(cls, values: Mapping[str, float | None], exit_rule: float | None = None) -> Thresholds:
         """From a bundle's `thresholds`: keys `confident` and `likely`, a missing or null one means never.
 
         Without `likely`, only confident decisions are taken. `leave` is the certified exit, None: none.
@@ -54,7 +54,7 @@ class Thresholds:
         confident = values.get("confident")
         likely = values.get("likely")
         high = math.inf if confident is None else float(confident)
-        return cls(high, high if likely is None else float(likely), math.inf if leave is None else leave)
+        return cls(high, high if likely is None else float(likely), math.inf if exit_rule is None else exit_rule)
 
     def outcome(self, confidence: float) -> Outcome:
         """What a calibrated probability amounts to."""
@@ -70,15 +70,15 @@ def is_sure(votes: Sequence[Vote], thresholds: Mapping[str, Thresholds]) -> bool
     return thresholds[votes[-1].stage].outcome(votes[-1].confidence) is Outcome.CONFIDENT
 
 
-def may_leave(votes: Sequence[Vote], thresholds: Mapping[str, Thresholds], album: Vote | None = None) -> bool:
+def may_exit(votes: Sequence[Vote], thresholds: Mapping[str, Thresholds], album: Vote | None = None) -> bool:
     """Whether no further stage needs to be asked: the last vote reaches its stage's certified exit, or the `album`
     does and the track itself puts the same genre first."""
     if not votes:
         return False
-    own, leave = votes[-1], thresholds[votes[-1].stage].exit
-    if own.confidence >= leave:
+    own, exit_rule = votes[-1], thresholds[votes[-1].stage].exit
+    if own.confidence >= exit_rule:
         return True
-    return album is not None and album.confidence >= leave and album.genre == own.genre
+    return album is not None and album.confidence >= exit_rule and album.genre == own.genre
 
 
 def decide(

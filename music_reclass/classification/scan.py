@@ -9,23 +9,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from music_reclass.classification.escalation import Budget, Escalation
-from music_reclass.classification.reading import FileReader, ReadTask, prepare_worker
-from music_reclass.classification.sources import Listener
-from music_reclass.classification.voter import Ladder
+from music_reclass.classification.escalate import Budget, Escalation
+from music_reclass.classification.extract import ExtractionRunner, FileReader, ReadTask, prepare_worker
+from music_reclass.classification.voter import Cascade
 from music_reclass.errors import NothingToDo, TrackError
 from music_reclass.extractors.registry import extractor
+from music_reclass.features.library import Library, Reading
 from music_reclass.features.scope import Discovery, Scope
-from music_reclass.features.store import Library, Reading
+from music_reclass.utils.files import FoundFile, walk
 from music_reclass.utils.progress import Bar, progress_bar
-from music_reclass.utils.walk import FoundFile, walk
 from music_reclass.utils.workers import WorkerPool
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
     from music_reclass.domain import FeatureKind, TagReader
     from music_reclass.features.database import Database
-    from music_reclass.utils.interrupt import StopRequest
+    from music_reclass.utils.progress import StopRequest
 
 WALK_BATCH = 1000
 SAVE_BATCH = 50  # readings in one transaction: what a kill -9 costs at most
@@ -63,7 +62,7 @@ class ScanRequest:
 def scan(
     database: Database,
     request: ScanRequest,
-    ladder: Ladder,
+    cascade: Cascade,
     settings: Settings,
     read_tags: TagReader,
     stop: StopRequest,
@@ -76,7 +75,7 @@ def scan(
     """
     report = ScanReport()
     scope = Scope(database)
-    first = ladder.stages[0]
+    first = cascade.stages[0]
     kind = extractor(first.kinds[0].name, first.kinds[0].excerpt).kind
     first.require(kind)
     with _timed(report, "discover"):
@@ -84,10 +83,10 @@ def scan(
     with _timed(report, "read"):
         read_pending(database, scope, FileReader(kind, read_tags), settings, request.rescan, report, stop, bar)
     with _timed(report, "decide"):
-        listener = Listener(database, settings)
-        tally = Escalation(database, scope, ladder, bar).run(listener, Budget.of(settings), stop)
+        runner = ExtractionRunner(database, settings)
+        tally = Escalation(database, scope, cascade, bar).run(runner, Budget.of(settings), stop)
         report.decided, report.asked, report.asked_seconds = tally.decided, tally.asked, tally.seconds
-        report.left, report.missed, report.pieced = tally.left, tally.missed, listener.pieced
+        report.left, report.missed, report.pieced = tally.left, tally.missed, runner.pieced
     report.stopped = bool(stop)
     return report
 

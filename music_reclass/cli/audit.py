@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from music_reclass.config import Settings
     from music_reclass.features.database import Database
     from music_reclass.features.decisions import TrackState
+    from music_reclass.models.dataset import Dataset
     from music_reclass.taxonomy import Taxonomy
-    from music_reclass.training.datasets.shape import Dataset
-    from music_reclass.training.label_errors import Doubt
+    from music_reclass.training.label_issues import LabelIssues
 
 
 @click.command()
@@ -39,7 +39,7 @@ def audit(paths: tuple[Path, ...], fix: bool, **words: Any) -> int:
 
     Every tag is judged by models that never saw its artist: one learned from your other tags, and the embedded one.
     """
-    from music_reclass.cli.listing import open_library
+    from music_reclass.cli.library import open_library
     from music_reclass.taxonomy import load
 
     settings = settings_from(words["config_file"], db=words["db"])
@@ -56,26 +56,27 @@ def audit(paths: tuple[Path, ...], fix: bool, **words: Any) -> int:
     return _fix(settings, data, doubt, rows, taxonomy, words)
 
 
-def _judged(database: Database, taxonomy: Taxonomy, seed: int) -> tuple[Dataset, Doubt]:
+def _judged(database: Database, taxonomy: Taxonomy, seed: int) -> tuple[Dataset, LabelIssues]:
     from music_reclass.errors import NothingToDo
-    from music_reclass.training import bundles, own_library
-    from music_reclass.training.datasets import library
-    from music_reclass.training.datasets.opening import LEAST
-    from music_reclass.training.datasets.shape import labelled
+    from music_reclass.models import bundle as bundles
+    from music_reclass.models.dataset import to_dataset
+    from music_reclass.training import label_issues as own_library
+    from music_reclass.training import library
+    from music_reclass.training.open import LEAST
 
     bundle = bundles.embedded()  # not the user's own, which may have learned from these very tags
     raw = library.read(database, bundle.kinds[0])
     count = len(raw.names)
-    data = labelled(raw, taxonomy, min(LEAST, max(2, count // 20)))
+    data = to_dataset(raw, taxonomy, min(LEAST, max(2, count // 20)))
     if len(data.table.classes) < 2 or len(data) < 20:
         raise NothingToDo(
             f"{len(data)} tagged tracks in {len(data.table.classes)} genres are too few to tell a wrong tag from a "
             "right one."
         )
-    return data, own_library.doubts_of(data, bundle, taxonomy, seed, complain)
+    return data, own_library.library_label_issues(data, bundle, taxonomy, seed, complain)
 
 
-def _listed(data: Dataset, doubt: Doubt, folders: list[str], words: dict[str, Any]) -> list[int]:
+def _listed(data: Dataset, doubt: LabelIssues, folders: list[str], words: dict[str, Any]) -> list[int]:
     """Rows of the list, the surest first."""
     rows = [
         int(row)
@@ -85,10 +86,10 @@ def _listed(data: Dataset, doubt: Doubt, folders: list[str], words: dict[str, An
     return rows[: words["most"]] if words["most"] else rows
 
 
-def _show(data: Dataset, doubt: Doubt, rows: list[int], taxonomy: Taxonomy, as_json: bool) -> None:
+def _show(data: Dataset, doubt: LabelIssues, rows: list[int], taxonomy: Taxonomy, as_json: bool) -> None:
     import numpy as np
 
-    from music_reclass.training.own_library import grouped_by_album
+    from music_reclass.training.label_issues import grouped_by_album
 
     expected = doubt.expected_precision(np.array(rows, dtype=np.int64))
     if not as_json:
@@ -108,7 +109,7 @@ def _show(data: Dataset, doubt: Doubt, rows: list[int], taxonomy: Taxonomy, as_j
                 plain(f"    {name[:44]:<44} {tags[:22]:<22} -> {told['suggested']:<16} wrong {told['wrong']:.2f}")
 
 
-def _row(data: Dataset, doubt: Doubt, row: int, taxonomy: Taxonomy) -> dict[str, Any]:
+def _row(data: Dataset, doubt: LabelIssues, row: int, taxonomy: Taxonomy) -> dict[str, Any]:
     classes = data.table.classes
     return {
         "path": data.names[row],
@@ -120,7 +121,7 @@ def _row(data: Dataset, doubt: Doubt, row: int, taxonomy: Taxonomy) -> dict[str,
 
 
 def _fix(
-    settings: Settings, data: Dataset, doubt: Doubt, rows: list[int], taxonomy: Taxonomy, words: dict[str, Any]
+    settings: Settings, data: Dataset, doubt: LabelIssues, rows: list[int], taxonomy: Taxonomy, words: dict[str, Any]
 ) -> int:
     """The list as a plan: each track with the suggestion as its decision."""
     from dataclasses import replace

@@ -12,13 +12,11 @@ import click
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
-    from music_reclass.domain import FeatureKind
+    from music_reclass.domain import ExtractedFile, FeatureKind
     from music_reclass.features.database import Database
+    from music_reclass.models.dataset import Augmentations, Dataset
     from music_reclass.taxonomy import Taxonomy
-    from music_reclass.training.datasets.extraction import Heard
-    from music_reclass.training.datasets.shape import Dataset
-    from music_reclass.training.tables import Views
-    from music_reclass.utils.interrupt import StopRequest
+    from music_reclass.utils.progress import StopRequest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 KINDS = ("table", "fma", "fma-audio", "gtzan", "folder", "csv", "jamendo", "library")
@@ -74,18 +72,17 @@ def opened(
 @contextmanager
 def opened_with_views(
     settings: Settings, words: dict[str, Any], taxonomy: Taxonomy, kinds: tuple[str, ...] = ("fma518",)
-) -> Iterator[tuple[Dataset, Views | None]]:
+) -> Iterator[tuple[Dataset, Augmentations | None]]:
     """The data set with the vectors of `kinds` side by side, and the changed versions of its audio that --augment
     names."""
     import platformdirs
 
-    from music_reclass.classification.gathering import gathered, heard_vectors
     from music_reclass.errors import NothingToDo
-    from music_reclass.features.database import Database
-    from music_reclass.features.lease import writing_lease
-    from music_reclass.tagging.reader import read_tags
-    from music_reclass.training.datasets import opening
-    from music_reclass.utils.interrupt import orderly_stop
+    from music_reclass.features.database import Database, writing_lease
+    from music_reclass.tagging.read import read_tags
+    from music_reclass.training import open as opening
+    from music_reclass.training.open import extract_files, extracted_vectors
+    from music_reclass.utils.progress import orderly_stop
 
     cache = Path(platformdirs.user_cache_dir("reclass", appauthor=False)) / "datasets"
     databases: list[Database] = []
@@ -104,25 +101,25 @@ def opened_with_views(
     try:
         with orderly_stop() as stop:  # while listening; a training that follows ends at the first Ctrl-C
 
-            def listen(paths: Sequence[str], kind: FeatureKind) -> Mapping[str, Heard]:
+            def listen(paths: Sequence[str], kind: FeatureKind) -> Mapping[str, ExtractedFile]:
                 heard = open_database(cache / "listened.sqlite3")
                 if kind.name == kinds[0]:
-                    return gathered(heard, paths, kind, settings, read_tags, stop)
+                    return extract_files(heard, paths, kind, settings, read_tags, stop)
                 return _heard_beside(heard, paths, kind, settings, stop)
 
             def hear(database: Database, tracks: Sequence[int], kind: FeatureKind) -> None:
                 with writing_lease(settings.database, "train"):
-                    heard_vectors(database, tracks, kind, settings, stop)
+                    extracted_vectors(database, tracks, kind, settings, stop)
 
-            request = opening.Request(
+            request = opening.DatasetRequest(
                 words["kind"], words["data_path"], words["subset"], words["excerpt"], words["audio"], words["least"],
                 words["roots"], cache, kinds,
             )  # fmt: skip
-            data = opening.opened(request, taxonomy, opening.Sources(listen, library, hear))
+            data = opening.open_dataset(request, taxonomy, opening.Sources(listen, library, hear))
             names = _versions(words)
             views = None
             if names:
-                from music_reclass.classification.augmenting import augmented, completed
+                from music_reclass.training.augment import augmented, completed
 
                 heard = open_database(cache / "listened.sqlite3")
                 views = completed(augmented(heard, data.names, names, data.kind, settings, stop), data.table.rows)
@@ -134,17 +131,17 @@ def opened_with_views(
 
 def _heard_beside(
     database: Database, paths: Sequence[str], kind: FeatureKind, settings: Settings, stop: StopRequest
-) -> dict[str, Heard]:
+) -> dict[str, ExtractedFile]:
     """Vectors of a further kind for files that were listened to already, through one network for all of them."""
-    from music_reclass.classification.gathering import heard_vectors
+    from music_reclass.domain import ExtractedFile
     from music_reclass.features.decisions import Decisions
-    from music_reclass.training.datasets.extraction import Heard
+    from music_reclass.training.open import extracted_vectors
 
     decisions = Decisions(database)
     states = {path: decisions.state_of(os.path.realpath(path)) for path in paths}
     known = {path: state for path, state in states.items() if state is not None and state.error is None}
-    vectors = heard_vectors(database, [state.id for state in known.values()], kind, settings, stop)
-    return {path: Heard(vectors[state.id], state.tags) for path, state in known.items() if state.id in vectors}
+    vectors = extracted_vectors(database, [state.id for state in known.values()], kind, settings, stop)
+    return {path: ExtractedFile(vectors[state.id], state.tags) for path, state in known.items() if state.id in vectors}
 
 
 def _versions(words: dict[str, Any]) -> tuple[str, ...]:
@@ -154,12 +151,12 @@ def _versions(words: dict[str, Any]) -> tuple[str, ...]:
     asked = words.get("augment") or ""
     if not asked:
         return ()
-    from music_reclass.training.augmentation import VERSIONS
+    from music_reclass.training.augment import AUGMENTATIONS
 
-    names = tuple(dict.fromkeys(name.strip() for name in asked.split(","))) if asked != "all" else tuple(VERSIONS)
-    unknown = [name for name in names if name not in VERSIONS]
+    names = tuple(dict.fromkeys(name.strip() for name in asked.split(","))) if asked != "all" else tuple(AUGMENTATIONS)
+    unknown = [name for name in names if name not in AUGMENTATIONS]
     if unknown:
-        known = ", ".join(VERSIONS)
+        known = ", ".join(AUGMENTATIONS)
         raise UsageError(f"there is no version {unknown[0]!r} of a recording; choose among {known}, or all.")
     if words["kind"] not in AUDIO:
         raise UsageError(f"--augment changes audio, so it goes with --on {', '.join(AUDIO)}.")

@@ -25,7 +25,7 @@ def demo(keep: Path | None) -> int:
 
 def _play(folder: Path) -> int:
     from music_reclass.cli.main import run
-    from music_reclass.extractors.demo_library import make_library
+    from music_reclass.extractors.audio.synthesis import make_library
 
     music, db = folder / "Music", folder / "library.sqlite3"
     say("demo", f"synthesising a library in eight formats in {music} ...")

@@ -1,4 +1,4 @@
-"""Is everything here that a scan needs? Each line says what was found, and the cure where it falls short."""
+"""`doctor`: checks of the installation, the GPU, the library's features, and the tags of a file."""
 
 from __future__ import annotations
 
@@ -6,17 +6,173 @@ import platform
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from music_reclass import __version__
-from music_reclass.cli import doctor_gpu, doctor_skew, doctor_tags
 from music_reclass.cli.options import database_flags, json_flag, settings_from
-from music_reclass.cli.output import print_json, say
+from music_reclass.cli.output import plain, print_json, printable, say
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
+    from music_reclass.extractors.device import Device
+
+JETSON = Path("/proc/device-tree/model")
+
+
+@click.command("gpu")
+@click.option("--gpu-memory", "ceiling", default="", help="Count with a ceiling: 4GiB, 512MiB, or a share such as 0.5.")
+@json_flag
+def gpu(ceiling: str, as_json: bool) -> None:
+    """Show the devices that MERT and OpenJMLA could run on."""
+    from music_reclass.utils.lazy import require
+
+    torch = require("torch", "neural")
+    found = [_facts(device, torch, ceiling) for device in _devices(torch)]
+    cure = _cure(torch, len(found) > 1)
+    if as_json:
+        print_json({"torch": torch.__version__, "cuda": torch.version.cuda, "devices": found, "cure": cure})
+        return
+    say("torch", f"{torch.__version__}, " + (f"CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"))
+    for facts in found:
+        for label, text in _lines(facts):
+            say(label, text)
+    if cure:
+        plain(cure)
+
+
+def _devices(torch: Any) -> list[Device]:
+    from music_reclass.extractors.device import devices
+
+    return devices(torch)
+
+
+def _facts(device: Device, torch: Any, ceiling: str) -> dict[str, Any]:
+    from music_reclass.extractors.batching import Slope
+    from music_reclass.extractors.device import free_bytes, nvml_reading, parse_bytes
+    from music_reclass.extractors.jmla import PICTURE_BYTES
+    from music_reclass.extractors.mert import WINDOW_BYTES
+    from music_reclass.extractors.network import MOST_ON_GPU
+
+    free, source = free_bytes(device, torch, ceiling)
+    nvml = nvml_reading(device.uuid) if device.uuid else None
+    share = 0.5 if device.half else 1.0
+    windows = {"mert": WINDOW_BYTES, "jmla": PICTURE_BYTES}
+    return {
+        "device": device.name,
+        "title": device.title,
+        "capability": None if device.is_cpu else ".".join(map(str, device.capability)),
+        "unified": device.unified or device.is_cpu,
+        "precision": device.half or "fp32",
+        "total_bytes": device.total,
+        "free_bytes": free,
+        "free_by": source,
+        "ceiling_bytes": parse_bytes(ceiling, device.total) if ceiling and not device.is_cpu else None,
+        "driver": nvml.driver if nvml else None,
+        "busy_percent": nvml.busy if nvml else None,
+        "batch": None
+        if device.is_cpu
+        else {name: Slope(0, each * share).fits(free, MOST_ON_GPU) for name, each in windows.items()},
+    }
+
+
+def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    from music_reclass.extractors.device import readable
+
+    capability = f", compute capability {facts['capability']}" if facts["capability"] else ""
+    yield facts["device"], f"{facts['title']}{capability}, computes in {facts['precision']}"
+    shared = ", shared with the processor" if facts["unified"] and facts["capability"] else ""
+    total, free = readable(facts["total_bytes"]), readable(facts["free_bytes"])
+    yield "memory", f"{total}{shared}; {free} for us ({facts['free_by']})"
+    if facts["ceiling_bytes"]:
+        yield "ceiling", readable(facts["ceiling_bytes"])
+    if facts["capability"]:
+        told = [f"driver {facts['driver']}"] if facts["driver"] else []
+        told += [f"busy {facts['busy_percent']} %"] if facts["busy_percent"] is not None else []
+        yield "NVML", ", ".join(told) or "does not answer here (usual on a Jetson)"
+        yield "batches", ", ".join(f"{name} {count}" for name, count in facts["batch"].items()) + " windows (predicted)"
+
+
+def _cure(torch: Any, has_card: bool) -> str:
+    """What to do where there is a card that this torch cannot use; empty where nothing is amiss."""
+    from music_reclass.extractors.device import nvml_reading
+
+    if has_card:
+        return ""
+    board = JETSON.read_text(errors="replace").strip("\0\n ") if JETSON.is_file() else ""
+    if "Jetson" in board:
+        return f"{board}: torch {torch.__version__} cannot use its GPU; install NVIDIA's torch for JetPack."
+    if (reading := nvml_reading("")) is not None and reading.driver:
+        return f"NVIDIA driver {reading.driver} is here, but torch {torch.__version__} cannot use a card with it."
+    return ""
+
+
+_MOST = 20_000  # tracks looked at, spread over the library
+
+
+@click.command("skew")
+@click.option("--bundle", type=click.Path(path_type=Path, file_okay=False), help="A trained bundle (default: yours).")
+@database_flags
+@json_flag
+def drift(bundle: Path | None, db: Path | None, config_file: Path | None, as_json: bool) -> int:
+    """Compare the library's features with those the model was trained on, family by family, and say what differs."""
+    import numpy as np
+
+    from music_reclass.cli.library import open_library
+    from music_reclass.errors import NothingToDo
+    from music_reclass.features.library import LabelledTracks
+    from music_reclass.models import bundle as bundles
+    from music_reclass.models import bundle as ladders
+    from music_reclass.training import drift as comparison
+
+    settings = settings_from(config_file, db=db, bundle=bundle)
+    model = bundles.embedded() if settings.bundle is None else ladders.load_cascade(settings.bundle)[0]
+    database = open_library(db, config_file)
+    vectors = LabelledTracks(database).vectors_of_all(model.kinds[0], _MOST)
+    database.close()
+    if not vectors:
+        raise NothingToDo(f"the library holds no {model.kinds[0].key} features yet: scan a folder first.")
+    found = comparison.drift(np.stack(vectors), comparison.reference_of(model))
+    for family in found.families:
+        level = "much" if family.psi > comparison.MUCH else "some" if family.psi > comparison.SOME else "same"
+        if as_json:
+            shift = None if family.shift != family.shift else round(family.shift, 3)
+            print_json({"family": family.family, "psi": round(family.psi, 4), "shift": shift, "level": level})
+        else:
+            say("", f"{family.family:<20} PSI {family.psi:6.3f}  {level:<6} means {family.shift:+.2f} sd")
+    for sentence in found.findings:
+        if as_json:
+            print_json({"finding": sentence})
+        else:
+            say("finding", sentence)
+    if not as_json:
+        say("compared", f"{found.count:,} tracks with {model.name} {model.version}; PSI to 0.1: same, over 0.25: much")
+    return 0
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@json_flag
+def tags(file: Path, as_json: bool) -> None:
+    """What Plex, Navidrome, Jellyfin and tag editors would read as the genre of FILE."""
+    from music_reclass.errors import NothingToDo
+    from music_reclass.tagging.readers import blind_spots, readers
+
+    if not file.exists():
+        raise NothingToDo(f"{printable(str(file))} does not exist.")
+    found = readers(file)
+    notes = blind_spots(found)
+    if as_json:
+        seen = {reader.name: None if reader.values is None else list(reader.values) for reader in found}
+        print_json({"path": str(file), "readers": seen, "notes": notes})
+        return
+    for reader in found:
+        shown = "(no genre)" if reader.values is None else " | ".join(reader.values) or "(empty)"
+        say(reader.name, f"{printable(shown):<40} {click.style(reader.programs, dim=True)}")
+    for note in notes:
+        plain(f"note: {printable(note)}")
+
 
 PACKAGES = ("numpy", "scipy", "soundfile", "av", "soxr", "mutagen", "rich", "click", "platformdirs")
 EXTRAS = {"torch": "neural", "transformers": "neural", "sklearn": "train", "librosa": "test"}
@@ -41,9 +197,9 @@ def doctor(context: click.Context, db: Path | None, config_file: Path | None, as
     return worst
 
 
-doctor.add_command(doctor_tags.tags)
-doctor.add_command(doctor_gpu.gpu)
-doctor.add_command(doctor_skew.skew)
+doctor.add_command(tags)
+doctor.add_command(gpu)
+doctor.add_command(drift)
 
 
 def _checks(settings: Settings) -> Iterator[tuple[str, bool, str]]:
@@ -90,8 +246,8 @@ def _decoders() -> str:
 def _self_test() -> str:
     import tempfile
 
-    from music_reclass.classification.reading import VectorReader
-    from music_reclass.extractors.synthesis import encode, song
+    from music_reclass.classification.extract import VectorReader
+    from music_reclass.extractors.audio.synthesis import encode, song
 
     tune = song(seed=1, seconds=6)
     vectors = []
@@ -104,7 +260,7 @@ def _self_test() -> str:
 
 
 def _model() -> str:
-    from music_reclass.training import bundles
+    from music_reclass.models import bundle as bundles
 
     bundle = bundles.embedded()
     return f"{bundle.name} {bundle.version}, {len(bundle.labels)} genres, digest {bundle.digest[:12]}"
@@ -112,8 +268,8 @@ def _model() -> str:
 
 def _database(path: Path) -> str:
     from music_reclass.features.database import Database
-    from music_reclass.features.store import Library
-    from music_reclass.utils.filesystem import is_network_mount
+    from music_reclass.features.library import Library
+    from music_reclass.utils.files import is_network_mount
 
     if not path.exists():
         return f"{path} (none yet; the first scan makes it)"

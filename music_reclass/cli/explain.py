@@ -12,7 +12,7 @@ from music_reclass.cli.options import bundle_flag, database_flags, json_flag, ne
 from music_reclass.cli.output import complain, print_json, printable, say, shorten_home
 
 if TYPE_CHECKING:
-    from music_reclass.tagging.explaining import Account
+    from music_reclass.explain.explanation import Explanation
 
 
 @click.command()
@@ -45,20 +45,20 @@ def explain(
 
     A file that the library does not know is listened to now. Nothing is stored or written.
     """
-    from music_reclass.cli.session import ladder_for
+    from music_reclass.cli.session import cascade_for
     from music_reclass.domain import OnExisting
     from music_reclass.errors import NothingToDo
+    from music_reclass.explain.explanation import explain
+    from music_reclass.explain.render import render
+    from music_reclass.extractors.device import Placement
     from music_reclass.features.database import Database
-    from music_reclass.tagging.apply import Plan
-    from music_reclass.tagging.explaining import account_for
-    from music_reclass.tagging.telling import told
+    from music_reclass.tagging.apply import WritePlan
     from music_reclass.taxonomy import load
-    from music_reclass.utils.device import Placement
 
     if not file.exists():
         raise NothingToDo(f"{printable(str(file))} does not exist.")
     if plot is not None:
-        from music_reclass.classification.plotting import check_ending
+        from music_reclass.explain.plot import check_ending
 
         check_ending(plot)
     settings = settings_from(
@@ -66,27 +66,26 @@ def explain(
     )
     taxonomy = load(settings.taxonomy)
     database = Database(settings.database) if settings.database.exists() else None
-    plan = Plan(lambda: iter(()), taxonomy, OnExisting(settings.on_existing))
+    plan = WritePlan(lambda: iter(()), taxonomy, OnExisting(settings.on_existing))
     placement = Placement(settings.device, settings.gpu_memory, settings.precision)
-    ladder = ladder_for(settings, taxonomy)
-    account = account_for(os.path.realpath(file), database, ladder, plan, placement, all_stages)
+    cascade = cascade_for(settings, taxonomy)
+    account = explain(os.path.realpath(file), database, cascade, plan, placement, all_stages)
     if as_json:
         print_json(account.as_json())
     else:
-        for label, text in told(account):
+        for label, text in render(account):
             say(label, printable(shorten_home(text) if label == "file" else text))
     if plot is not None:
         _draw(account, plot, as_json)
 
 
-def _draw(account: Account, plot: Path, as_json: bool) -> None:
-    from music_reclass.classification.plotting import Caption, draw
-    from music_reclass.classification.windows import course
+def _draw(account: Explanation, plot: Path, as_json: bool) -> None:
     from music_reclass.errors import TrackError
-    from music_reclass.tagging.telling import caption, levels, title
+    from music_reclass.explain.plot import Caption, draw, window_votes
+    from music_reclass.explain.render import caption, levels, title
 
     try:
-        found = course(Path(account.state.path), account.ladder.stages[0])
+        found = window_votes(Path(account.state.path), account.cascade.stages[0])
     except TrackError as error:
         complain(f"no picture: {error}")
         return

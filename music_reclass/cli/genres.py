@@ -48,9 +48,9 @@ def list_genres(db: Path | None, config_file: Path | None, as_json: bool) -> Non
 @json_flag
 def audit_genres(db: Path | None, config_file: Path | None, as_json: bool) -> None:
     """The distinct genres in your files as last scanned: how many, what each maps to, what is junk or unknown."""
-    from music_reclass.cli.listing import open_library
+    from music_reclass.cli.library import open_library
     from music_reclass.errors import NothingToDo
-    from music_reclass.features.store import Library
+    from music_reclass.features.library import Library
     from music_reclass.taxonomy import audit, load
 
     taxonomy: Taxonomy = load(settings_from(config_file, db=db).taxonomy)

@@ -12,22 +12,32 @@ import click
 from music_reclass import __version__
 from music_reclass.cli import (
     audit,
-    audit_exits,
-    calibrate,
     demo,
     doctor,
-    evaluating,
     explain,
     genres,
-    listing,
     models,
     plex,
     relabel,
     report,
     scan,
-    table,
     train,
     undo,
+)
+from music_reclass.cli import (
+    eval as evaluating,
+)
+from music_reclass.cli import (
+    exits as audit_exits,
+)
+from music_reclass.cli import (
+    exits as calibrate,
+)
+from music_reclass.cli import (
+    library as listing,
+)
+from music_reclass.cli import (
+    predict as table,
 )
 from music_reclass.cli.output import complain, printable
 from music_reclass.errors import ReclassError, TrackError
@@ -42,7 +52,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 def cli(context: click.Context) -> None:
     """Listens to a music library, decides each track's genre, tags it, and can take every byte back."""
     if context.invoked_subcommand is None:
-        from music_reclass.cli.listing import next_step
+        from music_reclass.cli.library import next_step
 
         next_step()
 
@@ -81,8 +91,8 @@ def run(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except click.exceptions.Exit as leave:
-        return leave.exit_code
+    except click.exceptions.Exit as exit_rule:
+        return exit_rule.exit_code
     except ReclassError as error:
         complain(f"reclass: {error}")
         return error.exit_code

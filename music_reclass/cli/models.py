@@ -14,8 +14,8 @@ from music_reclass.cli.output import complain, interactive, plain, print_json, p
 if TYPE_CHECKING:
     from music_reclass.extractors.weights.catalogue import Model
     from music_reclass.extractors.weights.store import Installed
-    from music_reclass.training.bundles import Bundle
-    from music_reclass.training.exits import Exit
+    from music_reclass.models.bundle import Bundle
+    from music_reclass.models.early_exit import ExitRule
 
 trust_flag = click.option("--trust", is_flag=True, help="Take other weights than the published or first ones.")
 
@@ -32,38 +32,40 @@ def models() -> None:
 @json_flag
 def list_models(verbose: bool, bundle: Path | None, db: Path | None, config_file: Path | None, as_json: bool) -> None:
     """The stages that decide, with their figures and what their exits promise; then the models that can be added."""
-    from music_reclass.cli.session import bundles_at_hand, own_exits
+    from music_reclass.cli.session import bundles_at_hand, library_exits
     from music_reclass.extractors.weights import catalogue, store
-    from music_reclass.training import exits
+    from music_reclass.models import early_exit as exits
 
     settings = settings_from(config_file, db=db, bundle=bundle)
     stages = bundles_at_hand(settings.bundle)
-    own = own_exits(settings, [stage.digest for stage in stages])
+    own = library_exits(settings, [stage.digest for stage in stages])
     for place, stage in enumerate(stages):
         later = [other.digest for other in stages[place + 1 :]]
-        users = exits.fitting(own.get(stage.digest, ()), later)
-        leave = users or exits.fitting(exits.of_manifest(stage.manifest), later)
+        users = exits.fitting_exit_rule(own.get(stage.digest, ()), later)
+        exit_rule = users or exits.fitting_exit_rule(exits.exit_rules_of(stage.manifest), later)
         if as_json:
-            stated = None if leave is None else exits.stated(leave)
+            stated = None if exit_rule is None else exits.exit_as_manifest(exit_rule)
             print_json({"stage": stage.stage, "digest": stage.digest, "exit": stated, **stage.manifest})
         else:
-            _show_stage(stage, leave, bool(later), users is not None, verbose)
+            _show_stage(stage, exit_rule, bool(later), users is not None, verbose)
     for model in catalogue.MODELS.values():
         _show(model, store.find(model.name), as_json)
 
 
-def _show_stage(stage: Bundle, leave: Exit | None, is_followed: bool, is_own: bool, verbose: bool) -> None:
+def _show_stage(stage: Bundle, exit_rule: ExitRule | None, is_followed: bool, is_own: bool, verbose: bool) -> None:
     import json
 
     say(stage.stage, f"{stage.name} {stage.version}  ({stage.digest[:12]})")
     say("labels", ", ".join(stage.labels))
     say("thresholds", ", ".join(f"{name} >= {value:.2f}" for name, value in stage.thresholds.items()) or "none")
     if is_followed:
-        promise = "no certificate with the stages behind it: it never exits" if leave is None else leave.sentence()
+        promise = (
+            "no certificate with the stages behind it: it never exits" if exit_rule is None else exit_rule.sentence()
+        )
         say("exit", promise + ("  (your own calibration)" if is_own else ""))
-    if verbose and leave is not None:
-        say("", f"epsilon {leave.epsilon:g}, delta {leave.delta:g}, n {leave.count:,}")
-        for name, seen in leave.held_on.items():
+    if verbose and exit_rule is not None:
+        say("", f"epsilon {exit_rule.epsilon:g}, delta {exit_rule.delta:g}, n {exit_rule.count:,}")
+        for name, seen in exit_rule.held_on.items():
             say("", f"on {name}: {_seen(seen)}")
     for name, value in stage.manifest.get("metrics", {}).items():
         if isinstance(value, int | float):
@@ -137,7 +139,7 @@ def verify(names: tuple[str, ...], as_json: bool) -> int:
     """Check installed models (default: all): digest, tensors, and whether two sounds sound different to them."""
     from music_reclass.errors import NothingToDo
     from music_reclass.extractors.weights import catalogue, store
-    from music_reclass.extractors.weights.verify import self_check
+    from music_reclass.extractors.weights.install import self_check
 
     chosen = [catalogue.model(name) for name in names]
     chosen = chosen or [model for model in catalogue.MODELS.values() if store.find(model.name)]

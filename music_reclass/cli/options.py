@@ -80,7 +80,7 @@ def settings_from(config_file: Path | None, **flags: Any) -> Settings:
     return load(flags, config_file)
 
 
-def manner_flags(command: Command) -> Command:
+def write_option_flags(command: Command) -> Command:
     """How genres are written into files: policy, layout, and what becomes of times and hard links."""
     for flag in (
         click.option(

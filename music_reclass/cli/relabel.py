@@ -11,7 +11,7 @@ from music_reclass.cli.options import database_flags, json_flag, settings_from
 from music_reclass.cli.output import plain, print_json, printable, say
 
 if TYPE_CHECKING:
-    from music_reclass.classification.relabelling import Relabelled
+    from music_reclass.classification.relabel import Relabelled
     from music_reclass.config import Settings
 
 _SHOWN = 20  # kinds of change
@@ -47,7 +47,7 @@ def relabel(
     """Decide the whole library again from stored votes, after a change of taxonomy, rules or model; writes no tag."""
     import time
 
-    from music_reclass.cli.listing import open_library
+    from music_reclass.cli.library import open_library
 
     settings = settings_from(config_file, db=db, taxonomy=taxonomy, max_genres=max_genres, album=album, bundle=bundle)
     open_library(db, config_file).close()  # a library that is not there is said before one is made
@@ -74,24 +74,24 @@ def relabel(
 
 
 def _done(settings: Settings) -> Relabelled:
-    from music_reclass.classification import relabelling
-    from music_reclass.cli.session import ladder_for, session
+    from music_reclass.classification import relabel as relabelling
+    from music_reclass.cli.session import cascade_for, session
 
     with session(settings, "relabel") as work:
-        return relabelling.relabel(work.database, ladder_for(settings, work.taxonomy))
+        return relabelling.relabel(work.database, cascade_for(settings, work.taxonomy))
 
 
 def _rehearsed(settings: Settings) -> Relabelled:
     """Without the lease of a writer, and without settling what an interrupted run left: nothing is written."""
-    from music_reclass.classification import relabelling
-    from music_reclass.cli.session import ladder_for
+    from music_reclass.classification import relabel as relabelling
+    from music_reclass.cli.session import cascade_for
     from music_reclass.features.database import Database
     from music_reclass.taxonomy import load
 
-    ladder = ladder_for(settings, load(settings.taxonomy))
+    cascade = cascade_for(settings, load(settings.taxonomy))
     database = Database(settings.database)
     try:
-        return relabelling.relabel(database, ladder, dry_run=True)
+        return relabelling.relabel(database, cascade, dry_run=True)
     finally:
         database.close()
 

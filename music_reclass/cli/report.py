@@ -13,8 +13,8 @@ from music_reclass.cli.options import database_flags, json_flag, settings_from
 from music_reclass.cli.output import plain, print_json, printable, say, shorten_home
 
 if TYPE_CHECKING:
-    from music_reclass.classification.listings import Listing
-    from music_reclass.classification.reporting import Report
+    from music_reclass.report.listings import Listing
+    from music_reclass.report.summary import Report
 
 SHOWN = 5  # albums, paths and scans on a terminal; the page and --json hold more
 
@@ -33,18 +33,18 @@ def report(page: Path | None, most: int, db: Path | None, config_file: Path | No
 
     Reads the library only; no file is opened and nothing is written.
     """
-    from music_reclass.classification.report_page import page_of
-    from music_reclass.classification.reporting import report_of
-    from music_reclass.cli.listing import open_library
-    from music_reclass.cli.session import ladder_for
+    from music_reclass.cli.library import open_library
+    from music_reclass.cli.session import cascade_for
     from music_reclass.errors import ReclassError
+    from music_reclass.report.page import page_of
+    from music_reclass.report.summary import report_of
     from music_reclass.taxonomy import load
 
     settings = settings_from(config_file, db=db)
     taxonomy = load(settings.taxonomy)
     database = open_library(db, config_file)
     try:
-        found = report_of(database, ladder_for(settings, taxonomy), most)
+        found = report_of(database, cascade_for(settings, taxonomy), most)
     finally:
         database.close()
     if page is not None:
@@ -61,7 +61,7 @@ def report(page: Path | None, most: int, db: Path | None, config_file: Path | No
 
 
 def _show(found: Report) -> None:
-    from music_reclass.classification import reporting
+    from music_reclass.report import summary as reporting
 
     figures = found.figures
     say("library", f"{found.library['tracks']:,} tracks, {found.library['missing']:,} missing")
@@ -87,7 +87,7 @@ def _show(found: Report) -> None:
 
 
 def _list(label: str, listing: Listing, what: str) -> None:
-    from music_reclass.utils.page import counted
+    from music_reclass.utils.html import counted
 
     if not listing.all_tracks:
         return

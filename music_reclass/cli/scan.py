@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from music_reclass.cli.options import bundle_flag, manner_flags, network_flags, settings_from, write_flags
+from music_reclass.cli.options import bundle_flag, network_flags, settings_from, write_flags, write_option_flags
 from music_reclass.cli.output import printable, say, shorten_home
-from music_reclass.cli.plex_options import map_flag
+from music_reclass.cli.plex_output import map_flag
 from music_reclass.cli.writing import Choice, conclude, plan_for
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@manner_flags
+@write_option_flags
 @click.option("--plex", "plex_library", metavar="LIBRARY", help="Only what this Plex music library holds.")
 @click.option("--sync-plex", is_flag=True, help="After writing, refresh Plex and write the same genres there.")
 @map_flag
@@ -66,15 +66,15 @@ def scan(
     On a terminal the plan is shown before anything is written, and you are asked. Without a terminal nothing is
     written unless --yes is given. `reclass undo` takes the last run back, to the byte.
     """
-    from music_reclass.classification.reporting import after_scan, remember
     from music_reclass.classification.scan import ScanRequest
     from music_reclass.classification.scan import scan as bring_up_to_date
-    from music_reclass.cli.plex_chain import roots_in_plex, sync_after
-    from music_reclass.cli.session import ladder_for, session
+    from music_reclass.cli.plex_output import roots_in_plex, sync_after
+    from music_reclass.cli.session import cascade_for, session
     from music_reclass.features.decisions import Decisions
-    from music_reclass.features.outcomes import Outcomes
-    from music_reclass.tagging.plex.server import connect
-    from music_reclass.tagging.reader import read_tags
+    from music_reclass.features.statistics import Outcomes
+    from music_reclass.plex.server import connect
+    from music_reclass.report.summary import after_scan, store_scan
+    from music_reclass.tagging.read import read_tags
 
     settings = settings_from(config_file, plex_library=plex_library, **manner)
     roots = tuple(map(str, paths))
@@ -86,14 +86,14 @@ def scan(
         if plex_library is not None:
             roots = roots_in_plex(work, plex_library, pairs, roots)
         request = ScanRequest(roots, include, exclude, rescan)
-        ladder = ladder_for(settings, work.taxonomy)
-        report = bring_up_to_date(work.database, request, ladder, settings, read_tags, work.stop)
+        cascade = cascade_for(settings, work.taxonomy)
+        report = bring_up_to_date(work.database, request, cascade, settings, read_tags, work.stop)
         arguments = {"paths": [os.path.abspath(path) for path in paths], "rescan": rescan}
-        remember(work.database, report, ladder, arguments)
+        store_scan(work.database, report, cascade, arguments)
         if not as_json:
             _show_discovery(report, paths, settings)
-            _show_later_stages(report, ladder.absent)
-            for label, text in after_scan(report, Outcomes(work.database, scoped=True), ladder):
+            _show_later_stages(report, cascade.absent)
+            for label, text in after_scan(report, Outcomes(work.database, scoped=True), cascade):
                 say(label, printable(text))
         plan = plan_for(work, Decisions(work.database).in_scope)
         library = settings.plex_library
@@ -104,7 +104,7 @@ def scan(
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@manner_flags
+@write_option_flags
 @write_flags
 def apply(
     paths: tuple[Path, ...],
@@ -119,7 +119,7 @@ def apply(
     config_file: Path | None,
 ) -> int:
     """Write the genres that earlier scans decided, below PATHS or in the whole library; no audio is read."""
-    from music_reclass.cli.listing import open_library
+    from music_reclass.cli.library import open_library
     from music_reclass.cli.session import session
     from music_reclass.errors import NothingToDo
     from music_reclass.features.decisions import Decisions

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from music_reclass.classification.voter import Ladder
+    from music_reclass.classification.voter import Cascade
     from music_reclass.config import Settings
     from music_reclass.errors import ReclassError
     from music_reclass.features.database import Database
     from music_reclass.features.journal import Journal
+    from music_reclass.models.bundle import Bundle
+    from music_reclass.models.early_exit import ExitRule
     from music_reclass.taxonomy import Taxonomy
-    from music_reclass.training.bundles import Bundle
-    from music_reclass.training.exits import Exit
-    from music_reclass.utils.interrupt import StopRequest
+    from music_reclass.utils.progress import StopRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,10 @@ class Session:
 @contextmanager
 def session(settings: Settings, command: str) -> Iterator[Session]:
     """Hold the library for one writing command; what an earlier run left half done is settled first."""
-    from music_reclass.features.database import Database
+    from music_reclass.features.database import Database, writing_lease
     from music_reclass.features.journal import Journal
-    from music_reclass.features.lease import writing_lease
     from music_reclass.taxonomy import load
-    from music_reclass.utils.interrupt import orderly_stop
+    from music_reclass.utils.progress import orderly_stop
 
     taxonomy = load(settings.taxonomy)
     with writing_lease(settings.database, command), orderly_stop() as stop:
@@ -57,9 +56,9 @@ def _settle(journal: Journal, database: Database) -> None:
     """Bring an interrupted run to an end, in the journal and in the library, before anything else is done."""
     from music_reclass.cli.output import complain, printable
     from music_reclass.errors import TrackError
-    from music_reclass.features.store import Library
+    from music_reclass.features.library import Library
     from music_reclass.tagging.apply import note_file
-    from music_reclass.tagging.recovery import recover
+    from music_reclass.tagging.undo import recover
 
     report = recover(journal)
     for path in report.confirmed:
@@ -69,13 +68,13 @@ def _settle(journal: Journal, database: Database) -> None:
         complain(f"{printable(path)}: an interrupted change is still open: {why}")
 
 
-def ladder_for(settings: Settings, taxonomy: Taxonomy, own: Mapping[str, Sequence[Exit]] | None = None) -> Ladder:
+def cascade_for(settings: Settings, taxonomy: Taxonomy, own: Mapping[str, Sequence[ExitRule]] | None = None) -> Cascade:
     """The stages that may vote, cheapest first. UsageError for an unknown one, MissingWeights or MissingExtra for one
     asked for by name that cannot run; `Ladder.absent` says which others were left out, and why.
 
     `own` are exits certified on the user's own library, by the digest of the stage's bundle; None: those it keeps.
     """
-    from music_reclass.classification.voter import Ladder
+    from music_reclass.classification.voter import Cascade
 
     at_hand = bundles_at_hand(settings.bundle)
     wanted = _named(settings.stages, [bundle.stage for bundle in at_hand])
@@ -91,20 +90,20 @@ def ladder_for(settings: Settings, taxonomy: Taxonomy, own: Mapping[str, Sequenc
         else:
             absent[bundle.stage] = str(obstacle)
     if own is None:
-        own = own_exits(settings, [bundle.digest for bundle in chosen])
-    return Ladder.from_bundles(chosen, taxonomy, settings.max_genres, settings.album, own, absent)
+        own = library_exits(settings, [bundle.digest for bundle in chosen])
+    return Cascade.from_bundles(chosen, taxonomy, settings.max_genres, settings.album, own, absent)
 
 
-def own_exits(settings: Settings, digests: Sequence[str]) -> dict[str, tuple[Exit, ...]]:
+def library_exits(settings: Settings, digests: Sequence[str]) -> dict[str, tuple[ExitRule, ...]]:
     """The exits that the user's own library has certified, by the digest of the stage's bundle; {} without any."""
-    from music_reclass.classification import calibrating
+    from music_reclass.classification import certify as calibrating
     from music_reclass.features.database import Database
 
     if not settings.database.exists():
         return {}
     database = Database(settings.database)
     try:
-        return calibrating.own_exits(database, digests)
+        return calibrating.library_exits(database, digests)
     finally:
         database.close()
 
@@ -112,12 +111,14 @@ def own_exits(settings: Settings, digests: Sequence[str]) -> dict[str, tuple[Exi
 def bundles_at_hand(folder: Path | None) -> list[Bundle]:
     """The bundles to climb: the embedded ones; or the ladder in `folder`, or its single bundle in the place of the
     embedded one of its stage, else after the first."""
-    from music_reclass.training import bundles, ladders, musicnn_ensemble
+    from music_reclass.models import bundle as bundles
+    from music_reclass.models import bundle as ladders
+    from music_reclass.models import bundle as musicnn_ensemble
 
-    first, second = bundles.embedded(), musicnn_ensemble.embedded()
+    first, second = bundles.embedded(), musicnn_ensemble.embedded_second_stage()
     if folder is None:
         return [first, second]
-    own = list(ladders.load(folder))
+    own = list(ladders.load_cascade(folder))
     if len(own) > 1:
         return own
     return [own[0], second] if own[0].stage == first.stage else [first, own[0]]

@@ -1,4 +1,4 @@
-"""`reclass train`: a stage of the ladder from labelled music; the figures for artists it never saw come first."""
+"""`train`: one stage from labelled music, evaluated on artists it never saw."""
 
 from __future__ import annotations
 
@@ -10,24 +10,15 @@ import click
 from music_reclass.cli.data import data_flags, opened_with_views
 from music_reclass.cli.options import database_flags, settings_from
 from music_reclass.cli.output import say
-from music_reclass.cli.train_common import (
-    EXISTING_FILE,
-    Live,
-    clear,
-    common_flags,
-    finish,
-    network,
-    with_views,
-)
-from music_reclass.cli.train_ladder import LADDERS
+from music_reclass.cli.train_cascade import CASCADE_COMMANDS
+from music_reclass.cli.train_options import EXISTING_FILE, Live, clear, common_flags, finish, network, with_views
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
+    from music_reclass.models.base import Estimator
+    from music_reclass.models.dataset import Augmentations, Dataset
     from music_reclass.taxonomy import Taxonomy
-    from music_reclass.training.datasets.shape import Dataset
-    from music_reclass.training.estimators.contract import Estimator
-    from music_reclass.training.recipes import Trained
-    from music_reclass.training.tables import Views
+    from music_reclass.training.train import Trained
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _MLP = "fma-mlp"
@@ -39,8 +30,8 @@ def train() -> None:
     """Train a stage of the ladder on labelled music, or all of them."""
 
 
-for ladder in LADDERS:
-    train.add_command(ladder)
+for cascade in CASCADE_COMMANDS:
+    train.add_command(cascade)
 
 
 def _training_flags(command: Command) -> Command:
@@ -105,8 +96,8 @@ def train_fma_linear(**words: Any) -> None:
 
 
 def _train(name: str, words: dict[str, Any]) -> None:
+    from music_reclass.models import bundle as bundles
     from music_reclass.taxonomy import load
-    from music_reclass.training import bundles
 
     if words["table"] is not None:
         words.update(kind="table", data_path=words["table"])
@@ -134,12 +125,13 @@ def _train(name: str, words: dict[str, Any]) -> None:
 
 def _own(data: Dataset, settings: Settings, words: dict[str, Any], live: Live) -> tuple[Dataset, list[Estimator]]:
     """The library without its doubtful tags, and the model at hand as one more member of the stack."""
+    from music_reclass.models import bundle as bundles
     from music_reclass.taxonomy import load
-    from music_reclass.training import bundles, own_library
+    from music_reclass.training import label_issues as own_library
 
     taxonomy = load(settings.taxonomy)
     bundle = bundles.embedded()  # not the user's own, which may have learned from these very tags
-    doubt = own_library.doubts_of(data, bundle, taxonomy, words["seed"], live.line)
+    doubt = own_library.library_label_issues(data, bundle, taxonomy, words["seed"], live.line)
     clean = own_library.cleaned(data, doubt)
     live.line(clean.note)
     beside = [own_library.base_of(bundle, taxonomy)] if bundle.kinds == (data.kind,) and not words["columns"] else []
@@ -149,7 +141,7 @@ def _own(data: Dataset, settings: Settings, words: dict[str, Any], live: Live) -
 def _adapted(
     plain: Trained,
     data: Dataset,
-    views: Views | None,
+    views: Augmentations | None,
     words: dict[str, Any],
     settings: Settings,
     taxonomy: Taxonomy,
@@ -160,28 +152,28 @@ def _adapted(
 
     import numpy as np
 
-    from music_reclass.cli.listing import open_library
+    from music_reclass.cli.library import open_library
     from music_reclass.errors import UsageError
-    from music_reclass.features.labelled import LabelledTracks
-    from music_reclass.training import recipes
-    from music_reclass.training.datasets import library
-    from music_reclass.training.datasets.shape import labelled
-    from music_reclass.training.estimators.linear import Linear
-    from music_reclass.training.own_library import adaptation_helps
-    from music_reclass.training.promises import Aim
+    from music_reclass.features.library import LabelledTracks
+    from music_reclass.models.dataset import to_dataset
+    from music_reclass.models.linear import Linear
+    from music_reclass.models.precision import PrecisionTarget
+    from music_reclass.training import library
+    from music_reclass.training import train as recipes
+    from music_reclass.training.label_issues import adaptation_helps
 
     if words["ensemble"] or words["columns"] or words["from_library"]:
         raise UsageError("--adapt-to-library goes with neither --ensemble nor --columns nor --from-library.")
     database = open_library(words["db"], words["config_file"])
     try:
         rows = LabelledTracks(database).vectors_of_all(data.kind, _ADAPTED_TO)
-        own = labelled(library.read(database, data.kind), taxonomy)
+        own = to_dataset(library.read(database, data.kind), taxonomy)
     finally:
         database.close()
     estimator = Linear(seed=words["seed"], target=np.stack(rows))
-    other = recipes.trained(
-        data, views, [estimator], plain.bundle.name, words["seed"], Aim.of(words["target_precision"]), live.line,
-        taxonomy.digest,
+    target = PrecisionTarget.of(words["target_precision"])
+    other = recipes.train(
+        data, views, [estimator], plain.bundle.name, words["seed"], target, live.line, taxonomy.digest
     )  # fmt: skip
     better, note = adaptation_helps(plain.bundle, other.bundle, own, taxonomy, words["seed"])
     chosen = other if better else plain
@@ -191,29 +183,30 @@ def _adapted(
 def _trained(
     name: str,
     data: Dataset,
-    views: Views | None,
+    views: Augmentations | None,
     words: dict[str, Any],
     live: Live,
     beside: list[Estimator],
     taxonomy: str,
 ) -> Trained:
-    from music_reclass.training import recipes
-    from music_reclass.training.datasets.shape import narrowed
-    from music_reclass.training.promises import Aim
+    from music_reclass.models.dataset import select_columns
+    from music_reclass.models.precision import PrecisionTarget
+    from music_reclass.training import train as recipes
 
     if words["columns"]:
-        data, views = narrowed(data, views, words["columns"])
+        data, views = select_columns(data, views, words["columns"])
     estimators = [*_estimators(name, data, words, live), *beside]
-    return recipes.trained(
-        data, views, estimators, name, words["seed"], Aim.of(words["target_precision"]), live.line, taxonomy
+    return recipes.train(
+        data, views, estimators, name, words["seed"], PrecisionTarget.of(words["target_precision"]), live.line, taxonomy
     )
 
 
 def _estimators(name: str, data: Dataset, words: dict[str, Any], live: Live) -> list[Estimator]:
     """What is trained; with --ensemble the one asked for and its siblings."""
-    from music_reclass.extractors.fma import COLUMNS
-    from music_reclass.training.estimators import boosted, linear
-    from music_reclass.training.held_out import LARGE
+    from music_reclass.extractors.fma518 import COLUMNS
+    from music_reclass.models import linear
+    from music_reclass.models import xgb as boosted
+    from music_reclass.models.crossval import LARGE
 
     seed, device, epochs = words["seed"], words.get("device", "cpu"), words.get("epochs")
     size = words.get("network", "auto")
@@ -222,7 +215,7 @@ def _estimators(name: str, data: Dataset, words: dict[str, Any], live: Live) -> 
         size = "small" if whole and len(data) < LARGE else "wide"
     makers: dict[str, Callable[[], Estimator]] = {
         _MLP: lambda: network(size, seed, device, epochs, words["out"], live),
-        "fma-xgb": lambda: boosted.Boosted(seed=seed, device=device if device.startswith("cuda") else "cpu"),
+        "fma-xgb": lambda: boosted.Xgb(seed=seed, device=device if device.startswith("cuda") else "cpu"),
         "fma-linear": lambda: linear.Linear(seed=seed),
     }
     names = [name, *(other for other in makers if other != name)] if words["ensemble"] else [name]
@@ -230,13 +223,13 @@ def _estimators(name: str, data: Dataset, words: dict[str, Any], live: Live) -> 
 
 
 def _report(result: Trained, words: dict[str, Any]) -> None:
-    from music_reclass.cli.evaluating import show, write_page
-    from music_reclass.training.figures_page import page
-    from music_reclass.training.recipes import promise_lines
+    from music_reclass.cli.eval import show, write_page
+    from music_reclass.report.evaluation_page import page
+    from music_reclass.training.train import guarantee_lines
 
     bundle = result.bundle
     show(result.evaluation)
-    for word, text in promise_lines(bundle):
+    for word, text in guarantee_lines(bundle):
         say(word, text)
     for note in result.notes:
         say("note", note)

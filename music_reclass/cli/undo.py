@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from music_reclass.cli.session import Session
     from music_reclass.features.database import Database
     from music_reclass.features.journal import Journal
-    from music_reclass.features.plex_journal import PlexJournal
+    from music_reclass.features.plex import PlexJournal
     from music_reclass.tagging.undo import Undone, UndoReport
 
 WORDS = {
@@ -46,8 +46,8 @@ def undo(
 
     A run that wrote to a Plex server is taken back there.
     """
-    from music_reclass.cli.listing import open_library
-    from music_reclass.cli.plex_sync import restore
+    from music_reclass.cli.library import open_library
+    from music_reclass.cli.plex import restore
     from music_reclass.cli.session import session
 
     settings = settings_from(config_file, db=db)
@@ -85,8 +85,8 @@ def _run_to_undo(database: Database, run: int | None) -> tuple[int, bool]:
     """The run to take back, and whether it wrote to a Plex server rather than to files."""
     from music_reclass.errors import NothingToDo
     from music_reclass.features.journal import Journal
-    from music_reclass.features.plex_journal import PlexJournal
-    from music_reclass.tagging.plex.restore import COMMANDS
+    from music_reclass.features.plex import PlexJournal
+    from music_reclass.plex.restore import COMMANDS
 
     journal = Journal(database)
     newest = max(journal.last_undoable_run() or 0, PlexJournal(database).last_standing_run() or 0)
@@ -99,9 +99,9 @@ def _run_to_undo(database: Database, run: int | None) -> tuple[int, bool]:
 
 
 def _take_back(work: Session, run: int, dry_run: bool, force: bool, as_json: bool) -> UndoReport:
-    from music_reclass.features.store import Library
+    from music_reclass.features.library import Library
     from music_reclass.tagging.apply import note_file
-    from music_reclass.tagging.commit import Manner
+    from music_reclass.tagging.commit import WriteOptions
     from music_reclass.tagging.undo import undo as take_back
     from music_reclass.utils.progress import progress_bar
 
@@ -113,10 +113,10 @@ def _take_back(work: Session, run: int, dry_run: bool, force: bool, as_json: boo
         if not dry_run and undone.outcome in ("restored", "field"):
             note_file(library, undone.path)
 
-    manner = Manner(work.settings.preserve_mtime, work.settings.detach_hard_links)
+    options = WriteOptions(work.settings.preserve_mtime, work.settings.detach_hard_links)
     with progress_bar("undoing", _count(work.journal, run)) as bar:
         return take_back(
-            work.journal, run, dry_run=dry_run, force=force, manner=manner, find=library.paths_of_audio,
+            work.journal, run, dry_run=dry_run, force=force, options=options, find=library.paths_of_audio,
             emit=emit, stop=lambda: bool(work.stop), progress=bar,
         )  # fmt: skip
 
@@ -142,9 +142,9 @@ def _show(report: UndoReport, dry_run: bool) -> None:
 @json_flag
 def history(run: int | None, db: Path | None, config_file: Path | None, as_json: bool) -> None:
     """The runs that wrote, newest last; with RUN the files of that run, genres before and after."""
-    from music_reclass.cli.listing import open_library
+    from music_reclass.cli.library import open_library
     from music_reclass.features.journal import Journal
-    from music_reclass.features.plex_journal import PlexJournal
+    from music_reclass.features.plex import PlexJournal
 
     journal = Journal(open_library(db, config_file))
     plex = PlexJournal(journal.database)

@@ -12,8 +12,8 @@ from music_reclass.cli.output import complain, interactive, plain, print_json, p
 if TYPE_CHECKING:
     from music_reclass.cli.session import Session
     from music_reclass.features.decisions import TrackState
-    from music_reclass.tagging.apply import Plan, Tally
-    from music_reclass.tagging.plan import Proposal
+    from music_reclass.tagging.apply import WritePlan, WriteReport
+    from music_reclass.tagging.policy import Proposal
 
 
 def _as_object(state: TrackState, proposal: Proposal | None, written: bool, problem: str = "") -> dict[str, Any]:
@@ -33,16 +33,16 @@ class Choice(NamedTuple):
     as_json: bool
 
 
-def plan_for(work: Session, states: Callable[[], Iterator[TrackState]]) -> Plan:
+def plan_for(work: Session, states: Callable[[], Iterator[TrackState]]) -> WritePlan:
     from music_reclass.domain import OnExisting
-    from music_reclass.tagging.apply import Plan
+    from music_reclass.tagging.apply import WritePlan
 
-    return Plan(states, work.taxonomy, OnExisting(work.settings.on_existing), work.settings.profile)
+    return WritePlan(states, work.taxonomy, OnExisting(work.settings.on_existing), work.settings.profile)
 
 
 def conclude(
     work: Session,
-    plan: Plan,
+    plan: WritePlan,
     command: str,
     arguments: dict[str, object],
     choice: Choice,
@@ -69,11 +69,17 @@ def conclude(
 
 
 def _write(
-    work: Session, plan: Plan, command: str, arguments: dict[str, object], count: int, as_json: bool, paths: list[str]
-) -> Tally:
-    from music_reclass.features.store import Library
+    work: Session,
+    plan: WritePlan,
+    command: str,
+    arguments: dict[str, object],
+    count: int,
+    as_json: bool,
+    paths: list[str],
+) -> WriteReport:
+    from music_reclass.features.library import Library
     from music_reclass.tagging.apply import track_writer
-    from music_reclass.tagging.commit import Manner
+    from music_reclass.tagging.commit import WriteOptions
     from music_reclass.utils.progress import progress_bar
 
     def emit(state: TrackState, proposal: Proposal | None, written: bool, problem: str) -> None:
@@ -83,8 +89,8 @@ def _write(
             paths.append(state.path)
 
     run = work.journal.begin_run(command, arguments)
-    manner = Manner(work.settings.preserve_mtime, work.settings.detach_hard_links)
-    write_one = track_writer(work.journal, Library(work.database), run, manner)
+    options = WriteOptions(work.settings.preserve_mtime, work.settings.detach_hard_links)
+    write_one = track_writer(work.journal, Library(work.database), run, options)
     with progress_bar("writing", count) as bar:
         tally = plan.write(write_one, lambda: bool(work.stop), emit, bar)
     tally.run = run
@@ -100,7 +106,7 @@ def _may_write(count: int, choice: Choice) -> bool:
     return click.confirm(f"\nwrite {count:,} genre{'s' if count != 1 else ''}?", default=False)
 
 
-def _show_plan(tally: Tally) -> None:
+def _show_plan(tally: WriteReport) -> None:
     from music_reclass.tagging.apply import shown
 
     outcomes = " · ".join(f"{name} {count:,}" for name, count in tally.outcomes.items() if count)
@@ -124,7 +130,7 @@ def _show_plan(tally: Tally) -> None:
             plain(f"              and {len(tally.kinds) - KINDS_SHOWN:,} more kinds of change")
 
 
-def _show_end(tally: Tally, wrote: bool, dry_run: bool, command: str) -> None:
+def _show_end(tally: WriteReport, wrote: bool, dry_run: bool, command: str) -> None:
     plain()
     if wrote:
         back = f", each read back and verified; take it back: reclass undo {tally.run}" if tally.written else ""

@@ -1,7 +1,9 @@
-"""MERT, the large listener: the mean over time of one inner layer, over equal windows of five seconds."""
+"""MERT: checkpoint loading into HubertModel, and the mean over time of hidden layers over 5 s windows."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +12,168 @@ import numpy as np
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import ReclassError, SkipTrack
 from music_reclass.extractors import windows
-from music_reclass.extractors.mert_checkpoint import hubert, layer_means, shorten
-from music_reclass.extractors.mert_pieces import convolutions_in_pieces
+from music_reclass.extractors.batching import Slope
+from music_reclass.extractors.device import Placement
+from music_reclass.extractors.mert_chunked import chunked_convolutions
 from music_reclass.extractors.network import Blueprint, Network, check_packages, finite_row
-from music_reclass.extractors.weights import safetensors, store
-from music_reclass.utils.batching import Slope
-from music_reclass.utils.device import Placement
+from music_reclass.extractors.weights import checkpoint as safetensors
+from music_reclass.extractors.weights import store
+from music_reclass.utils.lazy import require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    Tensors = dict[str, NDArray[Any]]
+    Settings = Mapping[str, dict[str, Any]]
+
+_SHARED = {
+    "feat_extract_norm": "group", "conv_dim": [512] * 7, "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
+    "conv_stride": [5, 2, 2, 2, 2, 2, 2], "conv_bias": False, "feat_extract_activation": "gelu",
+    "hidden_act": "gelu", "feat_proj_layer_norm": True, "layer_norm_eps": 1e-5, "num_conv_pos_embeddings": 128,
+    "num_conv_pos_embedding_groups": 16, "vocab_size": 32,
+}  # fmt: skip
+# What the published config.json files say, for those who have only the weights.
+CONFIG_95M = _SHARED | {
+    "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
+    "do_stable_layer_norm": False,
+}  # fmt: skip
+CONFIG_330M = _SHARED | {
+    "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096,
+    "do_stable_layer_norm": True,
+}  # fmt: skip
+# Keys of config.json that mean something else to HubertConfig, or nothing.
+_NOT_OURS = frozenset(("model_type", "architectures", "auto_map", "transformers_version", "torch_dtype", "dtype"))
+# The position convolution is weight-normalised; torch renamed its two parts.
+_OLD_NAMES = {
+    "encoder.pos_conv_embed.conv.weight_g": "encoder.pos_conv_embed.conv.parametrizations.weight.original0",
+    "encoder.pos_conv_embed.conv.weight_v": "encoder.pos_conv_embed.conv.parametrizations.weight.original1",
+}
+
+
+def canonical_95m(tensors: Tensors, settings: Settings) -> tuple[Tensors, Settings]:
+    """Tensors under today's names, and the settings completed; ReclassError if this is no MERT-v1-95M."""
+    return canonical(tensors, settings, CONFIG_95M, normalise=True)
+
+
+def canonical_330m(tensors: Tensors, settings: Settings) -> tuple[Tensors, Settings]:
+    """Tensors under today's names, and the settings completed; ReclassError if this is no MERT-v1-330M."""
+    return canonical(tensors, settings, CONFIG_330M, normalise=False)
+
+
+def canonical(
+    tensors: Tensors, settings: Settings, published: Mapping[str, Any], normalise: bool
+) -> tuple[Tensors, Settings]:
+    """What the loader wants: float32 under today's names, config.json and preprocessor_config.json.
+
+    `published` stands in for a config.json that is absent and must agree with one that is there.
+    """
+    config = settings.get("config.json") or dict(published)
+    if config.get("feature_extractor_cqt") or config.get("deepnorm"):
+        raise ReclassError("this MERT has a CQT branch or deep norm, which reclass does not support.")
+    for key in ("hidden_size", "num_hidden_layers", "do_stable_layer_norm"):
+        if config.get(key) != published[key]:
+            raise ReclassError(
+                f"this is another MERT: its config.json says {key} {config.get(key)}, not {published[key]}."
+            )
+    preprocessor = settings.get("preprocessor_config.json") or {"do_normalize": normalise, "sampling_rate": 24000}
+    if preprocessor.get("sampling_rate", 24000) != 24000:
+        raise ReclassError(f"this is another MERT: it listens at {preprocessor['sampling_rate']} Hz, not 24000.")
+    if "encoder.pos_conv_embed.conv.bias" not in tensors:
+        raise ReclassError("this file is no MERT in transformers' layout; use the pytorch_model.bin of the model page.")
+    renamed = {_OLD_NAMES.get(name, name): tensor.astype("<f4", copy=False) for name, tensor in tensors.items()}
+    return renamed, {"config.json": config, "preprocessor_config.json": preprocessor}
+
+
+def hubert(tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> Any:
+    """A HubertModel in evaluation mode that holds exactly these tensors; ReclassError for a missing or extra one."""
+    torch = require("torch", "neural")
+    transformers = transformers_package()
+    known = set(transformers.HubertConfig().to_dict()) - _NOT_OURS
+    model = transformers.HubertModel(transformers.HubertConfig(**{k: v for k, v in config.items() if k in known}))
+    wanted = model.state_dict().keys()
+    state = {}
+    for name, tensor in tensors.items():
+        old = {new: old for old, new in _OLD_NAMES.items()}.get(name)
+        state[old if old in wanted else name] = torch.tensor(tensor)
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        missing, extra = sorted(wanted - state.keys()), sorted(state.keys() - wanted)
+        what = (
+            f"missing {missing[:3]}"
+            if missing
+            else f"unknown {extra[:3]}"
+            if extra
+            else str(error).split("\n")[-1].strip()
+        )
+        raise ReclassError(f"these weights do not fit MERT ({what}); install the model again.") from error
+    return model.eval()
+
+
+def transformers_package() -> Any:
+    """The package transformers; ReclassError says what to do where it is broken, MissingExtra where it is absent."""
+    try:
+        package = require("transformers", "neural")
+        package.logging.set_verbosity_error()
+        _ = package.HubertModel  # imported at the first mention
+    except (ImportError, OSError, RuntimeError) as error:
+        raise ReclassError(
+            f"transformers cannot be loaded ({type(error).__name__}: {error}); the usual cause is a torchaudio "
+            "that does not fit torch: pip uninstall torchaudio."
+        ) from error
+    return package
+
+
+def layer_means(model: Any, waves: Any, layers: tuple[int, ...]) -> Any:
+    """The mean over time of some hidden states, float32 (n, len(layers), hidden), of waves (n, samples).
+
+    Layer 0 is what enters the first transformer layer, layer i what leaves the i-th; the last is `last_hidden_state`.
+    They are picked up on the way: what `output_hidden_states` calls the last layer of a pre-norm model differs
+    between transformers 4 and 5, and keeping all states costs memory.
+    """
+    torch = require("torch", "neural")
+    depth = len(model.encoder.layers)
+    means: dict[int, Any] = {}
+
+    def keep(layer: int, states: Any) -> None:
+        means[layer] = states.float().mean(dim=1)
+
+    with _listening(model.encoder.layers, [layer for layer in layers if layer < depth], keep):
+        last = model(waves).last_hidden_state
+    if depth in layers:
+        keep(depth, last)
+    return torch.stack([means[layer] for layer in layers], dim=1)
+
+
+@contextmanager
+def _listening(modules: Any, layers: list[int], keep: Any) -> Iterator[None]:
+    """Call keep(layer, states) when the states of that layer pass by."""
+    handles = []
+    for layer in layers:
+        if layer == 0:
+            handles.append(modules[0].register_forward_pre_hook(lambda _, inputs: keep(0, inputs[0])))
+        else:
+            handles.append(
+                modules[layer - 1].register_forward_hook(
+                    lambda _, __, out, layer=layer: keep(layer, out[0] if isinstance(out, tuple) else out)
+                )
+            )
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def shorten(model: Any, layers: tuple[int, ...]) -> Any:
+    """Drop the transformer layers behind the last one of interest; what remains computes the same states.
+
+    One more stays in a pre-norm model, where a final norm would follow the last.
+    """
+    keep = max(layers) + (1 if model.config.do_stable_layer_norm else 0)
+    model.encoder.layers = model.encoder.layers[: max(1, keep)]
+    return model
+
 
 # Bump it with every change that moves the numbers; weights and layers are part of the version.
 VERSION = "1"
@@ -106,13 +261,13 @@ class Mert:
         config = store.read_json(self._installed.folder / "config.json")
         if config is None:
             raise ReclassError(f"{self._installed.folder} has lost its config.json; install the model again.")
-        return shorten(hubert(safetensors.read(self._installed.weights), config), self._layers)
+        return shorten(hubert(safetensors.read_safetensors(self._installed.weights), config), self._layers)
 
     def _forward(self, model: Any, batch: Any) -> Any:
         return layer_means(model, batch, self._layers).flatten(1)
 
     def _in_pieces(self, model: Any, batch: Any, pieces: int) -> Any:
-        with convolutions_in_pieces(model, pieces):
+        with chunked_convolutions(model, pieces):
             return self._forward(model, batch)
 
 

@@ -1,19 +1,164 @@
-"""MusiCNN, the small listener: 200 numbers of a track and 50 tags in words, on any machine, without torch."""
+"""MusiCNN in NumPy: a 200-number embedding and 50 Jamendo tags of a track."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from music_reclass.domain import FeatureKind
-from music_reclass.errors import SkipTrack
+from music_reclass.errors import ReclassError, SkipTrack
 from music_reclass.extractors import windows
-from music_reclass.extractors.musicnn_net import MusicnnNet
-from music_reclass.extractors.weights import safetensors, store
+from music_reclass.extractors.mel import power_frames
+from music_reclass.extractors.weights import checkpoint as safetensors
+from music_reclass.extractors.weights import store
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    Array = NDArray[np.float32]
+
+HOP = 256
+MELS = 96
+_EPSILON = 1e-5  # of every batch normalisation
+_WIDTH = 7  # frames that the two-dimensional filters span
+_VERTICAL, _HORIZONTAL, _MIDDLE = (
+    ("layers.0", "layers.1"),
+    ("layers.2", "layers.3", "layers.4"),
+    ("layer1", "layer2", "layer3"),
+)
+_BATCH_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """A convolution or a dense layer with its batch normalisation folded in."""
+
+    weight: Array  # (out, in * taps), taps last
+    bias: Array  # (out, 1)
+    taps: int
+
+
+class MusicnnNet:
+    """The network with the weights of a checkpoint (Pons et al. 2018; training by Won et al. 2020)."""
+
+    def __init__(self, tensors: Mapping[str, NDArray[Any]]) -> None:
+        scale, shift = _affine(tensors, "spec_bn")
+        self._scale, self._shift = np.float32(scale[0]), np.float32(shift[0])
+        self._window = np.array(tensors["spec.spectrogram.window"], dtype=np.float32)
+        self._filters = np.array(tensors["spec.mel_scale.fb"], dtype=np.float32)
+        self._vertical = [_folded(tensors, f"{name}.conv", f"{name}.bn") for name in _VERTICAL]
+        self._horizontal = [_folded(tensors, f"{name}.conv", f"{name}.bn") for name in _HORIZONTAL]
+        self._middle = [_folded(tensors, f"{name}.conv", f"{name}.bn") for name in _MIDDLE]
+        self._dense = _folded(tensors, "dense1", "bn")
+        self._tags = head(tensors)
+
+    def embed(self, windows: Array) -> Array:
+        """The 200 values behind the tags, shape (n, 200), none negative; input (n, 48000) at 16 kHz, |x| <= 1."""
+        front = self._front(self._mel(windows))
+        first = _convolved(front, self._middle[0])
+        second = _convolved(first, self._middle[1]) + first
+        third = _convolved(second, self._middle[2]) + second
+        layers = (front, first, second, third)
+        pooled = np.concatenate([layer.max(axis=2) for layer in layers] + [layer.mean(axis=2) for layer in layers])
+        values: Array = np.maximum(self._dense.weight @ pooled + self._dense.bias, 0).T
+        return values
+
+    def tags(self, embeddings: Array) -> Array:
+        """The 50 tag activations in [0, 1] of embeddings (n, 200): shape (n, 50)."""
+        weight, bias = self._tags
+        return sigmoid(embeddings @ weight.T + bias)
+
+    def _mel(self, windows: Array) -> Array:
+        """Normalised mel levels, shape (96, n, frames)."""
+        mel = power_frames(windows, self._window, HOP) @ self._filters
+        level = 10 * np.log10(np.maximum(mel, np.float32(1e-10)))
+        return np.ascontiguousarray((level * self._scale + self._shift).transpose(2, 0, 1))
+
+    def _front(self, mel: Array) -> Array:
+        """Timbre (vertical) and rhythm (horizontal) filters, shape (561, n, frames)."""
+        columns = _columns(mel, _WIDTH)  # row f * 7 + t: band f, t frames on
+        parts = []
+        for layer in self._vertical:
+            height = layer.weight.shape[1] // _WIDTH
+            best = layer.weight @ columns[: height * _WIDTH]
+            for band in range(1, MELS - height + 1):
+                # ReLU and the folded scale keep the order, so the maximum over bands may come first
+                np.maximum(best, layer.weight @ columns[band * _WIDTH : (band + height) * _WIDTH], out=best)
+            parts.append(np.maximum(best + layer.bias, 0).reshape(-1, *mel.shape[1:]))
+        envelope = mel.mean(axis=0, keepdims=True)
+        return np.concatenate(parts + [_convolved(envelope, layer) for layer in self._horizontal])
+
+
+def head(tensors: Mapping[str, NDArray[Any]]) -> tuple[Array, Array]:
+    """The layer from the 200 values to the 50 tags: weights (50, 200) and bias (50,)."""
+    return np.array(tensors["dense2.weight"]), np.array(tensors["dense2.bias"])
+
+
+def sigmoid(scores: Array) -> Array:
+    """Scores as strengths in [0, 1], same shape."""
+    return np.asarray(1 / (1 + np.exp(-scores)), dtype=np.float32)
+
+
+def _columns(signal: Array, taps: int) -> Array:
+    """Neighbouring frames as rows, (channels, n, frames) to (channels * taps, n * frames); zeros at the edges."""
+    channels, count, frames = signal.shape
+    padded = np.pad(signal, ((0, 0), (0, 0), (taps // 2, taps // 2)))
+    columns = np.empty((channels, taps, count, frames), dtype=np.float32)
+    for tap in range(taps):
+        columns[:, tap] = padded[:, :, tap : tap + frames]
+    return columns.reshape(channels * taps, count * frames)
+
+
+def _convolved(signal: Array, layer: _Layer) -> Array:
+    """ReLU of the convolution over time, shape (out, n, frames)."""
+    values = layer.weight @ _columns(signal, layer.taps) + layer.bias
+    result: Array = np.maximum(values, 0, out=values).reshape(-1, *signal.shape[1:])
+    return result
+
+
+def _affine(tensors: Mapping[str, NDArray[Any]], name: str) -> tuple[Array, Array]:
+    """The factor and the summand that a batch normalisation comes to."""
+    scale = tensors[f"{name}.weight"] / np.sqrt(tensors[f"{name}.running_var"] + np.float32(_EPSILON))
+    return scale, tensors[f"{name}.bias"] - tensors[f"{name}.running_mean"] * scale
+
+
+def _folded(tensors: Mapping[str, NDArray[Any]], layer: str, norm: str) -> _Layer:
+    weight, bias = tensors[f"{layer}.weight"], tensors[f"{layer}.bias"]
+    scale, shift = _affine(tensors, norm)
+    flat = (weight.reshape(len(weight), -1) * scale[:, None]).astype(np.float32)
+    taps = weight.shape[-1] if weight.ndim > 2 else 1
+    return _Layer(np.ascontiguousarray(flat), (bias * scale + shift)[:, None].astype(np.float32), taps)
+
+
+def shapes() -> dict[str, tuple[int, ...]]:
+    """The 72 tensors of a checkpoint with their shapes."""
+    layers = {
+        "layers.0": (204, 1, 67, 7), "layers.1": (204, 1, 38, 7), "layers.2": (51, 1, 129), "layers.3": (51, 1, 65),
+        "layers.4": (51, 1, 33), "layer1": (64, 561, 7), "layer2": (64, 64, 7), "layer3": (64, 64, 7),
+    }  # fmt: skip
+    known: dict[str, tuple[int, ...]] = {"spec.spectrogram.window": (512,), "spec.mel_scale.fb": (257, MELS)}
+    norms = {"spec_bn": 1, "bn": 200} | {f"{name}.bn": shape[0] for name, shape in layers.items()}
+    weights = {f"{name}.conv": shape for name, shape in layers.items()} | {"dense1": (200, 1506), "dense2": (50, 200)}
+    for name, shape in weights.items():
+        known |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    for name, size in norms.items():
+        known |= {f"{name}.{part}": (size,) for part in _BATCH_NORM[:4]} | {f"{name}.num_batches_tracked": ()}
+    return known
+
+
+def canonical(
+    tensors: dict[str, NDArray[Any]], settings: Mapping[str, dict[str, Any]]
+) -> tuple[dict[str, NDArray[Any]], Mapping[str, dict[str, Any]]]:
+    """The checkpoint as it is, if every tensor is there in its shape and no other; ReclassError if not."""
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    if found != shapes():
+        wrong = sorted(name for name in found.keys() | shapes().keys() if found.get(name) != shapes().get(name))
+        raise ReclassError(f"this file is no MusiCNN with 50 tags: {', '.join(wrong[:4])} do not fit.")
+    return tensors, settings
+
 
 # Bump it with every change that moves the numbers; the weights are part of the version by their digest.
 VERSION = "1"
@@ -75,10 +220,38 @@ class Musicnn:
 
     def _loaded(self) -> MusicnnNet:
         if self._net is None:
-            self._net = MusicnnNet(safetensors.read(self._installed.weights))
+            self._net = MusicnnNet(safetensors.read_safetensors(self._installed.weights))
         return self._net
 
 
 def musicnn(excerpt: str) -> Musicnn:
     """The extractor for one excerpt; MissingWeights where the model is not installed."""
     return Musicnn(excerpt, store.needed("musicnn"))
+
+
+class MusicnnTags:
+    """The extractor of feature kind `musicnn-tags`; input mono float32 at 16 kHz, full scale 1."""
+
+    rate = Musicnn.rate
+
+    def __init__(self, excerpt: str, installed: store.Installed) -> None:
+        self._listener = Musicnn(excerpt, installed)
+        self.kind = FeatureKind("musicnn-tags", f"{VERSION}-{installed.short_digest}", len(TAGS), excerpt)
+
+    def vector(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The strengths of TAGS in their order, (50,) float32 in [0, 1]; SkipTrack for no samples at all."""
+        return self._listener.strengths(samples)
+
+
+def musicnn_tags(excerpt: str) -> MusicnnTags:
+    """The extractor for one excerpt; MissingWeights where the model is not installed."""
+    return MusicnnTags(excerpt, store.needed("musicnn"))
+
+
+def approximate(embeddings: NDArray[np.float32], installed: store.Installed) -> NDArray[np.float32]:
+    """The strengths (n, 50) that vectors of kind `musicnn` (n, 200) come to: tags of the mean, not the mean of tags.
+
+    They must be of the same weights. On fifteen recordings 0.003 off on average, 0.04 at most, and mostly too low.
+    """
+    weight, bias = head(safetensors.read_safetensors(installed.weights))
+    return sigmoid(embeddings @ weight.T + bias)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from music_reclass.errors import FailTrack, MissingExtra
+from music_reclass.extractors import device as devices
+from music_reclass.extractors.batching import BatchSize, Slope, Work, adaptive_map, slope_through
+from music_reclass.extractors.device import Device, Placement
 from music_reclass.extractors.weights import store
-from music_reclass.utils import device as devices
-from music_reclass.utils.batching import BatchSize, Slope, Work, adaptive_map, slope_through
-from music_reclass.utils.device import Device, Placement
 from music_reclass.utils.lazy import require
 
 if TYPE_CHECKING:

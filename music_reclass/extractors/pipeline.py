@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from music_reclass.domain import FeatureKind
+    from music_reclass.extractors.device import Placement
     from music_reclass.extractors.network import Network
-    from music_reclass.utils.device import Placement
 
 Item = TypeVar("Item")
 AHEAD_OF_GPU = 256 * 1024**2  # bytes of windows decoded ahead: several batches
@@ -61,7 +61,7 @@ class WindowReader:
     excerpt: str
 
     def __call__(self, path: str | Path) -> NDArray[np.float32]:
-        from music_reclass.extractors import audio
+        from music_reclass.extractors.audio import load as audio
 
         extractor = _windowed(self.kind, self.excerpt)
         clip = audio.load(Path(path), self.excerpt, extractor.rate)
@@ -97,8 +97,8 @@ def _windowed(kind: str, excerpt: str) -> Windowed:
 
 def prepare_worker() -> None:
     """Silence the decoders, once for each worker, and load them before the first file's clock starts."""
-    import music_reclass.extractors.audio  # noqa: F401
-    from music_reclass.extractors.quiet import quiet_decoders
+    import music_reclass.extractors.audio.load  # noqa: F401
+    from music_reclass.extractors.audio.sndfile import quiet_decoders
 
     quiet_decoders()
 

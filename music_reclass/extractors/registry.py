@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 EXCERPTS = ("mid30", "full")
 # feature kind -> "module:factory"; the factory takes the excerpt
 EXTRACTORS = {
-    "fma518": "music_reclass.extractors.fma:fma518",
+    "fma518": "music_reclass.extractors.fma518:fma518",
     "musicnn": "music_reclass.extractors.musicnn:musicnn",
-    "musicnn-tags": "music_reclass.extractors.musicnn_tags:musicnn_tags",
+    "musicnn-tags": "music_reclass.extractors.musicnn:musicnn_tags",
     "mert": "music_reclass.extractors.mert:mert",
     "mert-layers": "music_reclass.extractors.mert:mert_layers",
     "mert-330m": "music_reclass.extractors.mert:mert_330m",
     "mert-330m-layers": "music_reclass.extractors.mert:mert_330m_layers",
     "jmla": "music_reclass.extractors.jmla:jmla",
-    "ast-tags": "music_reclass.extractors.ast_tags:ast_tags",
-    "distilhubert-genre": "music_reclass.extractors.genre_hubert:genre_hubert",
+    "ast-tags": "music_reclass.extractors.taggers:ast_tags",
+    "distilhubert-genre": "music_reclass.extractors.taggers:genre_hubert",
 }
 
 

@@ -1,4 +1,4 @@
-"""Votes and decisions as stored, and each track's whole state in one row."""
+"""Votes and decisions as stored, each track's whole state, and decisions taken anew from stored votes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from music_reclass.domain import Decision, Outcome, TrackTags, Vote
 from music_reclass.errors import SkipTrack, TrackError
 from music_reclass.features.database import Database
-from music_reclass.features.store import stored_error
+from music_reclass.features.library import stored_error
 
 _STATE = """
     SELECT t.id, t.path, t.size, t.mtime_ns, t.genres, t.title, t.artist, t.album_artist, t.album, t.compilation,
@@ -178,3 +178,53 @@ def _state(row: tuple[Any, ...]) -> TrackState:
         decision,
         error,
     )
+
+
+class StoredVotes:
+    """Questions about votes, and statements that leave them as they are."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = database.connection
+
+    def all_tracks(self) -> list[int]:
+        """The ids of all tracks that are there."""
+        return [int(row[0]) for row in self._sql.execute("SELECT id FROM track WHERE missing_since IS NULL")]
+
+    def of(self, track_ids: Sequence[int], digests: Mapping[str, str]) -> dict[int, tuple[Vote, ...]]:
+        """The votes of those tracks all of whose votes were cast by the bundles with these digests, by stage.
+
+        In the order of `digests`, the ladder's. Tracks without a vote, or with one of another bundle, are absent.
+        """
+        order = {stage: number for number, stage in enumerate(digests)}
+        found: dict[int, tuple[Vote, ...]] = {}
+        for track_id in track_ids:
+            rows = self._sql.execute(
+                "SELECT v.stage, b.digest, v.probabilities FROM vote v JOIN bundle b ON b.id = v.bundle_id"
+                " WHERE v.track_id = ?",
+                (track_id,),
+            ).fetchall()
+            if rows and all(digests.get(stage) == digest for stage, digest, _ in rows):
+                rows.sort(key=lambda row: order[row[0]])
+                found[track_id] = tuple(Vote(stage, json.loads(shares)) for stage, _, shares in rows)
+        return found
+
+    def conclude(self, decisions: Mapping[int, Decision], basis: str) -> int:
+        """Store decisions by track id in one transaction and leave the votes alone; how many name other genres now."""
+        now, changed = time.time(), 0
+        with self._database.transaction():
+            for track_id, decision in decisions.items():
+                genres = json.dumps(list(decision.genres))
+                before = self._sql.execute("SELECT genres FROM decision WHERE track_id = ?", (track_id,)).fetchone()
+                changed += before is None or before[0] != genres
+                self._sql.execute(
+                    "INSERT INTO decision (track_id, basis, outcome, reason, genres, confidence, stage, decided)"
+                    " VALUES (:id, :basis, :outcome, :reason, :genres, :confidence, :stage, :now)"
+                    " ON CONFLICT (track_id) DO UPDATE SET basis = :basis, outcome = :outcome, reason = :reason,"
+                    " genres = :genres, confidence = :confidence, stage = :stage, decided = :now",
+                    {
+                        "id": track_id, "basis": basis, "outcome": decision.outcome.value, "reason": decision.reason,
+                        "genres": genres, "confidence": float(decision.confidence), "stage": decision.stage, "now": now,
+                    },
+                )  # fmt: skip
+        return changed

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from music_reclass.domain import FeatureKind
 from music_reclass.features.database import Database
-from music_reclass.features.store import PASSING, batched_rows
-from music_reclass.utils.walk import FoundFile
+from music_reclass.features.library import PASSING, batched_rows
+from music_reclass.utils.files import FoundFile
 
 
 @dataclass(slots=True)

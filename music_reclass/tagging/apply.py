@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from music_reclass.domain import Decision, OnExisting, Outcome, Relation
 from music_reclass.errors import TrackError
-from music_reclass.tagging.commit import Manner, replace_file
-from music_reclass.tagging.plan import KEEP, Proposal, propose
-from music_reclass.tagging.profiles import NATIVE, laid_out
-from music_reclass.tagging.reader import read_tags
+from music_reclass.tagging.commit import WriteOptions, replace_file
+from music_reclass.tagging.policy import KEEP, NATIVE, Proposal, laid_out, propose
+from music_reclass.tagging.read import read_tags
 from music_reclass.tagging.rewrite import write_genres
 from music_reclass.utils.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from music_reclass.features.decisions import TrackState
     from music_reclass.features.journal import Journal
-    from music_reclass.features.store import Library
+    from music_reclass.features.library import Library
     from music_reclass.taxonomy import Taxonomy
 
 EXAMPLES = 24  # changes kept to be shown; the plan itself is never held in memory
@@ -43,7 +42,7 @@ class Example:
 
 
 @dataclass(slots=True)
-class Tally:
+class WriteReport:
     """A plan in numbers, and what became of it."""
 
     tracks: int = 0
@@ -92,7 +91,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class WritePlan:
     """What the decisions of a set of tracks amount to under a policy. Computed anew at each pass: flat memory."""
 
     states: Callable[[], Iterator[TrackState]]
@@ -127,9 +126,9 @@ class Plan:
             self._relations[pair] = self.taxonomy.relation(genre, existing)
         return self._relations[pair]
 
-    def tally(self) -> Tally:
+    def tally(self) -> WriteReport:
         """The plan in numbers, with the first changes as examples."""
-        tally = Tally()
+        tally = WriteReport()
         for state, proposal in self:
             tally.count(state, proposal)
         return tally
@@ -140,9 +139,9 @@ class Plan:
         stop: Callable[[], bool],
         emit: Callable[[TrackState, Proposal | None, bool, str], None],
         progress: Progress | None = None,
-    ) -> Tally:
+    ) -> WriteReport:
         """Write what is proposed with `write_one` until `stop`; `emit` hears of each track: written, or why not."""
-        tally, bar = Tally(), progress or Silent()
+        tally, bar = WriteReport(), progress or Silent()
         for state, proposal in self:
             tally.count(state, proposal)
             written, problem = False, ""
@@ -166,7 +165,7 @@ def shown(genres: Sequence[str] | None) -> str:
 
 
 def track_writer(
-    journal: Journal, library: Library, run: int, manner: Manner
+    journal: Journal, library: Library, run: int, options: WriteOptions
 ) -> Callable[[TrackState, Sequence[str]], None]:
     """What writes one track's genres: the file by way of the journal, then the library's row of it."""
 
@@ -178,7 +177,7 @@ def track_writer(
 
         known = (state.size, state.mtime_ns)
         replace_file(
-            journal, run, Path(state.path), write_genres(genres), manner=manner, known=known, after_step=after_step
+            journal, run, Path(state.path), write_genres(genres), options=options, known=known, after_step=after_step
         )
 
     return write_one

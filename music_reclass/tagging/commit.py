@@ -13,19 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from music_reclass.containers.edits import Edit, inverse, pack, patched, unpack
+from music_reclass.containers.sniff import payload_digest
+from music_reclass.containers.structure import BLOCK, Malformed, file_failure, opened
 from music_reclass.errors import DatabaseError, FailTrack
 from music_reclass.features.journal import Intention, Journal
-from music_reclass.tagging.patch import Edit, inverse, pack, patched, unpack
+from music_reclass.tagging.read import tag_errors
 from music_reclass.tagging.rewrite import Prepared, Rewrite
-from music_reclass.tagging.wall import tag_wall
-from music_reclass.utils.payload import payload_digest
-from music_reclass.utils.payload.reading import BLOCK, Malformed, file_failure, opened
 
 TEMPORARY_PREFIX, TEMPORARY_SUFFIX = ".reclass-", ".tmp"  # hidden, and no suffix of audio: scans pass it by
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class WriteOptions:
     """How files are replaced."""
 
     preserve_mtime: bool = False  # a media server may then not notice the new genre
@@ -33,7 +33,7 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class WriteResult:
     """What was written, and how the file stands now."""
 
     change: int
@@ -53,7 +53,7 @@ class _Work:
     run: int
     path: Path
     rewrite: Rewrite
-    manner: Manner
+    options: WriteOptions
     known: tuple[int, int] | None  # size and mtime_ns as the caller saw them
     status: os.stat_result = field(init=False)
     prepared: Prepared = field(init=False)
@@ -64,7 +64,7 @@ class _Work:
     change: int | None = None
     temporary: Path | None = None
     replaced: bool = False
-    receipt: Receipt | None = None
+    result: WriteResult | None = None
 
 
 def replace_file(
@@ -73,10 +73,10 @@ def replace_file(
     path: Path,
     rewrite: Rewrite,
     *,
-    manner: Manner = Manner(),
+    options: WriteOptions = WriteOptions(),
     known: tuple[int, int] | None = None,
     after_step: AfterStep | None = None,
-) -> Receipt | None:
+) -> WriteResult | None:
     """Change one file by `rewrite`, or leave it untouched; None where it is as wanted already.
 
     A symlink's target is replaced, not the link. `known` is (size, mtime_ns) as the caller last saw the file.
@@ -84,7 +84,7 @@ def replace_file(
     or must not be changed; DatabaseError where the journal cannot be written.
     """
     real = Path(os.path.realpath(path))
-    work = _Work(journal, run, real, rewrite, manner, known)
+    work = _Work(journal, run, real, rewrite, options, known)
     try:
         for name, step in STEPS:
             step(work)
@@ -99,7 +99,7 @@ def replace_file(
         if isinstance(error, Malformed):
             raise FailTrack("changed", f"{real.name} was changed while it was read ({error}).") from error
         raise
-    return work.receipt
+    return work.result
 
 
 def _clean_up(work: _Work, why: str) -> None:
@@ -125,7 +125,7 @@ def _preflight(work: _Work) -> None:
         raise FailTrack("io", f"{name} is not a regular file.")
     if work.known is not None and work.known != (status.st_size, status.st_mtime_ns):
         raise FailTrack("changed", f"{name} has changed since it was scanned; scan it again.")
-    if status.st_nlink > 1 and not work.manner.detach_hard_links:
+    if status.st_nlink > 1 and not work.options.detach_hard_links:
         raise FailTrack(
             "hard_link", f"{name} has {status.st_nlink} names (hard links); --detach-hard-links writes to this one."
         )
@@ -142,7 +142,7 @@ def _examine(work: _Work) -> None:
     with work.path.open("rb") as file:
         if _identity(os.fstat(file.fileno())) != _identity(work.status):
             raise FailTrack("changed", f"{work.path.name} is being changed by another program.")
-        with tag_wall(work.path):
+        with tag_errors(work.path):
             work.prepared = work.rewrite(file, work.path)
         work.sha_before = digest_of(file)
     work.payload = payload_digest(work.path)
@@ -184,7 +184,7 @@ def _dress(work: _Work, copy: int) -> None:
                 with suppress(OSError):
                     os.setxattr(copy, name, os.getxattr(work.path, name))
     mtime = work.prepared.mtime_ns
-    if mtime is None and work.manner.preserve_mtime:
+    if mtime is None and work.options.preserve_mtime:
         mtime = work.status.st_mtime_ns
     if mtime is not None:
         os.utime(copy if os.utime in os.supports_fd else str(work.temporary), ns=(work.status.st_atime_ns, mtime))
@@ -198,7 +198,7 @@ def _verify(work: _Work) -> None:
         work.sha_after = digest_of(copy)
         if work.prepared.sha_after not in (None, work.sha_after):
             raise FailTrack("verify", f"{name}: the old bytes did not come back; left as it was.")
-        with tag_wall(work.path):
+        with tag_errors(work.path):
             work.prepared.check(copy)
         restored = hashlib.sha256()
         for piece in patched(copy, unpack(pack(work.reverse))):
@@ -236,7 +236,7 @@ def _confirm(work: _Work) -> None:
     assert work.change is not None
     status = os.stat(work.path)
     work.journal.confirm(work.change, status.st_mtime_ns)
-    work.receipt = Receipt(work.change, work.path, status.st_size, status.st_mtime_ns)
+    work.result = WriteResult(work.change, work.path, status.st_size, status.st_mtime_ns)
 
 
 STEPS: tuple[tuple[str, Callable[[_Work], None]], ...] = (

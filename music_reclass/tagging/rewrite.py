@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from music_reclass.containers import FORMATS, Format, Raw
+from music_reclass.containers.edits import Edit, Layout, tidy, unpack
+from music_reclass.containers.sniff import sniff
 from music_reclass.errors import FailTrack
 from music_reclass.features.journal import Change
-from music_reclass.tagging.fields import View, view
-from music_reclass.tagging.formats import FORMATS, Format, Raw
-from music_reclass.tagging.patch import Edit, tidy, unpack
-from music_reclass.utils.payload import Layout, sniff
+from music_reclass.tagging.read import View, view
 
 Genres = tuple[str, ...] | None
 MAKES_NEW_TAG = ("mpeg", "tta")  # formats whose new ID3 tag repeats what an ID3v1 tag says

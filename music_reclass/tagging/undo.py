@@ -1,21 +1,87 @@
-"""Takes a run back: the very bytes where the file is as we left it, else the genre alone, else nothing."""
+"""Undoes a run: the very bytes where the file is as we left it, else the genre alone; recovery of interrupted runs."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from music_reclass.containers.edits import is_patch
+from music_reclass.containers.structure import opened
 from music_reclass.errors import FailTrack, NothingToDo, TrackError, UsageError
-from music_reclass.features.journal import WRITTEN, Change, DamagedChange, Journal
-from music_reclass.tagging.commit import AfterStep, Manner, digest_at, replace_file
-from music_reclass.tagging.patch import is_patch
-from music_reclass.tagging.recovery import recover
+from music_reclass.features.journal import STAGED, WRITTEN, Change, DamagedChange, Journal
+from music_reclass.tagging.commit import (
+    TEMPORARY_PREFIX,
+    TEMPORARY_SUFFIX,
+    AfterStep,
+    WriteOptions,
+    digest_at,
+    replace_file,
+    sync_folder,
+)
+from music_reclass.tagging.read import tag_errors
 from music_reclass.tagging.rewrite import bring_back_bytes, bring_back_field, current_genres
-from music_reclass.tagging.wall import tag_wall
-from music_reclass.utils.payload.reading import opened
 from music_reclass.utils.progress import Progress, Silent
+
+
+@dataclass(slots=True)
+class Recovery:
+    """What became of the changes that were open."""
+
+    confirmed: list[str] = field(default_factory=list)  # the file had been replaced
+    abandoned: list[str] = field(default_factory=list)  # the file had not been touched
+    unsettled: list[tuple[str, str]] = field(default_factory=list)  # (path, why): looked at again the next time
+
+
+def recover(journal: Journal) -> Recovery:
+    """Confirm or abandon every open change and remove its copy. Safe to run at any time, and to be killed in."""
+    report = Recovery()
+    for change in journal.open_changes():
+        if isinstance(change, DamagedChange):
+            report.unsettled.append((change.path, change.why))
+            continue
+        try:
+            _settle(journal, change, report)
+        except (FailTrack, OSError) as error:
+            report.unsettled.append((change.intention.path, str(error)))
+    return report
+
+
+def _settle(journal: Journal, change: Change, report: Recovery) -> None:
+    intention = change.intention
+    path, temporary = Path(intention.path), Path(intention.temporary)
+    if not path.parent.is_dir():
+        raise FailTrack("vanished", "its folder is not there; is a disk not mounted?")
+    copy_is_there = _is_ours(temporary, path) and os.path.lexists(temporary)
+    replaced = change.state == STAGED and _was_replaced(change, path, copy_is_there)
+    if copy_is_there:
+        temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    if replaced:
+        mtime = path.stat().st_mtime_ns if path.exists() else None
+        journal.confirm(change.id, mtime, "settled after an interruption")
+        report.confirmed.append(intention.path)
+    else:
+        journal.abandon(change.id, "interrupted before the file was touched")
+        report.abandoned.append(intention.path)
+
+
+def _was_replaced(change: Change, path: Path, copy_is_there: bool) -> bool:
+    """Whether the copy took the file's place; it is no longer beside it then."""
+    if copy_is_there:
+        return False
+    if not path.exists():
+        return True  # moved or deleted since: undo will look for it
+    return digest_at(path) != change.intention.sha_before
+
+
+def _is_ours(temporary: Path, path: Path) -> bool:
+    """Whether a name from the journal is one that we give: nothing else is ever deleted."""
+    name = temporary.name
+    return temporary.parent == path.parent and name.startswith(TEMPORARY_PREFIX) and name.endswith(TEMPORARY_SUFFIX)
+
 
 UNDO = "undo"  # the command of the runs that take others back
 RESTORED = "restored"  # every byte is back
@@ -51,7 +117,7 @@ def undo(
     *,
     dry_run: bool = False,
     force: bool = False,
-    manner: Manner = Manner(),  # noqa: B008 (frozen)
+    options: WriteOptions = WriteOptions(),  # noqa: B008 (frozen)
     find: Find | None = None,
     emit: Callable[[Undone], None] = lambda undone: None,
     stop: Callable[[], bool] = lambda: False,
@@ -83,7 +149,7 @@ def undo(
         else:
             if undoing is None and not dry_run:
                 undoing = journal.begin_run(UNDO, {"run": run, "force": force})
-            task = _Task(journal, undoing, force, manner, find, after_step)
+            task = _Task(journal, undoing, force, options, find, after_step)
             try:
                 result = task.take_back(change)
             except TrackError as error:
@@ -105,7 +171,7 @@ class _Task:
     journal: Journal
     run: int | None
     force: bool
-    manner: Manner
+    options: WriteOptions
     find: Find | None
     after_step: AfterStep | None
 
@@ -138,12 +204,12 @@ class _Task:
     def _bytes(self, change: Change, path: Path) -> Undone:
         if self.run is not None:
             replace_file(
-                self.journal, self.run, path, bring_back_bytes(change), manner=self.manner, after_step=self.after_step
+                self.journal, self.run, path, bring_back_bytes(change), options=self.options, after_step=self.after_step
             )
         return Undone(str(path), RESTORED)
 
     def _field(self, change: Change, path: Path) -> Undone:
-        with tag_wall(path), opened(path) as file:
+        with tag_errors(path), opened(path) as file:
             genres, raw = current_genres(file, path)
         then = change.intention
         if raw == then.raw_before:
@@ -155,7 +221,7 @@ class _Task:
             )
         if self.run is not None:
             written = replace_file(
-                self.journal, self.run, path, bring_back_field(change), manner=self.manner, after_step=self.after_step
+                self.journal, self.run, path, bring_back_field(change), options=self.options, after_step=self.after_step
             )
             if written is None:
                 raise FailTrack(

@@ -1,7 +1,6 @@
 """What a genre name means: the tree of genres, other spellings, junk, and how two genres relate."""
 
-from music_reclass.taxonomy.auditing import AuditRow, audit
-from music_reclass.taxonomy.reading import load
-from music_reclass.taxonomy.tree import Taxonomy
+from music_reclass.taxonomy.load import load
+from music_reclass.taxonomy.tree import AuditRow, Taxonomy, audit
 
 __all__ = ["AuditRow", "Taxonomy", "audit", "load"]

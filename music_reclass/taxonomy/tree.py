@@ -1,13 +1,54 @@
-"""The tree of genres: what a name stands for, what lies above it, and how a decision relates to a tag."""
+"""The genre tree: spellings, ancestors, junk names, the relation of a decision to a tag, and an audit of tags."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from music_reclass.domain import Relation
-from music_reclass.taxonomy.spelling import key, says_nothing
+
+SEPARATORS = ";/,|\\\0"
+"""Characters that some tag reader takes for the end of a value (ID3v2.3, Navidrome, LMS, Jellyfin)."""
+
+_SEPARATOR_RUN = re.compile(r"[;/,|\\\0、]+")
+_AND = re.compile(r"[&+]|(?<=\w)\s*['’ ]n['’ ]\s*(?=\w)")
+_UNDECOMPOSED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe", "ı": "i"})
+_URL = re.compile(
+    r"\w+://|^www\.|^(?:[\w-]+\.)+(?:com|net|org|info|biz|ru|de|fr|uk|pl|nl|it|es|br|io|fm|me|tv|cc|ws|to)(?:/\S*)?$",
+    re.IGNORECASE,
+)
+_EMAIL = re.compile(r"^\S+@\S+\.\w+$")
+
+
+def key(name: str) -> str:
+    """What is left of `name` when spelling no longer matters.
+
+    Case, width, accents, spaces, hyphens and punctuation go; `&`, `+` and `'n'` become "and". A separator stays,
+    as `/`: "Folk/Rock" is two names, "Folk-Rock" and "folk rock" are one.
+    """
+    text = unicodedata.normalize("NFKD", name).casefold()
+    text = "".join(char for char in text if not unicodedata.combining(char)).translate(_UNDECOMPOSED)
+    text = _SEPARATOR_RUN.sub("/", _AND.sub(" and ", text))
+    return "/".join(part for part in ("".join(filter(str.isalnum, piece)) for piece in text.split("/")) if part)
+
+
+def has_separator(name: str) -> bool:
+    """Whether some tag reader would take `name` for several values."""
+    return any(char in SEPARATORS for char in name)
+
+
+def says_nothing(name: str) -> bool:
+    """Whether `name` cannot be a genre whatever the tree: no letters, one letter, a URL, an e-mail address."""
+    letters = [char for char in name if char.isalpha()]
+    if not letters or (len(letters) == 1 and letters[0].isascii() and len(key(name)) == 1):
+        return True
+    text = name.strip()
+    return bool(_URL.search(text) or _EMAIL.match(text))
+
 
 _NUMBER = re.compile(r"\(?(\d{1,3})\)?")
 _REFERENCES = re.compile(r"(?:\((?:\d{1,3}|RX|CR)\))+")
@@ -161,3 +202,36 @@ class Taxonomy:
                     start = stop
                     break
         return [piece for piece in pieces if piece]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One distinct tag value: how often it occurs, the genres it stands for, the names in it that nobody knows."""
+
+    value: str
+    count: int
+    genres: tuple[str, ...]
+    unmapped: tuple[str, ...]
+
+    @property
+    def status(self) -> Literal["mapped", "unmapped", "junk"]:
+        """`unmapped` as soon as one name in the value is not known; `junk` if no name in it says anything."""
+        if self.unmapped:
+            return "unmapped"
+        return "mapped" if self.genres else "junk"
+
+
+def audit(taxonomy: Taxonomy, values: Iterable[tuple[str, int]]) -> tuple[AuditRow, ...]:
+    """A row for each distinct value of `(value, count)` pairs, the most frequent first, then by name."""
+    counts: Counter[str] = Counter()
+    for value, count in values:
+        counts[value] += count
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(_row(taxonomy, value, count) for value, count in ordered)
+
+
+def _row(taxonomy: Taxonomy, value: str, count: int) -> AuditRow:
+    names = [name for name in taxonomy.split(value) if not taxonomy.is_junk(name)]
+    found = [(name, taxonomy.canonical(name)) for name in names]
+    genres = dict.fromkeys(genre for _, genre in found if genre is not None)
+    return AuditRow(value, count, tuple(genres), tuple(name for name, genre in found if genre is None))

@@ -1,10 +1,13 @@
-"""How a long run tells where it stands: a bar with rate and ETA on a terminal, silence elsewhere."""
+"""Progress bars with rate and ETA on a terminal, and the orderly stop on Ctrl-C."""
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -72,3 +75,34 @@ def _rate_column() -> ProgressColumn:
             return Text("" if not speed else f"{speed:,.1f}/s")
 
     return Rate()
+
+
+class StopRequest:
+    """Whether the user has asked to stop; false until then."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __bool__(self) -> bool:
+        return self.requested
+
+
+@contextmanager
+def orderly_stop() -> Iterator[StopRequest]:
+    """The first SIGINT or SIGTERM within the block sets the request; the second raises KeyboardInterrupt."""
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if request.requested:
+            raise KeyboardInterrupt
+        request.requested = True
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

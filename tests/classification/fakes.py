@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.classification.policy import Thresholds
-from music_reclass.classification.stages import Stage
+from music_reclass.classification.voter import Stage
 from music_reclass.domain import FeatureKind, TrackTags, Vote
 
 GENRES = ("Jazz", "Pop", "Rock")

@@ -10,23 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from music_reclass.classification.escalation import Escalation
+from music_reclass.classification.escalate import Escalation
+from music_reclass.classification.extract import ExtractionResult
 from music_reclass.classification.policy import Thresholds
-from music_reclass.classification.sources import Hearing
-from music_reclass.classification.stages import Stage
-from music_reclass.classification.voter import Ladder
+from music_reclass.classification.voter import Cascade, Stage
 from music_reclass.domain import FeatureKind, TrackTags
 from music_reclass.errors import FailTrack
 from music_reclass.features.database import Database
+from music_reclass.features.library import Library, Reading
 from music_reclass.features.scope import Scope
-from music_reclass.features.store import Library, Reading
+from music_reclass.models.early_exit import ExitRule
 from music_reclass.taxonomy import load
-from music_reclass.training.exits import Exit
 from music_reclass.utils.progress import Silent
 from tests.classification.fakes import CHEAP, DEAR, GENRES, Echo
 
 TREE = load()
-EXIT = Exit(0.8, 0.02, 0.1, 500, 2, 0.4, ("digest of dear",))
+EXIT = ExitRule(0.8, 0.02, 0.1, 500, 2, 0.4, ("digest of dear",))
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Ears:
 
     def listen(
         self, tracks: Sequence[tuple[int, str]], kind: FeatureKind, stop: Callable[[], bool], progress: Any
-    ) -> Hearing:
+    ) -> ExtractionResult:
         """Store the vectors, one track at a time."""
         heard, missed = [], {}
         for track, _ in tracks:
@@ -71,7 +70,7 @@ class Ears:
                 continue
             self.library.add_vectors({track: np.array(vector, np.float32)}, kind)
             heard.append(track)
-        return Hearing(type(Hearing().heard)(heard), missed)
+        return ExtractionResult(type(ExtractionResult().heard)(heard), missed)
 
     def rest(self) -> None:
         """Nothing to let go of."""
@@ -80,7 +79,7 @@ class Ears:
 class SmallLibrary:
     """Tunes whose cheap vectors are stored; nobody has decided anything yet."""
 
-    def __init__(self, folder: Path, tunes: Sequence[Tune], leave: Exit | None = EXIT) -> None:
+    def __init__(self, folder: Path, tunes: Sequence[Tune], exit_rule: ExitRule | None = EXIT) -> None:
         self.database = Database(folder / "library.sqlite3")
         self.library = Library(self.database)
         readings = [
@@ -92,21 +91,21 @@ class SmallLibrary:
         ]  # fmt: skip
         self.ids = self.library.save(readings, CHEAP)
         self.ears = Ears(self.library, {i: tune.dear for i, tune in zip(self.ids, tunes, strict=True)})
-        limit = leave.threshold if leave is not None and leave.threshold is not None else float("inf")
+        limit = exit_rule.threshold if exit_rule is not None and exit_rule.threshold is not None else float("inf")
         cheap = Stage(
             "cheap", (CHEAP,), Echo("cheap", (CHEAP,)), GENRES, Thresholds(0.8, 0.5, limit), "digest of cheap",
             {"certificates": {"confident": {"certified": True, "precision": 0.85}, "likely": {"certified": False}}},
-            leave,
+            exit_rule,
         )  # fmt: skip
         both = (CHEAP, DEAR)
         dear = Stage("dear", both, Echo("dear", both), GENRES, Thresholds(0.8, 0.5), "digest of dear")
-        self.ladder = Ladder((cheap, dear), TREE)
+        self.cascade = Cascade((cheap, dear), TREE)
 
     def decide(self, listen: bool = True) -> Scope:
         """Run the ladder over the library as a scan does; the scope it leaves."""
         scope = Scope(self.database)
         scope.add(self.ids)
-        Escalation(self.database, scope, self.ladder, silent).run(self.ears if listen else None)  # type: ignore[arg-type]
+        Escalation(self.database, scope, self.cascade, silent).run(self.ears if listen else None)  # type: ignore[arg-type]
         return scope
 
 

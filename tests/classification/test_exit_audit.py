@@ -9,7 +9,7 @@ from music_reclass.classification import exit_audit
 from music_reclass.classification.exit_audit import ExitAudit
 from music_reclass.domain import Vote
 from music_reclass.errors import NothingToDo
-from music_reclass.features.relabelling import StoredVotes
+from music_reclass.features.decisions import StoredVotes
 from tests.classification.small_library import EXIT, SmallLibrary, Tune, silent, sure
 
 
@@ -22,8 +22,8 @@ def tunes(early: int, doubtful: int, broken: int, tags: tuple[str, ...] | None =
 
 
 def run(library: SmallLibrary, share: float = 1.0, most: int | None = None, seed: int = 0) -> ExitAudit:
-    drawn = exit_audit.draw(library.database, library.ladder, share, most, seed)
-    return exit_audit.audited(library.database, library.ladder, drawn, library.ears, lambda: False, silent)
+    drawn = exit_audit.draw(library.database, library.cascade, share, most, seed)
+    return exit_audit.audited(library.database, library.cascade, drawn, library.ears, lambda: False, silent)
 
 
 def test_exits_that_the_whole_ladder_bears_out_raise_no_alarm(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_sample_is_drawn_by_its_seed_and_no_larger_than_asked(tmp_path: Path) 
     library.decide()
 
     def draw(share: float, most: int | None, seed: int) -> list[int]:
-        drawn = exit_audit.draw(library.database, library.ladder, share, most, seed)
+        drawn = exit_audit.draw(library.database, library.cascade, share, most, seed)
         return [own.track for own in drawn.leavers]
 
     assert len(draw(0.05, None, 0)) == 5
@@ -129,7 +129,7 @@ def test_a_sample_is_drawn_by_its_seed_and_no_larger_than_asked(tmp_path: Path) 
 def test_an_audit_changes_no_vote_and_no_decision_and_keeps_what_was_heard(tmp_path: Path) -> None:
     library = SmallLibrary(tmp_path, tunes(early=5, doubtful=0, broken=5))
     library.decide()
-    digests = {stage.name: stage.digest for stage in library.ladder.stages}
+    digests = {stage.name: stage.digest for stage in library.cascade.stages}
 
     def votes() -> dict[int, tuple[Vote, ...]]:
         return StoredVotes(library.database).of(library.ids, digests)
@@ -145,8 +145,8 @@ def test_an_audit_changes_no_vote_and_no_decision_and_keeps_what_was_heard(tmp_p
 
 
 def test_without_early_exits_there_is_nothing_to_audit(tmp_path: Path) -> None:
-    library = SmallLibrary(tmp_path, tunes(early=3, doubtful=0, broken=0), leave=None)
+    library = SmallLibrary(tmp_path, tunes(early=3, doubtful=0, broken=0), exit_rule=None)
     library.decide()
 
     with pytest.raises(NothingToDo, match="nothing to audit"):
-        exit_audit.draw(library.database, library.ladder)
+        exit_audit.draw(library.database, library.cascade)

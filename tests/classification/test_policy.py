@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.classification.policy import REASONS, Thresholds, decide, is_sure, may_leave
+from music_reclass.classification.policy import REASONS, Thresholds, decide, is_sure, may_exit
 from music_reclass.domain import Outcome, Vote
 from music_reclass.errors import BundleError
 from music_reclass.taxonomy import load
@@ -119,9 +119,9 @@ def test_only_a_confident_last_vote_is_sure() -> None:
 
 def test_a_stage_without_a_certified_exit_never_lets_a_track_go() -> None:
     never = {"cheap": Thresholds.from_mapping({"confident": 0.5, "likely": 0.4})}
-    assert not may_leave([vote(0.0, 0.0, 1.0)], never)
-    assert not may_leave([vote(0.0, 0.0, 1.0)], never, Vote("album", {"Jazz": 0.0, "Pop": 0.0, "Rock": 1.0}))
-    assert not may_leave([], never)
+    assert not may_exit([vote(0.0, 0.0, 1.0)], never)
+    assert not may_exit([vote(0.0, 0.0, 1.0)], never, Vote("album", {"Jazz": 0.0, "Pop": 0.0, "Rock": 1.0}))
+    assert not may_exit([], never)
 
 
 def test_a_track_leaves_by_its_own_vote_or_by_an_album_that_names_its_genre() -> None:
@@ -129,10 +129,10 @@ def test_a_track_leaves_by_its_own_vote_or_by_an_album_that_names_its_genre() ->
     rock, jazz = (Vote("album", dict(zip(("Jazz", "Pop", "Rock"), row, strict=True))) for row in
                   ((0.1, 0.1, 0.8), (0.8, 0.1, 0.1)))  # fmt: skip
     doubtful = [vote(0.3, 0.2, 0.5)]
-    assert may_leave([vote(0.2, 0.1, 0.7)], exits)
-    assert not may_leave(doubtful, exits)
-    assert may_leave(doubtful, exits, rock)
-    assert not may_leave(doubtful, exits, jazz)
+    assert may_exit([vote(0.2, 0.1, 0.7)], exits)
+    assert not may_exit(doubtful, exits)
+    assert may_exit(doubtful, exits, rock)
+    assert not may_exit(doubtful, exits, jazz)
 
 
 def test_every_reason_has_its_sentence_and_its_line_in_the_docs() -> None:

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from music_reclass.classification.policy import Thresholds
-from music_reclass.classification.voter import Ladder
+from music_reclass.classification.voter import Cascade
 from music_reclass.domain import Outcome, TrackTags, Vote
 from music_reclass.errors import BundleError
+from music_reclass.models.early_exit import ExitRule, exit_as_manifest
 from music_reclass.taxonomy import load
-from music_reclass.training.exits import Exit, stated
 from tests.classification.fakes import CHEAP, DEAR, Echo, Track, Vectors, cast, stage, vote
 
 TREE = load()
-TWO = Ladder((stage("cheap", CHEAP), stage("dear", DEAR)), TREE)
+TWO = Cascade((stage("cheap", CHEAP), stage("dear", DEAR)), TREE)
 SURE, DOUBT = [0.0, 0.1, 0.9], [0.3, 0.3, 0.4]
 
 
@@ -64,7 +64,7 @@ def test_a_track_without_a_cheap_vector_is_asked_of_the_dear_stage() -> None:
 
 @given(some_tracks(), stored)
 def test_without_a_stage_there_is_never_a_vote(tracks: dict[int, Track], vectors: dict[int, list[float]]) -> None:
-    decisions = Ladder((), TREE).decide(tracks, Vectors({CHEAP: vectors}))
+    decisions = Cascade((), TREE).decide(tracks, Vectors({CHEAP: vectors}))
     assert decisions.keys() == tracks.keys()
     assert all(d.reason == "no_vote" and not d.genres and not d.votes for d in decisions.values())
 
@@ -109,8 +109,8 @@ def test_order_does_not_matter_and_the_same_input_gives_the_same_output(
 def test_a_sure_track_keeps_its_opinion_whatever_its_album_says(
     tracks: dict[int, Track], cheap: dict[int, list[float]]
 ) -> None:
-    ladder = Ladder((stage("cheap", CHEAP),), TREE)
-    for track_id, decision in ladder.decide(tracks, Vectors({CHEAP: cheap})).items():
+    cascade = Cascade((stage("cheap", CHEAP),), TREE)
+    for track_id, decision in cascade.decide(tracks, Vectors({CHEAP: cheap})).items():
         own = max(cheap.get(track_id, [0.0]))
         if own >= 0.8 + 1e-6:
             assert (decision.reason, decision.stage) == ("sure", "cheap")
@@ -123,20 +123,20 @@ def album(count: int, **tags: str | bool) -> dict[int, Track]:
 
 def test_an_album_settles_its_doubtful_track() -> None:
     vectors = {0: DOUBT, 1: [0.0, 0.3, 0.7], 2: [0.0, 0.3, 0.7], 3: [0.1, 0.2, 0.7]}
-    decisions = Ladder((stage("cheap", CHEAP),), TREE).decide(album(4), Vectors({CHEAP: vectors}))
+    decisions = Cascade((stage("cheap", CHEAP),), TREE).decide(album(4), Vectors({CHEAP: vectors}))
     assert [(d.reason, d.genres) for d in decisions.values()] == [("album", ("Rock",))] * 4
 
 
 @pytest.mark.parametrize("tags", [{"compilation": True}, {"album_artist": "Various Artists"}, {"album": ""}])
 def test_tracks_of_a_compilation_decide_alone(tags: dict[str, str | bool]) -> None:
     vectors = {0: DOUBT, 1: [0.0, 0.3, 0.7], 2: [0.0, 0.3, 0.7], 3: [0.1, 0.2, 0.7]}
-    decisions = Ladder((stage("cheap", CHEAP),), TREE).decide(album(4, **tags), Vectors({CHEAP: vectors}))
+    decisions = Cascade((stage("cheap", CHEAP),), TREE).decide(album(4, **tags), Vectors({CHEAP: vectors}))
     assert [d.reason for d in decisions.values()] == ["doubt", "likely", "likely", "likely"]
 
 
 def test_tracks_without_a_vote_get_none_from_their_album() -> None:
     vectors = {1: [0.0, 0.3, 0.7], 2: [0.0, 0.3, 0.7], 3: [0.1, 0.2, 0.7]}
-    decisions = Ladder((stage("cheap", CHEAP),), TREE).decide(album(4), Vectors({CHEAP: vectors}))
+    decisions = Cascade((stage("cheap", CHEAP),), TREE).decide(album(4), Vectors({CHEAP: vectors}))
     assert (decisions[0].reason, decisions[1].reason) == ("no_vote", "album")
 
 
@@ -147,29 +147,32 @@ def test_known_votes_are_concluded_without_vectors() -> None:
 
 
 def test_the_basis_changes_with_everything_a_decision_rests_on() -> None:
-    other_limits = Ladder((stage("cheap", CHEAP, Thresholds(0.9, 0.5)), stage("dear", DEAR)), TREE)
+    other_limits = Cascade((stage("cheap", CHEAP, Thresholds(0.9, 0.5)), stage("dear", DEAR)), TREE)
     other_tree = dataclasses.replace(TWO, taxonomy=dataclasses.replace(TREE, digest="other"))
     other_count = dataclasses.replace(TWO, max_genres=2)
-    fewer = Ladder(TWO.stages[:1], TREE)
-    assert len({ladder.basis for ladder in (TWO, other_limits, other_tree, other_count, fewer)}) == 5
-    assert Ladder(TWO.stages, TREE).basis == TWO.basis
+    fewer = Cascade(TWO.stages[:1], TREE)
+    assert len({cascade.basis for cascade in (TWO, other_limits, other_tree, other_count, fewer)}) == 5
+    assert Cascade(TWO.stages, TREE).basis == TWO.basis
 
 
 def test_bundles_become_a_ladder_and_two_for_one_stage_are_refused() -> None:
-    ladder = Ladder.from_bundles([Echo(), Echo(stage="dear", kinds=(DEAR,))], TREE, max_genres=2)
-    assert [made.name for made in ladder.stages] == ["cheap", "dear"]
+    cascade = Cascade.from_bundles([Echo(), Echo(stage="dear", kinds=(DEAR,))], TREE, max_genres=2)
+    assert [made.name for made in cascade.stages] == ["cheap", "dear"]
     with pytest.raises(BundleError, match="same stage"):
-        Ladder.from_bundles([Echo(), Echo()], TREE)
+        Cascade.from_bundles([Echo(), Echo()], TREE)
 
 
 def test_albums_can_be_told_to_keep_quiet() -> None:
     vectors = {0: DOUBT, 1: [0.0, 0.3, 0.7], 2: [0.0, 0.3, 0.7], 3: [0.1, 0.2, 0.7]}
-    ladder = Ladder((stage("cheap", CHEAP),), TREE, by_album=False)
-    assert [d.reason for d in ladder.decide(album(4), Vectors({CHEAP: vectors})).values()] == ["doubt", *["likely"] * 3]
-    assert ladder.basis != Ladder((stage("cheap", CHEAP),), TREE).basis
+    cascade = Cascade((stage("cheap", CHEAP),), TREE, by_album=False)
+    assert [d.reason for d in cascade.decide(album(4), Vectors({CHEAP: vectors})).values()] == [
+        "doubt",
+        *["likely"] * 3,
+    ]
+    assert cascade.basis != Cascade((stage("cheap", CHEAP),), TREE).basis
 
 
-CAUTIOUS = Ladder((stage("cheap", CHEAP, Thresholds(0.8, 0.5)), stage("dear", DEAR)), TREE)
+CAUTIOUS = Cascade((stage("cheap", CHEAP, Thresholds(0.8, 0.5)), stage("dear", DEAR)), TREE)
 
 
 def test_without_a_certified_exit_every_track_goes_on() -> None:
@@ -183,10 +186,10 @@ def test_an_album_lets_its_doubtful_track_leave_only_if_the_track_agrees() -> No
     rows = {0: DOUBT, 1: strong, 2: strong, 3: strong, 4: [0.45, 0.15, 0.4]}
     source = Vectors({CHEAP: rows, DEAR: {}})
     votes = TWO.climb(album(5), source)
-    assert TWO.in_doubt(album(5), votes, 1) == [4]
+    assert TWO.uncertain(album(5), votes, 1) == [4]
     assert source.asked[DEAR] == {4}
     apart = {i: Track(f"/m/{i}.mp3") for i in range(5)}
-    assert TWO.in_doubt(apart, votes, 1) == [0, 4]
+    assert TWO.uncertain(apart, votes, 1) == [0, 4]
 
 
 def test_known_votes_are_not_cast_again_and_those_behind_an_exit_do_not_count() -> None:
@@ -203,7 +206,7 @@ def test_unfinished_are_those_whom_a_later_stage_has_yet_to_hear() -> None:
     tracks = {1: Track(), 2: Track(), 3: Track()}
     votes = TWO.climb(tracks, Vectors({CHEAP: {1: SURE, 2: DOUBT, 3: DOUBT}, DEAR: {3: DOUBT}}))
     assert TWO.unfinished(tracks, votes) == [2]
-    assert Ladder(TWO.stages[:1], TREE).unfinished(tracks, votes) == []
+    assert Cascade(TWO.stages[:1], TREE).unfinished(tracks, votes) == []
 
 
 @given(some_tracks(), stored, stored)
@@ -212,30 +215,32 @@ def test_climbing_by_steps_ends_where_one_climb_ends(
 ) -> None:
     whole = TWO.climb(tracks, Vectors({CHEAP: cheap, DEAR: dear}))
     first = TWO.climb(tracks, Vectors({CHEAP: cheap}))
-    asked = TWO.in_doubt(tracks, first, 1)
+    asked = TWO.uncertain(tracks, first, 1)
     assert {i for i, votes in whole.items() if any(v.stage == "dear" for v in votes)} == {i for i in asked if i in dear}
     assert TWO.climb(tracks, Vectors({CHEAP: cheap, DEAR: {i: dear[i] for i in asked if i in dear}})) == whole
 
 
 def certified(threshold: float | None, against: tuple[str, ...] = ("d2",)) -> dict[str, object]:
-    return {"exits": [stated(Exit(threshold, count=200, against=against, why="" if threshold else "too few"))]}
+    return {
+        "exits": [exit_as_manifest(ExitRule(threshold, count=200, against=against, why="" if threshold else "too few"))]
+    }
 
 
 def test_an_exit_counts_only_with_the_very_stages_it_was_certified_with() -> None:
     first, second = Echo(manifest=certified(0.7)), Echo(stage="dear", kinds=(DEAR,), digest="d2")
-    assert Ladder.from_bundles([first, second], TREE).thresholds["cheap"].exit == 0.7
+    assert Cascade.from_bundles([first, second], TREE).thresholds["cheap"].exit == 0.7
     retrained = dataclasses.replace(second, digest="d3")
-    assert Ladder.from_bundles([first, retrained], TREE).thresholds["cheap"].exit == math.inf
+    assert Cascade.from_bundles([first, retrained], TREE).thresholds["cheap"].exit == math.inf
     third = Echo(stage="dearest", kinds=(DEAR,), digest="d9")
-    assert Ladder.from_bundles([first, second, third], TREE).thresholds["cheap"].exit == math.inf
-    assert Ladder.from_bundles([first], TREE).thresholds["cheap"].exit == math.inf
+    assert Cascade.from_bundles([first, second, third], TREE).thresholds["cheap"].exit == math.inf
+    assert Cascade.from_bundles([first], TREE).thresholds["cheap"].exit == math.inf
     nowhere = dataclasses.replace(first, manifest=certified(None))
-    assert Ladder.from_bundles([nowhere, second], TREE).thresholds["cheap"].exit == math.inf
+    assert Cascade.from_bundles([nowhere, second], TREE).thresholds["cheap"].exit == math.inf
 
 
 def test_the_users_own_certificate_goes_before_the_bundles() -> None:
     first, second = Echo(manifest=certified(0.7)), Echo(stage="dear", kinds=(DEAR,), digest="d2")
-    own = {"d1": [Exit(0.9, count=200, against=("d2",))]}
-    assert Ladder.from_bundles([first, second], TREE, own_exits=own).thresholds["cheap"].exit == 0.9
-    stale = {"d1": [Exit(0.9, count=200, against=("other",))]}
-    assert Ladder.from_bundles([first, second], TREE, own_exits=stale).thresholds["cheap"].exit == 0.7
+    own = {"d1": [ExitRule(0.9, count=200, against=("d2",))]}
+    assert Cascade.from_bundles([first, second], TREE, own_exits=own).thresholds["cheap"].exit == 0.9
+    stale = {"d1": [ExitRule(0.9, count=200, against=("other",))]}
+    assert Cascade.from_bundles([first, second], TREE, own_exits=stale).thresholds["cheap"].exit == 0.7

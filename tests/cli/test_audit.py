@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from music_reclass.containers.sniff import payload_digest
 from music_reclass.domain import TrackTags
-from music_reclass.extractors.synthesis import encode, song
+from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.features.database import Database
-from music_reclass.features.store import Library, Reading
-from music_reclass.tagging.reader import read_tags
-from music_reclass.training import bundles
-from music_reclass.training.datasets.shape import fma518
-from music_reclass.utils.payload import payload_digest
+from music_reclass.features.library import Library, Reading
+from music_reclass.models import bundle as bundles
+from music_reclass.models.dataset import fma518
+from music_reclass.tagging.read import read_tags
 from tests.library import Shell, digests
-from tests.training.datasets.making import learnable
+from tests.training.making import learnable
 
 pytest.importorskip("sklearn")
 WRONG = (3, 20, 41, 60)
@@ -86,7 +86,7 @@ def test_fix_writes_and_undo_gives_every_byte_back(shell: Shell, tagged: Path) -
 
 
 def test_what_we_wrote_ourselves_is_no_evidence(shell: Shell, tagged: Path) -> None:
-    from music_reclass.features.labelled import LabelledTracks
+    from music_reclass.features.library import LabelledTracks
 
     shell("audit", "--fix", "--yes")
     database = Database(shell.db)
@@ -120,7 +120,7 @@ def test_a_library_that_is_not_there_or_too_small_is_said(shell: Shell, tagged: 
 
 
 def test_adapting_to_the_library_is_decided_by_its_tags(shell: Shell, tagged: Path, tmp_path: Path) -> None:
-    from tests.cli.test_evaluating import table
+    from tests.cli.test_eval import table
 
     words = ("train", "fma-linear", "--table", table(tmp_path / "t.npz"), "--out", tmp_path / "b", "--adapt-to-library")
     assert shell(*words) == 0

@@ -8,11 +8,13 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from music_reclass.cli import doctor_gpu
+from music_reclass.cli import doctor as doctor_gpu
 from music_reclass.errors import UsageError
-from music_reclass.utils import device, lazy, memory
-from music_reclass.utils.memory import NvmlReading
-from tests.utils.test_device import GIB, ORIN, RTX, Torch
+from music_reclass.extractors import device
+from music_reclass.extractors import device as memory
+from music_reclass.extractors.device import NvmlReading
+from music_reclass.utils import lazy
+from tests.extractors.test_device import GIB, ORIN, RTX, Torch
 
 
 @pytest.fixture

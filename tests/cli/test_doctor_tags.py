@@ -5,7 +5,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from music_reclass.cli.doctor_tags import tags
+from music_reclass.cli.doctor import tags
 from music_reclass.errors import NothingToDo
 from tests.tagging.samples import sample
 

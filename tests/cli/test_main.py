@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.cli import listing
+from music_reclass.cli import library as listing
 from music_reclass.cli.main import run
 from music_reclass.errors import DatabaseError, FailTrack, ServerError
 

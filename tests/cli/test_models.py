@@ -11,8 +11,12 @@ from click.testing import CliRunner
 
 from music_reclass.cli import models as command
 from music_reclass.errors import NothingToDo, ReclassError, ServerError, UsageError
-from music_reclass.extractors.weights import catalogue, install, safetensors, store
-from music_reclass.training import bundles, exits, ladders, musicnn_ensemble
+from music_reclass.extractors.weights import catalogue, install, store
+from music_reclass.extractors.weights import checkpoint as safetensors
+from music_reclass.models import bundle as bundles
+from music_reclass.models import bundle as ladders
+from music_reclass.models import bundle as musicnn_ensemble
+from music_reclass.models import early_exit as exits
 from tests.extractors import small_models
 
 
@@ -47,13 +51,13 @@ def test_the_list_for_people_says_size_licence_and_extra():
     assert "378 MB to download; licence CC-BY-NC-4.0; needs music_reclass[neural]" in text
 
 
-def ladder_with_exit(folder, leave):
+def ladder_with_exit(folder, exit_rule):
     """The embedded stages with another certificate in the first one's manifest."""
-    first, second = bundles.embedded(), musicnn_ensemble.embedded()
-    own = exits.stated(dataclasses.replace(leave, against=(second.digest,)))
+    first, second = bundles.embedded(), musicnn_ensemble.embedded_second_stage()
+    own = exits.exit_as_manifest(dataclasses.replace(exit_rule, against=(second.digest,)))
     dropped = ("digest", "format", "model", "columns_digest")
     manifest = {key: value for key, value in first.manifest.items() if key not in dropped} | {"exits": [own]}
-    ladders.save((bundles.make(manifest, first.model), second), folder)
+    ladders.save_cascade((bundles.make(manifest, first.model), second), folder)
 
 
 def test_the_list_says_what_an_exit_promises_and_on_which_tracks(tmp_path):
@@ -61,7 +65,7 @@ def test_the_list_says_what_an_exit_promises_and_on_which_tracks(tmp_path):
         "clean": {"threshold": 0.71, "count": 800, "lost": 8, "exits": 0.31},
         "small": {"threshold": 0.57, "count": 69, "share lost": 0.019, "exits": 0.2, "certified": False},
     }
-    ladder_with_exit(tmp_path / "own", exits.Exit(0.87, count=700, lost=6, exits=0.18, held_on=seen))
+    ladder_with_exit(tmp_path / "own", exits.ExitRule(0.87, count=700, lost=6, exits=0.18, held_on=seen))
     text = run("list", "-v", "--bundle", str(tmp_path / "own")).stdout
     assert "exits from 0.87 (18% of tracks): at most 2.0% of all tracks wrong where the whole ladder is right" in text
     assert "epsilon 0.02, delta 0.1, n 700" in text
@@ -72,13 +76,15 @@ def test_the_list_says_what_an_exit_promises_and_on_which_tracks(tmp_path):
 
 
 def test_the_list_says_that_a_stage_without_a_certificate_never_exits(tmp_path):
-    ladder_with_exit(tmp_path / "own", exits.Exit(None, count=9, why="not certified: 9 independent tracks are too few"))
+    ladder_with_exit(
+        tmp_path / "own", exits.ExitRule(None, count=9, why="not certified: 9 independent tracks are too few")
+    )
     text = run("list", "--bundle", str(tmp_path / "own")).stdout
     assert "never exits: not certified: 9 independent tracks are too few" in text
 
 
 def test_a_file_is_installed_and_verified(tmp_path):
-    safetensors.write(tmp_path / "weights", small_models.random_musicnn())
+    safetensors.write_safetensors(tmp_path / "weights", small_models.random_musicnn())
     with pytest.raises(ReclassError, match="--trust"):
         run("install", "musicnn", str(tmp_path / "weights"))
     assert objects(run("install", "musicnn", str(tmp_path / "weights"), "--trust", "--json"))[0]["installed"]
@@ -94,7 +100,7 @@ def test_verify_without_a_model_has_nothing_to_do():
 
 def test_a_damaged_model_makes_verify_fail():
     installed = small_models.install("musicnn", small_models.random_musicnn())
-    safetensors.write(installed.weights, small_models.random_musicnn(seed=1))
+    safetensors.write_safetensors(installed.weights, small_models.random_musicnn(seed=1))
     assert run("verify").return_value == 1
 
 

@@ -17,9 +17,9 @@ from music_reclass.cli.main import cli, run
 from music_reclass.cli.plex import plex
 from music_reclass.features.database import Database
 from music_reclass.features.journal import Journal
-from music_reclass.features.plex_journal import PlexJournal
+from music_reclass.features.plex import PlexJournal
 from tests.fakes.plex_server import TOKEN, FakePlex
-from tests.tagging.plex.bench import decide, local
+from tests.plex.bench import decide, local
 
 cli.add_command(plex)
 Reclass = Callable[..., tuple[int, str, str]]
@@ -285,7 +285,7 @@ def test_an_interrupt_ends_in_order(reclass: Reclass, fake: FakePlex, tmp_path: 
 
 
 def test_two_syncs_at_once_are_refused(reclass: Reclass, fake: FakePlex, library: Database, tmp_path: Path) -> None:
-    from music_reclass.features.lease import writing_lease
+    from music_reclass.features.database import writing_lease
 
     with writing_lease(tmp_path / "library.sqlite3", "plex sync"):
         code, _, err = reclass("plex", "sync", "-y")

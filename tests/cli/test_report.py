@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from music_reclass.cli.main import run
-from music_reclass.features.calibrations import OwnExits
+from music_reclass.features.certificates import LibraryExits
 from music_reclass.features.database import Database
-from music_reclass.training import bundles, musicnn_ensemble
-from music_reclass.training.exits import Exit, stated
+from music_reclass.models import bundle as bundles
+from music_reclass.models import bundle as musicnn_ensemble
+from music_reclass.models.early_exit import ExitRule, exit_as_manifest
 from tests.library import WEIGHTS, Shell
 
 
@@ -42,8 +43,10 @@ def heard(scanned: tuple[Path, str], shell: Shell, monkeypatch: pytest.MonkeyPat
 def certify(shell: Shell, threshold: float, epsilon: float = 0.02) -> None:
     """Put an exit of the first stage into the library, as `calibrate` would."""
     database = Database(shell.db)
-    own = Exit(threshold, epsilon, 0.1, 1000, 3, 0.5, (musicnn_ensemble.embedded().digest,), labels=False)
-    OwnExits(database).save({bundles.embedded().digest: stated(own)})
+    own = ExitRule(
+        threshold, epsilon, 0.1, 1000, 3, 0.5, (musicnn_ensemble.embedded_second_stage().digest,), labels=False
+    )
+    LibraryExits(database).save({bundles.embedded().digest: exit_as_manifest(own)})
     database.close()
 
 

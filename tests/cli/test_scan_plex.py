@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.extractors.demo_library import SECONDS
+from music_reclass.extractors.audio.synthesis import SECONDS
 from tests.fakes.plex_server import TOKEN, FakePlex
 from tests.library import Shell, digests
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from music_reclass.cli.config_file import remember
-from music_reclass.training import bundles
+from music_reclass.config import remember
+from music_reclass.models import bundle as bundles
 from tests.library import Shell
 from tests.training.synthetic import arrays, views_of, written
 

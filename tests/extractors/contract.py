@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from music_reclass.domain import Extractor
-from music_reclass.extractors.audio import load
-from music_reclass.extractors.synthesis import encode, song
+from music_reclass.extractors.audio.load import load
+from music_reclass.extractors.audio.synthesis import encode, song
 
 
 def clip(extractor: Extractor, seconds: float) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from music_reclass.extractors import fma_spectrum
-from music_reclass.extractors.fma import frame_features
+from music_reclass.extractors.fma518 import frame_features
 from music_reclass.extractors.fma_spectrum import spectral_frames, zero_crossings
 from tests.extractors.synthetic_signals import RATE, signals
 

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from music_reclass.extractors import jmla_mel
+from music_reclass.extractors import mel as jmla_mel
 from tests.extractors.small_models import small_jmla
 
 
@@ -17,7 +17,7 @@ def _models(tmp_path, monkeypatch):
 
 
 def noise(seconds):
-    return (0.1 * np.random.default_rng(0).standard_normal(int(seconds * jmla_mel.RATE))).astype(np.float32)
+    return (0.1 * np.random.default_rng(0).standard_normal(int(seconds * jmla_mel.JMLA_RATE))).astype(np.float32)
 
 
 @pytest.mark.parametrize(("excerpt", "seconds", "pictures"), [("mid30", 30, 1), ("mid30", 2, 1), ("full", 40, 1),

@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from music_reclass.errors import ReclassError  # noqa: E402
-from music_reclass.extractors import jmla_vit  # noqa: E402
+from music_reclass.extractors import jmla as jmla_vit  # noqa: E402
 from music_reclass.extractors.weights import catalogue  # noqa: E402
 from tests.extractors.small_models import SHAPE, random_encoder  # noqa: E402
 

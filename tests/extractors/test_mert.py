@@ -10,7 +10,7 @@ pytest.importorskip("transformers")
 
 from music_reclass.errors import FailTrack
 from music_reclass.extractors import mert
-from music_reclass.extractors.mert_checkpoint import layer_means
+from music_reclass.extractors.mert import layer_means
 from music_reclass.extractors.weights import store
 from tests.extractors.small_models import CONFIG, arrays, install, random_hubert, small_mert
 

@@ -11,8 +11,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from music_reclass.errors import ReclassError  # noqa: E402
-from music_reclass.extractors import mert_checkpoint as mert  # noqa: E402
-from music_reclass.extractors.weights import catalogue, install, safetensors  # noqa: E402
+from music_reclass.extractors import mert  # noqa: E402
+from music_reclass.extractors.weights import catalogue, install  # noqa: E402
+from music_reclass.extractors.weights import checkpoint as safetensors  # noqa: E402
 from tests.extractors.small_models import CONFIG, PRE_NORM, arrays, random_hubert  # noqa: E402
 
 NEW_G = "encoder.pos_conv_embed.conv.parametrizations.weight.original0"
@@ -53,7 +54,7 @@ def test_the_checkpoint_of_211_tensors_gives_the_same_13_hidden_states(tmp_path,
     installed = install.from_disk(catalogue.model("mert"), tmp_path)
     assert installed.manifest.tensors == 211
     config = json.loads((installed.folder / "config.json").read_text())
-    loaded = mert.hubert(safetensors.read(installed.weights), config)
+    loaded = mert.hubert(safetensors.read_safetensors(installed.weights), config)
     ours, theirs = states_of(loaded, waves()), states_of(reference, waves())
     assert len(ours) == 13
     assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from music_reclass.extractors import audio
+from music_reclass.extractors.audio import load as audio
 from music_reclass.extractors.musicnn import TAGS, musicnn
 from music_reclass.extractors.weights import catalogue, install, store
 from tests.extractors import small_models

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from music_reclass.extractors.musicnn import TAGS
-from music_reclass.extractors.musicnn_tags import approximate, musicnn_tags
+from music_reclass.extractors.musicnn import TAGS, approximate, musicnn_tags
 from music_reclass.extractors.weights import catalogue, install, store
 from tests.extractors import small_models
 

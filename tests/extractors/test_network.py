@@ -11,9 +11,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from music_reclass.errors import FailTrack, MissingExtra  # noqa: E402
+from music_reclass.extractors.batching import OutOfMemory, Slope  # noqa: E402
+from music_reclass.extractors.device import Device, Placement  # noqa: E402
 from music_reclass.extractors.network import Blueprint, Network, check_packages, finite_row  # noqa: E402
-from music_reclass.utils.batching import OutOfMemory, Slope  # noqa: E402
-from music_reclass.utils.device import Device, Placement  # noqa: E402
 
 
 class Doubler(torch.nn.Module):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from music_reclass.errors import SkipTrack
-from music_reclass.extractors import audio
+from music_reclass.extractors.audio import load as audio
 from music_reclass.extractors.registry import EXCERPTS
 from tests.extractors import small_models
 from tests.extractors.contract import ExtractorContract

@@ -9,8 +9,8 @@ import pytest
 
 from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.extractors import pipeline
-from music_reclass.extractors.synthesis import encode, song
-from music_reclass.utils.batching import BatchSize, adaptive_map
+from music_reclass.extractors.audio.synthesis import encode, song
+from music_reclass.extractors.batching import BatchSize, adaptive_map
 
 
 class Network:
@@ -122,7 +122,7 @@ def test_files_go_from_disk_to_the_windows_of_their_extractor(tmp_path, monkeypa
 
 
 def test_the_kinds_with_a_network_are_opened_at_a_placement(tmp_path, monkeypatch):
-    from music_reclass.utils.device import Placement
+    from music_reclass.extractors.device import Placement
     from tests.extractors import small_models
 
     pytest.importorskip("torch")

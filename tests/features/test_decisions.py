@@ -9,7 +9,7 @@ from music_reclass.domain import Decision, FeatureKind, Outcome, TrackTags, Vote
 from music_reclass.errors import SkipTrack
 from music_reclass.features.database import Database
 from music_reclass.features.decisions import Decisions
-from music_reclass.features.store import Library, Reading
+from music_reclass.features.library import Library, Reading
 
 KIND = FeatureKind("fma518", "1", 3, "mid30")
 

@@ -8,8 +8,8 @@ import pytest
 
 from music_reclass.domain import Outcome
 from music_reclass.features.database import Database
-from music_reclass.features.plex_journal import PlexJournal
-from music_reclass.features.plex_library import (
+from music_reclass.features.plex import (
+    PlexJournal,
     ServerTrack,
     forget_vanished,
     import_tracks,

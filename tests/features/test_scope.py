@@ -10,9 +10,9 @@ from music_reclass.domain import Decision, FeatureKind, Outcome, TrackTags, Vote
 from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.features.database import Database
 from music_reclass.features.decisions import Decisions
+from music_reclass.features.library import Library, Reading
 from music_reclass.features.scope import Discovery, Scope
-from music_reclass.features.store import Library, Reading
-from music_reclass.utils.walk import FoundFile
+from music_reclass.utils.files import FoundFile
 
 KIND = FeatureKind("fma518", "1", 3, "mid30")
 

@@ -20,7 +20,7 @@ import mutagen.id3
 import mutagen.mp4
 import mutagen.ogg
 
-from music_reclass.extractors.synthesis import encode, song
+from music_reclass.extractors.audio.synthesis import encode, song
 
 SUFFIXES = {
     "mp3": ".mp3",

@@ -9,8 +9,8 @@ import pytest
 from music_reclass.domain import Decision, OnExisting, Outcome, Relation, TrackTags, Vote
 from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.features.decisions import TrackState
-from music_reclass.tagging.apply import Plan, as_json
-from music_reclass.tagging.plan import Proposal
+from music_reclass.tagging.apply import WritePlan, as_json
+from music_reclass.tagging.policy import Proposal
 from music_reclass.taxonomy import load
 
 TAXONOMY = load()
@@ -32,8 +32,8 @@ TRACKS = [
 
 def plan(
     policy: OnExisting = OnExisting.REPLACE_JUNK, profile: str = "native", tracks: Sequence[TrackState] = TRACKS
-) -> Plan:
-    return Plan(lambda: iter(tracks), TAXONOMY, policy, profile)
+) -> WritePlan:
+    return WritePlan(lambda: iter(tracks), TAXONOMY, policy, profile)
 
 
 def test_the_tally_counts_outcomes_relations_and_writes() -> None:
@@ -85,7 +85,7 @@ def test_the_states_are_asked_for_anew_at_each_pass() -> None:
         asked.append(1)
         return iter(TRACKS)
 
-    own = Plan(states, TAXONOMY, OnExisting.KEEP)
+    own = WritePlan(states, TAXONOMY, OnExisting.KEEP)
     own.tally()
     own.tally()
     assert len(asked) == 2

@@ -17,10 +17,10 @@ import pytest
 from music_reclass.errors import DatabaseError, FailTrack
 from music_reclass.features.journal import Change, Journal
 from music_reclass.tagging import commit
-from music_reclass.tagging.commit import Manner, Receipt, replace_file
-from music_reclass.tagging.reader import read_tags
-from music_reclass.tagging.recovery import recover
+from music_reclass.tagging.commit import WriteOptions, WriteResult, replace_file
+from music_reclass.tagging.read import read_tags
 from music_reclass.tagging.rewrite import write_genres
+from music_reclass.tagging.undo import recover
 from tests.tagging.samples import KINDS, tagged
 
 Place = Callable[..., Path]
@@ -30,7 +30,7 @@ def sha(path: Path) -> bytes:
     return hashlib.sha256(path.read_bytes()).digest()
 
 
-def write(journal: Journal, path: Path, *genres: str, **options: Any) -> Receipt | None:
+def write(journal: Journal, path: Path, *genres: str, **options: Any) -> WriteResult | None:
     run = journal.begin_run("apply", {})
     return replace_file(journal, run, path, write_genres(genres or ("Rock", "Jazz")), **options)
 
@@ -52,14 +52,14 @@ def assert_untouched(journal: Journal, path: Path, before: bytes) -> None:
 def test_every_format_is_written_and_journaled(journal: Journal, place: Place, kind: str) -> None:
     path = place(kind)
     before = read_tags(path).genres
-    receipt = write(journal, path)
-    assert receipt is not None
+    result = write(journal, path)
+    assert result is not None
     assert read_tags(path).genres == ("Rock", "Jazz")
     change = only_change(journal)
     assert (change.state, change.intention.before, change.intention.after) == ("written", before, ("Rock", "Jazz"))
     assert (change.sha_after, change.size_after) == (sha(path), path.stat().st_size)
-    assert (receipt.size, receipt.mtime_ns) == (path.stat().st_size, path.stat().st_mtime_ns)
-    assert change.mtime_after == receipt.mtime_ns
+    assert (result.size, result.mtime_ns) == (path.stat().st_size, path.stat().st_mtime_ns)
+    assert change.mtime_after == result.mtime_ns
     assert os.listdir(path.parent) == [path.name]
 
 
@@ -110,7 +110,7 @@ def test_the_modification_time_is_new_unless_asked_for(journal: Journal, place: 
     write(journal, path, "Rock")
     assert path.stat().st_mtime > time.time() - 60
     os.utime(path, ns=(10**18, 10**18 + 7))
-    write(journal, path, "Jazz", manner=Manner(preserve_mtime=True))
+    write(journal, path, "Jazz", options=WriteOptions(preserve_mtime=True))
     assert path.stat().st_mtime_ns == 10**18 + 7
 
 
@@ -132,7 +132,7 @@ def test_a_hard_linked_file_is_left_unless_it_may_be_detached(journal: Journal, 
         write(journal, path)
     assert caught.value.reason == "hard_link"
     assert_untouched(journal, path, hashlib.sha256(before).digest())
-    write(journal, path, manner=Manner(detach_hard_links=True))
+    write(journal, path, options=WriteOptions(detach_hard_links=True))
     assert read_tags(path).genres == ("Rock", "Jazz")
     assert other.read_bytes() == before
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from music_reclass.containers.edits import patched
 from music_reclass.errors import FailTrack
 from music_reclass.features.journal import Change, Intention
-from music_reclass.tagging.patch import patched
 from music_reclass.tagging.rewrite import Prepared, bring_back_field, current_genres, write_genres
 from tests.tagging.samples import sample, tagged
 
@@ -66,7 +66,7 @@ def test_a_file_that_says_it_already_needs_no_edit() -> None:
 def test_the_field_alone_can_only_go_back_to_the_same_kind_of_tag() -> None:
     intention = Intention("/music/tune", "mpeg", ("Other",), ("Rock",), (("TCON/3", b"\0\0\0Other"),), "", b"", b"", 0)
     change = Change(1, 1, "written", intention, b"", 0, 0, b"", "")
-    from music_reclass.utils.payload.reading import Malformed
+    from music_reclass.containers.structure import Malformed
 
     with pytest.raises(Malformed, match="another kind"):
         bring_back_field(change)(io.BytesIO(tagged("mp3 v2.4")), PATH)

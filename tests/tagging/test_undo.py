@@ -16,15 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from music_reclass.containers.edits import Edit, pack
 from music_reclass.errors import FailTrack, NothingToDo, TrackError, UsageError
 from music_reclass.features.database import Database
 from music_reclass.features.journal import Journal
 from music_reclass.tagging.commit import replace_file
-from music_reclass.tagging.patch import Edit, pack
-from music_reclass.tagging.reader import read_tags
+from music_reclass.tagging.read import read_tags
 from music_reclass.tagging.rewrite import write_genres
 from music_reclass.tagging.undo import Undone, undo
-from tests.tagging.formats.test_formats import GENRES
+from tests.containers.test_formats import GENRES
 from tests.tagging.samples import FIXED, KINDS, SUFFIX_OF_KIND, tagged
 
 Place = Callable[..., Path]

@@ -5,12 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from music_reclass.extractors.fma import COLUMNS
-from music_reclass.training.fma_mlp import Plan
-from music_reclass.training.networks import Recipe
+from music_reclass.extractors.fma518 import COLUMNS
+from music_reclass.models.mlp import EnsembleRecipe, NetworkRecipe
 
 CLASSES = ("Blues", "Jazz", "Pop", "Rock")
-SMALL = Plan(members=("key_free", "unchanged"), recipe=Recipe(hidden=(16,), epochs=6))
+SMALL = EnsembleRecipe(members=("key_free", "unchanged"), recipe=NetworkRecipe(hidden=(16,), epochs=6))
 
 
 def arrays(count: int = 120, seed: int = 0, apart: float = 2.0) -> dict[str, Any]:

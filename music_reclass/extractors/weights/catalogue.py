@@ -71,7 +71,7 @@ MODELS: dict[str, Model] = {
             "MIT",
             72,
             811_402,
-            "music_reclass.extractors.musicnn_net:canonical",
+            "music_reclass.extractors.musicnn:canonical",
         ),
         Model(
             "mert",
@@ -86,7 +86,7 @@ MODELS: dict[str, Model] = {
             "CC-BY-NC-4.0",
             211,
             94_371_712,
-            "music_reclass.extractors.mert_checkpoint:canonical_95m",
+            "music_reclass.extractors.mert:canonical_95m",
             "neural",
         ),
         Model(
@@ -106,7 +106,7 @@ MODELS: dict[str, Model] = {
             "CC-BY-NC-4.0",
             403,
             315_428_992,
-            "music_reclass.extractors.mert_checkpoint:canonical_330m",
+            "music_reclass.extractors.mert:canonical_330m",
             "neural",
         ),
         Model(
@@ -117,7 +117,7 @@ MODELS: dict[str, Model] = {
             "cc (which one is not said)",
             150,
             86_366_208,
-            "music_reclass.extractors.jmla_vit:canonical",
+            "music_reclass.extractors.jmla:canonical",
             "neural",
         ),
         Model(
@@ -133,7 +133,7 @@ MODELS: dict[str, Model] = {
             "BSD-3-Clause",
             203,
             86_594_063,
-            "music_reclass.extractors.ast_tags:canonical",
+            "music_reclass.extractors.taggers:canonical_ast",
             "neural",
         ),
         Model(
@@ -150,7 +150,7 @@ MODELS: dict[str, Model] = {
             "MIT",
             52,
             23_690_634,
-            "music_reclass.extractors.genre_hubert:canonical",
+            "music_reclass.extractors.taggers:canonical_hubert",
             "neural",
         ),
     )

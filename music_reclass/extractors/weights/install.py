@@ -1,30 +1,145 @@
-"""From a downloaded or copied checkpoint to an installed model: digest and tensors checked, kept as safetensors."""
+"""Downloads, installs and verifies model weights."""
 
 from __future__ import annotations
 
 import datetime
+import http.client
 import importlib
+import os
 import shutil
-from collections.abc import Mapping
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from music_reclass.errors import NothingToDo, ReclassError
-from music_reclass.extractors.weights import download, safetensors, store, torch_file
-from music_reclass.extractors.weights.catalogue import Model
+from music_reclass import __version__
+from music_reclass.errors import NothingToDo, ReclassError, ServerError
+from music_reclass.extractors.registry import extractor
+from music_reclass.extractors.weights import checkpoint as safetensors
+from music_reclass.extractors.weights import checkpoint as torch_file
+from music_reclass.extractors.weights import store
+from music_reclass.extractors.weights.catalogue import Model, RemoteFile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Tensors = dict[str, NDArray[Any]]
 
+_BLOCK = 1 << 20
+_TIMEOUT = 60.0
+_ATTEMPTS = 4
 
-def from_internet(model: Model, progress: download.Progress, trust: bool = False) -> store.Installed:
+Progress = Callable[[int], None]  # is told how many more bytes have come
+
+
+def fetch(file: RemoteFile, folder: Path, progress: Progress, pause: Callable[[float], None] = time.sleep) -> Path:
+    """The file in `folder`; what an earlier attempt left as `NAME.part` is continued, not fetched again.
+
+    Raises ServerError, after four attempts where that may help; what has come by then stays for the next time.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / file.name
+    if target.is_file():
+        progress(target.stat().st_size)
+        return target
+    part = folder / f"{file.name}.part"
+    _check_room(folder, file.size - _size(part))
+    problem: Exception | None = None
+    progress(_size(part))
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            pause(2.0**attempt)
+        try:
+            _continue(file.url, part, progress)
+            os.replace(part, target)
+            return target
+        except urllib.error.HTTPError as error:
+            problem = error
+            if error.code in (404, 410):
+                raise ServerError(f"{file.url} does not exist any more.") from error
+            if error.code in (401, 403):
+                raise ServerError(f"{file.url} needs permission ({error.code}): set HF_TOKEN to your token.") from error
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+            problem = error
+            if isinstance(getattr(error, "reason", None), socket.gaierror):
+                break  # no network at all: waiting a few seconds does not help
+    raise ServerError(
+        f"{file.url} could not be fetched ({_words(problem)}); the same command continues later, and "
+        "reclass models install takes a file that came another way."
+    ) from problem
+
+
+def _continue(url: str, part: Path, progress: Progress) -> None:
+    """Append to `part` what is missing, or begin anew where the server's file has changed or it cannot resume."""
+    mark = part.with_name(f"{part.name}.etag")
+    have = _size(part)
+    request = urllib.request.Request(url, headers={"User-Agent": f"reclass/{__version__}"})
+    if (token := os.environ.get("HF_TOKEN")) and url.startswith("https://huggingface.co/"):
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    known = mark.read_text() if have and mark.is_file() else ""
+    if known:
+        request.add_header("Range", f"bytes={have}-")
+        request.add_header("If-Range", known)
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+            resumed = answer.status == 206 and _first_byte(answer.headers) == have
+            if not resumed and have:
+                progress(-have)
+            if etag := answer.headers.get("ETag", ""):
+                mark.write_text(etag)
+            _copy(answer, part, resumed, progress)
+    except urllib.error.HTTPError as error:
+        if error.code != 416:  # nothing lies behind what is there: it is whole
+            raise
+    mark.unlink(missing_ok=True)
+
+
+def _copy(answer: Any, part: Path, resumed: bool, progress: Progress) -> None:
+    announced = answer.headers.get("Content-Length")
+    came = 0
+    with part.open("ab" if resumed else "wb") as out:
+        while block := answer.read(_BLOCK):
+            out.write(block)
+            came += len(block)
+            progress(len(block))
+        out.flush()
+        os.fsync(out.fileno())
+    if announced is not None and came < int(announced):
+        raise ConnectionError("the connection broke off")
+
+
+def _first_byte(headers: Any) -> int:
+    """Where a partial answer begins: `bytes 100-199/200` begins at 100; -1 where that is not said."""
+    span = str(headers.get("Content-Range", "")).removeprefix("bytes ").split("-")[0]
+    return int(span) if span.isdigit() else -1
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _check_room(folder: Path, missing: int) -> None:
+    """ReclassError unless the disk holds the download and its converted copy."""
+    free, wanted = shutil.disk_usage(folder).free, 2 * missing
+    if free < wanted:
+        raise ReclassError(f"{folder} has {free / 1e9:.1f} GB free, and {wanted / 1e9:.1f} GB are needed for a while.")
+
+
+def _words(problem: Exception | None) -> str:
+    reason = getattr(problem, "reason", None)
+    return str(reason or problem or type(problem).__name__)
+
+
+def from_internet(model: Model, progress: Progress, trust: bool = False) -> store.Installed:
     """Download the files of a model and install it. Raises ServerError, or ReclassError for other weights."""
     folder = store.models_folder() / ".downloads" / model.name
-    paths = [download.fetch(file, folder, progress) for file in model.files]
+    paths = [fetch(file, folder, progress) for file in model.files]
     try:
         return _install(model, paths[0], model.files[0].url, trust)
     finally:
@@ -62,7 +177,7 @@ def _install(model: Model, weights: Path, origin: str, trust: bool) -> store.Ins
     folder = store.models_folder() / model.name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / store.MANIFEST).unlink(missing_ok=True)  # from here until it is written again, nothing is installed
-    safetensors.write(folder / store.WEIGHTS, tensors)
+    safetensors.write_safetensors(folder / store.WEIGHTS, tensors)
     for name, values_of in settings.items():
         store.write_json(folder / name, values_of)
     store.record(folder, manifest)
@@ -102,10 +217,62 @@ def canonical(
 def read_checkpoint(path: Path) -> Tensors:
     """The tensors of a safetensors file or of one that torch.save wrote; ReclassError for anything else."""
     if safetensors.looks_like(path):
-        return safetensors.read(path)
-    tree = torch_file.read(path)
+        return safetensors.read_safetensors(path)
+    tree = torch_file.read_torch(path)
     if isinstance(tree, dict) and isinstance(tree.get("state_dict"), dict):
         tree = tree["state_dict"]
     if not isinstance(tree, dict) or not tree or not all(isinstance(value, np.ndarray) for value in tree.values()):
         raise ReclassError(f"{path.name} holds more or other things than weights.")
     return tree
+
+
+SECONDS = 6
+TOO_ALIKE = 0.9999  # cosine
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding of the self-check."""
+
+    name: str
+    fine: bool
+    detail: str
+
+
+def self_check(model: Model) -> Iterator[Check]:
+    """The findings in turn; MissingWeights if the model is not installed, ReclassError if it cannot be loaded."""
+    installed = store.needed(model.name)
+    tensors = safetensors.read_safetensors(installed.weights)
+    digest = store.tensors_digest(tensors)
+    yield Check("digest", digest == installed.manifest.digest, f"{digest[:16]}... since {installed.manifest.installed}")
+    values = sum(tensor.size for tensor in tensors.values())
+    yield Check(
+        "tensors",
+        (len(tensors), values) == (model.tensors, model.values),
+        f"{len(tensors)} tensors, {values:,} values (expected {model.tensors} and {model.values:,})",
+    )
+    for kind in model.kinds:
+        yield from _heard(kind)
+
+
+def _heard(kind: str) -> Iterator[Check]:
+    listener = extractor(kind, "mid30")
+    chord, again, drums = (listener.vector(sound(listener.rate)) for sound in (_chord, _chord, _drums))
+    fine = chord.shape == (listener.kind.dimension,) and chord.dtype == np.float32 and bool(np.isfinite(chord).all())
+    yield Check(f"{kind} shape", fine, f"{chord.shape[0]} finite numbers ({listener.kind.key})")
+    same = float(np.abs(chord - again).max())
+    yield Check(f"{kind} repeats", same == 0.0, f"the same sound twice differs by {same:.1g}")
+    alike = float(chord @ drums / max(np.linalg.norm(chord) * np.linalg.norm(drums), 1e-12))
+    yield Check(f"{kind} hears", alike < TOO_ALIKE, f"a chord and drums have cosine {alike:.4f}")
+
+
+def _chord(rate: int) -> NDArray[np.float32]:
+    time = np.arange(SECONDS * rate) / rate
+    notes = (0.2 / n * np.sin(2 * np.pi * pitch * n * time) for pitch in (220.0, 277.2, 329.6) for n in (1, 2, 3))
+    return np.asarray(sum(notes), dtype=np.float32)
+
+
+def _drums(rate: int) -> NDArray[np.float32]:
+    time = np.arange(SECONDS * rate) / rate
+    noise = np.random.default_rng(7).uniform(-0.6, 0.6, len(time))
+    return np.asarray(noise * np.exp(-12 * (time % 0.5)), dtype=np.float32)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from music_reclass.errors import NothingToDo, ReclassError
-from music_reclass.extractors.weights import catalogue, install, safetensors, store
+from music_reclass.extractors.weights import catalogue, install, store
+from music_reclass.extractors.weights import checkpoint as safetensors
 from tests.extractors.small_models import WEIGHTS, random_musicnn
 
 MUSICNN = catalogue.model("musicnn")
@@ -24,7 +25,7 @@ def _models(tmp_path, monkeypatch):
 
 def weights_file(folder, seed=0, name="best_model.safetensors"):
     folder.mkdir(exist_ok=True)
-    safetensors.write(folder / name, random_musicnn(seed))
+    safetensors.write_safetensors(folder / name, random_musicnn(seed))
     return folder / name
 
 
@@ -67,21 +68,21 @@ def test_a_folder_is_searched_for_the_weights(tmp_path):
 
 def test_what_was_installed_is_what_was_in_the_file(tmp_path):
     installed = install.from_disk(UNPUBLISHED, weights_file(tmp_path))
-    back, tensors = safetensors.read(installed.weights), random_musicnn()
+    back, tensors = safetensors.read_safetensors(installed.weights), random_musicnn()
     assert back.keys() == tensors.keys()
     assert all(np.array_equal(back[name], tensors[name]) for name in tensors)
 
 
 def test_a_failed_install_leaves_the_old_model_in_place(tmp_path):
     first = install.from_disk(UNPUBLISHED, weights_file(tmp_path))
-    safetensors.write(tmp_path / "wrong", {"x": np.zeros(2, np.float32)})
+    safetensors.write_safetensors(tmp_path / "wrong", {"x": np.zeros(2, np.float32)})
     with pytest.raises(ReclassError, match="no MusiCNN"):
         install.from_disk(UNPUBLISHED, tmp_path / "wrong")
     assert store.needed("musicnn") == first
 
 
 def test_too_few_tensors_are_noticed_before_anything_is_loaded(tmp_path):
-    safetensors.write(tmp_path / "part", {"encoder.pos_conv_embed.conv.bias": np.zeros(768, np.float32)})
+    safetensors.write_safetensors(tmp_path / "part", {"encoder.pos_conv_embed.conv.bias": np.zeros(768, np.float32)})
     with pytest.raises(ReclassError, match="1 tensors, not 211"):
         install.from_disk(catalogue.model("mert"), tmp_path / "part")
 

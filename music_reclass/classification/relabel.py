@@ -1,0 +1,92 @@
+"""Decides a whole library again from stored votes and vectors, after a change of taxonomy or rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from music_reclass.classification.voter import Cascade
+from music_reclass.domain import Vote
+from music_reclass.features.decisions import Decisions, StoredVotes
+from music_reclass.features.library import Library
+from music_reclass.features.scope import Scope
+from music_reclass.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from music_reclass.features.database import Database
+
+
+@dataclass(slots=True)
+class Relabelled:
+    """What became of the library: tracks decided from stored votes, from stored vectors, and with other genres now.
+
+    `changes` counts tracks by their genres before and after; no decision and no genre are the same.
+    """
+
+    from_votes: int = 0
+    from_vectors: int = 0
+    changes: Counter[tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=Counter)
+
+    @property
+    def decided(self) -> int:
+        """All tracks that were decided again."""
+        return self.from_votes + self.from_vectors
+
+    @property
+    def changed(self) -> int:
+        """All tracks with other genres than before."""
+        return self.changes.total()
+
+
+def relabel(database: Database, cascade: Cascade, dry_run: bool = False) -> Relabelled:
+    """Decide every track whose decision rests on something else than `ladder` does now, album by album.
+
+    Votes that the ladder's own bundles cast are taken as they are, in the words of its taxonomy; where a bundle is
+    another one, it votes again on the stored vectors. A track in doubt for which a later stage has not listened yet
+    is decided by what is there, and taken up again by the next scan. A dry run tells the same and stores nothing.
+    """
+    stored, library, decisions = StoredVotes(database), Library(database), Decisions(database)
+    scope = Scope(database)
+    with database.transaction():
+        scope.add(stored.all_tracks())
+    scope.collect_undecided(cascade.basis, cascade.stages[0].kinds[0])
+    digests = {stage.name: stage.digest for stage in cascade.stages}
+    report = Relabelled()
+    for chunk in scope.undecided_by_album():
+        tracks = {state.id: state for state in decisions.states(chunk)}
+        known = {track_id: translated(own, cascade.taxonomy) for track_id, own in stored.of(chunk, digests).items()}
+        votes = cascade.climb(tracks, library, known)
+        other = [track_id for track_id in tracks if votes[track_id] != known.get(track_id, ())]
+        report.from_vectors += len(other)
+        report.from_votes += len(chunk) - len(other)
+        concluded = cascade.conclude(tracks, votes)
+        for track_id, decision in concluded.items():
+            before = tracks[track_id].decision
+            genres = () if before is None else before.genres
+            if genres != decision.genres:
+                report.changes[genres, decision.genres] += 1
+        if dry_run:
+            continue
+        if other:
+            bundles = {s.name: decisions.register_bundle(s.name, s.digest, s.manifest) for s in cascade.stages}
+            fresh = cascade.conclude({i: tracks[i] for i in other}, votes)
+            decisions.save(fresh, bundles, "")  # their votes; the decision with the album's opinion follows
+        still_open = set(cascade.unfinished(tracks, votes))
+        stored.conclude({i: d for i, d in concluded.items() if i in still_open}, "")
+        stored.conclude({i: d for i, d in concluded.items() if i not in still_open}, cascade.basis)
+    return report
+
+
+def translated(votes: Sequence[Vote], taxonomy: Taxonomy) -> tuple[Vote, ...]:
+    """Votes with genres as `taxonomy` calls them; genres that have become one are added up."""
+    return tuple(Vote(vote.stage, _merged(vote.probabilities, taxonomy)) for vote in votes)
+
+
+def _merged(probabilities: Mapping[str, float], taxonomy: Taxonomy) -> dict[str, float]:
+    shares: dict[str, float] = {}
+    for name, share in probabilities.items():
+        genre = taxonomy.canonical(name) or name
+        shares[genre] = min(1.0, shares.get(genre, 0.0) + share)
+    return shares

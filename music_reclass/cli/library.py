@@ -1,0 +1,191 @@
+"""`status` and `export`: what the library knows, without opening a music file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from music_reclass.cli.options import database_flags, json_flag, settings_from
+from music_reclass.cli.output import plain, print_json, printable, say, shorten_home
+from music_reclass.errors import ReclassError
+
+if TYPE_CHECKING:
+    from music_reclass.domain import Outcome
+    from music_reclass.features.database import Database
+    from music_reclass.features.decisions import Decisions, TrackState
+
+COLUMNS = (
+    "path", "outcome", "reason", "genres", "confidence", "stage", "before", "artist", "album", "title", "duration",
+)  # fmt: skip
+
+
+def row_of(state: TrackState) -> dict[str, Any]:
+    """One track as the columns of an export; `before` is None where the file had no genre field."""
+    decision, error, tags = state.decision, state.error, state.tags
+    return {
+        "path": state.path,
+        "outcome": None if state.outcome is None else state.outcome.value,
+        "reason": error.reason if error else (decision.reason if decision else ""),
+        "genres": list(decision.genres) if decision and not error else [],
+        "confidence": round(decision.confidence, 4) if decision and not error else 0.0,
+        "stage": decision.stage if decision and not error else "",
+        "before": None if tags.genres is None else list(tags.genres),
+        "artist": tags.artist,
+        "album": tags.album,
+        "title": tags.title,
+        "duration": state.duration,
+    }
+
+
+def table(states: Iterable[TrackState], kind: str, out: Path | None) -> None:
+    """Write CSV or JSON lines to `out`, or to stdout; ReclassError if the file cannot be written."""
+    with ExitStack() as stack:
+        try:
+            # newline="": the csv module writes its own line ends.
+            file: TextIO = (
+                sys.stdout if out is None else stack.enter_context(out.open("w", encoding="utf-8", newline=""))
+            )
+        except OSError as error:
+            raise ReclassError(f"{out} cannot be written: {error.strerror}.") from error
+        if kind == "csv":
+            _csv(states, file)
+        else:
+            for state in states:
+                file.write(json.dumps(row_of(state)) + "\n")
+
+
+def _csv(states: Iterable[TrackState], file: TextIO) -> None:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, COLUMNS)
+    writer.writeheader()
+    for state in states:
+        row = row_of(state)
+        row["genres"] = "; ".join(row["genres"])
+        row["before"] = "" if row["before"] is None else "; ".join(row["before"])
+        writer.writerow(row)
+        # A name that is not UTF-8 cannot stand in a text file: its bytes are shown as \udcXX.
+        text = buffer.getvalue().encode("utf-8", "backslashreplace").decode()
+        file.write("".join(map(_harmless, text)) if file.isatty() else text)
+        buffer.seek(0)
+        buffer.truncate()
+
+
+def _harmless(char: str) -> str:
+    """A character as a terminal may get it."""
+    return char if char.isprintable() or char in "\r\n" else char.encode("unicode_escape").decode()
+
+
+def playlists(states: Iterable[TrackState], folder: Path) -> dict[str, int]:
+    """One extended M3U per primary genre of confident and likely tracks; tracks by playlist name."""
+    counts: dict[str, int] = {}
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            files: dict[str, Any] = {}
+            for state in states:
+                if state.error or not state.decision or not state.decision.genres:
+                    continue
+                name = f"{state.decision.genres[0]}.m3u8"
+                if name not in files:
+                    files[name] = stack.enter_context((folder / name).open("wb"))
+                    files[name].write(b"#EXTM3U\n")
+                label = " - ".join(part for part in (state.tags.artist, state.tags.title) if part)
+                seconds = round(state.duration or -1)
+                line = f"#EXTINF:{seconds},{label}".replace("\n", " ").replace("\r", " ")
+                files[name].write(line.encode("utf-8", "replace") + b"\n")
+                files[name].write(state.path.encode("utf-8", "surrogateescape") + b"\n")
+                counts[name] = counts.get(name, 0) + 1
+        except OSError as error:
+            raise ReclassError(f"the playlists cannot be written to {folder}: {error.strerror}.") from error
+    return counts
+
+
+def open_library(db: Path | None, config_file: Path | None) -> Database:
+    """The library database; NothingToDo if there is none yet."""
+    from music_reclass.errors import NothingToDo
+    from music_reclass.features.database import Database
+
+    path = settings_from(config_file, db=db).database
+    if not path.exists():
+        raise NothingToDo(f"there is no library at {path} yet: scan a folder first (reclass scan ~/Music).")
+    return Database(path)
+
+
+def next_step() -> None:
+    """What `reclass` alone says: where things stand, and the command that comes next."""
+    from music_reclass.config import load
+
+    if not load({}).database.exists():
+        plain("no library yet.       listen to one:  reclass scan ~/Music     see it work:  reclass demo")
+    else:
+        plain("the library is there. where it stands: reclass status         go on:        reclass scan ~/Music")
+    plain("all commands:         reclass --help")
+
+
+@click.command()
+@click.option("--failed", is_flag=True, help="List the files that were skipped or failed, with the reason.")
+@click.option("--unsure", is_flag=True, help="List the tracks nobody is sure of, likeliest guess first.")
+@database_flags
+@json_flag
+def status(failed: bool, unsure: bool, db: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """What is in the library: tracks by outcome, genres, failures."""
+    from music_reclass.domain import Outcome
+    from music_reclass.features.decisions import Decisions
+    from music_reclass.features.library import Library
+
+    database = open_library(db, config_file)
+    decisions = Decisions(database)
+    if failed or unsure:
+        wanted = {Outcome.FAILED, Outcome.SKIPPED} if failed else {Outcome.UNSURE}
+        _list(decisions, wanted, as_json)
+        return
+    totals, counts = Library(database).totals(), decisions.counts()
+    if as_json:
+        print_json({"database": str(database.path), **totals, **counts})
+        return
+    say("library", f"{totals['tracks']:,} tracks, {totals['missing']:,} missing  ({shorten_home(str(database.path))})")
+    say("outcomes", " · ".join(f"{name} {count:,}" for name, count in counts["outcomes"].items()) or "none yet")
+    for reason, count in counts["reasons"].items():
+        say("", f"{reason} {count:,}")
+    for genre, count in counts["genres"].items():
+        say("", f"{genre:<18} {count:>8,}")
+
+
+def _list(decisions: Decisions, wanted: set[Outcome], as_json: bool) -> None:
+    for state in decisions.below():
+        if state.outcome is None or state.outcome not in wanted:
+            continue
+        guess = state.decision.votes[0].top(1) if state.decision and state.decision.votes else []
+        reason = state.error.reason if state.error else (state.decision.reason if state.decision else "")
+        detail = state.error.detail if state.error else "".join(f"{genre} {p:.2f}" for genre, p in guess)
+        if as_json:
+            print_json({"path": state.path, "outcome": state.outcome.value, "reason": reason, "detail": detail})
+        else:
+            plain(f"{state.outcome.value:<8} {reason:<16} {printable(shorten_home(state.path))}  {detail}")
+
+
+@click.command()
+@click.option("--format", "kind", type=click.Choice(["csv", "jsonl", "m3u"]), default="csv", show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File to write (csv, jsonl; default: stdout) or folder (m3u)."
+)
+@database_flags
+def export(kind: str, out: Path | None, db: Path | None, config_file: Path | None) -> None:
+    """Every track with its decision, as CSV, JSON lines, or one M3U playlist per genre."""
+    from music_reclass.features.decisions import Decisions
+
+    states = Decisions(open_library(db, config_file)).below()
+    if kind == "m3u":
+        folder = out or Path("playlists")
+        for name, count in playlists(states, folder).items():
+            say("playlist", f"{folder / name}  {count:,} tracks")
+        return
+    table(states, kind, out)

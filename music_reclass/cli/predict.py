@@ -1,0 +1,155 @@
+"""`predict` and `features`: predictions for a table of vectors, and the vectors of files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from music_reclass.cli.options import json_flag, settings_from
+from music_reclass.cli.output import complain, plain, print_json, printable
+
+if TYPE_CHECKING:
+    from music_reclass.config import Settings
+    from music_reclass.domain import Vector
+    from music_reclass.errors import TrackError
+    from music_reclass.models.bundle import Bundle
+
+EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.option("--table", type=EXISTING_FILE, required=True, help="Table (.npz) with the arrays fma518 and columns.")
+@click.option(
+    "--bundle",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A trained bundle, or a ladder of them (default: the embedded first stage).",
+)
+@json_flag
+def predict(table: Path, folder: Path | None, as_json: bool) -> None:
+    """Genre, confidence and all probabilities for each row of a feature table; a ladder is climbed as in a scan."""
+    from music_reclass.models import bundle as bundles
+    from music_reclass.models import bundle as ladders
+
+    stages = (bundles.embedded(),) if folder is None else ladders.load_cascade(folder)
+    for number, own in enumerate(_predictions(stages, table)):
+        if as_json:
+            print_json(own)
+        else:
+            rung = f"  {own['stage']}" if len(stages) > 1 else ""
+            plain(f"{number:>6}  {own['genre']:<16} {own['confidence']:.2f}{rung}")
+
+
+def _predictions(stages: Sequence[Bundle], table: Path) -> Iterator[dict[str, Any]]:
+    """One object a row. A row that reaches a stage's certified exit goes no further; a stage whose vectors the table
+    lacks never votes, and is named once."""
+    import numpy as np
+
+    from music_reclass.classification.voter import predict_rows
+    from music_reclass.models import dataset as tables
+    from music_reclass.training import npz as kinds
+
+    read = tables.read_table(table, labelled=False)
+    at_hand = set(kinds.kinds_in(table))
+    able = [bundle for bundle in stages if all(kind.name in at_hand for kind in bundle.kinds)] or list(stages[:1])
+    for bundle in stages:
+        if bundle not in able:
+            missing = [kind.name for kind in bundle.kinds if kind.name not in at_hand]
+            complain(f"the stage {bundle.stage} never votes: the table holds no array {', '.join(missing)}")
+    for one in predict_rows(able, lambda bundle: kinds.rows_for(bundle.kinds, table, read), len(read)):
+        shares = np.round(one.probabilities, 6).tolist()
+        yield {
+            "genre": one.genre, "confidence": round(one.confidence, 6),
+            "probabilities": dict(zip(one.labels, shares, strict=True)), "stage": one.stage, "exited": one.exited,
+        }  # fmt: skip
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--kind",
+    default="fma518",
+    show_default=True,
+    help="Which vector: fma518, musicnn, musicnn-tags, mert, mert-330m, jmla, ast-tags, distilhubert-genre.",
+)
+@click.option("--all-layers", is_flag=True, help="Of MERT: the mean of every layer, one after the other.")
+@click.option(
+    "--excerpt",
+    type=click.Choice(["mid30", "full"]),
+    default="mid30",
+    show_default=True,
+    help="Middle 30 s or the whole file.",
+)
+@click.option("-j", "--jobs", type=int, default=1, show_default=True, help="Worker processes.")
+@click.option("--timeout", type=float, default=600.0, show_default=True, help="Seconds one file may take.")
+@click.option("--device", metavar="NAME", help="Where a network runs: auto, cpu, cuda, cuda:1 (default: auto).")
+@click.option("--gpu-memory", metavar="SIZE", help="How much of the card it may take: 4GiB, or a share such as 0.5.")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), help="Its numbers (default: auto).")
+@json_flag
+def features(
+    files: tuple[Path, ...],
+    kind: str,
+    all_layers: bool,
+    excerpt: str,
+    jobs: int,
+    timeout: float,
+    device: str | None,
+    gpu_memory: str | None,
+    precision: str | None,
+    as_json: bool,
+) -> int:
+    """The feature vector of each FILE."""
+    from music_reclass.errors import TrackError
+
+    if all_layers:
+        kind = f"{kind}-layers"  # a kind of its own: such vectors compare with no others
+    settings = settings_from(None, device=device, gpu_memory=gpu_memory, precision=precision)
+    failed = 0
+    answers = _answers(files, kind, excerpt, min(jobs, len(files)), timeout, settings)
+    for path, answer in _in_order(files, answers):
+        if isinstance(answer, TrackError):
+            failed += 1
+            complain(f"{printable(str(path))}: {answer}")
+        elif as_json:
+            vector = [float(number) for number in answer]
+            print_json({"path": str(path), "kind": kind, "excerpt": excerpt, "vector": vector})
+        else:
+            first = ", ".join(f"{number:.4f}" for number in answer[:4])
+            plain(f"{printable(str(path))}  {kind}/{excerpt}  {len(answer)} numbers: {first}, ...")
+    return 1 if failed else 0
+
+
+def _answers(
+    files: tuple[Path, ...], kind: str, excerpt: str, jobs: int, timeout: float, settings: Settings
+) -> Iterator[tuple[Path, Vector | TrackError]]:
+    """Each file with its vector: computed whole in workers, or through one network that workers decode for."""
+    from music_reclass.classification.extract import VectorReader, prepare_worker
+    from music_reclass.extractors.device import Placement
+    from music_reclass.extractors.pipeline import WindowReader, embed, network_kinds, open_extractor
+    from music_reclass.extractors.registry import extractor
+    from music_reclass.utils.workers import WorkerPool
+
+    extractor(kind, excerpt)  # an unknown kind, or weights that are not there, are said before a worker starts
+    if kind in network_kinds():
+        placement = Placement(settings.device, settings.gpu_memory, settings.precision)
+        network = open_extractor(kind, excerpt, placement)
+        yield from embed(files, WindowReader(kind, excerpt), network, jobs=jobs, timeout=timeout)
+        return
+    with WorkerPool(VectorReader(kind, excerpt), jobs, timeout, prepare_worker) as pool:
+        yield from pool.map(files)
+
+
+def _in_order(
+    files: tuple[Path, ...], answers: Iterable[tuple[Path, Vector | TrackError]]
+) -> Iterator[tuple[Path, Vector | TrackError]]:
+    """The answers in the order of `files`, each as soon as those before it are there."""
+    waiting: dict[Path, Vector | TrackError] = {}
+    position = 0
+    for path, answer in answers:
+        waiting[path] = answer
+        while position < len(files) and files[position] in waiting:
+            yield files[position], waiting[files[position]]
+            position += 1

@@ -1,0 +1,343 @@
+"""Ogg (Vorbis, Opus, Speex, FLAC): pages, packets, audio payload, and the comment packet laid out on pages."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from io import BytesIO
+from typing import BinaryIO, NamedTuple
+
+from music_reclass.containers import vorbis as comments
+from music_reclass.containers.edits import Edit, Layout, Raw, growth, tidy
+from music_reclass.containers.structure import Malformed, Span, read_at
+
+HEADER_SIZE = 27
+CONTINUED, FIRST, LAST = 0x01, 0x02, 0x04  # bits of a page's type
+NO_GRANULE = -1
+
+# The first bytes of a stream's first packet tell its codec; in these its second packet is the comment header.
+COMMENTED = (b"\x01vorbis", b"OpusHead", b"Speex   ", b"\x80theora")
+FLAC = b"\x7fFLAC"
+FLAC_AUDIO = 0xFF  # a frame's first byte; metadata packets begin with their block type instead
+
+
+class Page(NamedTuple):
+    """One page: `lacing` holds the segment lengths, the content lies from `body` to `end`."""
+
+    start: int
+    kind: int
+    granule: int
+    serial: int
+    sequence: int
+    lacing: bytes
+
+    @property
+    def body(self) -> int:
+        """Where the content begins."""
+        return self.start + HEADER_SIZE + len(self.lacing)
+
+    @property
+    def end(self) -> int:
+        """Behind the last byte of the content."""
+        return self.body + sum(self.lacing)
+
+
+def pages(file: BinaryIO, start: int, end: int) -> Iterator[Page]:
+    """The pages that follow each other from `start`; Malformed where something else lies between them."""
+    while start < end:
+        header = read_at(file, start, HEADER_SIZE)
+        if header[:4] != b"OggS" or header[4] != 0:
+            raise Malformed(f"no Ogg page at {start}")
+        kind, granule, serial, sequence, _crc, count = struct.unpack("<BqIIIB", header[5:])
+        page = Page(start, kind, granule, serial, sequence, read_at(file, start + HEADER_SIZE, count))
+        if page.end > end:
+            raise Malformed("an Ogg page longer than its file")
+        yield page
+        start = page.end
+
+
+class Part(NamedTuple):
+    """What one page holds of one packet: its number in the stream, whether it ends here, and where it lies."""
+
+    number: int
+    ends: bool
+    start: int
+    end: int
+
+
+def parts(page: Page, number: int) -> list[Part]:
+    """How `page` divides into packets, the first being packet `number` of its stream."""
+    found = []
+    start = position = page.body
+    for length in page.lacing:
+        position += length
+        if length < 255:
+            found.append(Part(number, True, start, position))
+            number, start = number + 1, position
+    if page.lacing and page.lacing[-1] == 255:
+        found.append(Part(number, False, start, position))
+    return found
+
+
+class _Stream:
+    """What must be remembered of one logical stream from page to page."""
+
+    def __init__(self) -> None:
+        self.number = 0  # of the packet that the next page begins or goes on with
+        self.length = 0  # of that packet so far
+        self.codec = b""
+        self.skipping = False
+        self.granule = NO_GRANULE
+
+
+def pieces(file: BinaryIO, start: int, end: int) -> Iterator[Span | bytes]:
+    """Every packet but the comment header, then the packet lengths and the last granule position of each stream.
+
+    How packets are laid out on pages, and how those are numbered, does not matter.
+    """
+    streams: dict[int, _Stream] = {}
+    lengths = hashlib.blake2b()
+    position = start
+    with suppress(Malformed):  # a last page cut short, or refuse between pages: from there on all is payload
+        for page in pages(file, start, end):
+            yield from _page_pieces(file, page, streams, lengths.update)
+            position = page.end
+    yield position, end
+    yield lengths.digest()
+    for serial in sorted(streams):
+        yield struct.pack("<q", streams[serial].granule)
+
+
+def _page_pieces(
+    file: BinaryIO, page: Page, streams: dict[int, _Stream], count: Callable[[bytes], None]
+) -> Iterator[Span | bytes]:
+    if page.kind & FIRST or page.serial not in streams:
+        if page.serial in streams:
+            yield struct.pack("<q", streams.pop(page.serial).granule)
+        streams[page.serial] = _Stream()
+    stream = streams[page.serial]
+    for part in parts(page, stream.number):
+        if stream.length == 0:
+            stream.skipping = _is_comment(file, stream, part)
+        stream.length += part.end - part.start
+        if not stream.skipping:
+            yield from _without_counters(stream, part)
+        if part.ends:
+            count(struct.pack("<Q", 0 if stream.skipping else stream.length))
+            stream.number, stream.length = part.number + 1, 0
+    if page.granule != NO_GRANULE:
+        stream.granule = page.granule
+
+
+def _is_comment(file: BinaryIO, stream: _Stream, part: Part) -> bool:
+    first = read_at(file, part.start, min(8, part.end - part.start))
+    if part.number == 0:
+        stream.codec = FLAC if first[:5] == FLAC else first
+        return False
+    if stream.codec == FLAC:
+        return bool(first) and first[0] != FLAC_AUDIO
+    return part.number == 1 and stream.codec.startswith(tuple(mark[:7] for mark in COMMENTED))
+
+
+def _without_counters(stream: _Stream, part: Part) -> Iterator[Span]:
+    if part.number == 0 and stream.codec == FLAC and part.end - part.start > 9:
+        yield part.start, part.start + 7
+        yield part.start + 9, part.end  # without the number of metadata packets
+    else:
+        yield part.start, part.end
+
+
+# First bytes of the first packet -> what stands in front of the comment in the second one.
+CODECS = {b"\x01vorbis": 7, b"OpusHead": 8, b"Speex   ": 0, FLAC: 4}
+MOST_SEGMENTS = 255
+_SWAPPED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+class Head(NamedTuple):
+    """The pages that hold the comment packet, and the packets on them: the comment, and what follows it there."""
+
+    codec: bytes
+    pages: list[Page]
+    packets: list[bytes]
+    open_end: bool  # the last packet goes on on the next page
+
+
+def _head(file: BinaryIO, layout: Layout) -> Head:
+    found: list[Page] = []
+    packets: list[bytes] = []
+    codec, serial, open_end = b"", -1, True
+    for page in pages(file, layout.start, layout.end):
+        if page.start == layout.start:
+            codec, serial = _codec(file, page), page.serial
+            continue
+        if page.serial != serial or page.kind & FIRST:
+            raise Malformed("an Ogg file of several streams")
+        found.append(page)
+        for number, part in enumerate(parts(page, 0)):
+            data = read_at(file, part.start, part.end - part.start)
+            if packets and open_end and number == 0:
+                packets[-1] += data
+            else:
+                packets.append(data)
+            open_end = not part.ends
+        if len(packets) > 1 or not open_end:
+            return Head(codec, found, packets, open_end)
+    raise Malformed("an Ogg stream without a comment")
+
+
+def _codec(file: BinaryIO, page: Page) -> bytes:
+    first = read_at(file, page.body, min(8, page.end - page.body))
+    for mark in CODECS:
+        if first.startswith(mark) and len(parts(page, 0)) == 1:
+            return mark
+    raise Malformed("an Ogg stream of a kind we do not write")
+
+
+def _comment(head: Head) -> comments.Comment:
+    if head.codec == FLAC and head.packets[0][:1] not in (b"\x04", b"\x84"):
+        raise Malformed("an Ogg FLAC stream without a comment")
+    return comments.parse(head.packets[0], CODECS[head.codec])
+
+
+def read(file: BinaryIO, layout: Layout) -> Raw:
+    """The raw genre field."""
+    return comments.read_raw(_comment(_head(file, layout)))
+
+
+def encode(file: BinaryIO, layout: Layout, genres: Sequence[str]) -> Raw:
+    """A raw field that says `genres`."""
+    return comments.encode(_comment(_head(file, layout)), genres)
+
+
+def splice(file: BinaryIO, layout: Layout, raw: Raw) -> list[Edit]:
+    """The edits that make `raw` the genre field.
+
+    The pages keep their sizes as far as possible, so that what lies on them, a cover for instance, only moves past
+    their headers; pages behind the comment are renumbered only if the number of pages changes.
+    """
+    head = _head(file, layout)
+    packet = head.packets[0]
+    inner = tidy(BytesIO(packet), comments.splice(_comment(head), raw))
+    if not inner:
+        return []
+    length = len(packet) + growth(inner)
+    if head.codec == FLAC:
+        size = Edit(1, 4, (length - 4).to_bytes(3, "big"))
+        inner = tidy(BytesIO(packet), [size, *inner])
+    old = head.pages
+    lacing = _lacing([length, *map(len, head.packets[1:])], head.open_end)
+    runs = _runs(lacing, [len(page.lacing) for page in old])
+    pieces = _pieces([(page.body, page.end) for page in old], inner)
+    edits = list(_laid_out(file, old, runs, pieces))
+    if len(runs) != len(old):
+        edits += _renumbered(file, layout, old[-1], len(runs) - len(old))
+    return edits
+
+
+def _lacing(lengths: Sequence[int], open_end: bool) -> bytes:
+    """The segment lengths of packets that follow each other."""
+    lacing = bytearray()
+    for length in lengths:
+        lacing += b"\xff" * (length // 255)
+        lacing.append(length % 255)
+    return bytes(lacing[:-1] if open_end else lacing)
+
+
+def _runs(lacing: bytes, counts: Sequence[int]) -> list[bytes]:
+    """The segments of each page: as many as there were on the old pages, the rest on the last and new ones."""
+    runs, at = [], 0
+    for count in counts[:-1]:
+        runs.append(lacing[at : at + count])
+        at += count
+    runs += [lacing[start : start + MOST_SEGMENTS] for start in range(at, len(lacing), MOST_SEGMENTS)]
+    return [run for run in runs if run]
+
+
+Piece = tuple[int, int] | bytes  # bytes of the old file that stay, or new ones
+
+
+def _pieces(spans: Sequence[tuple[int, int]], edits: Sequence[Edit]) -> list[Piece]:
+    """The content of `spans` with `edits` applied, which count from the first byte of that content."""
+    pieces: list[Piece] = []
+    at = 0
+    cuts = [(edit.start, edit.end, edit.data) for edit in edits]
+    end = sum(stop - start for start, stop in spans)
+    for start, stop, data in [*cuts, (end, end, b"")]:
+        pieces += _placed(spans, at, start)
+        if data:
+            pieces.append(data)
+        at = stop
+    return pieces
+
+
+def _placed(spans: Sequence[tuple[int, int]], start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Where the content from `start` to `stop` lies in the file."""
+    before = 0
+    for low, high in spans:
+        first, last = max(start, before), min(stop, before + high - low)
+        if first < last:
+            yield low + first - before, low + last - before
+        before += high - low
+
+
+def _laid_out(file: BinaryIO, old: list[Page], runs: Sequence[bytes], pieces: list[Piece]) -> Iterator[Edit]:
+    """The edits that put `pieces` on pages of the segments `runs`, numbered on from the first old page."""
+    position, new = old[0].start, b""
+    rest = deque(pieces)
+    for number, run in enumerate(runs):
+        on_page = _taken(rest, sum(run))
+        content = b"".join(one if isinstance(one, bytes) else read_at(file, one[0], one[1] - one[0]) for one in on_page)
+        kind = CONTINUED if number and runs[number - 1][-1] == 255 else 0
+        kind |= old[-1].kind & LAST if number == len(runs) - 1 else 0
+        granule = old[-1].granule if any(segment < 255 for segment in run) else NO_GRANULE
+        first = old[0]
+        header = struct.pack("<4sBBqIII", b"OggS", 0, kind, granule, first.serial, first.sequence + number, 0)
+        header += bytes([len(run)]) + run
+        new += _summed(header + content)[: len(header)]
+        for piece in on_page:
+            if isinstance(piece, bytes):
+                new += piece
+            else:
+                yield Edit(position, piece[0], new)
+                position, new = piece[1], b""
+    yield Edit(position, old[-1].end, new)
+
+
+def _taken(pieces: deque[Piece], length: int) -> list[Piece]:
+    """The first `length` bytes of `pieces`, which loses them."""
+    taken: list[Piece] = []
+    while length:
+        piece = pieces.popleft()
+        size = len(piece) if isinstance(piece, bytes) else piece[1] - piece[0]
+        if size > length:
+            if isinstance(piece, bytes):
+                pieces.appendleft(piece[length:])
+                piece = piece[:length]
+            else:
+                pieces.appendleft((piece[0] + length, piece[1]))
+                piece = (piece[0], piece[0] + length)
+        taken.append(piece)
+        length -= min(size, length)
+    return taken
+
+
+def _renumbered(file: BinaryIO, layout: Layout, after: Page, shift: int) -> Iterator[Edit]:
+    for page in pages(file, after.end, layout.end):
+        if page.serial != after.serial:
+            continue
+        if page.kind & FIRST:
+            return  # another link of a chain begins
+        data = bytearray(read_at(file, page.start, page.end - page.start))
+        data[18:22] = struct.pack("<I", page.sequence + shift)
+        yield Edit(page.start + 18, page.start + 26, _summed(bytes(data))[18:26])
+
+
+def _summed(page: bytes) -> bytes:
+    """The page with its checksum: CRC-32 with Ogg's bit order, which is zlib's mirrored."""
+    blank = page[:22] + bytes(4) + page[26:]
+    mirrored = ~zlib.crc32(blank.translate(_SWAPPED), 0xFFFFFFFF) & 0xFFFFFFFF
+    return page[:22] + mirrored.to_bytes(4, "big").translate(_SWAPPED) + page[26:]

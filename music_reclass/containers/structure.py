@@ -1,0 +1,75 @@
+"""Bounds-checked reading at an offset of a file whose size fields may be wrong."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from music_reclass.errors import FailTrack
+
+BLOCK = 1 << 20  # bytes read at a time: memory stays flat in the size of a file
+
+Span = tuple[int, int]  # half-open byte range of a file
+
+
+class Malformed(Exception):
+    """The structure of a file contradicts itself; the sentence says where."""
+
+
+def read_at(file: BinaryIO, offset: int, count: int) -> bytes:
+    """Exactly `count` bytes from `offset`; Malformed where the file ends before that."""
+    file.seek(offset)
+    data = file.read(count)
+    if len(data) != count:
+        raise Malformed(f"{count} bytes were announced at {offset}, {len(data)} are there")
+    return data
+
+
+def peek(file: BinaryIO, offset: int, count: int) -> bytes:
+    """Up to `count` bytes from `offset`; fewer at the end of the file, none before its start."""
+    if offset < 0:
+        return b""
+    file.seek(offset)
+    return file.read(count)
+
+
+def blocks(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
+    """The bytes from `start` to `end` in pieces of at most BLOCK bytes; Malformed where the file is shorter."""
+    while start < end:
+        data = read_at(file, start, min(BLOCK, end - start))
+        yield data
+        start += len(data)
+
+
+def size_of(file: BinaryIO) -> int:
+    """How many bytes the file holds now."""
+    return file.seek(0, os.SEEK_END)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The regular file at `path`, open for reading; FailTrack for anything that cannot be read."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise FailTrack("io", f"{path.name} is not a regular file.")  # a pipe would block for ever
+        with path.open("rb", buffering=1 << 16) as file:
+            yield file
+    except OSError as error:
+        raise file_failure(error, path) from error
+
+
+def file_failure(error: OSError, path: Path) -> FailTrack:
+    """What an operating system's refusal means for one track."""
+    why = error.strerror or str(error)
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return FailTrack("vanished", f"{path.name} is no longer there.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return FailTrack("permission", f"{path.name}: {why}.")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return FailTrack("no_space", f"{path.name}: {why}.")
+    return FailTrack("io", f"{path.name}: {why}.")

@@ -1,0 +1,1 @@
+"""Explanations: why a track has its genre."""

@@ -1,0 +1,1 @@
+"""Audio files as mono samples: decoding by libsndfile and PyAV, resampling, synthesis for tests."""

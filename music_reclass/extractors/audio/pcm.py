@@ -1,0 +1,104 @@
+"""Decoded samples: int16 per channel first, then the mean of the channels, as the published features expect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from music_reclass.errors import FailTrack
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SLAB = 1 << 23  # samples; 32 MB, from where on the C library gives memory straight back to the system
+# Headers are hostile until proven sane: beyond these, a buffer of "30 seconds" could be of any size.
+_RATES = range(1000, 1_536_001)
+_CHANNELS = range(1, 65)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The middle of a file at its own sample rate, mono float32 in parts, and how the file measured up."""
+
+    parts: list[NDArray[np.float32]]  # of at most _SLAB samples
+    rate: int
+    channels: int
+    start: int  # frame at which the first part begins
+    total: int  # frames of the whole file, announced or counted
+    short: bool = False  # fewer frames came than were announced
+    damaged: bool = False  # the decoder complained on the way
+
+    @property
+    def frames(self) -> int:
+        """How many frames the parts hold."""
+        return sum(len(part) for part in self.parts)
+
+
+class Slabs:
+    """Mono samples put one behind the other in large arrays: hours of small pieces would never be given back."""
+
+    def __init__(self) -> None:
+        self.parts: list[NDArray[np.float32]] = []
+        self._slab = np.empty(0, np.float32)
+        self._used = 0
+
+    def append(self, piece: NDArray[np.float32]) -> None:
+        """Copy `piece` behind what is there."""
+        while len(piece):
+            if self._used == len(self._slab):
+                self.close()
+                self._slab = np.empty(_SLAB, np.float32)
+            taken = min(len(piece), len(self._slab) - self._used)
+            self._slab[self._used : self._used + taken] = piece[:taken]
+            self._used += taken
+            piece = piece[taken:]
+
+    def close(self) -> list[NDArray[np.float32]]:
+        """All parts; the last one is cut to what is in it."""
+        if self._used:
+            self.parts.append(self._slab[: self._used])
+            self._slab, self._used = np.empty(0, np.float32), 0
+        return self.parts
+
+
+def check_format(rate: int, channels: int) -> None:
+    """FailTrack where a header claims a rate or a number of channels that no recording has."""
+    if rate not in _RATES or channels not in _CHANNELS:
+        raise FailTrack("decode", f"the file claims {rate} Hz and {channels} channels")
+
+
+def middle(total: int, rate: int, seconds: float) -> tuple[int, int]:
+    """First frame and number of frames of the middle `seconds` of `total` frames; all where there are no more."""
+    wanted = min(total, round(seconds * rate))
+    return (total - wanted) // 2, wanted
+
+
+def int16(samples: NDArray[Any]) -> NDArray[np.int16]:
+    """Samples of any PCM type as int16: integers lose their low bits, floats are rounded and clipped."""
+    if samples.dtype == np.int16:
+        return samples
+    result: NDArray[np.int16]
+    if samples.dtype == np.uint8:
+        result = (samples.astype(np.int16) - 128) * np.int16(256)
+    elif samples.dtype == np.int32:
+        result = (samples >> 16).astype(np.int16)
+    else:
+        scaled = np.clip(samples, -1.0, 1.0)
+        scaled *= 32768
+        np.minimum(np.rint(scaled, out=scaled), 32767, out=scaled)
+        if np.isnan(scaled.sum()):
+            scaled = np.nan_to_num(scaled)
+        result = scaled.astype(np.int16)
+    return result
+
+
+def mono(channels_first: NDArray[np.int16]) -> NDArray[np.float32]:
+    """The mean of int16 channels (channels, n) as float32 in [-1, 1), exact for up to 256 channels."""
+    count = len(channels_first)
+    total: NDArray[np.float32] = channels_first[0].astype(np.float32)
+    for channel in channels_first[1:]:
+        total += channel
+    total *= np.float32(1 / (32768 * count))
+    return total

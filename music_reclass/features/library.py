@@ -1,0 +1,296 @@
+"""Tracks, their vectors and failures; vectors of augmentations; tracks whose genre tag is the user's."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from music_reclass.domain import FeatureKind, TrackTags
+from music_reclass.errors import FailTrack, SkipTrack, TrackError
+from music_reclass.features.database import Database, decode, encode
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from music_reclass.domain import Vector
+
+# A failure that may pass without the file changing is tried again at every scan.
+PASSING = ("permission", "io", "vanished", "no_space", "timeout", "crashed")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What reading one file gave: identity, tags and vector, or why not.
+
+    `vector` is None where `digest` is one whose vector is stored already, or where `error` says why.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    digest: bytes | None = None
+    duration: float | None = None
+    tags: TrackTags = field(default_factory=TrackTags)
+    warnings: tuple[str, ...] = ()
+    vector: Vector | None = None
+    error: TrackError | None = None
+
+
+class Library:
+    """Questions and statements about tracks. One transaction a call; an interrupted call leaves nothing half done."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._sql = database.connection
+
+    def save(self, readings: Sequence[Reading], kind: FeatureKind) -> list[int]:
+        """Store a batch in one transaction; the track ids in the same order. A moved track keeps its id."""
+        with self.database.transaction():
+            return [self._save_one(reading, kind) for reading in readings]
+
+    def _save_one(self, reading: Reading, kind: FeatureKind) -> int:
+        track_id, known_digest = self._row_for(reading)
+        if reading.vector is None and reading.digest is not None and reading.error is None:
+            reading = self._as_first_read(reading)
+        tags, genres = reading.tags, None if reading.tags.genres is None else json.dumps(list(reading.tags.genres))
+        values: dict[str, Any] = {
+            "path": os.fsencode(reading.path), "size": reading.size, "mtime_ns": reading.mtime_ns,
+            "digest": reading.digest, "duration": reading.duration, "warnings": json.dumps(reading.warnings),
+            "title": tags.title, "artist": tags.artist, "album_artist": tags.album_artist, "album": tags.album,
+            "compilation": int(tags.compilation), "genres": genres, "seen": time.time(), "missing_since": None,
+        }  # fmt: skip
+        if track_id is None:
+            columns = ", ".join(values)
+            marks = ", ".join(f":{name}" for name in values)
+            cursor = self._sql.execute(f"INSERT INTO track ({columns}) VALUES ({marks})", values)  # noqa: S608
+            track_id = int(cursor.lastrowid or 0)
+        else:
+            if reading.digest is None:  # it could not be read this time: keep what was known of it
+                values = {name: values[name] for name in ("size", "mtime_ns", "seen", "missing_since")}
+            elif known_digest != reading.digest:  # other audio under the same name
+                self._sql.execute("DELETE FROM vector WHERE track_id = ?", (track_id,))
+                self._sql.execute("DELETE FROM vote WHERE track_id = ?", (track_id,))
+            assignments = ", ".join(f"{name} = :{name}" for name in values)
+            self._sql.execute(f"UPDATE track SET {assignments} WHERE id = :id", {**values, "id": track_id})  # noqa: S608
+        self._sql.execute("DELETE FROM decision WHERE track_id = ?", (track_id,))
+        self._sql.execute("DELETE FROM failure WHERE track_id = ?", (track_id,))
+        if reading.error is not None:
+            self._save_failure(track_id, reading.error)
+        elif reading.vector is not None:
+            self._save_vector(track_id, kind, encode(reading.vector))
+        elif reading.digest is not None:
+            self._copy_vectors(track_id, reading.digest)
+        return track_id
+
+    def _as_first_read(self, reading: Reading) -> Reading:
+        """A reading that was spared the decoding, with what decoding this audio told the first time."""
+        row = self._sql.execute(
+            "SELECT duration, warnings FROM track WHERE digest = ? AND duration IS NOT NULL LIMIT 1", (reading.digest,)
+        ).fetchone()
+        return reading if row is None else replace(reading, duration=row[0], warnings=tuple(json.loads(row[1])))
+
+    def _row_for(self, reading: Reading) -> tuple[int | None, bytes | None]:
+        """The row this reading belongs to: the one of its path, else one of a file with this audio that has moved."""
+        row = self._sql.execute("SELECT id, digest FROM track WHERE path = ?", (os.fsencode(reading.path),)).fetchone()
+        if row is None and reading.digest is not None:
+            same_audio = self._sql.execute("SELECT id, digest, path FROM track WHERE digest = ?", (reading.digest,))
+            for track_id, digest, path in same_audio.fetchall():
+                if not os.path.lexists(path):
+                    return track_id, digest
+        return row if row is not None else (None, None)
+
+    def _save_failure(self, track_id: int, error: TrackError) -> None:
+        outcome = "skipped" if isinstance(error, SkipTrack) else "failed"
+        self._sql.execute(
+            "INSERT INTO failure (track_id, outcome, reason, detail, at) VALUES (?, ?, ?, ?, ?)",
+            (track_id, outcome, error.reason, error.detail, time.time()),
+        )
+
+    def _save_vector(self, track_id: int, kind: FeatureKind, blob: bytes) -> None:
+        self._sql.execute(
+            "INSERT INTO vector (track_id, kind, data) VALUES (?, ?, ?)"
+            " ON CONFLICT (track_id, kind) DO UPDATE SET data = excluded.data",
+            (track_id, kind.key, blob),
+        )
+
+    def _copy_vectors(self, track_id: int, digest: bytes) -> None:
+        """Take over what is stored for the same audio under another name."""
+        self._sql.execute(
+            "INSERT OR IGNORE INTO vector (track_id, kind, data) SELECT ?, v.kind, v.data FROM vector v"
+            " JOIN track t ON t.id = v.track_id WHERE t.digest = ? AND t.id <> ? GROUP BY v.kind",
+            (track_id, digest, track_id),
+        )
+
+    def add_vectors(self, vectors: Mapping[int, NDArray[np.float32]], kind: FeatureKind) -> None:
+        """Store vectors of one kind by track id, in one transaction."""
+        with self.database.transaction():
+            for track_id, vector in vectors.items():
+                self._save_vector(track_id, kind, encode(vector))
+
+    def paths(self, track_ids: Iterable[int]) -> dict[int, str]:
+        """Where those of `track_ids` lie that are known and not missing."""
+        found: dict[int, str] = {}
+        for track_id in track_ids:
+            row = self._sql.execute(
+                "SELECT path FROM track WHERE id = ? AND missing_since IS NULL", (track_id,)
+            ).fetchone()
+            if row is not None:
+                found[track_id] = os.fsdecode(row[0])
+        return found
+
+    def digests_that_may_return(self, path: str, size: int, kind: FeatureKind) -> tuple[bytes, ...]:
+        """Digests with a stored vector that this file may turn out to have: its own last one (retagged), or
+        those of files of the same size (moved or copied)."""
+        rows = self._sql.execute(
+            "SELECT DISTINCT t.digest FROM track t JOIN vector v ON v.track_id = t.id AND v.kind = :kind"
+            " WHERE t.digest IS NOT NULL AND (t.path = :path OR t.size = :size) LIMIT 1000",
+            {"kind": kind.key, "path": os.fsencode(path), "size": size},
+        )
+        return tuple(row[0] for row in rows)
+
+    def vectors(self, track_ids: Iterable[int], kind: FeatureKind) -> dict[int, NDArray[np.float32]]:
+        """The stored vectors of those of `track_ids` that have one, each of shape (kind.dimension,)."""
+        found: dict[int, NDArray[np.float32]] = {}
+        for track_id in track_ids:
+            row = self._sql.execute(
+                "SELECT data FROM vector WHERE track_id = ? AND kind = ?", (track_id, kind.key)
+            ).fetchone()
+            if row is not None:
+                found[track_id] = decode(row[0], kind.dimension)
+        return found
+
+    def having(self, track_ids: Iterable[int], kind: FeatureKind) -> set[int]:
+        """Those of `track_ids` that have a stored vector of `kind`."""
+        query = "SELECT 1 FROM vector WHERE track_id = ? AND kind = ?"
+        return {track for track in track_ids if self._sql.execute(query, (track, kind.key)).fetchone()}
+
+    def refresh(self, path: str, size: int, mtime_ns: int, genres: tuple[str, ...] | None) -> None:
+        """After we wrote (or restored) a file: what it looks like now, so that the next scan need not read it."""
+        with self.database.transaction():
+            self._sql.execute(
+                "UPDATE track SET size = ?, mtime_ns = ?, genres = ? WHERE path = ?",
+                (size, mtime_ns, None if genres is None else json.dumps(list(genres)), os.fsencode(path)),
+            )
+
+    def paths_of_audio(self, payload: bytes) -> list[str]:
+        """Where files with this audio payload were last seen."""
+        rows = self._sql.execute("SELECT path FROM track WHERE digest = ? ORDER BY path", (payload,))
+        return [os.fsdecode(path) for (path,) in rows]
+
+    def genre_counts(self) -> list[tuple[str, int]]:
+        """Every distinct genre value in the files as last read, with the number of tracks, most first."""
+        rows = self._sql.execute(
+            "SELECT j.value, count(*) AS n FROM track t, json_each(t.genres) j"
+            " WHERE t.missing_since IS NULL GROUP BY j.value ORDER BY n DESC, j.value"
+        )
+        return [(str(value), int(count)) for value, count in rows]
+
+    def totals(self) -> dict[str, int]:
+        """Tracks, missing tracks and vectors in the library."""
+        tracks, missing = self._sql.execute("SELECT count(*), count(missing_since) FROM track").fetchone()
+        (vectors,) = self._sql.execute("SELECT count(*) FROM vector").fetchone()
+        return {"tracks": tracks - missing, "missing": missing, "vectors": vectors}
+
+
+def stored_error(outcome: str, reason: str, detail: str) -> TrackError:
+    """The failure of a track as the exception it once was."""
+    return (SkipTrack if outcome == "skipped" else FailTrack)(reason, detail)
+
+
+def batched_rows(cursor: sqlite3.Cursor, size: int = 500) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of a query in lists of `size`: flat memory for any library."""
+    while rows := cursor.fetchmany(size):
+        yield rows
+
+
+def augmented_kind(kind: FeatureKind, version: str) -> FeatureKind:
+    """The kind of a version's vectors: its name stands behind the excerpt, so that it is never mixed with others."""
+    return replace(kind, excerpt=f"{kind.excerpt}~{version}")
+
+
+class AugmentedVectors:
+    """Questions and statements about vectors of versions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = database.connection
+
+    def save(self, vectors: Mapping[str, Mapping[str, Vector]], kind: FeatureKind) -> None:
+        """Store path -> version -> vector in one transaction; paths that are no track are left out."""
+        with self._database.transaction():
+            for path, own in vectors.items():
+                for version, vector in own.items():
+                    self._sql.execute(
+                        "INSERT OR REPLACE INTO vector (track_id, kind, data)"
+                        " SELECT id, ?, ? FROM track WHERE path = ?",
+                        (augmented_kind(kind, version).key, encode(vector), os.fsencode(path)),
+                    )
+
+    def of(self, paths: Iterable[str], version: str, kind: FeatureKind) -> dict[str, Vector]:
+        """The stored vectors of a version by path, of those of `paths` that have one."""
+        found = {}
+        for path in paths:
+            row = self._sql.execute(
+                "SELECT v.data FROM vector v JOIN track t ON t.id = v.track_id WHERE t.path = ? AND v.kind = ?",
+                (os.fsencode(path), augmented_kind(kind, version).key),
+            ).fetchone()
+            if row is not None:
+                found[path] = decode(row[0], kind.dimension)
+        return found
+
+
+# Ours: what we wrote, was not undone, and still stands there. A genre that somebody put in its place is theirs.
+OURS = "(t.path, json(t.genres)) IN (SELECT path, json(after) FROM change WHERE state = 'written' AND undoes IS NULL)"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledTrack:
+    """One track with a genre tag and a vector."""
+
+    id: int
+    path: str
+    genres: tuple[str, ...]
+    tags: TrackTags
+    vector: Vector
+
+
+class LabelledTracks:
+    """Questions about tracks that carry a genre."""
+
+    def __init__(self, database: Database) -> None:
+        self._sql = database.connection
+
+    def with_vector(self, kind: FeatureKind) -> Iterator[LabelledTrack]:
+        """The tracks that have a vector of `kind` and a genre that we did not write, by path."""
+        cursor = self._sql.execute(
+            "SELECT t.id, t.path, t.genres, t.title, t.artist, t.album_artist, t.album, t.compilation, v.data"  # noqa: S608
+            " FROM track t JOIN vector v ON v.track_id = t.id AND v.kind = ?"
+            f" WHERE t.missing_since IS NULL AND json_array_length(t.genres) > 0 AND NOT {OURS}"
+            " ORDER BY t.path",
+            (kind.key,),
+        )
+        for rows in batched_rows(cursor):
+            for track_id, path, genres, title, artist, album_artist, album, compilation, blob in rows:
+                values = tuple(json.loads(genres))
+                tags = TrackTags(values, title, artist, album_artist, album, bool(compilation))
+                yield LabelledTrack(track_id, os.fsdecode(path), values, tags, decode(blob, kind.dimension))
+
+    def vectors_of_all(self, kind: FeatureKind, most: int) -> list[Vector]:
+        """Vectors of `kind` of at most `most` tracks that are there, spread evenly over the library."""
+        query = "FROM vector v JOIN track t ON t.id = v.track_id WHERE v.kind = ? AND t.missing_since IS NULL"
+        (count,) = self._sql.execute(f"SELECT count(*) {query}", (kind.key,)).fetchone()
+        step = max(1, -(-count // most))
+        rows = self._sql.execute(f"SELECT v.data {query} AND v.track_id % ? = 0", (kind.key, step))
+        return [decode(blob, kind.dimension) for (blob,) in rows]
+
+    def written_by_us(self) -> int:
+        """How many tracks hold a genre that we wrote and that was not undone."""
+        query = f"SELECT count(*) FROM track t WHERE t.missing_since IS NULL AND {OURS}"  # noqa: S608
+        return int(self._sql.execute(query).fetchone()[0])

@@ -1,0 +1,293 @@
+"""The Plex edit log, and the library as Plex sync needs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from music_reclass.domain import Decision, Outcome
+from music_reclass.features.database import Database
+
+PLANNED, WRITTEN, UNDONE, ABANDONED = "planned", "written", "undone", "abandoned"
+
+_COLUMNS = (
+    "id, run_id, server_id, section, level, rating_key, guid, file, title, field, before, after,"
+    " lock_before, lock_after, state, note"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlexChange:
+    """One field of one item: what it held and what we made of it. `id` is 0 until it is stored."""
+
+    run_id: int
+    server_id: int
+    section: int
+    level: str
+    rating_key: int
+    guid: str
+    file: str
+    title: str
+    field: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    lock_before: bool
+    lock_after: bool
+    state: str = PLANNED
+    note: str = ""
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Our last edit of one field that was not taken back, and which of its tags came from us, in all runs."""
+
+    last: PlexChange
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownServer:
+    """A server as we remember it; `mapping` is server folder -> local folder."""
+
+    id: int
+    machine: str
+    name: str
+    mapping: Mapping[str, str]
+
+
+class PlexJournal:
+    """Statements and questions about servers and edits. Use a durable Database: a plan must outlive a power cut."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._sql = database.connection
+
+    def server(self, machine: str, name: str) -> KnownServer:
+        """The server with this machineIdentifier, remembered from now on."""
+        with self.database.transaction():
+            self._sql.execute(
+                "INSERT INTO plex_server (machine, name) VALUES (?, ?)"
+                " ON CONFLICT (machine) DO UPDATE SET name = excluded.name",
+                (machine, name),
+            )
+        found = self.known_server(machine)
+        assert found is not None  # it was stored just now
+        return found
+
+    def known_server(self, machine: str) -> KnownServer | None:
+        """The server with this machineIdentifier, if we have met it."""
+        row = self._sql.execute(
+            "SELECT id, machine, name, mapping FROM plex_server WHERE machine = ?", (machine,)
+        ).fetchone()
+        return None if row is None else KnownServer(row[0], row[1], row[2], json.loads(row[3]))
+
+    def remember_mapping(self, server_id: int, mapping: Mapping[str, str]) -> None:
+        """Store which folder of the server is which folder here."""
+        with self.database.transaction():
+            self._sql.execute("UPDATE plex_server SET mapping = ? WHERE id = ?", (json.dumps(dict(mapping)), server_id))
+
+    def plan(self, changes: Iterable[PlexChange]) -> list[int]:
+        """Write intentions down, in one transaction; their ids in the same order."""
+        now = time.time()
+        ids = []
+        with self.database.transaction():
+            for one in changes:
+                cursor = self._sql.execute(
+                    "INSERT INTO plex_change (run_id, server_id, section, level, rating_key, guid, file, title, field,"
+                    " before, after, lock_before, lock_after, state, note, changed)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        one.run_id, one.server_id, one.section, one.level, one.rating_key, one.guid, one.file,
+                        one.title, one.field, json.dumps(one.before), json.dumps(one.after), int(one.lock_before),
+                        int(one.lock_after), one.state, one.note, now,
+                    ),
+                )  # fmt: skip
+                ids.append(int(cursor.lastrowid or 0))
+        return ids
+
+    def settle(self, settled: Sequence[tuple[int, str, str]]) -> None:
+        """Set state and note of changes, given as (id, state, note), in one transaction."""
+        now = time.time()
+        with self.database.transaction():
+            for change_id, state, note in settled:
+                self._sql.execute(
+                    "UPDATE plex_change SET state = ?, note = ?, changed = ? WHERE id = ?",
+                    (state, note, now, change_id),
+                )
+
+    def open_changes(self, server_id: int) -> list[PlexChange]:
+        """Edits of which it is not known whether they reached the server: a run was killed over them."""
+        return self._changes("WHERE server_id = ? AND state = 'planned' ORDER BY id", (server_id,))
+
+    def of_run(self, run_id: int) -> list[PlexChange]:
+        """The edits of one run, in the order in which they were made."""
+        return self._changes("WHERE run_id = ? ORDER BY id", (run_id,))
+
+    def owned(self, server_id: int, rating_keys: Iterable[int]) -> dict[int, dict[str, Ownership]]:
+        """By item and field: what we wrote and did not take back. Items never edited are left out."""
+        found: dict[int, dict[str, Ownership]] = {}
+        for key in rating_keys:
+            for change in self._changes(
+                "WHERE server_id = ? AND rating_key = ? AND state = 'written' ORDER BY id", (server_id, key)
+            ):
+                fields = found.setdefault(key, {})
+                earlier = fields[change.field].tags if change.field in fields else ()
+                ours = tuple(tag for tag in change.after if tag in earlier or tag not in change.before)
+                fields[change.field] = Ownership(change, ours)
+        return found
+
+    def left_locked(self, server_id: int, section: int) -> list[PlexChange]:
+        """Our last edit of every field of a library that it left locked."""
+        keys = self._sql.execute(
+            "SELECT DISTINCT rating_key FROM plex_change WHERE server_id = ? AND section = ? AND lock_after = 1"
+            " AND state = 'written' ORDER BY rating_key",
+            (server_id, section),
+        ).fetchall()
+        owned = self.owned(server_id, [row[0] for row in keys])
+        return [mine.last for fields in owned.values() for mine in fields.values() if mine.last.lock_after]
+
+    def standing(self) -> dict[int, tuple[int, int]]:
+        """By run: how many items of servers are as it left them, and how many were taken back."""
+        rows = self._sql.execute(
+            "SELECT run_id, count(DISTINCT CASE WHEN state = 'written' THEN rating_key END),"
+            " count(DISTINCT CASE WHEN state = 'undone' THEN rating_key END) FROM plex_change GROUP BY run_id"
+        )
+        return {run: (written, undone) for run, written, undone in rows}
+
+    def last_standing_run(self) -> int | None:
+        """The newest run of which something stands on a server; None where there is nothing to take back."""
+        row = self._sql.execute("SELECT max(run_id) FROM plex_change WHERE state = 'written'").fetchone()
+        return None if row[0] is None else int(row[0])
+
+    def machine_of_run(self, run_id: int) -> tuple[str, str] | None:
+        """machineIdentifier and name of the server on which a run made edits; None if it made none."""
+        row = self._sql.execute(
+            "SELECT s.machine, s.name FROM plex_change c JOIN plex_server s ON s.id = c.server_id"
+            " WHERE c.run_id = ? LIMIT 1",
+            (run_id,),
+        ).fetchone()
+        return None if row is None else (row[0], row[1])
+
+    def _changes(self, where: str, parameters: tuple[Any, ...]) -> list[PlexChange]:
+        rows = self._sql.execute(f"SELECT {_COLUMNS} FROM plex_change {where}", parameters)  # noqa: S608
+        return [_change(row) for row in rows]
+
+
+def _change(row: tuple[Any, ...]) -> PlexChange:
+    (change_id, run_id, server_id, section, level, rating_key, guid, file, title, field, before, after,
+     lock_before, lock_after, state, note) = row  # fmt: skip
+    return PlexChange(
+        run_id, server_id, section, level, rating_key, guid, file, title, field, tuple(json.loads(before)),
+        tuple(json.loads(after)), bool(lock_before), bool(lock_after), state, note, change_id,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTrack:
+    """One file: who and where, and the decision on it without the votes; None where there is none."""
+
+    path: str
+    title: str
+    artist: str
+    album: str
+    seconds: float | None
+    decision: Decision | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTrack:
+    """A file that a server holds; `genres` as the server has them."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    title: str
+    artist: str
+    album_artist: str
+    album: str
+    seconds: float | None
+    section: int
+    rating_key: int
+    genres: tuple[str, ...]
+
+
+def local_tracks(database: Database) -> Iterator[LocalTrack]:
+    """Every file that is not missing, by path."""
+    lists: dict[str, tuple[str, ...]] = {}  # few distinct lists, many tracks
+    last = b""
+    while True:  # keyset paging, so that the caller may write between two rows
+        rows = database.connection.execute(
+            "SELECT t.path, t.title, t.artist, t.album, t.duration, d.outcome, d.reason, d.genres, d.confidence,"
+            " d.stage FROM track t LEFT JOIN decision d ON d.track_id = t.id"
+            " WHERE t.missing_since IS NULL AND t.path > ? ORDER BY t.path LIMIT 2000",
+            (last,),
+        ).fetchall()
+        if not rows:
+            return
+        for path, title, artist, album, duration, outcome, reason, genres, confidence, stage in rows:
+            decision = None
+            if outcome is not None:
+                if genres not in lists:
+                    lists[genres] = tuple(json.loads(genres))
+                decision = Decision(Outcome(outcome), reason, lists[genres], confidence, stage)
+            yield LocalTrack(os.fsdecode(path), title, artist, album, duration, decision)
+        last = rows[-1][0]
+
+
+def import_tracks(database: Database, server_id: int, tracks: Sequence[ServerTrack]) -> int:
+    """Take files that a server holds into the library, in one transaction; how many were new to it.
+
+    What is known of a file from the file itself stays; only where it is new do the server's words go in, until a
+    scan has read it.
+    """
+    new = 0
+    sql = database.connection
+    with database.transaction():
+        for one in tracks:
+            path, genres = os.fsencode(one.path), json.dumps(list(one.genres))
+            new += sql.execute(
+                "INSERT INTO track (path, size, mtime_ns, duration, title, artist, album_artist, album, genres, seen)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO NOTHING",
+                (
+                    path, one.size, one.mtime_ns, one.seconds, one.title, one.artist, one.album_artist, one.album,
+                    genres if one.genres else None, time.time(),
+                ),
+            ).rowcount  # fmt: skip
+            sql.execute(
+                "INSERT INTO plex_track (server_id, track_id, section, rating_key, genres)"
+                " SELECT ?, id, ?, ?, ? FROM track WHERE path = ?"
+                " ON CONFLICT (server_id, track_id) DO UPDATE SET section = excluded.section,"
+                " rating_key = excluded.rating_key, genres = excluded.genres",
+                (server_id, one.section, one.rating_key, genres, path),
+            )
+    return new
+
+
+def forget_vanished(database: Database, server_id: int, section: int, keys: Sequence[int]) -> int:
+    """Forget what the server held in this library but no longer does; `keys` are all it holds. How many went."""
+    known = database.connection.execute(
+        "SELECT rating_key FROM plex_track WHERE server_id = ? AND section = ?", (server_id, section)
+    ).fetchall()
+    gone = {row[0] for row in known} - set(keys)
+    with database.transaction():
+        for key in gone:
+            database.connection.execute(
+                "DELETE FROM plex_track WHERE server_id = ? AND section = ? AND rating_key = ?",
+                (server_id, section, key),
+            )
+    return len(gone)
+
+
+def imported_paths(database: Database, server_id: int, section: int) -> list[str]:
+    """The files that the library of the server holds, as last imported, by path."""
+    rows = database.connection.execute(
+        "SELECT t.path FROM plex_track p JOIN track t ON t.id = p.track_id"
+        " WHERE p.server_id = ? AND p.section = ? ORDER BY t.path",
+        (server_id, section),
+    )
+    return [os.fsdecode(row[0]) for row in rows]

@@ -1,0 +1,1 @@
+"""Models: estimators, training data, calibration, metrics, exit rules and bundles; plain arrays in and out."""

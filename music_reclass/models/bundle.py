@@ -1,0 +1,230 @@
+"""Bundles: trained models on disk as a JSON manifest and an npz of arrays; loading one executes no code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from music_reclass.domain import FeatureKind
+from music_reclass.errors import BundleError
+from music_reclass.extractors.fma518 import COLUMNS
+from music_reclass.models import linear
+from music_reclass.models import linear as tags
+from music_reclass.models import mlp as ensembles
+from music_reclass.models import stacking as combining
+from music_reclass.models import stacking as translating
+from music_reclass.models import xgb as boosted
+from music_reclass.models.base import Model, Restore
+from music_reclass.models.calibration import Calibration
+
+FORMAT = 1
+MANIFEST, ARRAYS = "manifest.json", "arrays.npz"
+_EMBEDDED = Path(__file__).resolve().parent.parent / "data" / "embedded"
+_LARGEST = 256 * 2**20  # bytes of arrays that are read at all: a bundle is small
+
+
+MODELS: dict[str, Restore] = {
+    ensembles.TYPE: ensembles.restored,
+    linear.TYPE: linear.restored,
+    boosted.TYPE: boosted.restored,
+    tags.TAGS_TYPE: tags.restored_tags,
+}
+MODELS[combining.STACK] = partial(combining.restored_stack, MODELS)
+MODELS[combining.SELECTED] = partial(combining.restored_selection, MODELS)
+MODELS[translating.TRANSLATED] = partial(translating.restored_translation, MODELS)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A classifier with its calibration, thresholds and origin. `digest` is over the manifest and all arrays."""
+
+    name: str
+    version: str
+    stage: str
+    kinds: tuple[FeatureKind, ...]
+    labels: tuple[str, ...]
+    thresholds: Mapping[str, float]
+    digest: str
+    manifest: Mapping[str, Any]
+    model: Model
+    calibration: Calibration
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a row: all kinds side by side."""
+        return sum(kind.dimension for kind in self.kinds)
+
+    def predict_proba(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Calibrated probabilities, shape (n, labels), of raw `rows`, shape (n, dimension); rows sum to one.
+
+        BundleError for rows of another length, or that hold NaN or infinity.
+        """
+        rows = np.asarray(rows, dtype=np.float32)
+        if rows.ndim != 2 or rows.shape[1] != self.dimension:
+            raise BundleError(
+                f"The bundle {self.name} {self.version} wants rows of {self.dimension} numbers "
+                f"({' + '.join(kind.key for kind in self.kinds)}) and was given the shape {rows.shape}; extract the "
+                "features again."
+            )
+        if not np.isfinite(rows).all():
+            bad = int((~np.isfinite(rows).all(axis=1)).argmax())
+            raise BundleError(f"Row {bad} holds NaN or infinity; extract the features again or leave the row out.")
+        return self.calibration(self.model.log_probabilities(rows))
+
+
+def make(manifest: Mapping[str, Any], model: Model) -> Bundle:
+    """The bundle of a trained `model`. The manifest gives name, version, stage, kinds, labels, thresholds and
+    calibration, and says where the model comes from; format, description and digest are added."""
+    full = {**manifest, "format": FORMAT, "model": model.description(), "columns_digest": columns_digest()}
+    full = json.loads(json.dumps(full))
+    full["digest"] = _digest(full, model.arrays())
+    return _parsed(full, model.arrays())
+
+
+def save(bundle: Bundle, folder: Path) -> None:
+    """Write `bundle` into `folder`, which is made; BundleError where that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays, manifest = folder / f".{ARRAYS}", folder / f".{MANIFEST}"
+        with arrays.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **bundle.model.arrays())
+        manifest.write_text(json.dumps(bundle.manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(arrays, folder / ARRAYS)
+        os.replace(manifest, folder / MANIFEST)
+    except OSError as error:
+        raise BundleError(
+            f"The bundle cannot be written to {folder} ({error.strerror}); name another --out."
+        ) from error
+
+
+def load(folder: Path) -> Bundle:
+    """The bundle in `folder`; BundleError if it is absent, damaged, or of a format or features unknown here."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if (folder / ARRAYS).stat().st_size > _LARGEST:
+            raise BundleError(f"The arrays of {folder} are larger than any bundle; install or train it again.")
+        with np.load(folder / ARRAYS, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except FileNotFoundError as error:
+        raise BundleError(f"There is no bundle in {folder} ({MANIFEST} and {ARRAYS}); install or train one.") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+        raise BundleError(f"The bundle in {folder} cannot be read ({error}); install or train it again.") from error
+    try:
+        return _parsed(manifest, arrays)
+    except BundleError as error:
+        raise BundleError(f"{folder}: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def embedded() -> Bundle:
+    """The first stage's bundle, shipped inside the package."""
+    return load(_EMBEDDED)
+
+
+def columns_digest() -> str:
+    """SHA-256 over the names of the fma518 columns in order, as hex."""
+    return hashlib.sha256("\n".join(COLUMNS).encode()).hexdigest()
+
+
+def _digest(manifest: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
+    without = {key: value for key, value in manifest.items() if key != "digest"}
+    sha = hashlib.sha256(json.dumps(without, sort_keys=True, separators=(",", ":")).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        little = array.astype(array.dtype.newbyteorder("<"))
+        sha.update(f"\n{name} {array.dtype.name} {array.shape}\n".encode() + little.tobytes())
+    return sha.hexdigest()
+
+
+def _parsed(manifest: Any, arrays: Mapping[str, NDArray[Any]]) -> Bundle:
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise BundleError(f"The manifest is not of format {FORMAT}; upgrade reclass or train the bundle again.")
+    if manifest.get("digest") != _digest(manifest, arrays):
+        raise BundleError("The bundle was changed after it was made (its digest differs); install or train it again.")
+    try:
+        kinds = tuple(FeatureKind(**kind) for kind in manifest["kinds"])
+        labels = tuple(str(label) for label in manifest["labels"])
+        thresholds = {str(name): float(value) for name, value in manifest["thresholds"].items()}
+        if not kinds or not labels or len(set(labels)) != len(labels):
+            raise ValueError("kinds and labels must be named, each label once")
+        if not all(0.0 < value <= 1.0 for value in thresholds.values()):
+            raise ValueError("thresholds lie in (0, 1]")
+        if any(kind.name == "fma518" for kind in kinds) and manifest["columns_digest"] != columns_digest():
+            raise BundleError("The bundle was trained on other columns than fma518 has here; train it again.")
+        restore = MODELS[manifest["model"]["type"]]
+        return Bundle(
+            name=str(manifest["name"]),
+            version=str(manifest["version"]),
+            stage=str(manifest["stage"]),
+            kinds=kinds,
+            labels=labels,
+            thresholds=thresholds,
+            digest=str(manifest["digest"]),
+            manifest=manifest,
+            model=restore(manifest["model"], arrays, sum(kind.dimension for kind in kinds), len(labels)),
+            calibration=Calibration(**manifest["calibration"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"The manifest or an array of the bundle is wrong ({error!s}); train it again.") from error
+
+
+_musicnn_ensemble_EMBEDDED = Path(__file__).resolve().parent.parent / "data" / "embedded-musicnn"
+
+
+@lru_cache(maxsize=1)
+def embedded_second_stage() -> Bundle:
+    """The second stage's bundle, shipped inside the package. MusiCNN's own weights are not: they are installed."""
+    return load(_musicnn_ensemble_EMBEDDED)
+
+
+def artist_digests(artists: Iterable[str]) -> list[str]:
+    """A short digest of each artist's name: enough to notice one again, not to tell who it is."""
+    return [hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8] for name in artists]
+
+
+LIST_FORMAT = 1
+LIST = "ladder.json"
+_MOST = 8
+
+
+def save_cascade(stages: Sequence[Bundle], folder: Path) -> None:
+    """Write the bundles of a ladder, cheapest first, each into its own folder below `folder`; BundleError."""
+    if not stages or len({bundle.stage for bundle in stages}) != len(stages):
+        raise BundleError("A ladder holds at least one stage, and each of them once.")
+    names = [bundle.stage for bundle in stages]
+    for name, bundle in zip(names, stages, strict=True):
+        save(bundle, folder / name)
+    try:
+        draft = folder / f".{LIST}"
+        draft.write_text(json.dumps({"format": LIST_FORMAT, "stages": names}, indent=1) + "\n", encoding="utf-8")
+        os.replace(draft, folder / LIST)
+    except OSError as error:
+        raise BundleError(
+            f"The ladder cannot be written to {folder} ({error.strerror}); name another --out."
+        ) from error
+
+
+def load_cascade(folder: Path) -> tuple[Bundle, ...]:
+    """The bundles in `folder`, cheapest first: those of its list, or the one that it is; BundleError."""
+    if not (folder / LIST).is_file():
+        return (load(folder),)
+    try:
+        listed = json.loads((folder / LIST).read_text(encoding="utf-8"))
+        names = listed["stages"]
+        if listed["format"] != LIST_FORMAT or not isinstance(names, list) or not 0 < len(names) <= _MOST:
+            raise ValueError("format or stages")
+        if any(not isinstance(name, str) or Path(name).name != name or name.startswith(".") for name in names):
+            raise ValueError("a stage is the name of a folder beside the list")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{folder / LIST} is no list of stages ({error}); train the ladder again.") from error
+    return tuple(load(folder / name) for name in names)

@@ -1,0 +1,128 @@
+"""Input transforms of models: key-invariant columns, embeddings, quantile scaling; medians of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from music_reclass.extractors.fma518 import COLUMNS, FAMILIES
+from music_reclass.models.dataset import Table
+
+Floats = NDArray[np.float32]
+
+PITCHES = 12
+KNOTS = 33
+_CHUNK = 64  # rows scaled at once: bounds the memory of the comparison with the knots
+
+
+def unchanged(rows: Floats) -> Floats:
+    """The rows themselves."""
+    return rows
+
+
+def key_free(rows: Floats) -> Floats:
+    """Vectors that stay the same when the music is transposed, shape (n, 623), of fma518 `rows`, shape (n, 518).
+
+    Twelve pitch classes give way to their sorted values and the magnitudes of their Fourier series; tonnetz, which
+    turns with the key, is left out; all else is kept.
+    """
+    rest = [slice_ for family, slice_ in FAMILIES.items() if not family.startswith("chroma") and family != "tonnetz"]
+    parts = [rows[:, columns] for columns in rest]
+    for pitches in _pitch_blocks():
+        values = rows[:, pitches]
+        parts += [np.sort(values, axis=1), (np.abs(np.fft.rfft(values, axis=1)) / PITCHES).astype(np.float32)]
+    return np.concatenate(parts, axis=1)
+
+
+def embedding(rows: Floats) -> Floats:
+    """The columns behind the 518: what another listener made of the track."""
+    return rows[:, len(COLUMNS) :]
+
+
+def key_free_and_embedding(rows: Floats) -> Floats:
+    """Both side by side, of `rows` with more than the 518 columns."""
+    return np.concatenate([key_free(rows[:, : len(COLUMNS)]), embedding(rows)], axis=1)
+
+
+INPUTS: dict[str, Callable[[Floats], Floats]] = {
+    "unchanged": unchanged,
+    "key_free": key_free,
+    "embedding": embedding,
+    "key_free_and_embedding": key_free_and_embedding,
+}
+
+
+def transpositions() -> NDArray[np.int64]:
+    """Column numbers, shape (12, 518), that turn the pitch classes of a vector by 0 to 11 semitones."""
+    turned = np.tile(np.arange(len(COLUMNS)), (PITCHES, 1))
+    for pitches in _pitch_blocks():
+        for semitones in range(PITCHES):
+            turned[semitones, pitches] = np.roll(np.arange(pitches.start, pitches.stop), semitones)
+    return turned
+
+
+def _pitch_blocks() -> list[slice]:
+    """The runs of twelve columns that are one statistic of the twelve pitch classes."""
+    return [
+        slice(first, first + PITCHES)
+        for family, columns in FAMILIES.items()
+        if family.startswith("chroma")
+        for first in range(columns.start, columns.stop, PITCHES)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class QuantileScale:
+    """Maps every column to a normal distribution, linearly between knots, and to its ends beyond them.
+
+    Nothing that is not like the training data, a vast kurtosis say, gets further than 2.5 from zero.
+    """
+
+    knots: Floats  # (knots, columns), ascending
+
+    @classmethod
+    def fit(cls, rows: Floats) -> QuantileScale:
+        """The scale of `rows`, shape (n, columns)."""
+        shares = (np.arange(KNOTS) + 0.5) / KNOTS
+        return cls(np.quantile(rows, shares, axis=0).astype(np.float32))
+
+    def __call__(self, rows: Floats) -> Floats:
+        """Scaled `rows`, same shape."""
+        out = np.empty(rows.shape, dtype=np.float32)
+        for start in range(0, len(rows), _CHUNK):
+            out[start : start + _CHUNK] = self._scaled(rows[start : start + _CHUNK])
+        return out
+
+    def _scaled(self, rows: Floats) -> Floats:
+        count, columns = len(self.knots), np.arange(rows.shape[1])
+        normal = NormalDist()
+        levels = np.array([normal.inv_cdf((number + 0.5) / count) for number in range(count)], dtype=np.float32)
+        below = (rows[:, None, :] >= self.knots[None]).sum(axis=1)
+        left = np.clip(below - 1, 0, count - 2)
+        low, high = self.knots[left, columns], self.knots[left + 1, columns]
+        width = np.where(high > low, high - low, 1.0)
+        share = np.clip((rows - low) / width, 0.0, 1.0)
+        return np.asarray(levels[left] + share * (levels[left + 1] - levels[left]), dtype=np.float32)
+
+
+SHARES = tuple((np.arange(1, 10) / 10).tolist())  # deciles: ten equal parts for the population stability index
+
+
+def profile(table: Table) -> dict[str, Any]:
+    """Deciles, mean and spread of every column, rounded to five digits: what a bundle keeps of its training rows."""
+    rows = table.rows.astype(np.float64)
+
+    def short(values: Any) -> Any:
+        return [float(f"{value:.5g}") for value in values]
+
+    return {
+        "columns": list(table.columns),
+        "mean": short(rows.mean(axis=0)),
+        "spread": short(rows.std(axis=0)),
+        "deciles": [short(row) for row in np.quantile(rows, SHARES, axis=0)],
+    }

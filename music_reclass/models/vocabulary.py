@@ -1,0 +1,116 @@
+"""From genre names to label sets of the taxonomy; rare genres count as their parents."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from music_reclass.errors import UsageError
+from music_reclass.taxonomy import Taxonomy
+
+_SHOWN = 8
+
+
+def label_sets(
+    genres: Sequence[Sequence[str]],
+    taxonomy: Taxonomy,
+    least: int = 1,
+    roots: bool = False,
+    counted: NDArray[np.bool_] | None = None,
+) -> tuple[tuple[str, ...], NDArray[np.bool_], list[str]]:
+    """Classes in the taxonomy's order, label sets of shape (n, classes), and what has to be said about it.
+
+    A genre with fewer than `least` rows gives way to its parent, again and again; a root that stays scarce is left
+    out. `roots` counts every genre as its root. Only the rows of the mask `counted` count as support.
+    """
+    sets, unknown = _known(genres, taxonomy)
+    if roots:
+        sets = [{_root(genre, taxonomy) for genre in own} for own in sets]
+    sets, renamed, dropped = _supported(sets, taxonomy, least, counted)
+    present = set().union(*sets) if sets else set()
+    classes = tuple(genre for genre in taxonomy.labels if genre in present)
+    place = {genre: number for number, genre in enumerate(classes)}
+    labels = np.zeros((len(sets), len(classes)), dtype=np.bool_)
+    for row, own in enumerate(sets):
+        labels[row, [place[genre] for genre in own]] = True
+    notes = []
+    if unknown:
+        notes.append(f"no genres of the taxonomy, left out: {_listed(unknown)}")
+    if renamed:
+        pairs = ", ".join(f"{child} as {parent}" for child, parent in sorted(renamed.items())[:_SHOWN])
+        more = f" and {len(renamed) - _SHOWN} more" if len(renamed) > _SHOWN else ""
+        notes.append(f"fewer than {least} rows, counted as what lies above: {pairs}{more}")
+    if dropped:
+        notes.append(f"fewer than {least} rows and nothing above, left out: {_listed(dropped)}")
+    empty = sum(not own for own in sets)
+    if empty:
+        notes.append(f"{empty} of {len(sets)} rows carry no usable genre and are left out")
+    return classes, labels, notes
+
+
+def require_known(classes: Sequence[str], taxonomy: Taxonomy) -> None:
+    """UsageError that names the `classes` which are no genre of `taxonomy`, before anything is learned of them."""
+    strange = [name for name in classes if taxonomy.canonical(name) is None]
+    if strange:
+        shown = ", ".join(strange[:_SHOWN]) + (f" and {len(strange) - _SHOWN} more" if len(strange) > _SHOWN else "")
+        raise UsageError(
+            f"the taxonomy knows no genre {shown}; rename these classes, or add them under [genres] or [aliases] of "
+            "your taxonomy file (reclass genres list)."
+        )
+
+
+def _known(genres: Sequence[Sequence[str]], taxonomy: Taxonomy) -> tuple[list[set[str]], Counter[str]]:
+    meaning: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+    unknown: Counter[str] = Counter()
+    sets = []
+    for values in genres:
+        own: set[str] = set()
+        for value in values:
+            if value not in meaning:
+                names = [name for name in taxonomy.split(value) if not taxonomy.is_junk(name)]
+                found = {name: taxonomy.canonical(name) for name in names}
+                meaning[value] = (
+                    tuple(genre for genre in found.values() if genre is not None),
+                    tuple(name for name, genre in found.items() if genre is None),
+                )
+            own.update(meaning[value][0])
+            unknown.update(meaning[value][1])
+        sets.append(own)
+    return sets, unknown
+
+
+def _root(genre: str, taxonomy: Taxonomy) -> str:
+    while (above := taxonomy.parent(genre)) is not None:
+        genre = above
+    return genre
+
+
+def _supported(
+    sets: list[set[str]], taxonomy: Taxonomy, least: int, counted: NDArray[np.bool_] | None
+) -> tuple[list[set[str]], dict[str, str], Counter[str]]:
+    """The sets with scarce genres lifted, deepest first, so that cousins may meet in a parent that has enough."""
+    renamed: dict[str, str] = {}
+    dropped: Counter[str] = Counter()
+    while True:
+        support = Counter(g for row, own in enumerate(sets) if counted is None or counted[row] for g in own)
+        scarce = [genre for genre in {g for own in sets for g in own} if support[genre] < least]
+        if not scarce:
+            return sets, renamed, dropped
+        genre = max(scarce, key=lambda name: (len(taxonomy.ancestors(name)), name))
+        above = taxonomy.parent(genre)
+        for child, parent in list(renamed.items()):
+            if parent == genre and above is not None:
+                renamed[child] = above
+        if above is None:
+            dropped[genre] += sum(genre in own for own in sets)
+        else:
+            renamed[genre] = above
+        sets = [((own - {genre}) | ({above} if above else set())) if genre in own else own for own in sets]
+
+
+def _listed(counts: Counter[str]) -> str:
+    shown = ", ".join(f"{name} ({count})" for name, count in counts.most_common(_SHOWN))
+    return shown + (f" and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else "")

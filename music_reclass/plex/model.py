@@ -1,0 +1,222 @@
+"""Libraries, tracks, items and field edits of a Plex server as frozen values, read from its XML."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+TRACK, ALBUM, ARTIST = "track", "album", "artist"
+LEVELS = (TRACK, ALBUM, ARTIST)
+
+Tags = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One library of the server. `kind` is "artist" for music; `locations` are folders as the server sees them."""
+
+    key: int
+    title: str
+    kind: str
+    locations: tuple[str, ...]
+    refreshing: bool = False
+
+    @property
+    def is_music(self) -> bool:
+        """Whether it holds music."""
+        return self.kind == ARTIST
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A track as a listing shows it: who and where, but no tags, because a listing cuts them short."""
+
+    key: int
+    title: str
+    artist: str  # of the track; the album's where the track names none
+    album: str
+    album_artist: str
+    album_key: int
+    artist_key: int
+    seconds: float | None
+    files: tuple[str, ...]  # every part of every medium, as the server sees them
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A track, album or artist as its own page shows it: all its tags, and which fields are locked."""
+
+    level: str
+    key: int
+    guid: str
+    title: str
+    album: str
+    artist: str
+    files: tuple[str, ...]
+    tags: Mapping[str, Tags]  # by field: genre, style, label
+    locked: frozenset[str]
+
+    def value(self, name: str) -> Tags:
+        """The tags of one field, in the server's order."""
+        return self.tags.get(name, ())
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return " - ".join(part for part in (self.artist, self.album, self.title) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldEdit:
+    """What one field of an item holds and what it shall hold, lock included."""
+
+    field: str
+    before: Tags
+    after: Tags
+    lock_before: bool
+    lock_after: bool
+
+    @property
+    def changes_tags(self) -> bool:
+        """Whether the tags change, and not only the lock or the order, which is the server's affair."""
+        return not same_tags(self.before, self.after)
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to write."""
+        return self.changes_tags or self.lock_before != self.lock_after
+
+    def holds_after(self, item: Item) -> bool:
+        """Whether the server holds what this edit asks for."""
+        return same_tags(item.value(self.field), self.after) and (self.field in item.locked) == self.lock_after
+
+    def holds_before(self, item: Item) -> bool:
+        """Whether the server still holds what was there when this edit was planned."""
+        return same_tags(item.value(self.field), self.before) and (self.field in item.locked) == self.lock_before
+
+
+@dataclass(frozen=True, slots=True)
+class ItemEdit:
+    """All edits of one item; they travel in one request and are verified together."""
+
+    item: Item
+    fields: tuple[FieldEdit, ...]
+    path: str = ""  # the local file, where there is one
+    read: float = 0.0  # when the item was read, on the clock of the client
+
+    def is_done(self, item: Item) -> bool:
+        """Whether the server holds what all these edits ask for."""
+        return all(one.holds_after(item) for one in self.fields)
+
+    def is_undone(self, item: Item) -> bool:
+        """Whether the server holds what it held when these edits were planned."""
+        return all(one.holds_before(item) for one in self.fields)
+
+
+def tag_key(tag: str) -> str:
+    """What makes two tags one: case and Unicode form do not part them (of the server this is assumed)."""
+    return unicodedata.normalize("NFC", tag).casefold()
+
+
+def same_tags(one: Iterable[str], other: Iterable[str]) -> bool:
+    """Whether two lists hold the same tags in any order."""
+    return {tag_key(tag) for tag in one} == {tag_key(tag) for tag in other}
+
+
+def without(tags: Iterable[str], unwanted: Iterable[str]) -> Tags:
+    """`tags` that are not among `unwanted`, each once."""
+    keys = {tag_key(tag) for tag in unwanted}
+    left: dict[str, str] = {}
+    for tag in tags:
+        if tag_key(tag) not in keys:
+            left.setdefault(tag_key(tag), tag)
+    return tuple(left.values())
+
+
+FIELDS = {"Genre": "genre", "Style": "style", "Label": "label"}
+"""The XML element of every field that we edit."""
+
+
+def section_of(element: Element) -> Section:
+    """A library from its Directory element."""
+    get = element.attrib.get
+    return Section(
+        key=_number(get("key")),
+        title=get("title", ""),
+        kind=get("type", ""),
+        locations=tuple(location.attrib["path"] for location in element.iter("Location") if "path" in location.attrib),
+        refreshing=get("refreshing") == "1",
+    )
+
+
+def listed_of(element: Element) -> Listed:
+    """A track from its element in a listing."""
+    get = element.attrib.get
+    duration = get("duration")
+    album_artist = get("grandparentTitle", "")
+    return Listed(
+        key=_number(get("ratingKey")),
+        title=get("title", ""),
+        artist=get("originalTitle") or album_artist,
+        album=get("parentTitle", ""),
+        album_artist=album_artist,
+        album_key=_number(get("parentRatingKey")),
+        artist_key=_number(get("grandparentRatingKey")),
+        seconds=int(duration) / 1000 if duration and duration.isdigit() else None,
+        files=_files(element),
+    )
+
+
+def item_of(element: Element) -> Item | None:
+    """A track, album or artist from its element on its own page (or that of several); None for anything else."""
+    get = element.attrib.get
+    level = get("type", TRACK if element.tag == "Track" else "")
+    if level not in (TRACK, ALBUM, ARTIST):
+        return None
+    tags: dict[str, list[str]] = {}
+    locked = set()
+    for child in element:
+        name = FIELDS.get(child.tag)
+        if name is not None and child.attrib.get("tag"):
+            tags.setdefault(name, []).append(child.attrib["tag"])
+        elif child.tag == "Field" and child.attrib.get("locked") == "1":
+            locked.add(child.attrib.get("name", ""))
+    above = {TRACK: ("parentTitle", "grandparentTitle"), ALBUM: ("", "parentTitle"), ARTIST: ("", "")}[level]
+    return Item(
+        level=level,
+        key=_number(get("ratingKey")),
+        guid=get("guid", ""),
+        title=get("title", ""),
+        album=get(above[0], ""),
+        artist=get(above[1], ""),
+        files=_files(element) if level == TRACK else (),
+        tags={name: _each_once(values) for name, values in tags.items()},
+        locked=frozenset(locked),
+    )
+
+
+def carries_genres(container: Element, level: str) -> bool:
+    """Whether the library's own description lists a genre among the fields of `level`."""
+    return any(
+        field.attrib.get("key") == f"{level}.genre"
+        for kind in container.iter("Type")
+        if kind.attrib.get("type") == level
+        for field in kind.iter("Field")
+    )
+
+
+def _files(element: Element) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.attrib["file"] for part in element.iter("Part") if part.attrib.get("file")))
+
+
+def _each_once(values: list[str]) -> Tags:
+    return tuple(dict.fromkeys(values))
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdigit() else 0

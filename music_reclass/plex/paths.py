@@ -1,0 +1,296 @@
+"""Maps paths between this machine and the server, and matches server tracks to local files."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from music_reclass.errors import UsageError
+from music_reclass.taxonomy.tree import key
+
+if TYPE_CHECKING:
+    from music_reclass.features.plex import LocalTrack
+    from music_reclass.plex.model import Listed
+
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\|[A-Za-z]:$")
+ENOUGH = 3  # artist, album and file: many an album is called "CD 1" and holds a "01 Intro.mp3"
+LEAST_SHARE = 0.02  # of the samples; fewer votes for a pair are chance
+
+Parts = tuple[str, ...]
+
+
+def is_windows(path: str) -> bool:
+    """Whether `path` is written as Windows does."""
+    return _WINDOWS.match(path) is not None
+
+
+def parts_of(path: str) -> Parts:
+    """The components of a path of either kind; the first is "" or the drive."""
+    text = path.replace("\\", "/") if is_windows(path) else path
+    return tuple(text.rstrip("/").split("/"))
+
+
+def path_of(parts: Sequence[str], *, windows: bool = False) -> str:
+    """The path that has these components."""
+    text = ("\\" if windows else "/").join(parts)
+    return text if len(parts) > 1 else text + ("\\" if windows else "/")
+
+
+def _same(part: str, *, fold: bool) -> str:
+    text = unicodedata.normalize("NFC", part)
+    return text.casefold() if fold else text
+
+
+@dataclass(frozen=True, slots=True)
+class PathMap:
+    """Pairs (folder on the server, folder here); the longest that fits a path is used."""
+
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    def local(self, server_path: str) -> str | None:
+        """Where a file of the server should lie here; None outside every pair."""
+        return _moved(server_path, self.pairs)
+
+    def server(self, local_path: str) -> str | None:
+        """Where a file from here lies for the server; None outside every pair."""
+        return _moved(local_path, [(local, server) for server, local in self.pairs])
+
+    def over(self, others: PathMap) -> PathMap:
+        """These pairs, and those of `others` for server folders that these do not name."""
+        named = {parts_of(server) for server, _ in self.pairs}
+        return PathMap(self.pairs + tuple(pair for pair in others.pairs if parts_of(pair[0]) not in named))
+
+    def as_dict(self) -> dict[str, str]:
+        """For storing."""
+        return dict(self.pairs)
+
+
+NO_MAP = PathMap()
+
+
+def _moved(path: str, pairs: Iterable[tuple[str, str]]) -> str | None:
+    fold = is_windows(path)
+    parts = parts_of(path)
+    keys = [_same(part, fold=fold) for part in parts]
+    best: Parts = ()
+    target = None
+    for old, new in pairs:
+        root = parts_of(old)
+        if len(root) > len(best) and keys[: len(root)] == [_same(part, fold=fold) for part in root]:
+            best, target = root, new
+    if target is None:
+        return None
+    return path_of(parts_of(target) + parts[len(best) :], windows=is_windows(target))
+
+
+def parse_pair(text: str) -> tuple[str, str]:
+    """`SERVER=LOCAL` as two folders; UsageError if it is not that."""
+    server, found, local = text.partition("=")
+    if not found or not server.strip() or not local.strip():
+        raise UsageError(f"a path pair is written SERVER=LOCAL, e.g. /data/music=/home/me/Music, not {text!r}.")
+    return server.strip(), local.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """What comparing gave: pairs with the number of samples each explains, and those that nothing explains."""
+
+    pairs: tuple[tuple[str, str, int], ...]
+    sampled: int
+    unmatched: tuple[str, ...] = field(default=())
+
+    @property
+    def path_map(self) -> PathMap:
+        """The pairs as a map."""
+        return PathMap(tuple((server, local) for server, local, _ in self.pairs))
+
+    @property
+    def matched(self) -> int:
+        """How many samples a pair explains."""
+        return self.sampled - len(self.unmatched)
+
+
+def infer(samples: Sequence[str], locations: Sequence[str], local_paths: Iterable[str]) -> Inference:
+    """Pairs of roots from files of the server and files here: each file votes for the roots that remain when the
+    longest equal end of the two paths is taken off. `local_paths` is read once."""
+    candidates = _by_name(samples, local_paths)
+    roots = [parts_of(location) for location in locations]
+    votes = {sample: _votes(sample, candidates.get(_name(sample), ()), roots) for sample in dict.fromkeys(samples)}
+    pairs, left = _elected(votes)
+    return Inference(pairs, len(votes), tuple(left))
+
+
+class _Candidate(NamedTuple):
+    parts: Parts
+    plain: Parts  # in one Unicode form
+    folded: Parts  # and in one case
+
+
+def _candidate(path: str) -> _Candidate:
+    parts = parts_of(path)
+    plain = tuple(_same(part, fold=False) for part in parts)
+    return _Candidate(parts, plain, tuple(part.casefold() for part in plain))
+
+
+def _name(path: str) -> str:
+    return _same(parts_of(path)[-1], fold=True)
+
+
+def _by_name(samples: Iterable[str], local_paths: Iterable[str]) -> Mapping[str, list[_Candidate]]:
+    found: dict[str, list[_Candidate]] = {_name(sample): [] for sample in samples}
+    for path in local_paths:
+        same_name = found.get(_name(path))
+        if same_name is not None:
+            same_name.append(_candidate(path))
+    return found
+
+
+def _votes(sample: str, candidates: Sequence[_Candidate], roots: Sequence[Parts]) -> frozenset[tuple[str, str]]:
+    windows = is_windows(sample)
+    own = _candidate(sample)
+    parts, compared = own.parts, own.folded if windows else own.plain
+    common = [_common_end(compared, one.folded if windows else one.plain) for one in candidates]
+    best = max(common, default=0)
+    root = max((root for root in roots if _below(parts, root, windows)), key=len, default=())
+    inside = len(parts) - len(root)
+    found = set()
+    for candidate, length in zip(candidates, common, strict=True):
+        if not length or length != best:
+            continue
+        if root and length >= inside:
+            cut = inside  # all below the library's folder agrees: that folder is the pair, not one above it
+        elif length >= ENOUGH:
+            cut = min(length, len(parts) - 1, len(candidate.parts) - 1)
+        else:
+            continue
+        found.add((path_of(parts[:-cut], windows=windows), path_of(candidate.parts[:-cut])))
+    return frozenset(found)
+
+
+def _below(parts: Parts, root: Parts, fold: bool) -> bool:
+    return len(parts) > len(root) and all(
+        _same(one, fold=fold) == _same(other, fold=fold) for one, other in zip(parts, root, strict=False)
+    )
+
+
+def _common_end(one: Parts, other: Parts) -> int:
+    count = 0
+    for a, b in zip(reversed(one), reversed(other), strict=False):
+        if a != b:
+            break
+        count += 1
+    return count
+
+
+def _elected(votes: Mapping[str, frozenset[tuple[str, str]]]) -> tuple[tuple[tuple[str, str, int], ...], list[str]]:
+    """The fewest pairs that explain the samples: the most voted for first, then for those it leaves."""
+    left = dict(votes)
+    pairs: list[tuple[str, str, int]] = []
+    while left:
+        counts = Counter(pair for ballot in left.values() for pair in ballot)
+        if not counts:
+            break
+        (server, local), count = min(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+        if count < LEAST_SHARE * len(votes):
+            break
+        if any(_contradicts((server, local), other) for other in pairs):
+            left = {sample: ballot - {(server, local)} for sample, ballot in left.items()}
+            continue
+        pairs.append((server, local, count))
+        left = {sample: ballot for sample, ballot in left.items() if (server, local) not in ballot}
+    return tuple(pairs), list(left)
+
+
+def _contradicts(pair: tuple[str, str], elected: tuple[str, str, int]) -> bool:
+    """Whether a pair sends a folder within one that is elected to another place within the same folder here."""
+    server, local = parts_of(pair[0]), parts_of(pair[1])
+    top, here = parts_of(elected[0]), parts_of(elected[1])
+    return server[: len(top)] == top and local[: len(here)] == here
+
+
+def spread(items: Sequence[str], count: int) -> list[str]:
+    """`count` of `items` at even distances, all of them where there are fewer."""
+    if len(items) <= count:
+        return list(items)
+    return [items[index * len(items) // count] for index in range(count)]
+
+
+UNMAPPED, UNSCANNED, AMBIGUOUS, OTHER_LENGTH = "unmapped", "unscanned", "ambiguous", "other-length"
+SECONDS_APART = 2.0  # what two programs may differ in the length of one track
+SAME_FILE_APART = 10.0  # and in that of one file, which may be damaged or have no length written into it
+
+
+class Match(NamedTuple):
+    """The file of a track on the server, or the reason why there is none."""
+
+    track: LocalTrack | None
+    reason: str = ""
+
+
+class LocalIndex:
+    """The files of the library, to be found by path in any Unicode form, and by their words."""
+
+    def __init__(self, tracks: Iterable[LocalTrack]) -> None:
+        self._by_path = {unicodedata.normalize("NFC", track.path): track for track in tracks}
+        self._by_folded: dict[str, LocalTrack | None] | None = None
+        self._by_words: dict[tuple[str, str, str], list[LocalTrack]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._by_path)
+
+    def at(self, path: str) -> LocalTrack | None:
+        """The file at a path; where none has this very name, the only one that has it in another case."""
+        exact = self._by_path.get(unicodedata.normalize("NFC", path))
+        if exact is not None:
+            return exact
+        if self._by_folded is None:
+            self._by_folded = {}
+            for name, track in self._by_path.items():
+                folded = name.casefold()
+                self._by_folded[folded] = None if folded in self._by_folded else track
+        return self._by_folded.get(unicodedata.normalize("NFC", path).casefold())
+
+    def like(self, listed: Listed) -> LocalTrack | None:
+        """The only file with this artist, album, title and length; None where several or none have them."""
+        if self._by_words is None:
+            self._by_words = {}
+            for track in self._by_path.values():
+                words = (key(track.artist), key(track.album), key(track.title))
+                if all(words):
+                    self._by_words.setdefault(words, []).append(track)
+        names = {key(listed.artist), key(listed.album_artist)}
+        found = [
+            track
+            for name in names
+            for track in self._by_words.get((name, key(listed.album), key(listed.title)), ())
+            if track.seconds and listed.seconds and abs(track.seconds - listed.seconds) <= SECONDS_APART
+        ]
+        return found[0] if len(found) == 1 else None
+
+
+def match(listed: Listed, index: LocalIndex, path_map: PathMap, *, by_words: bool = False) -> Match:
+    """The file of one track. Several parts may be several files; if their decisions differ it is `ambiguous`."""
+    paths = [path for path in map(path_map.local, listed.files) if path is not None]
+    found = {track.path: track for track in map(index.at, paths) if track is not None}
+    if not found and by_words:
+        alike = index.like(listed)
+        if alike is not None:
+            return Match(alike)
+    if not found:
+        return Match(None, UNSCANNED if paths else UNMAPPED)
+    if all(_differs(track, listed) for track in found.values()):
+        return Match(None, OTHER_LENGTH)  # the same name, but other music: the path map is wrong
+    decided = [track for track in found.values() if track.decision is not None]
+    if len({track.decision.genres for track in decided if track.decision}) > 1:
+        return Match(None, AMBIGUOUS)
+    return Match(decided[0] if decided else next(iter(found.values())))
+
+
+def _differs(track: LocalTrack, listed: Listed) -> bool:
+    if not track.seconds or not listed.seconds:
+        return False
+    return abs(track.seconds - listed.seconds) > max(SAME_FILE_APART, 0.05 * listed.seconds)

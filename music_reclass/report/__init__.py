@@ -1,0 +1,1 @@
+"""Reports about a scan or a library: statistics, lists and HTML pages."""

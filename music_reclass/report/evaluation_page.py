@@ -1,0 +1,67 @@
+"""An evaluation as one self-contained HTML page."""
+
+from __future__ import annotations
+
+from music_reclass.models.metrics import Evaluation, Interval
+from music_reclass.utils.html import document, escape, matrix, plot, table
+
+
+def page(evaluation: Evaluation) -> str:
+    """The whole page."""
+    figures = (("accuracy", evaluation.accuracy), ("macro-F1", evaluation.macro_f1), ("ECE", evaluation.ece))
+    parts = [
+        f"<h1>{escape(evaluation.title)}</h1>",
+        f"<p>{evaluation.count:,} rows of {evaluation.artists:,} artists. Brackets: 95 % of resampled artists.</p>",
+        *(f"<p class='warn'>{escape(text)}</p>" for text in evaluation.warnings),
+        table(("figure", "value", "interval"), ((name, f"{own.value:.3f}", _between(own)) for name, own in figures)),
+        "<h2>Genres</h2>",
+        table(
+            ("genre", "rows", "counted", "predicted", "precision", "recall", "F1"),
+            (
+                (
+                    row.genre,
+                    str(row.carried),
+                    str(row.support),
+                    str(row.predicted),
+                    _share(row.precision),
+                    _share(row.recall),
+                    _share(row.f1),
+                )
+                for row in evaluation.genres
+            ),
+        ),
+        "<h2>Confusion matrix</h2><p>Rows: what it is; columns: what it was called; shade: share of the row.</p>",
+        matrix(evaluation.classes, evaluation.matrix, "called"),
+        "<h2>Reliability</h2><p>Where the line runs on the diagonal, a confidence of 0.7 is right 7 times in 10.</p>",
+        plot(
+            [(own.confidence, own.right) for own in evaluation.reliability],
+            "confidence",
+            "share right",
+            diagonal=True,
+            sizes=[own.count for own in evaluation.reliability],
+        ),
+        "<h2>Coverage and precision</h2><p>Deciding only where the confidence is high: fewer rows, fewer errors.</p>",
+        plot(
+            [(own.coverage, own.precision) for own in evaluation.curve if own.precision == own.precision],
+            "share decided",
+            "share right among them",
+        ),
+        table(
+            ("threshold", "confidence", "decided", "right"),
+            (
+                (name, f"{own.confidence:.2f}", _share(own.coverage), _share(own.precision))
+                for name, own in evaluation.thresholds
+            ),
+        ),
+        "<h2>Confusions</h2>",
+        table(("genre", "called", "rows"), ((own.genre, own.called, str(own.count)) for own in evaluation.confusions)),
+    ]
+    return document(evaluation.title, parts)
+
+
+def _share(value: float) -> str:
+    return "–" if value != value else f"{value:.2f}"
+
+
+def _between(own: Interval) -> str:
+    return f"[{own.low:.3f}, {own.high:.3f}]"

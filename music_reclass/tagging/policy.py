@@ -1,0 +1,144 @@
+"""What would be written to a genre field and why, and how genres are laid out for a program that reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from music_reclass.domain import Decision, OnExisting, Outcome, Relation
+from music_reclass.errors import UsageError
+
+if TYPE_CHECKING:
+    from music_reclass.taxonomy import Taxonomy
+
+NATIVE = "native"
+Values = tuple[str, ...]
+
+_NAVIDROME_SPLITS = re.compile(r"\s*[;/,]\s*")
+
+
+def _all(genres: Sequence[str]) -> Values:
+    return tuple(genres)
+
+
+def _first(genres: Sequence[str]) -> Values:
+    return tuple(genres[:1])
+
+
+def _joined(genres: Sequence[str]) -> Values:
+    return ("; ".join(genres),) if genres else ()
+
+
+_LAYOUTS: dict[str, Callable[[Sequence[str]], Values]] = {
+    NATIVE: _all,
+    "navidrome": _all,
+    "jellyfin": _all,
+    "plex": _first,  # it sees no more than that in a file; the rest goes in through its API
+    "single": _first,
+    "joined": _joined,
+}
+PROFILES: dict[str, str] = {
+    NATIVE: "the format's own list of values",
+    "navidrome": "the format's own list, which Navidrome reads whole",
+    "jellyfin": "the format's own list, which Jellyfin 10.9 and later read whole",
+    "plex": "the first genre only; `plex sync` brings the others",
+    "single": "the first genre only",
+    "joined": "all in one value, divided by '; ', as DJ programs have it",
+}
+"""Every profile with a sentence for people."""
+
+
+def laid_out(genres: Sequence[str], profile: str = NATIVE) -> Values:
+    """The values to write for `genres`, the first being the primary one; UsageError for an unknown profile."""
+    if profile not in _LAYOUTS:
+        raise UsageError(f"there is no tag profile {profile!r}; there are {', '.join(_LAYOUTS)}.")
+    return _LAYOUTS[profile](tuple(dict.fromkeys(genre for genre in genres if genre)))
+
+
+def as_navidrome(values: Sequence[str]) -> Values:
+    """What Navidrome makes of the values of a file: a single one is split at `;`, `/` and `,`."""
+    if len(values) != 1:
+        return tuple(values)
+    return tuple(part for part in _NAVIDROME_SPLITS.split(values[0]) if part)
+
+
+def survives(genres: Sequence[str], profile: str, read: Callable[[Sequence[str]], Values]) -> bool:
+    """Whether a reader gets exactly `genres` back from a file laid out by `profile`."""
+    return read(laid_out(genres, profile)) == tuple(genres)
+
+
+WRITE = "write"  # the field gets `genres`
+KEEP = "keep"  # there is a genre, and the policy leaves it alone
+NONE = "none"  # the decision is not sure enough to be written
+SURE = (Outcome.CONFIDENT, Outcome.LIKELY)
+
+# The relations in which each policy puts the decision in the place of what is there.
+_REPLACES: dict[OnExisting, tuple[Relation, ...]] = {
+    OnExisting.KEEP: (Relation.FILL,),
+    OnExisting.REPLACE_JUNK: (Relation.FILL, Relation.JUNK),
+    OnExisting.REPLACE_CONFLICT: (Relation.FILL, Relation.JUNK, Relation.REFINE, Relation.CONFLICT),
+    OnExisting.REPLACE: tuple(Relation),
+    OnExisting.MERGE: (Relation.FILL, Relation.JUNK),
+}
+_KEPT = {
+    Relation.AGREE: "the genre that is there agrees",
+    Relation.REFINE: "a wider genre is there",
+    Relation.CONFLICT: "another genre is there",
+    Relation.JUNK: "what is there says nothing, but it is to be kept",
+    Relation.FILL: "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What to do with one track: `genres` is what the field would hold, the primary one first."""
+
+    action: str
+    reason: str
+    genres: tuple[str, ...] = ()
+    relation: Relation | None = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether the file would change."""
+        return self.action == WRITE
+
+
+def propose(
+    decision: Decision,
+    existing: Sequence[str] | None,
+    relation: Relation | None,
+    on_existing: OnExisting,
+    taxonomy: Taxonomy,
+) -> Proposal:
+    """The proposal for a file that holds `existing`; `relation` is the decision's to it, None without a genre.
+
+    A finer genre is never replaced by its ancestor unless `replace` is asked for. A weak root (`Spoken`, ...) is
+    written only where the decision is confident, and never over a genre.
+    """
+    if decision.outcome not in SURE or relation is None:
+        return Proposal(NONE, decision.reason or decision.outcome.value, (), relation)
+    genres = decision.genres
+    weak = genres[0] in taxonomy.weak
+    if weak and decision.outcome is not Outcome.CONFIDENT:
+        return Proposal(NONE, f"{genres[0]} says too little to be written unless it is certain", (), relation)
+    if on_existing is OnExisting.MERGE and relation in (Relation.REFINE, Relation.CONFLICT):
+        return _merged(genres, existing or (), relation)
+    if relation not in _REPLACES[on_existing]:
+        return Proposal(KEEP, _KEPT[relation], (), relation)
+    if weak and relation not in (Relation.FILL, Relation.JUNK):
+        return Proposal(KEEP, f"{genres[0]} says too little to replace a genre", (), relation)
+    if tuple(existing or ()) == genres:
+        return Proposal(KEEP, "it is there already", (), relation)
+    return Proposal(WRITE, relation.value, genres, relation)
+
+
+def _merged(genres: Sequence[str], existing: Sequence[str], relation: Relation) -> Proposal:
+    """What is there stays in front; of the decision comes behind it what is not there in any spelling."""
+    present = {value.casefold() for value in existing}
+    added = [genre for genre in genres if genre.casefold() not in present]
+    if not added:
+        return Proposal(KEEP, "it is there already", (), relation)
+    return Proposal(WRITE, "merge", (*existing, *added), relation)

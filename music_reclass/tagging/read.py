@@ -1,0 +1,370 @@
+"""Reads the tags of a file with mutagen, behind one error boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from music_reclass.containers import FORMATS
+from music_reclass.containers.edits import Layout
+from music_reclass.containers.riff import info_texts, tag_bytes
+from music_reclass.containers.sniff import sniff
+from music_reclass.containers.structure import Malformed, file_failure, opened, size_of
+from music_reclass.domain import TrackTags
+from music_reclass.errors import FailTrack, ReclassError, SkipTrack, TrackError
+
+
+@contextmanager
+def tag_errors(path: Path) -> Iterator[None]:
+    """Turns every exception of the block into a TrackError that names the file."""
+    import mutagen
+
+    try:
+        yield
+    except (TrackError, ReclassError):
+        raise
+    except (mutagen.MutagenError, Malformed) as error:
+        why = str(error) or type(error).__name__
+        raise FailTrack("tags", f"the tags of {path.name} cannot be read ({why}).") from error
+    except OSError as error:
+        raise file_failure(error, path) from error
+    except Exception as error:  # IndexError, ValueError, struct.error, AttributeError ...: seen on damaged files
+        raise FailTrack(
+            "bug", f"the tag library stumbled over {path.name} ({type(error).__name__}: {error})."
+        ) from error
+
+
+NOTHING = TrackTags()
+TRUE_WORDS = frozenset({"1", "true", "yes"})
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """`rest` holds every field but the genre; `version` is the ID3v2 version, None where there is no such tag."""
+
+    tags: TrackTags = NOTHING
+    rest: Mapping[str, object] = field(default_factory=dict)
+    version: tuple[int, ...] | None = None
+
+
+def genres_of(values: Iterable[str] | None) -> tuple[str, ...] | None:
+    """The values without blanks and repetitions; None stays None: absent is not empty."""
+    if values is None:
+        return None
+    return tuple(dict.fromkeys(value.strip() for value in values if value.strip()))
+
+
+def _joined(values: Iterable[object]) -> str:
+    return "; ".join(str(value) for value in values)
+
+
+# --- ID3 ---------------------------------------------------------------------------------------------------
+
+
+def _id3(file: BinaryIO) -> Any:
+    import mutagen.id3
+
+    file.seek(0)
+    try:
+        # Untranslated: an ID3v2.3 tag keeps the frames that ID3v2.4 dropped.
+        return mutagen.id3.ID3(file, translate=False)
+    except mutagen.id3.ID3NoHeaderError:
+        return None
+
+
+def _id3_view(tags: Any) -> View:
+    if tags is None:
+        return View()
+    genre = tags.get("TCON")
+    found = TrackTags(
+        genres=genres_of(None if genre is None else genre.genres),
+        title=_joined(tags.get("TIT2", ())),
+        artist=_joined(tags.get("TPE1", ())),
+        album_artist=_joined(tags.get("TPE2", ())),
+        album=_joined(tags.get("TALB", ())),
+        compilation=_joined(tags.get("TCMP", ())).lower() in TRUE_WORDS,
+    )
+    rest: dict[str, object] = {key: _comparable(tags[key]) for key in tags if key != "TCON"}
+    if tags.unknown_frames:
+        rest["unknown frames"] = sorted(bytes(frame) for frame in tags.unknown_frames)
+    version = tuple(tags.version)
+    return View(found, rest, version if version[0] == 2 else None)
+
+
+def _comparable(value: Any) -> object:
+    """Frames compare by identity or by text alone; this compares by everything they hold."""
+    from mutagen.id3 import Frame, ID3Tags
+
+    if isinstance(value, Frame):
+        return type(value).__name__, {name: _comparable(held) for name, held in vars(value).items()}
+    if isinstance(value, ID3Tags):
+        return {key: _comparable(value[key]) for key in value}
+    if isinstance(value, (list, tuple)):
+        return [_comparable(one) for one in value]
+    return value
+
+
+# --- APE ---------------------------------------------------------------------------------------------------
+
+
+def _ape(file: BinaryIO) -> Any:
+    import mutagen.apev2
+
+    file.seek(0)
+    try:
+        return mutagen.apev2.APEv2(file)
+    except mutagen.apev2.APENoHeaderError:
+        return None
+
+
+def _ape_view(tags: Any) -> View:
+    from mutagen.apev2 import APETextValue
+
+    if tags is None:
+        return View()
+
+    def texts(key: str) -> list[str] | None:
+        value = tags.get(key)
+        return None if value is None else list(value) if isinstance(value, APETextValue) else []
+
+    found = TrackTags(
+        genres=genres_of(texts("Genre")),
+        title=_joined(texts("Title") or ()),
+        artist=_joined(texts("Artist") or ()),
+        album_artist=_joined(texts("Album Artist") or texts("AlbumArtist") or ()),
+        album=_joined(texts("Album") or ()),
+        compilation=_joined(texts("Compilation") or ()).lower() in TRUE_WORDS,
+    )
+    rest = {f"APE {key}": (tags[key].kind, tags[key].value) for key in tags if key.lower() != "genre"}
+    return View(found, rest)
+
+
+def _mpeg(file: BinaryIO, layout: Layout) -> View:
+    """ID3v2, then APE for what it does not say, ID3v1 last."""
+    from mutagen import MutagenError
+
+    id3 = _id3_view(_id3(file))
+    try:
+        ape = _ape_view(_ape(file))
+    except MutagenError:
+        if id3.version is None:
+            raise
+        ape = View()  # it is not the tag that counts, nor one that is ever written to beside ID3v2
+    return _second(ape, id3) if id3.version is None else _second(id3, ape)
+
+
+def _apelike(file: BinaryIO, layout: Layout) -> View:
+    """APE, and behind it ID3 for what APE does not say."""
+    return _second(_ape_view(_ape(file)), _id3_view(_id3(file)))
+
+
+def _second(first: View, second: View) -> View:
+    a, b = first.tags, second.tags
+    merged = TrackTags(
+        genres=b.genres if a.genres is None else a.genres,
+        title=a.title or b.title,
+        artist=a.artist or b.artist,
+        album_artist=a.album_artist or b.album_artist,
+        album=a.album or b.album,
+        compilation=a.compilation or b.compilation,
+    )
+    return View(merged, {**first.rest, **second.rest}, first.version or second.version)
+
+
+# --- the others --------------------------------------------------------------------------------------------
+
+
+def _flac(file: BinaryIO, layout: Layout) -> View:
+    import mutagen.flac
+
+    file.seek(0)
+    flac = mutagen.flac.FLAC(file)
+    view = _vorbis_view(flac.tags)
+    blocks = [
+        (block.code, block.write())
+        for block in flac.metadata_blocks
+        if block is not flac.tags and block.code != mutagen.flac.Padding.code
+    ]
+    return View(view.tags, {**view.rest, "blocks": blocks})
+
+
+def _ogg(file: BinaryIO, layout: Layout) -> View:
+    import mutagen.oggflac
+    import mutagen.oggopus
+    import mutagen.oggspeex
+    import mutagen.oggvorbis
+
+    file.seek(layout.start)
+    head = file.read(64)
+    for mark, kind in (
+        (b"\x01vorbis", mutagen.oggvorbis.OggVorbis),
+        (b"OpusHead", mutagen.oggopus.OggOpus),
+        (b"\x7fFLAC", mutagen.oggflac.OggFLAC),
+        (b"Speex   ", mutagen.oggspeex.OggSpeex),
+    ):
+        if mark in head:
+            file.seek(layout.start)
+            return _vorbis_view(kind(file).tags)
+    return View()
+
+
+def _vorbis_view(tags: Any) -> View:
+    if tags is None:  # a FLAC file without a comment block: one that holds the genre alone is no other tag
+        return View(rest={"comments": []})
+
+    def texts(*keys: str) -> list[str] | None:
+        return next((tags[key] for key in keys if key in tags), None)
+
+    found = TrackTags(
+        genres=genres_of(texts("genre")),
+        title=_joined(texts("title") or ()),
+        artist=_joined(texts("artist") or ()),
+        album_artist=_joined(texts("albumartist", "album artist", "album_artist") or ()),
+        album=_joined(texts("album") or ()),
+        compilation=_joined(texts("compilation") or ()).lower() in TRUE_WORDS,
+    )
+    rest = [(key, value) for key, value in list.__iter__(tags) if key.lower() != "genre"]
+    return View(found, {"vendor": tags.vendor, "comments": rest})
+
+
+def _mp4(file: BinaryIO, layout: Layout) -> View:
+    import mutagen.mp4
+
+    file.seek(0)
+    mp4 = mutagen.mp4.MP4(file)
+    tags = mp4.tags
+    if tags is None:
+        return View()
+    found = TrackTags(
+        genres=genres_of(tags.get("\xa9gen")),
+        title=_joined(tags.get("\xa9nam", ())),
+        artist=_joined(tags.get("\xa9ART", ())),
+        album_artist=_joined(tags.get("aART", ())),
+        album=_joined(tags.get("\xa9alb", ())),
+        compilation=bool(tags.get("cpil", False)),
+    )
+    rest: dict[str, object] = {key: tags[key] for key in tags if key != "\xa9gen"}
+    rest["unread atoms"] = {key: value for key, value in tags._failed_atoms.items() if key != "gnre"}
+    rest["chapters"] = [(chapter.start, chapter.title) for chapter in mp4.chapters or ()]
+    return View(found, rest)
+
+
+def _asf(file: BinaryIO, layout: Layout) -> View:
+    import mutagen.asf
+
+    file.seek(0)
+    tags = mutagen.asf.ASF(file).tags
+
+    def texts(key: str) -> list[str] | None:
+        return [str(value) for value in tags[key]] if key in tags else None
+
+    found = TrackTags(
+        genres=genres_of(texts("WM/Genre")),
+        title=_joined(texts("Title") or ()),
+        artist=_joined(texts("Author") or ()),
+        album_artist=_joined(texts("WM/AlbumArtist") or ()),
+        album=_joined(texts("WM/AlbumTitle") or ()),
+        compilation=_joined(texts("WM/IsCompilation") or ()).lower() in TRUE_WORDS,
+    )
+    rest = [
+        (name, value.TYPE, value.value, value.language, value.stream)
+        for name, value in list.__iter__(tags)
+        if name != "WM/Genre"
+    ]
+    return View(found, {"attributes": rest})
+
+
+def _wav(file: BinaryIO, layout: Layout) -> View:
+    # The library knows RIFF but not RF64, so the tag is handed to it alone.
+    tag = tag_bytes(file, layout, "little")
+    view = _id3_view(_id3(BytesIO(tag)) if tag else None)
+    info = info_texts(file, layout)
+    genre = info.get("IGNR")
+    second = TrackTags(
+        genres=genres_of(None if genre is None else [genre]),
+        title=info.get("INAM", ""),
+        artist=info.get("IART", ""),
+        album=info.get("IPRD", ""),
+    )
+    others = {f"INFO {name}": text for name, text in info.items() if name != "IGNR"}
+    return _second(view, View(second, others))
+
+
+def _aiff(file: BinaryIO, layout: Layout) -> View:
+    import mutagen.aiff
+
+    return _id3_view(mutagen.aiff.AIFF(_rewound(file)).tags)
+
+
+def _rewound(file: BinaryIO) -> BinaryIO:
+    file.seek(0)
+    return file
+
+
+def _other(file: BinaryIO, layout: Layout) -> View:
+    """Matroska and the like: what the decoder library sees, as we only read these."""
+    import av
+
+    if layout.start:
+        return _mpeg(file, layout)
+    try:
+        with av.open(_rewound(file), metadata_errors="replace") as container:
+            streams = [stream.metadata for stream in container.streams.audio[:1]]
+            words = {key.lower(): value for source in (*streams, container.metadata) for key, value in source.items()}
+    except (av.FFmpegError, ValueError):
+        return View()
+    genre = words.get("genre")
+    found = TrackTags(
+        genres=genres_of(None if genre is None else genre.split(";")),
+        title=words.get("title", ""),
+        artist=words.get("artist", ""),
+        album_artist=words.get("album_artist", words.get("albumartist", "")),
+        album=words.get("album", ""),
+        compilation=words.get("compilation", "").lower() in TRUE_WORDS,
+    )
+    return View(found)
+
+
+_READERS: dict[str, Callable[[BinaryIO, Layout], View]] = {
+    "mpeg": _mpeg,
+    "tta": _mpeg,
+    "flac": _flac,
+    "ogg": _ogg,
+    "mp4": _mp4,
+    "asf": _asf,
+    "wav": _wav,
+    "aiff": _aiff,
+    "wavpack": _apelike,
+    "monkeys": _apelike,
+    "tak": _apelike,
+    "musepack": _apelike,
+    "optimfrog": _apelike,
+}
+
+
+def view(file: BinaryIO, layout: Layout) -> View:
+    """What the tag library reads out of an open file of this layout. Call it inside `tag_wall`."""
+    return _READERS.get(layout.container, _other)(file, layout)
+
+
+def read_tags(path: Path) -> TrackTags:
+    """The tags of a file, the format told by its content; `TrackTags()` where it has none.
+
+    Genres come decoded: ID3's `(17)`, `17` and `(4)Eurodisco` are Rock, Rock and Disco + Eurodisco.
+    FailTrack where the file or its tags cannot be read, SkipTrack for an empty one.
+    """
+    with tag_errors(path), opened(path) as file:
+        if not size_of(file):
+            raise SkipTrack("no_audio", f"{path.name} is empty.")
+        return view(file, sniff(file)).tags
+
+
+def format_of(path: Path) -> str | None:
+    """The container of a file whose genre can be written, None for any other; FailTrack as for `read_tags`."""
+    with tag_errors(path), opened(path) as file:
+        container = sniff(file).container
+    return container if container in FORMATS else None

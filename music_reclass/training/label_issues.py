@@ -1,0 +1,201 @@
+"""Label issues: which tags are probably wrong, by models that never saw the artist; learning from a library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from music_reclass.models.base import Estimator
+from music_reclass.models.bundle import Bundle
+from music_reclass.models.calibration import hits
+from music_reclass.models.crossval import Log, folds_of, out_of_fold
+from music_reclass.models.dataset import Dataset, Table
+from music_reclass.models.linear import Linear
+from music_reclass.models.mlp_torch import TorchMlp
+from music_reclass.models.stacking import TranslatedEstimator, combined, learned_weights
+from music_reclass.taxonomy import Taxonomy
+from music_reclass.training.evaluate import labels_as
+
+Doubles = NDArray[np.float64]
+Labels = NDArray[np.bool_]
+
+_TEMPERATURES = np.exp(np.linspace(np.log(0.4), np.log(4.0), 25))
+_RATES = np.concatenate([[0.001, 0.0025, 0.005], np.arange(0.01, 0.51, 0.01)])
+
+
+@dataclass(frozen=True, slots=True)
+class LabelIssues:
+    """How much is wrong with the labels of a table. `wrong` is each row's probability of a wrong label, (n,)."""
+
+    wrong: Doubles
+    suggested: NDArray[np.int64]  # (n,): the likeliest label that the row does not carry
+    chance: Doubles  # (n,): its probability
+    rate: float  # share of wrong labels in the whole table
+    log_probabilities: Doubles  # (n, labels), out of fold
+
+    def suspects(self, least: float = 0.5) -> NDArray[np.int64]:
+        """Rows that are wrong with probability `least` or more, the surest first."""
+        order = np.argsort(-self.wrong, kind="stable")
+        return order[self.wrong[order] >= least]
+
+    def expected_precision(self, rows: NDArray[np.int64]) -> float:
+        """The share of `rows` that is wrong, by their own probabilities; NaN for none."""
+        return float(self.wrong[rows].mean()) if len(rows) else float("nan")
+
+
+def find_label_issues(
+    table: Table, estimators: Sequence[Estimator], seed: int = 0, say: Log | None = None
+) -> LabelIssues:
+    """Every row judged by estimators that learned from other artists only, weighted by how well they foretell tags."""
+    folds = folds_of(table, seed)
+    each = []
+    for estimator in estimators:
+        each.append(out_of_fold(table, None, estimator.fit, folds)[:, 0])
+        if say is not None:
+            share = float(table.labels[np.arange(len(table)), each[-1].argmax(axis=1)].mean())
+            say(f"{estimator.name}: agrees with {share:.0%} of the tags of artists it never saw")
+    if len(each) == 1:
+        return label_issues(each[0], table.labels)
+    blend = np.zeros_like(each[0])
+    for fold in np.unique(folds):
+        outside = folds == fold
+        weights = learned_weights([own[~outside] for own in each], table.labels[~outside])
+        blend[outside] = combined([own[outside] for own in each], weights)
+    return label_issues(blend, table.labels)
+
+
+def label_issues(log_probabilities: Doubles, labels: Labels) -> LabelIssues:
+    """The doubt about `labels`, given out-of-fold log-probabilities of the same shape.
+
+    With a noise rate r and swapped labels as frequent as labels are, a row carries its set with likelihood
+    (1 - r) t + r f, t being the probability that the model gives the set and f its frequency. Temperature and rate
+    are those under which the labels are likeliest; the second part's share is the probability of a wrong label.
+    """
+    frequency = labels.mean(axis=0) + 1e-6
+    swapped = np.clip((labels * (frequency / frequency.sum())).sum(axis=1), 1e-6, 1.0)
+    best, lowest = (1.0, 0.01), np.inf
+    for temperature in _TEMPERATURES:
+        said = _set_probability(log_probabilities / temperature, labels)
+        for rate in _RATES:
+            loss = -float(np.log((1 - rate) * said + rate * swapped).mean())
+            if loss < lowest:
+                best, lowest = (float(temperature), float(rate)), loss
+    temperature, rate = best
+    shares = _softmax(log_probabilities / temperature)
+    said = np.clip((shares * labels).sum(axis=1), 1e-12, 1.0)
+    others = np.where(labels, -1.0, shares)
+    suggested = others.argmax(axis=1)
+    wrong = rate * swapped * (1 - said) / ((1 - rate) * said + rate * swapped)  # a swap may hit what is right
+    return LabelIssues(
+        wrong=wrong,
+        suggested=suggested,
+        chance=shares[np.arange(len(labels)), suggested],
+        rate=float(wrong.mean()),
+        log_probabilities=log_probabilities,
+    )
+
+
+def _softmax(scores: Doubles) -> Doubles:
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def _set_probability(scores: Doubles, labels: Labels) -> Doubles:
+    return np.asarray(np.clip((_softmax(scores) * labels).sum(axis=1), 1e-12, 1.0), dtype=np.float64)
+
+
+def disagreement(log_probabilities: Doubles, labels: Labels) -> Doubles:
+    """The plain rival: how little of the probability a model leaves to a row's own labels, (n,)."""
+    return 1.0 - _set_probability(log_probabilities, labels)
+
+
+def average_precision(scores: Doubles, wrong: Labels) -> float:
+    """The area under precision by recall of the ranking by `scores`, highest first."""
+    order = np.argsort(-scores, kind="stable")
+    found = wrong[order]
+    precision = np.cumsum(found) / np.arange(1, len(found) + 1)
+    return float(precision[found].mean()) if found.any() else float("nan")
+
+
+_TAGGED = 100  # tagged tracks from which two models can be told apart
+_LINEAR_UP_TO = 4000  # rows; above, the wide network learns as quickly and better
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A library without the tags that are most likely wrong, and the doubt that took them out."""
+
+    data: Dataset
+    doubt: LabelIssues
+    dropped: int
+    note: str
+
+
+def base_of(bundle: Bundle, taxonomy: Taxonomy) -> TranslatedEstimator:
+    """The bundle as an estimator beside others."""
+    return TranslatedEstimator(bundle.model, bundle.calibration, bundle.labels, taxonomy)
+
+
+def judges(data: Dataset, bundle: Bundle, taxonomy: Taxonomy, seed: int = 0) -> list[Estimator]:
+    """Who judges the tags: a model of the library's own, and `bundle` if it reads the same vectors."""
+    own: Estimator = Linear(seed=seed) if len(data) <= _LINEAR_UP_TO else TorchMlp(seed=seed)
+    return [own, base_of(bundle, taxonomy)] if bundle.kinds == (data.kind,) else [own]
+
+
+def library_label_issues(
+    data: Dataset, bundle: Bundle, taxonomy: Taxonomy, seed: int = 0, say: Log | None = None
+) -> LabelIssues:
+    """How likely each tag of the library is wrong."""
+    return find_label_issues(data.table, judges(data, bundle, taxonomy, seed), seed, say)
+
+
+def cleaned(data: Dataset, doubt: LabelIssues) -> Cleaned:
+    """The library without its suspects; no genre loses more than half of its tracks."""
+    suspect = np.zeros(len(data), dtype=np.bool_)
+    for row in doubt.suspects():
+        own = data.table.labels[row]
+        left = (data.table.labels & ~suspect[:, None]).sum(axis=0)[own]
+        if (2 * (left - 1) >= data.table.labels.sum(axis=0)[own]).all():
+            suspect[row] = True
+    kept = data.chosen(~suspect)
+    note = (
+        f"{int(suspect.sum())} of {len(data)} tags are most likely wrong and taught nothing "
+        f"(reclass audit lists them); about {doubt.rate:.0%} of all tags seem wrong"
+    )
+    table = replace(kept.table, notes=(*kept.table.notes, note))
+    return Cleaned(replace(kept, table=table), doubt, int(suspect.sum()), note)
+
+
+def grouped_by_album(paths: Sequence[str], rows: Sequence[int]) -> list[list[int]]:
+    """`rows` by the folder of their path, in the order in which folders first appear."""
+    folders: dict[str, list[int]] = {}
+    for row in rows:
+        folders.setdefault(paths[row].rpartition("/")[0], []).append(row)
+    return list(folders.values())
+
+
+def adaptation_helps(
+    plain: Bundle, adapted: Bundle, data: Dataset, taxonomy: Taxonomy, seed: int = 0
+) -> tuple[bool, str]:
+    """Whether `adapted` is better than `plain` on the library's own tags, and the sentence with the numbers.
+
+    Better means: in at least 95 % of 1,000 resamplings of artists more tags are foretold. The tags taught neither.
+    """
+    labels = labels_as(plain.labels, data, taxonomy)
+    known = np.flatnonzero(labels.any(axis=1))
+    if len(known) < _TAGGED:
+        return False, f"not adapted: {len(known)} tagged tracks cannot tell whether it helps, {_TAGGED} could"
+    rows, labels = data.table.rows[known], labels[known]
+    before, after = (hits(bundle.predict_proba(rows), labels).astype(float) for bundle in (plain, adapted))
+    place = np.unique(data.table.groups[known], return_inverse=True)[1].reshape(-1)
+    gain = np.bincount(place, after - before)
+    generator = np.random.default_rng(seed)
+    drawn = gain[generator.integers(0, len(gain), (1000, len(gain)))].sum(axis=1)
+    share = float((drawn > 0).mean())
+    numbers = f"foretells {after.mean():.3f} of your tags, {before.mean():.3f} without"
+    if share >= 0.95:
+        return True, f"adapted to your library: {numbers}"
+    return False, f"not adapted: it {numbers}, better in {share:.0%} of resamplings"

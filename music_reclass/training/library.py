@@ -1,0 +1,48 @@
+"""The user's library as a data set: stored vectors, labelled by the tags that the user gave."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from music_reclass.domain import FeatureKind, tags_group
+from music_reclass.errors import NothingToDo
+from music_reclass.features.database import Database
+from music_reclass.features.library import LabelledTracks, Library
+from music_reclass.models.dataset import Raw
+
+
+def read(database: Database, kind: FeatureKind, more: Sequence[FeatureKind] = ()) -> Raw:
+    """Every track with a vector of `kind` and a genre tag that we did not write ourselves; NothingToDo if none.
+
+    Tracks that lack a vector of one of the kinds in `more` are left out, and the notes say how many.
+    """
+    rows, genres, groups, names = [], [], [], []
+    tracks, library = LabelledTracks(database), Library(database)
+    lacking = 0
+    for track in tracks.with_vector(kind):
+        beside = [library.vectors([track.id], other).get(track.id) for other in more]
+        if any(vector is None for vector in beside):
+            lacking += 1
+            continue
+        rows.append(np.concatenate([track.vector, *(vector for vector in beside if vector is not None)]))
+        genres.append(track.genres)
+        groups.append(tags_group(track.tags) or f"folder {os.path.dirname(track.path)}")
+        names.append(track.path)
+    if not rows and lacking:
+        raise NothingToDo(
+            f"none of the {lacking} tagged tracks has stored vectors of {', '.join(other.key for other in more)}; scan "
+            "with the stages that need them first."
+        )
+    if not rows:
+        raise NothingToDo(
+            "no track of the library has both a genre tag of its own and stored features; scan a tagged folder first "
+            "(reclass scan --dry-run PATH)."
+        )
+    ours = tracks.written_by_us()
+    notes = [f"{ours} tracks hold a genre that reclass wrote; they teach nothing and are left out"] if ours else []
+    if lacking:
+        notes.append(f"{lacking} tagged tracks have no vectors of {', '.join(k.name for k in more)} and are left out")
+    return Raw("library", np.stack(rows), genres, groups, names, kind, notes=tuple(notes), more=tuple(more))

@@ -1,0 +1,176 @@
+"""Feature tables in npz files as data sets: which feature kinds they hold, of which version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from music_reclass.domain import FeatureKind
+from music_reclass.errors import BundleError, MissingExtra, UsageError
+from music_reclass.extractors.fma518 import COLUMNS
+from music_reclass.extractors.registry import EXTRACTORS, extractor
+from music_reclass.extractors.weights.store import MissingWeights
+from music_reclass.models import dataset as tables
+from music_reclass.models.dataset import FIRST, SPLITS, Augmentations, Dataset, Table, columns_of
+
+Floats = NDArray[np.float32]
+EXCERPT = "mid30"
+# The version holds the digest of the published weights: vectors by other weights are refused.
+MUSICNN = FeatureKind("musicnn", "1-425c7c95", 200, EXCERPT)
+
+
+def kinds_in(path: Path) -> tuple[str, ...]:
+    """The names of the kinds whose arrays the table at `path` holds, in the order of the registry."""
+    with np.load(path, allow_pickle=False) as stored:
+        return tuple(name for name in EXTRACTORS if name in stored.files)
+
+
+def read_kinds(path: Path, table: Table, names: Sequence[str]) -> tuple[tuple[FeatureKind, ...], Table]:
+    """The kinds `names` of the table at `path`, the first of which is fma518, and `table` with all their columns.
+
+    UsageError where an array is absent, misshapen or not finite, or where nobody knows which version it is.
+    """
+    said = stated_kinds(path)
+    kinds, parts = [kind_of(FIRST, len(COLUMNS), said)], [table.rows]
+    for name in names[1:]:
+        parts.append(vectors(path, name, len(table)))
+        kinds.append(kind_of(name, parts[-1].shape[1], said))
+    if len(kinds) == 1:
+        return tuple(kinds), table
+    return tuple(kinds), replace(table, columns=columns_of(kinds), rows=np.concatenate(parts, axis=1))
+
+
+def vectors(path: Path, name: str, count: int) -> Floats:
+    """The array `name` of a table's file, shape (count, dimension); UsageError if it cannot be used."""
+    with np.load(path, allow_pickle=False) as stored:
+        if name not in stored.files:
+            raise UsageError(f"{path} holds no array {name}; make it with reclass features --kind {name}.")
+        rows: NDArray[Any] = stored[name]
+    wanted = MUSICNN.dimension if name == MUSICNN.name else "any number of"
+    if rows.ndim != 2 or len(rows) != count or not rows.shape[1] or rows.dtype.kind not in "fiu":
+        raise UsageError(
+            f"the array {name} of {path} has the shape {rows.shape} of {rows.dtype}; ({count}, {wanted}) finite "
+            "numbers belong there."
+        )
+    if name == MUSICNN.name and rows.shape[1] != MUSICNN.dimension:
+        raise UsageError(
+            f"the array {name} of {path} has the shape {rows.shape}; ({count}, {wanted}) finite numbers belong there."
+        )
+    found: Floats = rows.astype(np.float32)
+    if not np.isfinite(found).all():
+        raise UsageError(f"the array {name} of {path} holds numbers that are not finite; leave those rows out.")
+    return found
+
+
+def stated_kinds(path: Path) -> dict[str, tuple[str, str]]:
+    """Version and excerpt of the kinds, as a table says them in its optional array `kinds` of NAME/VERSION/EXCERPT."""
+    with np.load(path, allow_pickle=False) as stored:
+        words = [str(word) for word in stored["kinds"].reshape(-1)] if "kinds" in stored.files else []
+    found = {}
+    for word in words:
+        name, _, rest = word.partition("/")
+        version, _, excerpt = rest.rpartition("/")
+        if not (name and version and excerpt):
+            raise UsageError(f"the array `kinds` of {path} holds {word!r}; NAME/VERSION/EXCERPT belongs there.")
+        found[name] = (version, excerpt)
+    return found
+
+
+def kind_of(
+    name: str, width: int, said: Mapping[str, tuple[str, str]] | None = None, excerpt: str = EXCERPT
+) -> FeatureKind:
+    """The kind of vectors of `width` numbers: as the data say themselves, else as the extractor at hand makes them.
+    UsageError rather than a guess."""
+    if said and name in said:
+        return FeatureKind(name, said[name][0], width, said[name][1])
+    try:
+        kind = kind_here(name, excerpt)
+    except (MissingWeights, MissingExtra) as error:
+        raise UsageError(
+            f"which version of {name} made these vectors is not said, and {name} is not installed here; add the array "
+            f"`kinds` with {name}/VERSION/{excerpt} to the table, or install it (reclass models)."
+        ) from error
+    if kind.dimension != width:
+        raise UsageError(
+            f"the vectors of {name} hold {width} numbers, and the {name} that is installed here gives "
+            f"{kind.dimension}; add the array `kinds` with {name}/VERSION/{excerpt} if another one made them."
+        )
+    return kind
+
+
+def kind_here(name: str, excerpt: str = EXCERPT) -> FeatureKind:
+    """The kind that the extractor `name` gives on this machine, or would give if its published weights were there;
+    MissingWeights or MissingExtra where these are not known."""
+    try:
+        return extractor(name, excerpt).kind
+    except MissingWeights:
+        if name != MUSICNN.name:
+            raise
+        return replace(MUSICNN, excerpt=excerpt)
+
+
+def is_installed(name: str, excerpt: str = EXCERPT) -> bool:
+    """Whether the extractor `name` could listen on this machine."""
+    try:
+        extractor(name, excerpt)
+    except (MissingWeights, MissingExtra):
+        return False
+    return True
+
+
+def rows_for(kinds: Sequence[FeatureKind], path: Path, table: Table) -> Floats:
+    """The rows that a bundle of `kinds` wants of the table at `path`, whose 518 columns `table` holds.
+
+    Where the table says of which version its vectors are, that must be the bundle's: BundleError.
+    """
+    said = stated_kinds(path)
+    parts = []
+    for kind in kinds:
+        if said.get(kind.name, (kind.version, kind.excerpt)) != (kind.version, kind.excerpt):
+            raise BundleError(
+                f"the bundle was trained on {kind.key}, and {path} holds {kind.name}/{'/'.join(said[kind.name])}; "
+                "they cannot be compared."
+            )
+        parts.append(table.rows if kind.name == FIRST else vectors(path, kind.name, len(table)))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def beside(augmentations: Augmentations | None, table: Table) -> Augmentations | None:
+    """Degraded views of the 518 columns as wide as `table`: the clean vectors of the other kinds stand beside each.
+
+    Nobody has listened to the degraded audio with the dear extractors; what a view shows of a later stage is
+    therefore how it bears bad 518 features.
+    """
+    if augmentations is None or augmentations.rows.shape[2] == table.rows.shape[1]:
+        return augmentations
+    clean = np.repeat(table.rows[:, None, augmentations.rows.shape[2] :], len(augmentations.names), axis=1)
+    return Augmentations(augmentations.names, np.concatenate([augmentations.rows, clean], axis=2))
+
+
+def read(path: Path, names_of_kinds: Sequence[str] = (FIRST,)) -> Dataset:
+    """The table in `path` (`tables.read`), with the optional arrays `split` (n,) and `names` (n,).
+
+    Of `names_of_kinds` the first is fma518; the arrays of the others stand beside it (`kinds.read`).
+    """
+    table = tables.read_table(path)
+    if not table.classes:
+        raise UsageError(f"{path} carries no labels (arrays `labels` and `classes`), so nothing can be measured on it.")
+    with np.load(path, allow_pickle=False) as stored:
+        extra = {name: stored[name] for name in ("split", "names", "group") if name in stored.files}
+    for name, values in extra.items():
+        if values.shape != (len(table),):
+            raise UsageError(f"The array `{name}` of {path} has the shape {values.shape}; it must be ({len(table)},).")
+    split = extra.get("split", np.full(len(table), "")).astype(np.str_)
+    if not set(split.tolist()) <= set(SPLITS):
+        raise UsageError(f"The array `split` of {path} must hold {', '.join(SPLITS[1:])} or nothing.")
+    names = tuple(map(str, extra.get("names", np.arange(len(table))).tolist()))
+    # Numbers name artists within one table only.
+    prefix = "" if "group" in extra and extra["group"].dtype.kind == "U" else f"{path.stem} "
+    artists = tuple(f"{prefix}{group}" for group in extra["group"].tolist()) if "group" in extra else ()
+    own, table = read_kinds(path, table, names_of_kinds)
+    return Dataset(path.stem, table, own[0], split, names, artists, own[1:])

@@ -1,0 +1,155 @@
+"""Finds audio files below folders without opening them, and tells network mounts from local disks."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+NETWORK_TYPES = frozenset(
+    {
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "afs",
+        "ceph",
+        "glusterfs",
+        "fuse.sshfs",
+        "fuse.rclone",
+        "9p",
+        "afpfs",
+    }
+)
+
+
+def is_network_mount(path: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
+    """Whether `path` lies on a network share; False where the system does not tell (no /proc)."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    target = os.path.realpath(path)
+    best, kind = "", ""
+    for line in lines:
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        point = fields[1].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
+        inside = target == point or target.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, fields[2]
+    return kind in NETWORK_TYPES
+
+
+AUDIO_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        "mp3 mp2 flac ogg oga opus spx m4a m4b m4p mp4 aac 3gp 3g2 wav wave rf64 w64 bwf aif aiff aifc au snd caf "
+        "wma asf wv ape tta tak mpc mp+ mpp ofr ofs mka webm weba dsf dff ac3 eac3 dts shn"
+    ).split()
+)
+IGNORED_FOLDERS = frozenset(
+    {"@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+)
+IGNORE_FILES = (".reclassignore", ".plexignore")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """One candidate as the file system shows it; `path` is absolute, with surrogates for bytes not UTF-8."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+def walk(
+    roots: Sequence[str],
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    on_error: Callable[[str, OSError], None] = lambda path, error: None,
+) -> Iterator[FoundFile]:
+    """Every audio candidate below `roots`, sorted within its folder; a root that is a file is always one.
+
+    `include` and `exclude` are globs on the file name or the whole path. Unreadable folders go to `on_error`.
+    """
+    visited: set[tuple[int, int]] = set()
+    for root in roots:
+        real = os.path.realpath(root)
+        try:
+            status = os.stat(real)
+        except OSError as error:
+            on_error(root, error)
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            yield from _folder(real, include, exclude, on_error, visited)
+        else:
+            yield FoundFile(real, status.st_size, status.st_mtime_ns)
+
+
+def _folder(
+    top: str,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    on_error: Callable[[str, OSError], None],
+    visited: set[tuple[int, int]],
+) -> Iterator[FoundFile]:
+    pending: list[tuple[str, tuple[str, ...]]] = [(top, ())]
+    while pending:
+        folder, inherited = pending.pop()
+        try:
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in visited:
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+            ignore = inherited + tuple(_ignore_patterns(folder, {entry.name for entry in entries}))
+        except OSError as error:
+            on_error(folder, error)
+            continue
+        below: list[tuple[str, tuple[str, ...]]] = []
+        for entry in entries:
+            if entry.name.startswith(".") or _matches(entry, ignore):
+                continue
+            try:
+                if entry.is_dir():
+                    if entry.name not in IGNORED_FOLDERS:
+                        path = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+                        below.append((path, ignore))
+                elif _wanted(entry, include, exclude) and entry.is_file():
+                    status = entry.stat()
+                    path = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+                    yield FoundFile(path, status.st_size, status.st_mtime_ns)
+            except OSError as error:
+                on_error(entry.path, error)
+        pending.extend(reversed(below))
+
+
+def _wanted(entry: os.DirEntry[str], include: Sequence[str], exclude: Sequence[str]) -> bool:
+    if os.path.splitext(entry.name)[1].lower() not in AUDIO_SUFFIXES:
+        return False
+    if include and not _matches(entry, include):
+        return False
+    return not _matches(entry, exclude)
+
+
+def _matches(entry: os.DirEntry[str], globs: Sequence[str]) -> bool:
+    return any(fnmatch(entry.name, glob) or fnmatch(entry.path, glob) for glob in globs)
+
+
+def _ignore_patterns(folder: str, names: set[str]) -> Iterator[str]:
+    """The globs of the folder's ignore files; an empty ignore file leaves the whole folder out."""
+    for name in IGNORE_FILES:
+        if name not in names:
+            continue
+        with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+            lines = [line.strip() for line in file]
+        globs = [line.rstrip("/") for line in lines if line and not line.startswith("#")]
+        yield from globs or ["*"]

@@ -1,0 +1,275 @@
+"""Dear stages listen to whoever is in doubt, the most valuable first, within a budget; whatever ends it, it resumes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from music_reclass.classification import escalate as escalation
+from music_reclass.classification.escalate import Budget, Escalation, EscalationReport
+from music_reclass.classification.extract import ExtractionResult
+from music_reclass.classification.voter import Cascade, Stage
+from music_reclass.config import Settings
+from music_reclass.domain import FeatureKind, TrackTags
+from music_reclass.errors import FailTrack, TrackError
+from music_reclass.features.database import Database
+from music_reclass.features.library import Library, Reading
+from music_reclass.features.scope import Scope
+from music_reclass.taxonomy import load
+from music_reclass.utils.progress import Silent, StopRequest
+from tests.classification.fakes import CHEAP, DEAR, GENRES, LIMITS, Echo
+
+DEAREST = FeatureKind("dearest", "1", 3, "mid30")
+CHAIN = {"cheap": (CHEAP,), "dear": (CHEAP, DEAR), "dearest": (CHEAP, DEAR, DEAREST)}
+SURE = [0.9, 0.05, 0.05]
+
+
+def row(confidence: float) -> list[float]:
+    return [confidence, 1 - confidence, 0.0]
+
+
+@dataclass
+class Ears:
+    """A listener that knows every vector already, keeps the order it was asked in, and may be deaf or tired."""
+
+    library: Library
+    vectors: dict[FeatureKind, dict[int, list[float]]]
+    errors: dict[int, TrackError] = field(default_factory=dict)
+    after: Callable[[int], None] = lambda count: None
+    order: list[tuple[str, int]] = field(default_factory=list)
+    rested_after: list[int] = field(default_factory=list)
+
+    def listen(
+        self, tracks: Sequence[tuple[int, str]], kind: FeatureKind, stop: Callable[[], bool], progress: Any
+    ) -> ExtractionResult:
+        hearing = ExtractionResult()
+        for track, _ in tracks:
+            if stop():
+                break
+            self.order.append((kind.name, track))
+            if track in self.errors:
+                hearing.missed[track] = self.errors[track]
+            else:
+                vector = np.array(self.vectors[kind].get(track, SURE), np.float32)
+                self.library.add_vectors({track: vector}, kind)
+                hearing.heard.add(track)
+            self.after(len(self.order))
+        return hearing
+
+    def rest(self) -> None:
+        self.rested_after.append(len(self.order))
+
+    def heard(self, kind: FeatureKind) -> list[int]:
+        return [track for name, track in self.order if name == kind.name]
+
+
+class World:
+    """A library whose tracks have cheap vectors, and a ladder of three stages."""
+
+    def __init__(self, folder: Path, cheap: list[float], albums: dict[int, str] | None = None) -> None:
+        self.path = folder / "library.sqlite3"
+        self.database = Database(self.path)
+        self.library = Library(self.database)
+        readings = [
+            Reading(
+                f"/music/{number:03}", 1, 1, bytes([number]), 1.0,
+                TrackTags(artist="Ida", album=(albums or {}).get(number, "")), (), np.array(row(share), np.float32),
+            )
+            for number, share in enumerate(cheap)
+        ]  # fmt: skip
+        self.ids = self.library.save(readings, CHEAP)
+        self.vectors: dict[FeatureKind, dict[int, list[float]]] = {DEAR: {}, DEAREST: {}}
+        self.ears = Ears(self.library, self.vectors)
+
+    def cascade(self, names: Sequence[str] = ("cheap", "dear", "dearest")) -> Cascade:
+        stages = (Stage(n, CHAIN[n], Echo(n, CHAIN[n]), GENRES, LIMITS, digest=f"digest of {n}") for n in names)
+        return Cascade(tuple(stages), load())
+
+    def run(self, budget: Budget | None = None, stop: StopRequest | None = None, **cascade: Any) -> EscalationReport:
+        scope = Scope(self.database)
+        scope.add(self.ids)
+
+        def no_bar(title: str, total: int | None) -> Any:
+            return nullcontext(Silent())
+
+        return Escalation(self.database, scope, self.cascade(**cascade), no_bar).run(self.ears, budget, stop)  # type: ignore[arg-type]
+
+    def decisions(self) -> list[tuple[Any, ...]]:
+        """Every track's decision and votes."""
+        with sqlite3.connect(self.path) as sql:
+            return sql.execute(
+                "SELECT d.track_id, d.outcome, d.reason, d.genres, d.confidence, d.stage, d.basis <> '',"
+                " (SELECT group_concat(stage || probabilities) FROM vote v WHERE v.track_id = d.track_id)"
+                " FROM decision d ORDER BY 1"
+            ).fetchall()
+
+    def finished(self) -> set[int]:
+        """The tracks that no later scan takes up again."""
+        return {line[0] for line in self.decisions() if line[6]}
+
+
+def test_each_stage_hears_only_whom_the_one_before_left_in_doubt(tmp_path: Path) -> None:
+    world = World(tmp_path, [0.9, 0.6, 0.5, 0.95])
+    first, second, third, fourth = world.ids
+    world.vectors[DEAR] = {second: row(0.99), third: row(0.5)}
+    tally = world.run()
+    assert world.ears.order == [("dear", third), ("dear", second), ("dearest", third)]
+    assert world.ears.rested_after == [2, 3]
+    assert (tally.decided, tally.asked, tally.left, tally.missed) == (4, {"dear": 2, "dearest": 1}, {}, {})
+    assert set(tally.seconds) == {"dear", "dearest"}
+    assert {line[0]: line[5] for line in world.decisions()} == {
+        first: "cheap", second: "dear", third: "dearest", fourth: "cheap"
+    }  # fmt: skip
+    assert world.finished() == set(world.ids)
+
+
+def test_the_most_valuable_are_heard_first_and_equals_in_the_order_of_their_paths(tmp_path: Path) -> None:
+    world = World(tmp_path, [0.7, 0.501, 0.6, 0.504, 0.5])
+    world.run(names=("cheap", "dear"))
+    assert world.ears.heard(DEAR) == [world.ids[place] for place in (1, 3, 4, 2, 0)]
+
+
+def test_a_stage_listens_across_albums_and_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(escalation, "PAGE", 2)
+    world = World(tmp_path, [0.5 + number / 100 for number in range(7)])
+    assert world.run(names=("cheap", "dear")).asked == {"dear": 7}
+    assert world.ears.heard(DEAR) == world.ids
+
+
+@pytest.mark.parametrize("page", [2, 5000])
+def test_a_number_of_tracks_is_kept_to_exactly_and_spent_on_the_most_valuable(
+    page: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(escalation, "PAGE", page)
+    world = World(tmp_path, [0.5, 0.55, 0.6, 0.65, 0.7])
+    world.ears.errors = {world.ids[0]: FailTrack("decode", "broken")}
+    tally = world.run(Budget(tracks=3))
+    assert world.ears.heard(DEAR) == world.ids[:4]  # the broken one cost nothing
+    assert world.ears.heard(DEAREST) == []
+    assert (tally.asked, tally.left, tally.missed) == ({"dear": 3}, {"dear": 1}, {"dear": 1})
+
+
+def test_what_the_first_dear_stage_leaves_of_the_budget_is_the_next_ones(tmp_path: Path) -> None:
+    world = World(tmp_path, [0.5, 0.6])
+    world.vectors[DEAR] = dict.fromkeys(world.ids, row(0.5))
+    tally = world.run(Budget(tracks=3))
+    assert tally.asked == {"dear": 2, "dearest": 1}
+    assert tally.left == {"dearest": 1}
+
+
+def test_no_track_is_begun_when_the_time_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(escalation.time, "perf_counter", lambda: clock[0])
+    world = World(tmp_path, [0.5, 0.6, 0.7])
+    world.ears.after = lambda count: clock.__setitem__(0, clock[0] + 10)
+    tally = world.run(Budget(seconds=15))
+    assert tally.asked == {"dear": 2}
+    assert tally.left == {"dear": 1}
+    assert tally.seconds == {"dear": 20}
+
+
+def test_tracks_beyond_the_budget_are_decided_by_the_votes_there_are_and_taken_up_again(tmp_path: Path) -> None:
+    whole = World(tmp_path / "whole", [0.5, 0.6, 0.7, 0.9])
+    whole.run()
+    world = World(tmp_path / "parts", [0.5, 0.6, 0.7, 0.9])
+    world.run(Budget(tracks=1))
+    assert len(world.decisions()) == 4
+    assert world.finished() == {world.ids[0], world.ids[3]}
+    world.run(Budget(tracks=1))
+    world.run()
+    assert world.ears.heard(DEAR) == whole.ears.heard(DEAR)
+    assert world.decisions() == whole.decisions()
+    before = list(world.ears.order)
+    assert world.run().decided == 0
+    assert world.ears.order == before
+
+
+def mixed(folder: Path) -> World:
+    """Two albums and some single tracks, of whom each stage leaves some in doubt."""
+    shares = [0.4 + 0.05 * (number % 10) for number in range(20)]
+    world = World(folder, shares, {number: "Blue" if number < 5 else "Red" for number in range(10)})
+    for kind, step in ((DEAR, 3), (DEAREST, 7)):
+        world.vectors[kind] = {track: row(0.45 + 0.05 * (track * step % 10)) for track in world.ids}
+    return world
+
+
+@pytest.mark.parametrize("moment", range(1, 26, 3))
+def test_a_run_that_is_stopped_anywhere_goes_on_without_hearing_anything_twice(moment: int, tmp_path: Path) -> None:
+    whole, world, stop = mixed(tmp_path / "whole"), mixed(tmp_path / "parts"), StopRequest()
+    whole.run()
+
+    def stop_then(count: int) -> None:
+        stop.requested = count == moment
+
+    world.ears.after = stop_then
+    tally = world.run(stop=stop)
+    assert len(world.ears.order) == min(moment, len(whole.ears.order))
+    assert sum(tally.left.values()) == 20 - len(world.finished())
+    assert len(world.decisions()) == 20
+    stop.requested, world.ears.after = False, lambda count: None
+    world.run(stop=stop)
+    assert len(set(world.ears.order)) == len(world.ears.order)
+    assert sorted(world.ears.order) == sorted(whole.ears.order)
+    assert world.decisions() == whole.decisions()
+
+
+@pytest.mark.parametrize("moment", range(2, 26, 5))
+def test_a_run_that_dies_anywhere_goes_on_as_well(moment: int, tmp_path: Path) -> None:
+    whole, world = mixed(tmp_path / "whole"), mixed(tmp_path / "parts")
+    whole.run()
+
+    def die(count: int) -> None:
+        if count == moment:
+            raise MemoryError
+
+    world.ears.after = die
+    if moment <= len(whole.ears.order):
+        with pytest.raises(MemoryError):
+            world.run()
+        assert len(world.decisions()) == 20  # everybody was decided before anybody listened
+    world.ears.after = lambda count: None
+    world.run()
+    assert len(set(world.ears.order)) == len(world.ears.order)
+    assert world.decisions() == whole.decisions()
+
+
+@pytest.mark.parametrize(("reason", "again"), [("decode", False), ("timeout", True)])
+def test_who_cannot_be_heard_is_not_tried_twice_and_later_only_if_it_may_pass(
+    reason: str, again: bool, tmp_path: Path
+) -> None:
+    world = World(tmp_path, [0.5, 0.6])
+    bad, good = world.ids
+    world.ears.errors = {bad: FailTrack(reason)}
+    tally = world.run()
+    assert world.ears.order == [("dear", bad), ("dear", good)]
+    assert tally.missed == {"dear": 1}
+    assert tally.left == {}
+    assert world.finished() == ({good} if again else {bad, good})
+
+
+def test_an_album_that_is_sure_together_spares_its_tracks_the_dear_stage(tmp_path: Path) -> None:
+    world = World(tmp_path, [0.79, 0.79, 0.79, 0.79, 0.79], dict.fromkeys(range(4), "Blue"))
+    world.run(names=("cheap", "dear"))
+    assert world.ears.heard(DEAR) == [world.ids[4]]
+
+
+def test_one_stage_or_no_listener_decides_by_what_is_stored(tmp_path: Path) -> None:
+    world = World(tmp_path, [0.5, 0.9])
+    assert world.run(names=("cheap",)) == EscalationReport(decided=2)
+    scope = Scope(world.database)
+    scope.add(world.ids)
+    tally = Escalation(world.database, scope, world.cascade()).run()
+    assert (tally.asked, tally.left) == ({}, {"dear": 1})
+    assert world.ears.order == []
+
+
+def test_budgets_come_from_the_settings() -> None:
+    assert Budget.of(Settings()) == Budget(None, None)
+    assert Budget.of(Settings(max_time="2h", max_tracks=5)) == Budget(7200, 5)

@@ -1,0 +1,146 @@
+"""Tracks are listened to once: each vector is stored as it is done, whatever ends the listening."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from music_reclass.classification import extract as sources
+from music_reclass.classification.extract import ExtractionRunner
+from music_reclass.config import Settings
+from music_reclass.domain import FeatureKind, TrackTags
+from music_reclass.errors import BundleError
+from music_reclass.extractors.audio.synthesis import encode, song
+from music_reclass.extractors.registry import extractor
+from music_reclass.features.database import Database
+from music_reclass.features.library import Library, Reading
+from music_reclass.utils.progress import Silent
+
+CHEAP = FeatureKind("cheap", "1", 2, "mid30")
+WHOLE = extractor("fma518", "mid30").kind  # any kind that a worker computes whole
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path / "library.sqlite3")
+
+
+@pytest.fixture
+def tracks(database: Database, tmp_path: Path) -> list[tuple[int, str]]:
+    """Three tunes and one that cannot be decoded any more."""
+    readings = []
+    for number in range(4):
+        path = tmp_path / f"{number}.wav"
+        encode(path, song(seed=number, seconds=6))
+        status = os.stat(path)
+        vector = np.ones(2, np.float32)
+        digest = bytes([number])
+        readings.append(Reading(str(path), status.st_size, status.st_mtime_ns, digest, 6.0, TrackTags(), (), vector))
+    (tmp_path / "3.wav").write_text("no sound any more")
+    ids = Library(database).save(readings, CHEAP)
+    return [(track, reading.path) for track, reading in zip(ids, readings, strict=True)]
+
+
+def never() -> bool:
+    return False
+
+
+def runner(database: Database, **settings: object) -> ExtractionRunner:
+    return ExtractionRunner(database, Settings(jobs=1, device="cpu", precision="fp32", **settings))  # type: ignore[arg-type]
+
+
+def test_what_workers_compute_whole_is_stored_and_what_cannot_be_heard_is_named(
+    database: Database, tracks: list[tuple[int, str]]
+) -> None:
+    hearing = runner(database).listen(tracks, WHOLE, never, Silent())
+    ids = [track for track, _ in tracks]
+    assert hearing.heard == set(ids[:3])
+    assert hearing.missed.keys() == {ids[3]}
+    assert Library(database).having(ids, WHOLE) == set(ids[:3])
+
+
+def test_whoever_wants_to_stop_waits_for_nothing_new(database: Database, tracks: list[tuple[int, str]]) -> None:
+    hearing = runner(database).listen(tracks, WHOLE, lambda: True, Silent())
+    assert (hearing.heard, hearing.missed) == (set(), {})
+
+
+def test_a_kind_that_what_is_installed_does_not_make_is_refused(
+    database: Database, tracks: list[tuple[int, str]]
+) -> None:
+    older = FeatureKind("fma518", "0", 518, "mid30")
+    with pytest.raises(BundleError, match="fma518/0/mid30"):
+        runner(database).listen(tracks, older, never, Silent())
+
+
+class TestNetworks:
+    """Kinds that go through one network, here a small one with random weights."""
+
+    @pytest.fixture(autouse=True)
+    def _small_mert(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("transformers")
+        from music_reclass.extractors import mert
+        from tests.extractors import small_models
+
+        monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
+        monkeypatch.setattr(mert, "BASE", small_models.VARIANT)
+        self.kind = small_models.small_mert().kind
+        self.layers = small_models.small_mert(all_layers=True).kind
+
+    def test_one_network_hears_all_tracks_and_bad_ones_are_named(
+        self, database: Database, tracks: list[tuple[int, str]]
+    ) -> None:
+        from music_reclass.extractors.audio import load as audio
+        from tests.extractors import small_models
+
+        own = runner(database)
+        hearing = own.listen(tracks, self.kind, never, Silent())
+        ids = [track for track, _ in tracks]
+        assert hearing.heard == set(ids[:3])
+        assert hearing.missed.keys() == {ids[3]}
+        stored = Library(database).vectors(ids, self.kind)
+        assert stored.keys() == set(ids[:3])
+        samples = audio.load(Path(tracks[0][1]), "mid30", 24000).samples
+        assert np.allclose(stored[ids[0]], small_models.small_mert().vector(samples), atol=1e-5)
+        assert own.pieced == 0
+        own.rest()
+        assert own.listen(tracks[1:2], self.kind, never, Silent()).heard == {ids[1]}
+
+    def test_all_layers_are_stored_beside_the_one_that_votes_from_one_pass(
+        self, database: Database, tracks: list[tuple[int, str]]
+    ) -> None:
+        runner(database, all_layers=True).listen(tracks[:2], self.kind, never, Silent())
+        ids = [track for track, _ in tracks]
+        library = Library(database)
+        plain, every = library.vectors(ids, self.kind), library.vectors(ids, self.layers)
+        assert plain.keys() == every.keys() == set(ids[:2])
+        for track in ids[:2]:
+            assert np.array_equal(plain[track], every[track].reshape(13, 32)[7])
+
+    def test_a_layer_that_is_stored_among_all_layers_is_not_listened_to_again(
+        self, database: Database, tracks: list[tuple[int, str]]
+    ) -> None:
+        (track, path), *_ = tracks
+        library = Library(database)
+        every = np.arange(13 * 32, dtype=np.float32)
+        library.add_vectors({track: every}, self.layers)
+        os.remove(path)
+        hearing = runner(database).listen(tracks[:1], self.kind, never, Silent())
+        assert hearing.heard == {track}
+        assert library.vectors([track], self.kind)[track].tolist() == every[7 * 32 : 8 * 32].tolist()
+
+    def test_what_was_heard_is_stored_even_if_the_end_comes_at_once(
+        self, database: Database, tracks: list[tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Impatient(Silent):
+            def advance(self, count: int = 1, note: str = "") -> None:
+                self.seen = getattr(self, "seen", 0) + count
+                if self.seen == 3:
+                    raise KeyboardInterrupt
+
+        monkeypatch.setattr(sources, "SAVE_SECONDS", 1e9)
+        with pytest.raises(KeyboardInterrupt):
+            runner(database).listen(tracks[:3], self.kind, never, Impatient())
+        assert len(Library(database).having([track for track, _ in tracks], self.kind)) == 3

@@ -1,0 +1,29 @@
+"""Every stage hears what it has not heard, once, and only tracks that the kinds before it could be heard of."""
+
+from pathlib import Path
+
+from music_reclass.classification.extract import extract_missing, missing_vectors
+from tests.classification.fakes import DEAR
+from tests.classification.small_library import SmallLibrary, Tune, silent, sure
+
+
+def test_what_is_stored_is_not_heard_again(tmp_path: Path) -> None:
+    tunes = [Tune(f"/m/{n}", sure("Rock", 0.9), sure("Rock") if n else None) for n in range(3)]
+    library = SmallLibrary(tmp_path, tunes)
+    stages, tracks = library.cascade.stages, library.ids
+
+    assert missing_vectors(library.database, stages, tracks) == {"dear": 3}
+    for _ in range(2):
+        extract_missing(library.database, stages, tracks[1:], library.ears, lambda: False, silent)
+
+    assert library.ears.asked == tracks[1:]
+    assert missing_vectors(library.database, stages, tracks) == {"dear": 1}
+    assert library.library.having(tracks, DEAR) == set(tracks[1:])
+
+
+def test_a_stop_is_obeyed(tmp_path: Path) -> None:
+    library = SmallLibrary(tmp_path, [Tune("/m/1", sure("Rock"), sure("Rock"))])
+
+    extract_missing(library.database, library.cascade.stages, library.ids, library.ears, lambda: True, silent)
+
+    assert library.ears.asked == []

@@ -1,0 +1,72 @@
+"""Rows climb the ladder as tracks do: who reached a certified exit goes no further."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from music_reclass.classification.voter import predict_rows
+from music_reclass.models.early_exit import ExitRule, exit_as_manifest
+
+LABELS = ("Jazz", "Rock")
+
+
+def bundle(stage: str, sure: list[float], exits: list[ExitRule]) -> Any:
+    """A bundle that is `sure` of Rock, row by row; it keeps the rows it was asked about."""
+    asked: list[int] = []
+
+    def predict_proba(rows: np.ndarray) -> np.ndarray:
+        asked.extend(rows[:, 0].astype(int).tolist())
+        high = np.array(sure)[rows[:, 0].astype(int)]
+        return np.stack([1 - high, high], axis=1)
+
+    manifest = {"exits": [exit_as_manifest(one) for one in exits]}
+    return SimpleNamespace(
+        stage=stage, digest=f"digest of {stage}", labels=LABELS, thresholds={}, manifest=manifest,
+        predict_proba=predict_proba, asked=asked,
+    )  # fmt: skip
+
+
+def rows_of(_: Any) -> np.ndarray:
+    return np.arange(3, dtype=np.float32)[:, None]
+
+
+CERTIFIED = ExitRule(0.8, count=1000, against=("digest of musicnn",))
+
+
+def test_a_sure_row_never_reaches_the_later_stage() -> None:
+    first = bundle("fma518", [0.9, 0.7, 0.1], [CERTIFIED])
+    second = bundle("musicnn", [0.2, 0.2, 0.6], [])
+
+    votes = predict_rows([first, second], rows_of, 3)
+
+    assert [(vote.stage, vote.genre, vote.exited) for vote in votes] == [
+        ("fma518", "Rock", True),
+        ("musicnn", "Jazz", False),
+        ("fma518", "Jazz", True),
+    ]
+    assert second.asked == [1]
+
+
+def test_without_a_certificate_for_just_this_ladder_every_row_goes_on() -> None:
+    other = replace(CERTIFIED, against=("digest of another",))
+    first, second = bundle("fma518", [1.0, 1.0, 1.0], [other]), bundle("musicnn", [0.2, 0.2, 0.2], [])
+
+    assert {vote.stage for vote in predict_rows([first, second], rows_of, 3)} == {"musicnn"}
+
+
+def test_a_threshold_that_was_not_certified_lets_nobody_go() -> None:
+    refused = replace(CERTIFIED, threshold=None, why="too few")
+    first, second = bundle("fma518", [1.0, 1.0, 1.0], [refused]), bundle("musicnn", [0.2, 0.2, 0.2], [])
+
+    assert not any(vote.exited for vote in predict_rows([first, second], rows_of, 3))
+
+
+def test_a_single_stage_answers_for_every_row() -> None:
+    votes = predict_rows([bundle("musicnn", [0.9, 0.7, 0.1], [CERTIFIED])], rows_of, 3)
+
+    assert [vote.stage for vote in votes] == ["musicnn"] * 3
+    assert not any(vote.exited for vote in votes)

@@ -1,0 +1,72 @@
+"""A stage votes for tracks with the very vectors it was trained on, and refuses all others."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from music_reclass.classification.policy import Thresholds
+from music_reclass.classification.voter import Stage
+from music_reclass.domain import FeatureKind
+from music_reclass.errors import BundleError
+from music_reclass.taxonomy import load
+from tests.classification.fakes import CHEAP, DEAR, Echo, Vectors, stage, vote
+
+TREE = load()
+
+
+def test_a_bundle_becomes_a_stage() -> None:
+    made = Stage.from_bundle(Echo(labels=("jazz", "Pop music", "R&B")), TREE)
+    assert made.genres == ("Jazz", "Pop", "Soul-RnB")
+    assert (made.name, made.kinds, made.digest) == ("cheap", (CHEAP,), "d1")
+    assert made.thresholds == Thresholds(0.8, 0.5)
+
+
+def test_a_label_outside_the_taxonomy_is_refused() -> None:
+    with pytest.raises(BundleError, match="“Nonsensecore”, which is no genre"):
+        Stage.from_bundle(Echo(labels=("Jazz", "Pop", "Nonsensecore")), TREE)
+
+
+def test_a_stage_votes_only_for_tracks_with_a_vector() -> None:
+    source = Vectors({CHEAP: {1: [0.5, 0.25, 0.25], 3: [0.0, 0.0, 1.0]}})
+    assert stage("cheap", CHEAP).votes([3, 2, 1], source) == {1: vote(0.5, 0.25, 0.25), 3: vote(0.0, 0.0, 1.0)}
+
+
+def test_a_stage_of_two_kinds_sees_both_side_by_side_and_never_asks_the_dear_one_in_vain() -> None:
+    both = dataclasses.replace(stage("dear", DEAR), kinds=(CHEAP, DEAR))
+    source = Vectors({CHEAP: {1: [1, 0, 0], 2: [1, 0, 0]}, DEAR: {1: [0, 1, 0], 3: [0, 1, 0]}})
+    assert both.votes([1, 2, 3], source) == {1: vote(0.0, 1.0, 0.0, by="dear")}
+    assert source.asked[DEAR] == {1, 2}
+
+
+def test_a_vector_of_another_excerpt_is_not_used() -> None:
+    full = FeatureKind("cheap", "1", 3, "full")
+    assert stage("cheap", CHEAP).votes([1], Vectors({full: {1: [1, 0, 0]}})) == {}
+    with pytest.raises(BundleError, match=r"cheap/1/mid30 .* cheap/1/full"):
+        stage("cheap", CHEAP).require(full)
+    stage("cheap", CHEAP).require(CHEAP)
+
+
+def test_a_vector_of_another_length_is_refused() -> None:
+    with pytest.raises(BundleError, match="needs 3 numbers"):
+        stage("cheap", CHEAP).votes([1], Vectors({CHEAP: {1: [0.5, 0.5]}}))
+
+
+def test_a_damaged_vector_costs_its_own_vote_only() -> None:
+    source = Vectors({CHEAP: {1: [float("nan"), 0, 1], 2: [0, 0, 1]}})
+    assert list(stage("cheap", CHEAP).votes([1, 2], source)) == [2]
+
+
+def test_a_bundle_that_gives_no_probabilities_is_refused() -> None:
+    class Broken(Echo):
+        def predict_proba(self, rows):  # type: ignore[no-untyped-def]
+            return np.full((len(rows), 3), np.nan)
+
+    with pytest.raises(BundleError, match="gives no probabilities"):
+        Stage.from_bundle(Broken(), TREE).votes([1], Vectors({CHEAP: {1: [0, 0, 1]}}))
+
+
+def test_labels_that_mean_one_genre_are_added_up() -> None:
+    made = Stage.from_bundle(Echo(labels=("Rock", "rock music", "Pop")), TREE)
+    votes = made.votes([1], Vectors({CHEAP: {1: [0.25, 0.5, 0.25]}}))
+    assert votes[1].probabilities == {"Rock": 0.75, "Pop": 0.25}

@@ -1,0 +1,184 @@
+"""`reclass train all` and the later stages; `predict` climbs the ladder that they make."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from music_reclass.cli.main import run
+from music_reclass.models import bundle as bundles
+from music_reclass.models import bundle as ladders
+from music_reclass.models import xgb as boosted
+from music_reclass.models.early_exit import exit_rules_of
+from tests.library import Shell
+from tests.training.synthetic import arrays, with_later_kinds, written
+
+pytest.importorskip("sklearn")
+pytest.importorskip("xgboost")
+
+
+@pytest.fixture(autouse=True)
+def small_trees_and_no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boosted, "Xgb", partial(boosted.Xgb, rounds=6))
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "no models"))
+
+
+Predict = Callable[[Path, Path], list[dict[str, Any]]]
+EASY = ("--epsilon", "0.2", "--delta", "0.2", "--epochs", "5")
+
+
+@pytest.fixture
+def predict(capsys: pytest.CaptureFixture[str]) -> Predict:
+    """The JSON lines of `reclass predict` for a table and a bundle."""
+
+    def rows(table: Path, bundle: Path) -> list[dict[str, Any]]:
+        capsys.readouterr()
+        assert run(["predict", "--table", str(table), "--bundle", str(bundle), "--json"]) == 0
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    return rows
+
+
+def made(folder: Path) -> Path:
+    """A table with musicnn vectors, of one collection."""
+    content = with_later_kinds(150, apart=0.8, musicnn=200) | {"dataset": np.full(150, "one")}
+    return written(folder, "t.npz", content)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return made(tmp_path)
+
+
+@pytest.fixture
+def trained(shell: Shell, table: Path, tmp_path: Path) -> Path:
+    """A ladder of two stages, trained from the table."""
+    assert shell("train", "all", "--table", table, "--stages", "fma518,musicnn", *EASY, "--out", tmp_path / "l") == 0
+    return tmp_path / "l"
+
+
+def test_a_ladder_is_trained_from_a_table_and_climbed_by_predict(
+    shell: Shell, trained: Path, predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "a ladder of 2: 150 rows of 50 artists" in shell.out
+    first, second = ladders.load_cascade(trained)
+    exit_rule = exit_rules_of(first.manifest)[0]
+    assert exit_rule.against == (second.digest,)
+    assert exit_rule.threshold is not None
+    assert exit_rule.sentence() in shell.out
+    assert [bundle.name for bundle in (first, second)] == ["fma-mlp", "musicnn-ensemble"]
+
+    new = with_later_kinds(90, seed=5, apart=0.8, musicnn=200)
+    rows = predict(written(tmp_path, "new.npz", {k: new[k] for k in ("fma518", "columns", "musicnn")}), trained)
+
+    cheap = first.predict_proba(new["fma518"]).max(axis=1)
+    assert [row["stage"] for row in rows] == ["fma518" if c >= exit_rule.threshold else "musicnn" for c in cheap]
+    assert [row["exited"] for row in rows] == [row["stage"] == "fma518" for row in rows]
+    assert {row["stage"] for row in rows} == {"fma518", "musicnn"}
+    right = [new["labels"][n, list(first.labels).index(row["genre"])] for n, row in enumerate(rows)]
+    assert np.mean(right) > 0.85
+    assert all(abs(sum(row["probabilities"].values()) - 1) < 1e-4 for row in rows)
+
+    # eval judges the ladder as a whole.
+    assert shell("eval", "--data", written(tmp_path, "labelled.npz", new), "--bundle", trained, "--json") == 0
+    judged = shell.objects()[0]
+    assert judged["title"].startswith("a ladder (decided by fma518 ")
+    assert judged["accuracy"]["value"] == pytest.approx(np.mean(right))
+
+    # A stage whose vectors a table lacks is named once, and never votes.
+    assert run(["predict", "--table", str(written(tmp_path, "few.npz", arrays(9))), "--bundle", str(trained)]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 9
+    assert err == "the stage musicnn never votes: the table holds no array musicnn\n"
+
+
+def test_a_later_stage_alone_is_a_bundle_of_all_its_kinds(
+    shell: Shell, table: Path, predict: Predict, tmp_path: Path
+) -> None:
+    out = tmp_path / "second"
+
+    assert shell("train", "musicnn-ensemble", "--table", table, "--out", out, "--epochs", "4") == 0
+
+    bundle = bundles.load(out)
+    assert [kind.key for kind in bundle.kinds] == ["fma518/1/mid30", "musicnn/1-425c7c95/mid30"]
+    assert bundle.stage == "musicnn"
+    assert {row["stage"] for row in predict(table, out)} == {"musicnn"}
+
+
+def test_three_stages_are_trained_where_the_table_says_what_its_vectors_are(shell: Shell, tmp_path: Path) -> None:
+    said = {"kinds": np.array(["mert/1-l7-norm-00/mid30", "jmla/1-00/mid30"]), "dataset": np.full(90, "one")}
+    table = written(tmp_path, "t.npz", with_later_kinds(90, mert=20, jmla=20) | said)
+    assert shell("train", "all", "--table", table, "--out", tmp_path / "l", "--epochs", "2") == 0
+    found = ladders.load_cascade(tmp_path / "l")
+    assert [[kind.name for kind in bundle.kinds] for bundle in found] == [
+        ["fma518"], ["fma518", "mert"], ["fma518", "mert", "jmla"],
+    ]  # fmt: skip
+    assert found[2].kinds[2].version == "1-00"
+    assert [len(exit_rules_of(bundle.manifest)) for bundle in found] == [2, 1, 0]
+    assert "never exits" in shell.out  # thirty artists certify nothing
+
+
+@pytest.mark.parametrize("command", ["all", "fma-linear", "musicnn-ensemble"])
+def test_names_that_the_taxonomy_does_not_know_are_refused_before_training(
+    command: str, shell: Shell, table: Path, tmp_path: Path
+) -> None:
+    odd = {"classes": np.array(["Blues", "My Own Thing", "Pop", "Zzz"])}
+    path = written(tmp_path, "odd.npz", with_later_kinds(60, musicnn=200) | odd)
+
+    assert shell("train", command, "--table", path, "--out", tmp_path / "b") == 2
+
+    assert "My Own Thing, Zzz" in shell.err
+    assert len(shell.err.splitlines()) == 1
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("stages", ["musicnn", "fma518,nothing", "fma518,musicnn,musicnn", "musicnn,fma518"])
+def test_what_is_no_ladder_is_refused(stages: str, shell: Shell, table: Path, tmp_path: Path) -> None:
+    assert shell("train", "all", "--table", table, "--stages", stages, "--out", tmp_path / "l") == 2
+    assert "there is no ladder" in shell.err
+
+
+def test_set_default_makes_the_ladder_the_one_that_scans_climb(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.toml"
+    monkeypatch.setenv("RECLASS_CONFIG", str(config))
+    table = written(tmp_path, "t.npz", arrays(60) | {"dataset": np.full(60, "one")})
+
+    assert shell("train", "all", "--table", table, "--out", tmp_path / "l", "--epochs", "2", "--set-default") == 0
+
+    assert json.dumps(str(tmp_path / "l")) in config.read_text()
+    assert [bundle.stage for bundle in ladders.load_cascade(tmp_path / "l")] == ["fma518"]
+
+
+def test_tags_join_a_later_stage_as_evidence_and_get_the_weight_that_was_learned(
+    shell: Shell, tmp_path: Path, predict: Predict
+) -> None:
+    content = with_later_kinds(150, apart=0.3, musicnn=200)
+    generator = np.random.default_rng(1)
+    content["musicnn"] = generator.normal(size=(150, 200)).astype(np.float32)  # an embedding that says nothing
+    strengths = generator.uniform(0.02, 0.6, (150, 50))
+    strengths[:, : content["labels"].shape[1]] += 0.35 * content["labels"]
+    content |= {
+        "dataset": np.full(150, "one"),
+        "musicnn-tags": strengths.astype(np.float32),
+        "kinds": np.array(["musicnn-tags/1-test/mid30"]),
+    }
+    table = written(tmp_path, "tagged.npz", content)
+    words = ("train", "all", "--table", table, "--stages", "fma518,musicnn", *EASY, "--out", tmp_path / "l")
+    assert shell(*words, "--evidence", "musicnn-tags") == 0
+    first, second = ladders.load_cascade(tmp_path / "l")
+    assert [kind.name for kind in first.kinds] == ["fma518"]
+    assert [kind.name for kind in second.kinds] == ["fma518", "musicnn-tags", "musicnn"]
+    assert second.stage == "musicnn"
+    assert "tags 0." in shell.out  # the numbers that say why it is in or left out
+    assert "tags" in second.manifest["training"]["estimators"]
+    assert {row["stage"] for row in predict(table, tmp_path / "l")} <= {"fma518", "musicnn"}
+    assert shell(*words, "--evidence", "moods") == 2
+    assert "names no tags" in shell.err

@@ -1,0 +1,72 @@
+"""Tags around a stream are found in every order, and lies about their size are caught."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import pytest
+
+from music_reclass.containers.structure import Malformed
+from music_reclass.containers.tails import ape_tag, heads_end, syncsafe, tails_start
+
+STREAM = b"stream" * 50
+V1 = b"TAG" + bytes(125)
+ITEMS = struct.pack("<II", 4, 0) + b"Genre\0Rock"
+
+
+def ape(header: bool = True, size: int | None = None) -> bytes:
+    flags = 1 << 31 if header else 0
+    length = len(ITEMS) + 32 if size is None else size
+
+    def mark(more: int) -> bytes:
+        return struct.pack("<8sIIII8x", b"APETAGEX", 2000, length, 1, flags | more)
+
+    return (mark(1 << 29) if header else b"") + ITEMS + mark(0)
+
+
+def lyrics3(version: int) -> bytes:
+    text = b"LYRICSBEGIN" + b"IND0000200"
+    return text + (b"%06dLYRICS200" % len(text) if version == 2 else b"LYRICSEND")
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [b"", V1, ape(), ape(False), ape() + V1, lyrics3(2) + V1, lyrics3(1) + V1, ape() + lyrics3(2) + V1, V1 + ape()],
+)
+def test_the_stream_ends_where_the_first_tag_begins(tail: bytes) -> None:
+    data = STREAM + tail
+    assert tails_start(io.BytesIO(data), 0, len(data)) == len(STREAM)
+
+
+def test_tails_never_reach_into_what_is_in_front() -> None:
+    data = V1 * 3
+    assert tails_start(io.BytesIO(data), 100, len(data)) == 100
+
+
+@pytest.mark.parametrize("size", [0, 31, 1 << 31, 0xFFFFFFFF])
+def test_an_ape_tag_of_impossible_size_is_none(size: int) -> None:
+    data = STREAM + ape(size=size)
+    assert tails_start(io.BytesIO(data), 0, len(data)) == len(data)
+
+
+def test_the_ape_tag_is_found_in_front_of_others() -> None:
+    data = STREAM + ape() + lyrics3(2) + V1
+    assert ape_tag(io.BytesIO(data), 0, len(data)) == (len(STREAM), len(STREAM) + len(ape()))
+    assert ape_tag(io.BytesIO(STREAM + V1), 0, len(STREAM) + 128) is None
+
+
+def test_heads_are_counted_with_their_footers() -> None:
+    head = b"ID3\x03\0\0\0\0\0\x05" + bytes(5)
+    footed = b"ID3\x04\0\x10\0\0\0\x05" + bytes(15)
+    data = head + footed + STREAM
+    assert heads_end(io.BytesIO(data), len(data)) == len(head + footed)
+    assert heads_end(io.BytesIO(STREAM), len(STREAM)) == 0
+
+
+def test_a_head_longer_than_its_file_is_malformed() -> None:
+    with pytest.raises(Malformed):
+        heads_end(io.BytesIO(b"ID3\x03\0\0\0\0\x7f\x05"), 10)
+    with pytest.raises(Malformed):
+        syncsafe(b"\0\0\x80\0")
+    assert syncsafe(b"\0\0\x01\x00") == 128

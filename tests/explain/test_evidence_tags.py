@@ -1,0 +1,58 @@
+"""Tags come from the vectors that are there, and only where their names are certain."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from music_reclass.cli.main import run
+from music_reclass.domain import FeatureKind
+from music_reclass.explain.evidence import tags_in
+from music_reclass.extractors.fma518 import fma518
+from music_reclass.extractors.musicnn import TAGS
+from music_reclass.extractors.registry import extractor
+
+SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
+WEIGHTS = SHARED / "weights" / "musicnn_jamendo.pth"
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not WEIGHTS.is_file():
+        pytest.skip("the MusiCNN weights are not beside the checkout (../shared/data/weights)")
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
+    assert run(["models", "install", "musicnn", str(WEIGHTS)]) == 0
+
+
+def test_measurements_hold_no_tags() -> None:
+    assert tags_in({fma518("mid30").kind: np.zeros(518, np.float32)}) == {}
+    assert tags_in({}) == {}
+
+
+def test_without_the_weights_nobody_knows_the_names() -> None:
+    assert tags_in({FeatureKind("musicnn", "1-425c7c95", 200, "mid30"): np.zeros(200, np.float32)}) == {}
+    assert tags_in({FeatureKind("musicnn-tags", "1-425c7c95", 50, "mid30"): np.zeros(50, np.float32)}) == {}
+
+
+def test_tags_are_read_off_an_embedding(installed: None) -> None:
+    golden = np.load(SHARED / "golden" / "musicnn.npz", allow_pickle=False)
+    place = list(golden["names"]).index("golden/pistachio_ragtime.flac")
+    kind = extractor("musicnn", "mid30").kind
+    found = tags_in({kind: golden["embeddings"][place].astype(np.float32)})
+    assert set(found) == set(TAGS)
+    assert found["instrument---piano"] == pytest.approx(0.72, abs=0.05)
+    assert max(found, key=lambda tag: found[tag]) == "instrument---piano"
+
+
+def test_tags_that_were_kept_go_before_those_read_off(installed: None) -> None:
+    kept = np.linspace(0, 1, 50, dtype=np.float32)
+    vectors = {
+        extractor("musicnn", "mid30").kind: np.zeros(200, np.float32),
+        extractor("musicnn-tags", "mid30").kind: kept,
+    }
+    assert list(tags_in(vectors).values()) == pytest.approx(kept.tolist())
+
+
+def test_vectors_of_other_weights_say_nothing(installed: None) -> None:
+    assert tags_in({FeatureKind("musicnn", "1-00000000", 200, "mid30"): np.zeros(200, np.float32)}) == {}
+    assert tags_in({FeatureKind("musicnn-tags", "1-00000000", 50, "mid30"): np.zeros(50, np.float32)}) == {}

@@ -1,0 +1,98 @@
+"""Why the next stage was asked or not, and how the stages stand to each other."""
+
+from dataclasses import replace
+
+import pytest
+
+from music_reclass.classification.policy import Thresholds
+from music_reclass.classification.voter import Cascade
+from music_reclass.domain import TrackTags, Vote
+from music_reclass.explain import explanation as way
+from music_reclass.explain.explanation import Step, limit, stage_agreement, steps
+from music_reclass.models.early_exit import ExitRule, exit_as_manifest
+from music_reclass.taxonomy import load
+from tests.classification.fakes import CHEAP, DEAR, Track, Vectors, stage, vote
+
+LEAVE = ExitRule(0.8, count=300, lost=1, exits=0.3, against=("digest of dear",), gain=((0.3, 0.3), (0.9, 0.0)))
+FIRST = replace(stage("cheap", CHEAP), exit_rule=LEAVE)
+TWO = Cascade((FIRST, stage("dear", DEAR)), load())
+SURE, DOUBT = [0.0, 0.1, 0.9], [0.3, 0.1, 0.6]
+
+
+def way_of(cascade: Cascade, source: Vectors, tracks: dict[int, Track] | None = None) -> tuple[Step, ...]:
+    tracks = tracks or {1: Track()}
+    return steps(cascade, tracks, cascade.climb(tracks, source), 1)
+
+
+def test_a_sure_track_is_settled_by_its_own_vote() -> None:
+    (only,) = way_of(TWO, Vectors({CHEAP: {1: SURE}, DEAR: {1: DOUBT}}))
+    assert (only.after, only.following, only.threshold) == (way.SETTLED, "dear", 0.8)
+    assert only.gain == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_track_in_doubt_is_passed_on_and_the_last_stage_ends_it() -> None:
+    first, last = way_of(TWO, Vectors({CHEAP: {1: DOUBT}, DEAR: {1: SURE}}))
+    assert (first.after, first.following) == (way.ASKED, "dear")
+    assert first.gain == pytest.approx(0.15)  # between 0.3 at 0.3 and nothing at 0.9
+    assert (last.after, last.following, last.certificate, last.gain) == (way.LAST, "", None, None)
+
+
+def test_a_stage_without_a_vector_is_said_to_be_missing() -> None:
+    (only,) = way_of(TWO, Vectors({CHEAP: {1: DOUBT}}))
+    assert (only.after, only.following) == (way.NOT_EXTRACTED, "dear")
+
+
+def test_an_album_settles_a_track_that_is_not_sure_itself() -> None:
+    tags = TrackTags(artist="A", album="One")
+    album = {number: Track(f"/m/{number}.mp3", tags) for number in range(1, 9)}
+    vectors = {1: [0.2, 0.1, 0.7], **dict.fromkeys(range(2, 9), SURE)}
+    (only,) = way_of(TWO, Vectors({CHEAP: vectors}), album)
+    assert only.after == way.ALBUM
+
+
+def test_without_a_certificate_everyone_is_passed_on() -> None:
+    never = Thresholds(confident=0.8, likely=0.5)
+    cascade = Cascade((stage("cheap", CHEAP, never), stage("dear", DEAR)), load())
+    first, _ = way_of(cascade, Vectors({CHEAP: {1: SURE}, DEAR: {1: SURE}}))
+    assert (first.after, first.threshold, first.certificate, first.gain) == (way.ASKED, None, None, None)
+
+
+def test_a_certificate_that_the_bundle_does_not_bring_is_the_users_own() -> None:
+    shipped = replace(FIRST, manifest={"exits": [exit_as_manifest(LEAVE)]})
+    cascade = Cascade((shipped, TWO.stages[1]), TWO.taxonomy)
+    source = Vectors({CHEAP: {1: SURE}})
+    assert not way_of(cascade, source)[0].own
+    assert way_of(TWO, source)[0].own
+
+
+def test_a_stage_that_could_not_vote_has_no_step() -> None:
+    (only,) = way_of(TWO, Vectors({DEAR: {1: SURE}}))
+    assert (only.vote.stage, only.after) == ("dear", way.LAST)
+
+
+def said_by(*genres: str) -> list[Vote]:
+    rows = {"Jazz": (0.8, 0.1, 0.1), "Pop": (0.1, 0.8, 0.1), "Rock": (0.1, 0.1, 0.8)}
+    return [vote(*rows[genre], by=f"s{place}") for place, genre in enumerate(genres)]
+
+
+@pytest.mark.parametrize(
+    ("genres", "words"),
+    [
+        ((), ""),
+        (("Rock",), ""),
+        (("Rock", "Rock"), "both stages say Rock"),
+        (("Rock", "Rock", "Rock"), "all three stages say Rock"),
+        (("Jazz", "Rock"), "the second overrules the first: Rock, not Jazz"),
+        (("Jazz", "Jazz", "Rock"), "the third overrules the first and the second: Rock, not Jazz"),
+        (("Jazz", "Pop", "Rock"), "the third overrules the first and the second: Rock, not Jazz or Pop"),
+        (("Rock", "Pop", "Rock"), "the third says Rock like the first; the second said Pop"),
+        (("Pop", "Rock", "Rock"), "the third says Rock like the second; the first said Pop"),
+    ],
+)
+def test_agreement_reads_like_a_sentence(genres: tuple[str, ...], words: str) -> None:
+    assert stage_agreement(said_by(*genres)) == words
+
+
+def test_never_is_null_in_json() -> None:
+    assert limit(float("inf")) is None
+    assert limit(0.5) == 0.5

@@ -1,0 +1,139 @@
+"""Devices of all sorts, simulated: an RTX card, a Jetson, a Grace Blackwell, an old card, a bare processor."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from music_reclass.errors import UsageError
+from music_reclass.extractors import device as devices
+from music_reclass.extractors.device import NvmlReading, Placement
+
+GIB = 1024**3
+RTX = {"name": "NVIDIA GeForce RTX 3060", "major": 8, "minor": 6, "total_memory": 12 * GIB, "uuid": "u1"}
+ORIN = {"name": "Orin", "major": 8, "minor": 7, "total_memory": 16 * GIB}
+GB10 = {"name": "NVIDIA GB10", "major": 12, "minor": 1, "total_memory": 120 * GIB, "is_integrated": 1}
+TURING = {"name": "NVIDIA GeForce GTX 1660", "major": 7, "minor": 5, "total_memory": 6 * GIB}
+PASCAL = {"name": "NVIDIA GeForce GTX 1080", "major": 6, "minor": 1, "total_memory": 8 * GIB}
+
+
+class Torch:
+    """As much of torch as the device code asks."""
+
+    def __init__(self, *cards, free=0, reserved=0, allocated=0):
+        self.fraction = None
+        self.cuda = SimpleNamespace(
+            is_available=lambda: bool(cards),
+            device_count=lambda: len(cards),
+            get_device_properties=lambda index: SimpleNamespace(**cards[index]),
+            mem_get_info=lambda name: (free, 0),
+            memory_reserved=lambda name: reserved,
+            memory_allocated=lambda name: allocated,
+            set_per_process_memory_fraction=lambda share, name: setattr(self, "fraction", (round(share, 3), name)),
+        )
+
+
+def free(card, torch, ceiling="", nvml=None, available=20 * GIB):
+    device = devices.devices(torch)[0]
+    return devices.free_bytes(device, torch, ceiling, nvml=lambda _: nvml, available=lambda: available)
+
+
+def test_the_processor_is_always_there_and_a_card_comes_first():
+    assert [d.name for d in devices.devices(Torch())] == ["cpu"]
+    assert [d.name for d in devices.devices(Torch(RTX, TURING))] == ["cuda:0", "cuda:1", "cpu"]
+
+
+@pytest.mark.parametrize(("card", "half"), [(RTX, "bf16"), (ORIN, "bf16"), (TURING, "fp16"), (PASCAL, "")])
+def test_each_card_gets_the_short_numbers_it_is_fast_in(card, half):
+    assert devices.devices(Torch(card))[0].half == half
+
+
+@pytest.mark.parametrize(("flags", "half"), [("fma avx512_bf16", "bf16"), ("amx_bf16", "bf16"), ("asimd", "")])
+def test_a_processor_computes_in_bfloat16_only_where_it_can(flags, half, tmp_path):
+    (tmp_path / "cpuinfo").write_text(f"flags\t\t: fpu {flags}\n")
+    assert devices.processor(tmp_path / "cpuinfo").half == half
+
+
+@pytest.mark.parametrize(("card", "unified"), [(RTX, False), (ORIN, True), (GB10, True)])
+def test_unified_memory_is_recognised(card, unified):
+    assert devices.devices(Torch(card))[0].unified == unified
+
+
+def test_nvml_is_asked_first_and_cuda_where_it_does_not_answer():
+    torch = Torch(RTX, free=7 * GIB)
+    assert free(RTX, torch, nvml=NvmlReading(free=5 * GIB)) == (5 * GIB, "NVML")
+    assert free(RTX, torch, nvml=NvmlReading(driver="540")) == (7 * GIB, "CUDA")
+    assert free(RTX, torch, nvml=None) == (7 * GIB, "CUDA")
+
+
+def test_unified_memory_is_what_the_machine_has_less_a_reserve():
+    torch = Torch(ORIN, free=GIB // 10)
+    assert free(ORIN, torch, available=6 * GIB) == (6 * GIB - devices.UNIFIED_RESERVE, "MemAvailable")
+    assert free(ORIN, torch, available=GIB) == (0, "MemAvailable")
+
+
+def test_what_torch_holds_unused_counts_as_free():
+    assert free(RTX, Torch(RTX, free=2 * GIB, reserved=3 * GIB, allocated=GIB))[0] == 4 * GIB
+
+
+def test_a_ceiling_limits_all_that_is_taken():
+    torch = Torch(RTX, free=10 * GIB, reserved=GIB, allocated=GIB)
+    assert free(RTX, torch, ceiling="4GiB")[0] == 3 * GIB
+    assert free(RTX, torch, ceiling="0.5")[0] == 5 * GIB
+
+
+def test_a_ceiling_is_handed_to_torch_too():
+    torch = Torch(RTX)
+    devices.hold_to(devices.devices(torch)[0], torch, "3GiB")
+    assert torch.fraction == (0.25, "cuda:0")
+    other = Torch(RTX)
+    devices.hold_to(devices.processor(), other, "3GiB")
+    assert other.fraction is None
+
+
+def test_the_device_asked_for_is_taken_or_named_as_missing():
+    torch = Torch(RTX)
+    assert devices.choose(Placement(), torch).name == "cuda:0"
+    assert devices.choose(Placement("cpu"), torch).is_cpu
+    assert devices.choose(Placement("cuda"), torch).name == "cuda:0"
+    with pytest.raises(UsageError, match="there are cuda:0, cpu"):
+        devices.choose(Placement("cuda:1"), torch)
+
+
+def test_a_precision_that_does_not_exist_is_refused():
+    with pytest.raises(UsageError, match="fp8"):
+        Placement(precision="fp8")
+
+
+def test_the_environment_places_too(monkeypatch):
+    monkeypatch.setenv("RECLASS_DEVICE", "cpu")
+    monkeypatch.setenv("RECLASS_GPU_MEMORY", "2GiB")
+    monkeypatch.delenv("RECLASS_PRECISION", raising=False)
+    assert Placement.from_environment() == Placement("cpu", "2GiB", "auto")
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch names it."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OutOfMemoryError("any words"),
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate 1.5 GiB"),
+        RuntimeError('NVML_SUCCESS == r INTERNAL ASSERT FAILED at "/opt/pytorch/c10/cuda/CUDACachingAllocator.cpp"'),
+        RuntimeError("NvMapMemAllocInternalTagged: 1075072515 error 12"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes"),
+    ],
+)
+def test_running_out_is_recognised_in_all_its_words(error):
+    assert devices.is_out_of_memory(error)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), ValueError("out of memory"), KeyError("x")])
+def test_other_errors_are_not_taken_for_it(error):
+    assert not devices.is_out_of_memory(error)

@@ -1,0 +1,142 @@
+"""AST with its published names, old and new, its tags by the names of config.json, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from music_reclass.errors import ReclassError  # noqa: E402
+from music_reclass.extractors import mel as ast_mel  # noqa: E402
+from music_reclass.extractors import taggers as ast_tags  # noqa: E402
+from music_reclass.extractors.taggers import tag_names  # noqa: E402
+from music_reclass.extractors.weights import catalogue, install, store  # noqa: E402
+from music_reclass.extractors.weights import install as verify  # noqa: E402
+from tests.extractors.small_models import AST, arrays, random_ast, small_ast  # noqa: E402
+
+NAMES = {str(number): f"class {number}" for number in range(527)} | {"0": "Speech", "137": "Music", "147": "Banjo"}
+SMALL = {key: value for key, value in AST.items() if key != "id2label"}
+OLD = "audio_spectrogram_transformer.encoder.layer.0.attention.attention.query.weight"
+
+
+@pytest.fixture(autouse=True)
+def _models(tmp_path, monkeypatch):
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
+
+
+def noise(seconds, seed=0):
+    return (0.1 * np.random.default_rng(seed).standard_normal(int(seconds * 16000))).astype(np.float32)
+
+
+def published(tensors):
+    return {ast_tags.ast_published_name(name): tensor for name, tensor in tensors.items()}
+
+
+def checkpoint(folder, tensors, config):
+    """A folder as the model page has it, with the weights as torch saves them."""
+    folder.mkdir()
+    torch.save({name: torch.from_numpy(np.array(t)) for name, t in tensors.items()}, folder / "model.safetensors")
+    if config:
+        (folder / "config.json").write_text(json.dumps(config))
+    (folder / "preprocessor_config.json").write_text('{"sampling_rate": 16000, "max_length": 1024, "mean": -4.27}')
+    return folder
+
+
+def test_the_strengths_are_the_sigmoid_of_what_transformers_computes():
+    samples = noise(20)
+    pictures = np.stack([ast_mel.ast_input(half) for half in samples.reshape(2, -1)])
+    with torch.inference_mode():
+        wanted = random_ast()(torch.from_numpy(pictures)).logits.sigmoid().mean(dim=0).numpy()
+    assert np.allclose(small_ast().vector(samples), wanted, atol=1e-6)
+    assert np.ptp(wanted) > 0.01
+
+
+def test_a_downloaded_folder_is_installed_and_heard_with_the_names_of_its_config(tmp_path, monkeypatch):
+    monkeypatch.setattr(ast_tags, "AST_PUBLISHED", SMALL)
+    config = SMALL | {"id2label": NAMES, "architectures": ["ASTForAudioClassification"]}
+    tensors = published(arrays(random_ast(config=config)))
+    assert OLD in tensors
+    small = dataclasses.replace(
+        catalogue.model("ast"), tensors=len(tensors), values=sum(tensor.size for tensor in tensors.values())
+    )
+    installed = install.from_disk(small, checkpoint(tmp_path / "page", tensors, config))
+    assert tag_names(installed)[147] == "Banjo"
+    extractor = ast_tags.ast_tags("mid30")
+    assert extractor.names == tuple(NAMES[str(number)] for number in range(527))
+    assert (extractor.kind.name, extractor.kind.dimension) == ("ast-tags", 527)
+    assert extractor.kind.version == f"1-{installed.short_digest}"
+    checks = {check.name: check.fine for check in verify.self_check(small)}
+    assert set(checks) == {"digest", "tensors", "ast-tags shape", "ast-tags repeats", "ast-tags hears"}
+    assert all(fine for name, fine in checks.items() if name != "ast-tags hears")  # random weights may hear nothing
+
+
+def test_new_names_of_the_weights_are_installed_under_the_published_ones(monkeypatch):
+    monkeypatch.setattr(ast_tags, "AST_PUBLISHED", SMALL)
+    tensors = published(arrays(random_ast()))
+    renamed = {ast_tags._new_name(name): tensor for name, tensor in tensors.items()}
+    assert "audio_spectrogram_transformer.layers.1.mlp.fc2.bias" in renamed
+    config = {"config.json": SMALL | {"id2label": NAMES}}
+    for form in (tensors, renamed):
+        assert set(ast_tags.canonical_ast(dict(form), config)[0]) == set(tensors)
+
+
+def test_the_catalogue_counts_what_the_architecture_has():
+    with torch.device("meta"):
+        config = transformers.ASTConfig(**ast_tags.AST_PUBLISHED, num_labels=ast_tags.AST_TAGS)
+        state = transformers.ASTForAudioClassification(config).state_dict()
+    model = catalogue.model("ast")
+    assert (model.tensors, model.values) == (len(state), sum(tensor.numel() for tensor in state.values()))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, r"config\.json; put that file beside"),
+        ({"config.json": {"hidden_size": 1024}}, "hidden_size is 1024"),
+        ({"config.json": {}}, "id2label"),
+        ({"config.json": {"id2label": {"1": "Speech"}}}, "id2label"),
+        ({"config.json": {"id2label": {str(n): f"LABEL_{n}" for n in range(527)}}}, "AudioSet's 527"),
+        ({"config.json": {"id2label": NAMES}, "preprocessor_config.json": {"sampling_rate": 44100}}, "44100"),
+        ({"config.json": {"id2label": NAMES}}, "no AST in"),
+    ],
+)
+def test_what_is_not_the_published_ast_is_refused_in_one_sentence(settings, words):
+    with pytest.raises(ReclassError, match=words):
+        ast_tags.canonical_ast({"weight": np.zeros(3, np.float32)}, settings)
+
+
+@pytest.mark.parametrize("change", ["missing", "extra", "shape"])
+def test_a_tensor_that_does_not_fit_is_an_error(change):
+    tensors = published(arrays(random_ast()))
+    if change == "missing":
+        del tensors[OLD]
+    elif change == "extra":
+        tensors["classifier.more"] = np.zeros(3, np.float32)
+    else:
+        tensors["classifier.dense.bias"] = np.zeros(5, np.float32)
+    with pytest.raises(ReclassError, match="do not fit AST"):
+        ast_tags.build_ast(tensors, AST)
+
+
+def test_windows_are_ten_seconds_three_of_thirty_six_of_a_whole_file():
+    assert ast_tags.ast_windows(noise(30), "mid30").shape == (3, 1024, 128)
+    assert ast_tags.ast_windows(noise(80), "full").shape == (6, 1024, 128)
+    assert ast_tags.ast_windows(noise(1), "mid30").shape == (1, 1024, 128)
+    half_silent = np.concatenate([noise(10), np.zeros(160000, np.float32)])
+    assert ast_tags.ast_windows(half_silent, "mid30").shape == (1, 1024, 128)
+
+
+def test_a_config_that_was_lost_is_named_with_the_cure():
+    (small_ast()._installed.folder / "config.json").unlink()
+    with pytest.raises(ReclassError, match="install the model again"):
+        ast_tags.ast_tags("mid30")
+
+
+def test_a_model_that_is_not_installed_is_named_with_the_cure():
+    with pytest.raises(store.MissingWeights, match="reclass models download ast"):
+        ast_tags.ast_tags("mid30")

@@ -1,0 +1,50 @@
+"""Certificates of a library's own are found by the bundle they are for, and can be dropped."""
+
+from pathlib import Path
+
+import pytest
+
+from music_reclass.features.certificates import ExitAudits, LibraryExits
+from music_reclass.features.database import Database
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path / "l.sqlite3")
+
+
+def stated(threshold: float, *against: str) -> dict[str, object]:
+    return {"threshold": threshold, "against": list(against)}
+
+
+def test_a_certificate_is_found_by_its_bundle(database: Database) -> None:
+    LibraryExits(database).save({"a": stated(0.9, "b", "c"), "b": stated(0.8, "c")})
+
+    assert LibraryExits(database).of(["a", "c"]) == {"a": [stated(0.9, "b", "c")]}
+
+
+def test_a_new_certificate_for_the_same_ladder_takes_the_place_of_the_old_one(database: Database) -> None:
+    own = LibraryExits(database)
+    own.save({"a": stated(0.9, "b")})
+    own.save({"a": stated(0.7, "b")})
+    own.save({"a": stated(0.6, "other")})
+
+    assert sorted(item["threshold"] for item in own.of(["a"])["a"]) == [0.6, 0.7]
+
+
+def test_what_is_forgotten_is_gone(database: Database) -> None:
+    own = LibraryExits(database)
+    own.save({"a": stated(0.9, "b"), "b": stated(0.8)})
+
+    assert own.forget() == 2
+    assert own.all() == []
+    assert own.forget() == 0
+
+
+def test_audits_come_newest_first(database: Database) -> None:
+    audits = ExitAudits(database)
+    audits.save({"heard": 1})
+    audits.save({"heard": 2})
+
+    assert [result for _, result in audits.last()] == [{"heard": 2}, {"heard": 1}]
+    assert len(audits.last(1)) == 1

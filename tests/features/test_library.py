@@ -1,0 +1,108 @@
+"""What the library remembers about files."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from music_reclass.domain import FeatureKind, TrackTags
+from music_reclass.errors import FailTrack, SkipTrack
+from music_reclass.features.database import Database
+from music_reclass.features.library import Library, Reading
+
+KIND = FeatureKind("fma518", "1", 3, "mid30")
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return Library(Database(tmp_path / "library.sqlite3"))
+
+
+def reading(
+    path: Path | str, digest: bytes | None = b"d1", size: int = 10, value: float | None = 1.0, **more: object
+) -> Reading:
+    vector = None if value is None else np.full(3, value, np.float32)
+    return Reading(str(path), size, 5, digest=digest, vector=vector, **more)  # type: ignore[arg-type]
+
+
+def test_a_vector_comes_back_for_its_track_only(library: Library) -> None:
+    ids = library.save([reading("/a", b"1", value=1), reading("/b", b"2", value=2)], KIND)
+    found = library.vectors([*ids, 999], KIND)
+    assert {track: vector.tolist() for track, vector in found.items()} == {ids[0]: [1, 1, 1], ids[1]: [2, 2, 2]}
+    assert library.vectors(ids, FeatureKind("fma518", "2", 3, "mid30")) == {}
+
+
+def test_a_moved_file_keeps_its_row_and_vector(library: Library, tmp_path: Path) -> None:
+    old, new = tmp_path / "old.mp3", tmp_path / "new.mp3"
+    (first,) = library.save([reading(old)], KIND)
+    new.touch()
+    assert library.digests_that_may_return(str(new), 10, KIND) == (b"d1",)
+    assert library.save([reading(new, value=None)], KIND) == [first]
+    assert library.vectors([first], KIND)[first].tolist() == [1, 1, 1]
+    assert library.totals()["tracks"] == 1
+
+
+def test_a_copy_gets_its_own_row_and_the_same_vector(library: Library, tmp_path: Path) -> None:
+    old, copy = tmp_path / "old.mp3", tmp_path / "copy.mp3"
+    old.touch()
+    copy.touch()
+    (first,) = library.save([reading(old)], KIND)
+    (second,) = library.save([reading(copy, value=None)], KIND)
+    assert second != first
+    assert library.vectors([second], KIND)[second].tolist() == [1, 1, 1]
+
+
+def test_a_retagged_file_keeps_its_vector(library: Library) -> None:
+    (track,) = library.save([reading("/a", size=10)], KIND)
+    assert library.digests_that_may_return("/a", 99, KIND) == (b"d1",)
+    library.save([reading("/a", size=99, value=None, tags=TrackTags(genres=("Rock",)))], KIND)
+    assert library.vectors([track], KIND)[track].tolist() == [1, 1, 1]
+
+
+def test_other_audio_under_the_same_name_loses_the_old_vector(library: Library) -> None:
+    (track,) = library.save([reading("/a")], KIND)
+    library.save([reading("/a", digest=b"d2", value=None, error=SkipTrack("silence"))], KIND)
+    assert library.vectors([track], KIND) == {}
+
+
+def test_a_file_that_cannot_be_read_this_time_keeps_what_was_known(library: Library) -> None:
+    (track,) = library.save([reading("/a", tags=TrackTags(artist="Ida"))], KIND)
+    library.save([Reading("/a", 10, 6, error=FailTrack("permission", "denied"))], KIND)
+    assert library.vectors([track], KIND)[track].tolist() == [1, 1, 1]
+    row = library.database.connection.execute("SELECT artist, digest FROM track").fetchone()
+    assert row == ("Ida", b"d1")
+
+
+def test_absent_and_empty_genres_stay_apart(library: Library) -> None:
+    library.save(
+        [reading("/a", b"1", tags=TrackTags(genres=None)), reading("/b", b"2", tags=TrackTags(genres=()))], KIND
+    )
+    rows = library.database.connection.execute("SELECT genres FROM track ORDER BY path").fetchall()
+    assert rows == [(None,), ("[]",)]
+
+
+def test_a_name_that_is_not_utf8_is_kept_exactly(library: Library) -> None:
+    name = os.fsdecode(b"/music/\xff\xfe\n.mp3")
+    library.save([reading(name)], KIND)
+    assert library.database.connection.execute("SELECT path FROM track").fetchone() == (b"/music/\xff\xfe\n.mp3",)
+
+
+def test_genres_are_counted_by_value(library: Library) -> None:
+    rock, both = TrackTags(genres=("Rock",)), TrackTags(genres=("Rock", "Pop"))
+    library.save([reading("/a", b"1", tags=rock), reading("/b", b"2", tags=both), reading("/c", b"3")], KIND)
+    assert library.genre_counts() == [("Rock", 2), ("Pop", 1)]
+
+
+def test_a_batch_is_stored_whole_or_not_at_all(library: Library) -> None:
+    bad = Reading("/b", 1, 1, digest=b"2", vector=np.array([np.nan] * 3, np.float32))
+    with pytest.raises(ValueError, match="finite"):
+        library.save([reading("/a"), bad], KIND)
+    assert library.totals()["tracks"] == 0
+
+
+def test_after_our_own_write_the_file_counts_as_known(library: Library) -> None:
+    library.save([reading("/a")], KIND)
+    library.refresh("/a", 77, 88, ("Jazz",))
+    row = library.database.connection.execute("SELECT size, mtime_ns, genres FROM track").fetchone()
+    assert row == (77, 88, '["Jazz"]')

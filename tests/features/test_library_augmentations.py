@@ -1,0 +1,27 @@
+"""Vectors of versions stand beside the tracks' own and are never taken for them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from music_reclass.domain import FeatureKind
+from music_reclass.features.database import Database
+from music_reclass.features.library import AugmentedVectors, Library, Reading, augmented_kind
+
+KIND = FeatureKind("k", "1", 2, "mid30")
+
+
+def test_versions_are_found_by_path_and_name_and_the_tracks_own_vector_stays(tmp_path: Path) -> None:
+    database = Database(tmp_path / "l.sqlite3")
+    own, loud = np.zeros(2, dtype=np.float32), np.ones(2, dtype=np.float32)
+    (track,) = Library(database).save([Reading("/m/a", 1, 1, b"d", 9.0, vector=own)], KIND)
+    store = AugmentedVectors(database)
+
+    store.save({"/m/a": {"loud": loud}, "/m/stranger": {"loud": loud}}, KIND)
+
+    assert {path: vector.tolist() for path, vector in store.of(["/m/a", "/m/stranger"], "loud", KIND).items()} == {
+        "/m/a": [1, 1]
+    }
+    assert not store.of(["/m/a"], "quiet", KIND)
+    assert Library(database).vectors([track], KIND)[track].tolist() == [0, 0]
+    assert augmented_kind(KIND, "loud").key == "k/1/mid30~loud"

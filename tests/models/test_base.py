@@ -1,0 +1,197 @@
+"""The promises of every estimator and of the models they give, one after the other."""
+
+import importlib.util
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from music_reclass.errors import BundleError
+from music_reclass.extractors.fma518 import COLUMNS
+from music_reclass.models import bundle as bundles
+from music_reclass.models.base import Estimator, examples
+from music_reclass.models.dataset import Augmentations, Table
+from music_reclass.models.linear import Linear
+from music_reclass.models.mlp import MlpEnsemble
+from music_reclass.models.mlp_torch import TorchMlp, TorchRecipe
+from music_reclass.models.stacking import Selected, Stack, combined, learned_weights
+from music_reclass.models.xgb import Xgb
+from tests.training.synthetic import CLASSES, SMALL, arrays
+
+KIND = {"name": "fma518", "version": "1", "dimension": 518, "excerpt": "mid30"}
+
+
+def table(count: int = 90, seed: int = 0) -> Table:
+    content = arrays(count, seed)
+    return Table(COLUMNS, content["fma518"], CLASSES, content["labels"], content["group"], content["dataset"])
+
+
+def needs(package: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(importlib.util.find_spec(package) is None, reason=f"{package} is not installed")
+
+
+ESTIMATORS: list[Any] = [
+    pytest.param(Linear(strength=0.1), marks=needs("sklearn"), id="linear"),
+    pytest.param(Xgb(rounds=12, threads=1), marks=needs("xgboost"), id="xgb"),
+    pytest.param(TorchMlp(recipe=TorchRecipe(hidden=(32, 16), epochs=12, batch=32)), marks=needs("torch"), id="wide"),
+    pytest.param(MlpEnsemble(plan=replace(SMALL, recipe=replace(SMALL.recipe, epochs=12))), id="small"),
+]
+
+
+def right(probabilities: NDArray[np.float64], labels: NDArray[np.bool_]) -> float:
+    return float(labels[np.arange(len(labels)), probabilities.argmax(axis=1)].mean())
+
+
+def bundle_of(model: Any, labels: tuple[str, ...] = CLASSES) -> bundles.Bundle:
+    manifest = {
+        "name": "t", "version": "1", "stage": "fma518", "kinds": [KIND], "labels": list(labels), "thresholds": {},
+        "calibration": {"temperature": 1.0, "doubt": 0.0},
+    }  # fmt: skip
+    return bundles.make(manifest, model)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+class TestEveryEstimator:
+    def test_knows_the_genres_of_new_rows(self, estimator: Estimator) -> None:
+        new = table(60, seed=5)
+
+        scores = estimator.fit(table(), None).log_probabilities(new.rows)
+
+        assert scores.shape == (60, len(CLASSES))
+        assert np.isfinite(scores).all()
+        np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1.0, atol=1e-6)
+        assert right(scores, new.labels) > 0.8
+
+    def test_gives_the_same_model_for_the_same_seed(self, estimator: Estimator) -> None:
+        first, again = (bundle_of(estimator.fit(table(), None)).digest for _ in range(2))
+
+        assert first == again
+
+    def test_comes_back_from_the_disk_as_it_was(self, estimator: Estimator, tmp_path: Any) -> None:
+        bundle = bundle_of(estimator.fit(table(), None))
+        bundles.save(bundle, tmp_path / "b")
+
+        back = bundles.load(tmp_path / "b")
+
+        assert back.digest == bundle.digest
+        rows = table(20, seed=3).rows
+        np.testing.assert_array_equal(back.predict_proba(rows), bundle.predict_proba(rows))
+        np.testing.assert_allclose(back.predict_proba(rows)[:1], back.predict_proba(rows[:1]), atol=1e-6)
+
+    def test_learns_from_views_too(self, estimator: Estimator) -> None:
+        known = table()
+        augmentations = Augmentations(
+            ("loud", "quiet"), np.stack([known.rows * 1.1, known.rows * 0.9], axis=1).astype(np.float32)
+        )
+
+        scores = estimator.fit(known, augmentations).log_probabilities(known.rows * 0.9)
+
+        assert right(scores, known.labels) > 0.8
+
+    def test_a_damaged_array_is_refused(self, estimator: Estimator, tmp_path: Any) -> None:
+        model = estimator.fit(table(), None)
+        bundles.save(bundle_of(model), tmp_path / "b")
+        manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
+        for name in model.arrays():
+            kept = {other: array for other, array in model.arrays().items() if other != name}
+            changed = {**manifest, "digest": bundles._digest(manifest, kept)}
+            (tmp_path / "b" / "manifest.json").write_text(json.dumps(changed))
+            np.savez(tmp_path / "b" / "arrays.npz", **kept)
+            with pytest.raises(BundleError, match="is wrong"):
+                bundles.load(tmp_path / "b")
+
+
+@needs("xgboost")
+def test_trees_walked_by_numpy_give_what_xgboost_gives() -> None:
+    import xgboost
+
+    known = table()
+    seen = examples(known, None, 0.25, 1, 0)
+    data = xgboost.DMatrix(seen.rows, label=seen.genre, weight=seen.weights)
+    model = Xgb(rounds=10).fit(known, None)
+    settings = {
+        "objective": "multi:softprob", "num_class": 4, "tree_method": "hist", "max_bin": 64, "max_depth": 4, "eta": 0.1,
+        "subsample": 0.7, "colsample_bytree": 0.2, "lambda": 5.0, "min_child_weight": 2.0, "seed": 0, "nthread": 1,
+        "device": "cpu", "base_score": 0.5,
+    }  # fmt: skip
+    theirs = xgboost.train(settings, data, num_boost_round=10).predict(xgboost.DMatrix(known.rows))
+
+    np.testing.assert_allclose(np.exp(model.log_probabilities(known.rows)), theirs, atol=1e-5)
+
+
+def test_a_row_counts_once_however_many_labels_it_has() -> None:
+    known = table(30)
+    seen = examples(known, None, 0.0, 1, 0)
+
+    total = np.zeros(30)
+    np.add.at(total, np.nonzero(known.labels)[0], seen.weights)
+    np.testing.assert_allclose(total, total[0], rtol=1e-5)
+
+
+class Fixed:
+    """A model that always says the same."""
+
+    def __init__(self, scores: NDArray[np.float64]) -> None:
+        self.scores = scores
+
+    def log_probabilities(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.repeat(self.scores[None], len(rows), axis=0)
+
+
+def test_a_stack_learns_to_ignore_a_member_that_guesses() -> None:
+    generator = np.random.default_rng(0)
+    labels = np.eye(3, dtype=bool)[generator.integers(0, 3, 300)]
+    good = np.where(labels, np.log(0.7), np.log(0.15))
+    flip = generator.random(300) < 0.2
+    good[flip] = np.roll(good[flip], 1, axis=1)
+    guess = np.log(generator.dirichlet(np.ones(3), 300))
+
+    weights = learned_weights([good, guess], labels)
+    together = right(combined([good, guess], weights), labels)
+
+    assert weights[0] > 0
+    assert together >= right(good, labels)
+
+
+@needs("sklearn")
+def test_a_stack_and_a_narrow_model_come_back_from_a_bundle(tmp_path: Any) -> None:
+    known = table()
+    narrow = replace(known, columns=COLUMNS[252:392], rows=known.rows[:, 252:392])
+    inner = Linear(strength=0.1).fit(narrow, None)
+    model = Selected(narrow.columns, Stack((inner, inner), (0.3, 0.7)))
+    bundles.save(bundle_of(model), tmp_path / "b")
+
+    back = bundles.load(tmp_path / "b")
+
+    np.testing.assert_allclose(back.predict_proba(known.rows), np.exp(inner.log_probabilities(narrow.rows)), atol=1e-6)
+
+
+@needs("torch")
+def test_an_interrupted_fit_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Any) -> None:
+    whole = TorchMlp(recipe=TorchRecipe(hidden=(16,), epochs=6, batch=32))
+    straight = whole.fit(table(), None)
+
+    class Interrupted(Exception):
+        pass
+
+    def stop(text: str) -> None:
+        if "epoch 4" in text:
+            raise Interrupted
+
+    from music_reclass.models import mlp_torch as wide
+
+    before, wide._SAVE_SECONDS = wide._SAVE_SECONDS, 0.0
+    try:
+        with pytest.raises(Interrupted):
+            replace(whole, checkpoints=tmp_path, live=stop).fit(table(), None)
+    finally:
+        wide._SAVE_SECONDS = before
+    lines: list[str] = []
+    resumed = replace(whole, checkpoints=tmp_path, live=lines.append).fit(table(), None)
+
+    assert lines[0].startswith("epoch 4 of 6")
+    rows = table(10, seed=2).rows
+    np.testing.assert_array_equal(resumed.log_probabilities(rows), straight.log_probabilities(rows))

@@ -1,0 +1,81 @@
+"""The second stage: what it adds, and the bundle inside the package."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from music_reclass.extractors.fma518 import COLUMNS
+from music_reclass.models import (
+    bundle as bundles,
+)
+from music_reclass.models import (
+    bundle as musicnn_ensemble,
+)
+from music_reclass.models import (
+    dataset as tables,
+)
+from music_reclass.models import (
+    mlp as fma_mlp,
+)
+from music_reclass.models import (
+    mlp as networks,
+)
+from music_reclass.models.mlp import MlpEnsemble
+from music_reclass.training import npz
+from music_reclass.training import npz as kinds
+from music_reclass.training import train as recipes
+
+CLASSES = np.array(["Jazz", "Rock"])
+
+
+@pytest.fixture(autouse=True)
+def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "no models"))
+
+
+def written(path: Path, **arrays: np.ndarray) -> Path:
+    """A table whose genre shows in the embedding alone."""
+    random = np.random.default_rng(0)
+    genre = np.arange(60) % 2
+    held: dict[str, np.ndarray] = {
+        "fma518": random.standard_normal((60, 518)).astype(np.float32), "columns": np.array(COLUMNS),
+        "labels": np.eye(2, dtype=bool)[genre], "classes": CLASSES, "group": np.arange(60),
+        "musicnn": (random.standard_normal((60, 200)) + 2 * genre[:, None]).astype(np.float32), **arrays,
+    }  # fmt: skip
+    np.savez(path, **held)
+    return path
+
+
+def test_what_only_the_embedding_tells_is_learned_and_survives_the_disk(tmp_path: Path) -> None:
+    path = written(tmp_path / "table.npz")
+    recipe = replace(networks.NetworkRecipe(), epochs=15, hidden=(8,))
+    plan = replace(fma_mlp.EMBEDDING_RECIPE, members=("embedding", "key_free_and_embedding"), recipe=recipe)
+    data = npz.read(path, ("fma518", "musicnn"))
+    bundle = recipes.train(data, None, [MlpEnsemble(plan=plan)], "musicnn-ensemble").bundle
+    assert bundle.stage == "musicnn"
+    assert bundle.kinds == (fma_mlp.KIND, kinds.MUSICNN)
+    assert bundle.manifest["metrics"]["hit@1 clean"] > 0.9
+    assert len(bundle.manifest["profile"]["columns"]) == 518
+    bundles.save(bundle, tmp_path / "bundle")
+    rows = kinds.rows_for(bundle.kinds, path, tables.read_table(path))
+    loaded = bundles.load(tmp_path / "bundle")
+    assert loaded.digest == bundle.digest
+    assert np.array_equal(loaded.predict_proba(rows), bundle.predict_proba(rows))
+
+
+def test_the_shipped_bundle_wants_the_published_weights_and_keeps_its_word() -> None:
+    bundle = musicnn_ensemble.embedded_second_stage()
+    assert bundle.kinds[1] == kinds.MUSICNN
+    assert bundle.labels == bundles.embedded().labels
+    assert bundle.manifest["metrics"]["hit@1 clean"] >= 0.69
+    assert bundle.manifest["metrics"]["ece clean"] <= 0.05
+    assert 0 < bundle.thresholds["likely"] <= bundle.thresholds["confident"] <= 1
+
+
+def test_a_first_stage_bundle_asks_for_the_518_columns_only(tmp_path: Path) -> None:
+    path = written(tmp_path / "table.npz")
+    assert kinds.rows_for(bundles.embedded().kinds, path, tables.read_table(path)).shape == (60, 518)

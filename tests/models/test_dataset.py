@@ -1,0 +1,125 @@
+"""Feature tables are read right, or refused in one sentence."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from music_reclass.errors import NothingToDo, UsageError
+from music_reclass.extractors.fma518 import COLUMNS
+from music_reclass.models import dataset as tables
+from tests.training.synthetic import CLASSES, arrays, views_of, written
+
+
+def test_a_table_comes_back_with_label_sets_and_artists_counted_from_zero(tmp_path: Path) -> None:
+    content = arrays(30)
+    table = tables.read_table(written(tmp_path, "t.npz", content))
+    assert len(table) == 30
+    assert table.classes == CLASSES
+    assert np.array_equal(table.rows, content["fma518"])
+    assert sorted(set(table.groups.tolist())) == list(range(10))
+    assert set(table.datasets.tolist()) <= {"one", "two"}
+
+
+def test_columns_in_another_order_are_put_right_by_name(tmp_path: Path) -> None:
+    content = arrays(12)
+    order = np.random.default_rng(1).permutation(len(COLUMNS))
+    shuffled = {**content, "fma518": content["fma518"][:, order], "columns": content["columns"][order]}
+    assert np.array_equal(tables.read_table(written(tmp_path, "s.npz", shuffled)).rows, content["fma518"])
+
+
+def test_a_table_without_labels_serves_predictions(tmp_path: Path) -> None:
+    content = arrays(5)
+    table = tables.read_table(written(tmp_path, "p.npz", {key: content[key] for key in ("fma518", "columns")}))
+    assert table.classes == ()
+    assert table.rows.shape == (5, 518)
+    assert table.notes == ()
+
+
+def test_without_artists_each_row_is_its_own_and_the_notes_say_so(tmp_path: Path) -> None:
+    content = arrays(9)
+    del content["group"], content["dataset"]
+    table = tables.read_table(written(tmp_path, "g.npz", content))
+    assert len(set(table.groups.tolist())) == 9
+    assert any("names no artists" in note for note in table.notes)
+
+
+def test_scarce_genres_are_noted(tmp_path: Path) -> None:
+    assert any("fewer than 20" in note for note in tables.read_table(written(tmp_path, "t.npz", arrays(9))).notes)
+
+
+def _broken(**changes: object) -> dict[str, object]:
+    return {**arrays(6), **changes}
+
+
+NAN = arrays(6)["fma518"].copy()
+NAN[4, 7] = np.nan
+UNLABELLED = arrays(6)["labels"].copy()
+UNLABELLED[2] = False
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (_broken(fma518=NAN), "the first is row 4"),
+        (_broken(labels=UNLABELLED), "the first is row 2"),
+        (_broken(columns=np.array(COLUMNS[:-1])), "lacks zcr_std_01"),
+        (_broken(columns=np.array((*COLUMNS[:-1], COLUMNS[0]))), "lacks zcr_std_01"),
+        (_broken(fma518=np.zeros((6, 140), np.float32)), "518 names for 140"),
+        (_broken(fma518=np.zeros(518, np.float32)), "2 dimensions"),
+        (_broken(fma518=np.zeros((0, 518), np.float32)), "at least one row"),
+        (_broken(classes=np.array(["Jazz", "Pop"])), "have the shape"),
+        (_broken(classes=np.array(["Jazz", "Pop", "Pop", "Rock"])), "for each different name"),
+        (_broken(group=np.arange(5)), "must be (6,)"),
+        (_broken(fma518=np.array([["x"] * 518] * 6)), "must hold numbers"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused_with_what_is_wrong(
+    tmp_path: Path, content: dict[str, object], words: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        tables.read_table(written(tmp_path, "b.npz", content))
+    assert words in str(caught.value)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(NothingToDo):
+        tables.read_table(tmp_path / "absent.npz")
+    text = tmp_path / "text.npz"
+    text.write_text("not a table")
+    with pytest.raises(UsageError):
+        tables.read_table(text)
+    single = tmp_path / "single.npy"
+    np.save(single, np.zeros(3))
+    with pytest.raises(UsageError, match="single array"):
+        tables.read_table(single)
+    with pytest.raises(UsageError, match="lacks the array `fma518`"):
+        tables.read_table(written(tmp_path, "empty.npz", {"columns": np.array(COLUMNS)}))
+
+
+def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "pickled.npz"
+    np.savez(path, **{**arrays(3), "group": np.array([{}, {}, {}], dtype=object)}, allow_pickle=True)
+    with pytest.raises(UsageError):
+        tables.read_table(path)
+
+
+def test_views_belong_to_their_rows(tmp_path: Path) -> None:
+    content = arrays(12)
+    table = tables.read_table(written(tmp_path, "t.npz", content))
+    augmentations = tables.read_augmentations(written(tmp_path, "v.npz", views_of(content)), table)
+    assert augmentations.names == ("quiet", "bright")
+    assert augmentations.chosen(np.arange(3)).rows.shape == (3, 2, 518)
+    with pytest.raises(UsageError, match="same rows"):
+        tables.read_augmentations(written(tmp_path, "w.npz", views_of(arrays(9))), table)
+    with pytest.raises(UsageError, match="names 1 views"):
+        tables.read_augmentations(
+            written(tmp_path, "x.npz", {**views_of(content), "views": np.array(["quiet"])}), table
+        )
+
+
+def test_equal_tables_have_equal_digests_and_others_do_not(tmp_path: Path) -> None:
+    table = tables.read_table(written(tmp_path, "t.npz", arrays(12)))
+    again = tables.read_table(written(tmp_path, "u.npz", arrays(12)))
+    assert table.digest == again.digest
+    assert table.digest != table.chosen(np.arange(11)).digest

@@ -1,0 +1,136 @@
+"""What most Plex tests need: a library with decisions, a client without waiting, and sync in one call."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from music_reclass.config import Secret
+from music_reclass.features.database import Database
+from music_reclass.features.journal import Journal
+from music_reclass.features.plex import PlexJournal
+from music_reclass.plex.diff import Row
+from music_reclass.plex.http import Client
+from music_reclass.plex.login import Access
+from music_reclass.plex.plan import SyncRequest
+from music_reclass.plex.restore import RestorePlan, restore
+from music_reclass.plex.server import Server
+from music_reclass.plex.sync import compare, server_in_journal, write_edits
+from music_reclass.plex.write import Outcome
+from music_reclass.taxonomy import Taxonomy, load
+from music_reclass.utils.progress import Silent
+from tests.fakes.plex_server import TOKEN, FakePlex
+
+LOCAL = "/home/me/Music"
+SERVER = "/data/music"
+
+
+@contextmanager
+def no_bar(title: str, total: int | None) -> Any:
+    """Progress for nobody."""
+    yield Silent()
+
+
+class Clock:
+    """Time that passes only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def connected(fake: FakePlex, clock: Clock | None = None, token: str = TOKEN, **options: Any) -> Server:
+    """The real client on real sockets, with time that does not pass."""
+    clock = clock or Clock()
+    return Server(Client(Access(fake.url, Secret(token)), sleep=clock.sleep, clock=clock, **options))
+
+
+def local(server_path: str) -> str:
+    """Where a file of the fake server lies "here"."""
+    return server_path.replace(SERVER, LOCAL, 1)
+
+
+def decide(database: Database, decisions: Iterable[tuple[str, Any]], outcome: str = "confident") -> None:
+    """Store files (path here) with decided genres: a name, a list of names, or None for undecided."""
+    with database.transaction() as sql:
+        for path, genres in decisions:
+            names = [genres] if isinstance(genres, str) else genres
+            folder, name = os.path.split(path)
+            cursor = sql.execute(
+                "INSERT INTO track (path, size, mtime_ns, duration, title, artist, album, seen)"
+                " VALUES (?, 1, 1, 180.0, ?, ?, ?, 0)",
+                (
+                    os.fsencode(path), os.path.splitext(name)[0][3:],
+                    os.path.basename(os.path.dirname(folder)), os.path.basename(folder),
+                ),
+            )  # fmt: skip
+            if names is not None:
+                sql.execute(
+                    "INSERT INTO decision (track_id, basis, outcome, reason, genres, confidence, stage, decided)"
+                    " VALUES (?, 'b', ?, 'sure', ?, 0.9, 'fma518', 0)",
+                    (cursor.lastrowid, outcome, json.dumps(names)),
+                )
+
+
+@dataclass
+class Bench:
+    """A library beside a fake server."""
+
+    fake: FakePlex
+    database: Database
+    clock: Clock = field(default_factory=Clock)
+    taxonomy: Taxonomy = field(default_factory=load)
+
+    @classmethod
+    def at(cls, folder: Path, fake: FakePlex) -> Bench:
+        return cls(fake, Database(folder / "library.sqlite3"))
+
+    @property
+    def journal(self) -> PlexJournal:
+        return PlexJournal(self.database)
+
+    def decide_all(self, genre: Any, outcome: str = "confident") -> None:
+        """The same decision for every track of the server."""
+        decide(self.database, [(local(thing.files[0]), genre) for thing in self.fake.tracks()], outcome)
+
+    def rows(self, request: SyncRequest | None = None, **options: Any) -> list[Row]:
+        server = connected(self.fake, self.clock)
+        found = compare(
+            server, server.music(), self.database, self.journal, request or SyncRequest(), self.taxonomy,
+            bar=no_bar, **options,
+        )  # fmt: skip
+        return list(found.rows)
+
+    def sync(
+        self, request: SyncRequest | None = None, stop: Any = lambda: False, **options: Any
+    ) -> tuple[int, Outcome]:
+        server = connected(self.fake, self.clock)
+        section = server.music()
+        known = server_in_journal(server, self.journal)
+        found = compare(
+            server, section, self.database, self.journal, request or SyncRequest(), self.taxonomy, bar=no_bar, **options
+        )
+        run = Journal(self.database).begin_run("plex sync", {"at": time.time()})
+        edits = [row.edit for row in found.rows if row.edit is not None]
+        return run, write_edits(server, section, self.journal, known, run, edits, stop, no_bar)
+
+    def restore(self, run: int, **options: Any) -> tuple[RestorePlan, Outcome]:
+        server = connected(self.fake, self.clock)
+        server_in_journal(server, self.journal)
+        return restore(server, self.journal, run, bar=no_bar, **options)
+
+    def states(self, run: int) -> list[str]:
+        return [change.state for change in self.journal.of_run(run)]

@@ -1,0 +1,68 @@
+"""What tracks, albums and artists shall say."""
+
+import pytest
+
+from music_reclass.domain import Decision, Outcome
+from music_reclass.plex.diff import desired_group_state, desired_track_state, split
+from music_reclass.taxonomy import Taxonomy, load
+
+
+@pytest.fixture(scope="module")
+def taxonomy() -> Taxonomy:
+    return load()
+
+
+def decided(*genres: str, outcome: Outcome = Outcome.CONFIDENT) -> Decision:
+    return Decision(outcome, "sure", genres, 0.8, "fma518")
+
+
+def test_a_sub_genre_is_parted_from_its_top_genre(taxonomy: Taxonomy) -> None:
+    assert split(("Shoegaze",), taxonomy) == (("Rock",), ("Shoegaze",))
+    assert split(("Rock", "Shoegaze", "Jazz"), taxonomy) == (("Rock", "Jazz"), ("Shoegaze",))
+    assert split(("Zorbcore",), taxonomy) == (("Zorbcore",), ())
+
+
+def test_a_track_says_its_top_genre_and_more_only_if_asked(taxonomy: Taxonomy) -> None:
+    plain = desired_track_state(decided("Shoegaze"), "/x", taxonomy)
+    both = desired_track_state(decided("Shoegaze"), "/x", taxonomy, subgenres=True)
+    assert plain.decision is not None
+    assert both.decision is not None
+    assert (plain.decision.genres, plain.styles, both.decision.genres) == (("Rock",), (), ("Rock", "Shoegaze"))
+    assert desired_track_state(None, "/x", taxonomy).reason == "undecided"
+
+
+def test_an_album_says_what_most_of_its_tracks_say(taxonomy: Taxonomy) -> None:
+    desired = desired_group_state([decided("Shoegaze")] * 7 + [decided("Jazz")] * 3, "Ada", taxonomy)
+    assert desired.decision is not None
+    assert (desired.decision.genres, desired.styles) == (("Rock",), ("Shoegaze",))
+    assert desired.decision.outcome is Outcome.CONFIDENT
+
+
+def test_two_genres_that_share_an_album_are_both_said(taxonomy: Taxonomy) -> None:
+    desired = desired_group_state([decided("Rock")] * 5 + [decided("Jazz")] * 4 + [decided("Folk")], "Ada", taxonomy)
+    assert desired.decision is not None
+    assert desired.decision.genres == ("Rock", "Jazz")
+    assert desired.styles == ()
+
+
+@pytest.mark.parametrize(
+    ("decisions", "artist", "reason"),
+    [
+        ([decided("Rock")] * 4, "Various Artists", "various-artists"),
+        ([decided(genre) for genre in ("Rock", "Jazz", "Folk", "Blues")], "Ada", "no-consensus"),
+        ([decided("Rock"), None, None], "Ada", "unsure"),
+        ([], "Ada", "unsure"),
+        ([decided(outcome=Outcome.UNSURE)] * 3, "Ada", "unsure"),
+    ],
+)
+def test_an_album_without_agreement_says_nothing(
+    decisions: list[Decision | None], artist: str, reason: str, taxonomy: Taxonomy
+) -> None:
+    desired = desired_group_state(decisions, artist, taxonomy)
+    assert (desired.decision, desired.reason) == (None, reason)
+
+
+def test_likely_tracks_make_a_likely_album(taxonomy: Taxonomy) -> None:
+    desired = desired_group_state([decided("Rock", outcome=Outcome.LIKELY)] * 3, "Ada", taxonomy)
+    assert desired.decision is not None
+    assert desired.decision.outcome is Outcome.LIKELY

@@ -1,0 +1,119 @@
+"""Libraries, listings, whole items, edits: what goes over the wire."""
+
+import pytest
+
+from music_reclass.errors import NothingToDo, ServerError, UsageError
+from music_reclass.plex.http import Refused
+from music_reclass.plex.server import PAGE, connect, in_batches
+from tests.fakes.plex_server import TOKEN, FakePlex
+from tests.plex.bench import connected
+
+
+def test_the_only_music_library_needs_no_name(fake: FakePlex) -> None:
+    fake.more_sections = '<Directory key="9" type="movie" title="Films"/>'
+    server = connected(fake)
+    assert server.music().key == server.music("music").key == server.music("5").key == 5
+    with pytest.raises(UsageError, match=r"no music library 'Films'.*Music \(number 5\)"):
+        server.music("Films")
+
+
+def test_several_music_libraries_must_be_told_apart(fake: FakePlex) -> None:
+    fake.more_sections = '<Directory key="9" type="artist" title="Music"/>'
+    server = connected(fake)
+    with pytest.raises(UsageError, match="several"):
+        server.music("Music")
+    assert server.music("9").key == 9
+
+
+def test_a_server_without_music_is_told(fake: FakePlex) -> None:
+    fake.kind = "movie"
+    with pytest.raises(NothingToDo, match="holds no music"):
+        connected(fake).music()
+
+
+def test_paging_is_linear(fake: FakePlex) -> None:
+    for n in range(10):
+        fake.album(f"Artist {n}", "Album", 250)
+    server = connected(fake)
+    section = server.music()
+    before = len(fake.requests)
+    assert [one.key for one in server.tracks(section)] == [thing.key for thing in fake.tracks()]
+    assert len(fake.requests) - before == -(-2500 // PAGE)
+
+
+def test_untagged_tracks_cost_no_request_each(fake: FakePlex) -> None:
+    fake.album("Ada", "Blue", 100)
+    server = connected(fake)
+    listed = list(server.tracks(server.music()))
+    before = len(fake.requests)
+    assert all(item.value("genre") == () and not item.locked for item in server.items(one.key for one in listed))
+    assert len(fake.requests) - before == 1
+
+
+def test_whole_items_show_all_genres_where_a_listing_shows_two(fake: FakePlex) -> None:
+    (thing,) = fake.album("Ada", "Blue", 1, genres=["A", "B", "C"])
+    assert next(connected(fake).items([thing.key])).value("genre") == ("A", "B", "C")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_items_that_are_gone_are_left_out(fake: FakePlex, whole: bool) -> None:
+    keys = [thing.key for thing in fake.album("Ada", "Blue", 7)]
+    fake.whole_404 = whole
+    del fake.things[keys[3]]
+    assert [item.key for item in connected(fake).items(keys)] == keys[:3] + keys[4:]
+
+
+def test_an_edit_without_items_is_never_sent(fake: FakePlex) -> None:
+    server = connected(fake)
+    section = server.music()
+    for keys in ([], [0]):
+        with pytest.raises(ValueError, match="names its items"):
+            server.edit(section, "track", keys, {"genre.locked": 0})
+    assert fake.unbounded == 0
+
+
+def test_a_token_that_may_not_edit_is_told(fake: FakePlex) -> None:
+    server = connected(fake)
+    section = server.music()
+    fake.faults = [403]
+    with pytest.raises(ServerError, match="only the server's owner"):
+        server.edit(section, "track", [1], {"genre.locked": 0})
+    with pytest.raises(Refused):
+        server.edit(section, "track", [1], {"genre.locked": 0})
+
+
+def test_a_library_that_vanishes_is_a_sentence(fake: FakePlex) -> None:
+    server = connected(fake)
+    section = server.music()
+    fake.faults = [404]
+    with pytest.raises(ServerError, match="answers 404"):
+        list(server.tracks(section))
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_whether_tracks_carry_genres_is_asked_not_guessed(fake: FakePlex, has: bool) -> None:
+    fake.track_genres = has
+    server = connected(fake)
+    assert server.carries_genres(server.music(), "track") is has
+    assert server.carries_genres(server.music(), "album")
+
+
+def test_waiting_for_a_refresh_ends_with_it_or_with_patience(fake: FakePlex) -> None:
+    server = connected(fake)
+    section = server.music()
+    fake.refreshing_polls = 3
+    assert server.wait_until_looked(section)
+    fake.refreshing_polls = 10**6
+    assert not server.wait_until_looked(section, seconds=30)
+
+
+def test_settings_lead_to_the_server(fake: FakePlex, monkeypatch: pytest.MonkeyPatch) -> None:
+    from music_reclass.config import Settings
+
+    monkeypatch.setenv("PLEX_URL", fake.url)
+    monkeypatch.setenv("PLEX_TOKEN", TOKEN)
+    assert connect(Settings(plex_rate=0)).music().title == "Music"
+
+
+def test_batches_lose_nothing() -> None:
+    assert [list(batch) for batch in in_batches([1, 2, 3, 4, 5], 2)] == [[1, 2], [3, 4], [5]]

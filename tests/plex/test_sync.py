@@ -1,0 +1,114 @@
+"""Sync and restore as a whole: the same end under every meaning of "add", within the budget, and resumable."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from music_reclass.plex.diff import Rules
+from music_reclass.plex.paths import PathMap
+from music_reclass.plex.plan import SyncRequest
+from music_reclass.plex.sync import server_in_journal, unlocking, write_edits
+from music_reclass.taxonomy import load
+from tests.fakes.plex_server import FakePlex, semantics
+from tests.plex.bench import LOCAL, SERVER, Bench, connected, decide, local, no_bar
+
+GENRES = ["Jazz", "Rock", "Folk", "Shoegaze", "Electronic"]
+THERE = [[], ["Other"], ["Folk"], ["Folk", "Pop", "Wedding"], ["Shoegaze"], ["R&B, Soul", "AC/DC"]]
+
+
+def mixed(fake: FakePlex, bench: Bench, seed: int = 7) -> None:
+    """A library of every kind of state, decided at random."""
+    dice = random.Random(seed)
+    for n in range(12):
+        for thing in fake.album(f"Artist {n}", "Album", 10):
+            thing.tags = {"genre": list(dice.choice(THERE)), "label": list(dice.choice([[], ["mine"]]))}
+            thing.locked = set(dice.choice([[], [], [], ["genre"], ["title"]]))
+    decide(bench.database, [(local(thing.files[0]), dice.choice(GENRES)) for thing in fake.tracks()])
+
+
+@pytest.mark.parametrize("level", ["track", "album"])
+@pytest.mark.parametrize("mode", ["auto", "set"])
+def test_sync_and_restore_end_in_one_state_whatever_the_server_means(tmp_path: Path, mode: str, level: str) -> None:
+    ends = []
+    for number, (replaces, removes_first) in enumerate(semantics()):
+        with FakePlex() as fake:
+            fake.replaces, fake.removes_first = replaces, removes_first
+            bench = Bench.at(tmp_path / str(number), fake)
+            mixed(fake, bench)
+            start = fake.state()
+            run, outcome = bench.sync(SyncRequest(level=level, rules=Rules(mode=mode, label="reclass")))
+            assert not outcome.failed
+            assert outcome.written
+            ends.append(fake.state())
+            assert not [row for row in bench.rows(SyncRequest(level=level, rules=Rules(mode=mode))) if row.edit]
+            _, back = bench.restore(run)
+            assert back.written == outcome.written
+            assert fake.state() == start
+            assert set(bench.states(run)) == {"undone"}
+            assert fake.unbounded == 0
+    assert all(end == ends[0] for end in ends)
+    assert ends[0] != start
+
+
+def test_what_users_locked_stays_as_it_is(bench: Bench, fake: FakePlex) -> None:
+    mixed(fake, bench)
+    locked = {thing.key: list(thing.genres) for thing in fake.tracks() if "genre" in thing.locked}
+    bench.sync(SyncRequest(rules=Rules(mode="set")))
+    assert {key: fake.things[key].genres for key in locked} == locked
+
+
+def test_new_decisions_replace_our_words_and_keep_the_users(bench: Bench, fake: FakePlex) -> None:
+    fake.album("Ada", "Blue", 3, genres=["Folk"])
+    bench.decide_all("Jazz")
+    bench.sync()
+    for genre in ("Electronic", "Blues"):
+        bench.database.connection.execute("UPDATE decision SET genres = ?", (f'["{genre}"]',))
+        bench.sync()
+        assert all(set(thing.genres) == {"Folk", genre} for thing in fake.tracks())
+
+
+def test_runs_are_taken_back_newest_first(bench: Bench, fake: FakePlex) -> None:
+    fake.album("Ada", "Blue", 3, genres=["Other"])
+    bench.decide_all("Jazz")
+    first, _ = bench.sync()
+    bench.database.connection.execute("""UPDATE decision SET genres = '["Blues"]'""")
+    second, _ = bench.sync()
+    plan, outcome = bench.restore(first)
+    assert (len(plan.left), outcome.written) == (3, 0)
+    bench.restore(second)
+    bench.restore(first)
+    assert all((thing.genres, thing.locked) == (["Other"], set()) for thing in fake.tracks())
+
+
+def test_unlocking_releases_only_locks_that_are_ours(bench: Bench, fake: FakePlex) -> None:
+    one, two, three = fake.album("Ada", "Blue", 3, embedded=["Noise"])
+    three.locked.add("genre")
+    three.tags["genre"] = ["Mine"]
+    bench.decide_all("Jazz")
+    bench.sync()
+    two.tags["genre"] = ["Wedding"]
+    server = connected(fake, bench.clock)
+    known = server_in_journal(server, bench.journal)
+    section = server.music()
+    edits = unlocking(server, section, bench.journal, known)
+    outcome = write_edits(server, section, bench.journal, known, 1, edits, bar=no_bar)
+    assert outcome.written == 1
+    assert [thing.locked for thing in fake.tracks()] == [set(), {"genre"}, {"genre"}]
+    assert one.genres == ["Jazz"]
+    assert not unlocking(server, section, bench.journal, known)
+    assert fake.unbounded == 0
+
+
+def test_a_library_of_50_000_tracks_takes_1700_requests(tmp_path: Path) -> None:
+    dice = random.Random(1)
+    names = list(load().roots)
+    with FakePlex() as fake:
+        for n in range(5000):
+            fake.album(f"Artist {n}", "Album", 10, genres=["Other"])
+        bench = Bench.at(tmp_path, fake)
+        decide(bench.database, [(local(thing.files[0]), dice.choice(names)) for thing in fake.tracks()])
+        _, outcome = bench.sync(SyncRequest(given=PathMap(((SERVER, LOCAL),))))
+        assert (outcome.written, outcome.failed) == (50_000, [])
+        assert len(fake.requests) <= 1700
+        assert all(thing.genres != ["Other"] for thing in fake.tracks())

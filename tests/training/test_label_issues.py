@@ -1,0 +1,130 @@
+"""Wrong tags are found by models that never saw their artists, better than by disagreement with one model alone."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from music_reclass.models.calibration import Calibration
+from music_reclass.models.linear import Linear
+from music_reclass.models.stacking import TranslatedEstimator, translation
+from music_reclass.taxonomy import load
+from music_reclass.training import npz
+from music_reclass.training.label_issues import (
+    average_precision,
+    cleaned,
+    disagreement,
+    find_label_issues,
+    grouped_by_album,
+    label_issues,
+    library_label_issues,
+)
+
+CLIPS = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "training" / "genre_clips.npz"
+TAXONOMY = load()
+
+
+def swapped(labels: NDArray[np.bool_], share: float, seed: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """`labels` with a share of the rows carrying the set of another row that has nothing in common; which rows."""
+    generator = np.random.default_rng(seed)
+    wrong, noisy = np.zeros(len(labels), dtype=np.bool_), labels.copy()
+    for row in generator.permutation(len(labels))[: round(share * len(labels))]:
+        strangers = np.flatnonzero(~(labels & labels[row]).any(axis=1))
+        noisy[row], wrong[row] = labels[generator.choice(strangers)], True
+    return noisy, wrong
+
+
+def opinions(labels: NDArray[np.bool_], seed: int) -> NDArray[np.float64]:
+    """Log-probabilities of a model that sees each label through noise, and knows how sure it may be."""
+    seen = 2.5 * labels + np.random.default_rng(seed).normal(size=labels.shape)
+    scores = 2.5 * seen
+    return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+
+
+def test_the_noise_rate_and_the_precision_of_the_list_are_foretold() -> None:
+    truth = np.eye(5, dtype=bool)[np.random.default_rng(0).integers(0, 5, 2000)]
+    noisy, wrong = swapped(truth, 0.15, 1)
+
+    doubt = label_issues(opinions(truth, 2), noisy)
+    chosen = doubt.suspects(0.5)
+
+    assert doubt.rate == pytest.approx(0.15, abs=0.05)
+    assert doubt.expected_precision(chosen) == pytest.approx(wrong[chosen].mean(), abs=0.08)
+    assert (doubt.suggested[wrong] == truth[wrong].argmax(axis=1)).mean() > 0.85
+
+
+def test_a_library_without_errors_is_left_alone() -> None:
+    truth = np.eye(5, dtype=bool)[np.random.default_rng(0).integers(0, 5, 1000)]
+    sure = np.log(np.where(truth, 0.92, 0.02))
+
+    doubt = label_issues(sure, truth)
+
+    assert doubt.rate <= 0.005
+    assert not len(doubt.suspects())
+
+
+@pytest.mark.skipif(not CLIPS.exists(), reason="the training table of ../shared is not there")
+def test_swapped_tags_of_real_clips_are_found_better_than_by_the_base_models_disagreement() -> None:
+    pytest.importorskip("sklearn")
+    table = npz.read(CLIPS).table
+    ours, theirs, lists = [], [], []
+    for seed in (1,):
+        artists = np.random.default_rng(seed).permutation(np.unique(table.groups))
+        mine = np.isin(table.groups, artists[: len(artists) // 2])
+        labels, wrong = swapped(table.labels[mine], 0.15, seed)
+        library = replace(table.chosen(mine), labels=labels)
+        model = Linear().fit(table.chosen(~mine), None)  # plays the embedded one: it never saw these artists
+        base = TranslatedEstimator(model, Calibration(), table.classes, TAXONOMY)
+        alone = disagreement(base.fit(library, None).log_probabilities(library.rows), labels)
+
+        doubt = find_label_issues(library, [Linear(), base])
+
+        chosen = doubt.suspects()
+        ours.append(average_precision(doubt.wrong, wrong))
+        theirs.append(average_precision(alone, wrong))
+        lists.append((wrong[chosen].mean(), wrong[chosen].sum() / wrong.sum()))
+    assert np.mean(ours) > np.mean(theirs)
+    precision, recall = np.mean(lists, axis=0)
+    assert precision > 0.5
+    assert recall > 0.2
+
+
+def test_a_wide_label_is_shared_among_finer_ones_and_a_fine_one_goes_to_the_wider() -> None:
+    shares, spare = translation(("Rock", "Shoegaze", "Jazz"), ("Metal", "Rock"), np.array([3.0, 1.0]), TAXONOMY)
+
+    np.testing.assert_allclose(shares, [[0.75, 0.25], [0.0, 1.0], [0.75, 0.25]])
+    assert (spare > 0).all()
+
+
+def test_cleaning_takes_out_suspects_but_never_more_than_half_of_a_genre() -> None:
+    from tests.training.test_train import data
+
+    library = data(90)
+    table = library.table
+    wrong_way = np.roll(np.where(table.labels, 0.0, -6.0), 1, axis=1)
+    doubt = label_issues(wrong_way, table.labels)
+
+    result = cleaned(library, replace(doubt, wrong=np.full(90, 0.9)))
+
+    assert result.dropped <= 45
+    assert (2 * result.data.table.labels.sum(axis=0) >= table.labels.sum(axis=0)).all()
+    assert "most likely wrong" in result.data.table.notes[-1]
+
+
+def test_the_judges_are_ones_own_model_and_the_embedded_one() -> None:
+    pytest.importorskip("sklearn")
+    from music_reclass.models import bundle as bundles
+    from tests.training.test_train import data
+
+    said: list[str] = []
+    library = data(90)
+    doubt = library_label_issues(library, bundles.embedded(), TAXONOMY, say=said.append)
+
+    assert said[0].startswith("linear: ")
+    assert doubt.wrong.shape == (90,)
+
+
+def test_suspects_stand_by_album_in_the_order_of_the_evidence() -> None:
+    assert grouped_by_album(["/a/1", "/b/1", "/a/2"], [2, 1, 0]) == [[2, 0], [1]]

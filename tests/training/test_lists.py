@@ -1,0 +1,121 @@
+"""Lists and folders of labelled files: each form gives paths, genres, artists and splits, and says what is missing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from music_reclass.domain import ExtractedFile, FeatureKind, TrackTags
+from music_reclass.errors import NothingToDo, UsageError
+from music_reclass.models.dataset import LabelledFile, Listing, fma518, to_dataset
+from music_reclass.taxonomy import load
+from music_reclass.training import folders, lists
+from music_reclass.training.open import group_of, with_vectors
+from tests.training.making import write_tracks
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+
+def test_a_folder_names_the_genre_of_all_files_below_it(tmp_path: Path) -> None:
+    touch(
+        tmp_path / "Rock" / "a.mp3",
+        tmp_path / "Rock" / "Band" / "b.flac",
+        tmp_path / "Jazz" / "c.ogg",
+        tmp_path / "d.mp3",
+    )
+
+    listing = folders.folder_per_genre(tmp_path)
+
+    assert {(Path(file.path).name, file.genres) for file in listing.files} == {
+        ("a.mp3", ("Rock",)), ("b.flac", ("Rock",)), ("c.ogg", ("Jazz",)),
+    }  # fmt: skip
+    with pytest.raises(NothingToDo):
+        folders.folder_per_genre(tmp_path / "Jazz")
+
+
+def test_gtzan_takes_the_fault_filtered_split_and_warns_without_it(tmp_path: Path) -> None:
+    for genre in folders.GTZAN_GENRES:
+        touch(*(tmp_path / "genres" / genre / f"{genre}.0000{number}.wav" for number in range(4)))
+    without = folders.gtzan(tmp_path)
+    for number, name in enumerate(("train_filtered.txt", "valid_filtered.txt", "test_filtered.txt")):
+        lines = [f"{genre}/{genre}.0000{number}.wav" for genre in folders.GTZAN_GENRES]
+        (tmp_path / name).write_text("\n".join(lines))
+    filtered = folders.gtzan(tmp_path)
+
+    assert len(without.files) == 40
+    assert "names no artists" in without.notes[0]
+    assert len(filtered.files) == 30
+    assert {file.split for file in filtered.files if file.path.endswith("1.wav")} == {"validation"}
+
+
+def test_fma_audio_finds_genre_split_and_artist_by_the_number_in_the_name(tmp_path: Path) -> None:
+    touch(tmp_path / "fma_small" / "000" / "000002.mp3", tmp_path / "fma_small" / "000" / "000005.mp3")
+    (tmp_path / "fma_metadata").mkdir()
+    write_tracks(tmp_path / "fma_metadata" / "tracks.csv", [(2, "7", "test", "small", "Hip-Hop")])
+
+    listing = folders.fma_audio(tmp_path / "fma_small")
+
+    (file,) = listing.files
+    assert (file.genres, file.artist, file.split) == (("Hip-Hop",), "fma artist 7", "test")
+    assert "1 files have no top genre" in listing.notes[0]
+
+
+def test_a_csv_may_name_a_file_twice_and_gives_it_both_genres(tmp_path: Path) -> None:
+    touch(tmp_path / "a.mp3")
+    table = tmp_path / "list.csv"
+    table.write_text("Genre,Path,Artist,Split\nRock,a.mp3,Band,train\nPop,a.mp3,Band,train\nJazz,gone.mp3,,test\n")
+
+    listing = lists.paths_csv(table)
+
+    assert [(file.genres, file.artist, file.split) for file in listing.files] == [(("Rock", "Pop"), "Band", "training")]
+    assert "1 of 2 files are not there" in listing.notes[0]
+    table.write_text("file,label\na.mp3,Rock\n")
+    with pytest.raises(UsageError, match="columns `path` and `genre`"):
+        lists.paths_csv(table)
+
+
+def test_jamendo_parts_are_read_together_and_low_rate_audio_is_found(tmp_path: Path) -> None:
+    head = "TRACK_ID\tARTIST_ID\tALBUM_ID\tPATH\tDURATION\tTAGS\n"
+    for part, number in (("train", 1), ("validation", 2), ("test", 3)):
+        line = (
+            f"track_{number}\tartist_{number}\talbum_1\t0{number}/{number}.mp3\t100\tgenre---rock\tmood/theme---calm\n"
+        )
+        (tmp_path / f"autotagging_genre-{part}.tsv").write_text(head + line)
+        touch(tmp_path / f"0{number}" / f"{number}.low.mp3")
+
+    files = lists.jamendo(tmp_path / "autotagging_genre-train.tsv").files
+
+    assert [(file.genres, file.split, file.artist) for file in files] == [
+        (("rock",), "training", "jamendo artist_1"),
+        (("rock",), "validation", "jamendo artist_2"),
+        (("rock",), "test", "jamendo artist_3"),
+    ]
+
+
+def test_groups_are_artists_else_albums_else_folders() -> None:
+    file = LabelledFile("/m/Rock/Band/a.mp3", ("Rock",))
+
+    assert group_of(LabelledFile("/m/a.mp3", (), "known"), TrackTags(artist="X")) == "known"
+    assert group_of(file, TrackTags(artist=" Ann ", album="B")) == "artist ann"
+    assert group_of(file, TrackTags(album_artist="Various", compilation=True, album="Hits")) == "album hits"
+    assert group_of(file, TrackTags()) == "folder /m/Rock/Band"
+    assert group_of(LabelledFile("/m/Rock/a.mp3", ("Rock",)), TrackTags()) == ""
+
+
+def test_files_that_cannot_be_used_are_left_out_and_counted() -> None:
+    files = tuple(LabelledFile(f"/m/Rock/{number}.mp3", ("Rock",)) for number in range(3))
+
+    def listen(paths: object, kind: FeatureKind) -> dict[str, ExtractedFile]:
+        return {files[0].path: ExtractedFile(np.ones(kind.dimension, dtype=np.float32), TrackTags(artist="Ann"))}
+
+    data = to_dataset(with_vectors(Listing("folder", files), fma518("mid30"), listen), load())
+
+    assert data.names == ("/m/Rock/0.mp3",)
+    assert data.artists == ("artist ann",)
+    assert any("2 files could not be used" in note for note in data.table.notes)
+    with pytest.raises(NothingToDo):
+        with_vectors(Listing("folder", files), fma518("mid30"), lambda paths, kind: {})

@@ -1,0 +1,95 @@
+"""Tables with vectors of several kinds: which version they are is said, known, or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from music_reclass.errors import BundleError, UsageError
+from music_reclass.extractors.fma518 import COLUMNS
+from music_reclass.models import dataset as tables
+from music_reclass.training import npz
+from music_reclass.training import npz as kinds
+from tests.training.synthetic import arrays, views_of, with_later_kinds, written
+
+
+@pytest.fixture(autouse=True)
+def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "no models"))
+
+
+def test_vectors_of_several_kinds_stand_side_by_side(tmp_path: Path) -> None:
+    content = with_later_kinds(30, musicnn=200)
+    data = npz.read(written(tmp_path, "t.npz", content), ("fma518", "musicnn"))
+
+    assert [kind.key for kind in data.kinds] == ["fma518/1/mid30", "musicnn/1-425c7c95/mid30"]
+    assert data.table.columns[517:519] == (COLUMNS[-1], "musicnn_000")
+    assert np.array_equal(data.table.rows, np.concatenate([content["fma518"], content["musicnn"]], axis=1))
+    alone = data.of(["fma518"])
+    assert alone.table.columns == COLUMNS
+    assert alone.kinds == (data.kind,)
+    assert np.array_equal(data.of(["musicnn"]).table.rows, content["musicnn"])
+    assert data.chosen(np.arange(30) < 4).kinds == data.kinds
+
+
+def test_what_a_table_says_of_its_vectors_is_taken(tmp_path: Path) -> None:
+    said = np.array(["mert/1-l7-norm-0123abcd/full", "fma518/1/full"])
+    path = written(tmp_path, "t.npz", with_later_kinds(30, mert=16) | {"kinds": said})
+
+    data = npz.read(path, ("fma518", "mert"))
+
+    assert [kind.key for kind in data.kinds] == ["fma518/1/full", "mert/1-l7-norm-0123abcd/full"]
+    assert data.kinds[1].dimension == 16
+
+
+def test_a_version_that_nobody_knows_is_refused_not_guessed(tmp_path: Path) -> None:
+    path = written(tmp_path, "t.npz", with_later_kinds(30, mert=768))
+
+    with pytest.raises(UsageError, match="which version of mert made these vectors is not said"):
+        npz.read(path, ("fma518", "mert"))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"musicnn": np.zeros((30, 199), np.float32)}, "belong there"),
+        ({"musicnn": np.zeros((29, 200), np.float32)}, "belong there"),
+        ({"musicnn": np.full((30, 200), np.nan, np.float32)}, "not finite"),
+        ({"kinds": np.array(["musicnn"])}, "NAME/VERSION/EXCERPT"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_one_sentence(tmp_path: Path, change: dict[str, object], sentence: str) -> None:
+    path = written(tmp_path, "t.npz", with_later_kinds(30, musicnn=200) | change)
+
+    with pytest.raises(UsageError, match=sentence):
+        npz.read(path, ("fma518", "musicnn"))
+
+
+def test_a_kind_that_is_not_there_says_how_to_make_it(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="features --kind musicnn"):
+        npz.read(written(tmp_path, "t.npz", arrays(30)), ("fma518", "musicnn"))
+
+
+def test_rows_of_another_version_are_not_given_to_a_bundle(tmp_path: Path) -> None:
+    other = with_later_kinds(30, musicnn=200) | {"kinds": np.array(["musicnn/1-ffffffff/mid30"])}
+    path = written(tmp_path, "t.npz", other)
+    wanted = (kinds.kind_of("fma518", 518), kinds.MUSICNN)
+
+    with pytest.raises(BundleError, match="cannot be compared"):
+        kinds.rows_for(wanted, path, tables.read_table(path))
+
+
+def test_a_degraded_view_stands_beside_the_clean_vectors_of_the_later_kinds(tmp_path: Path) -> None:
+    content = with_later_kinds(30, musicnn=200)
+    path = written(tmp_path, "t.npz", content)
+    augmentations = tables.read_augmentations(written(tmp_path, "v.npz", views_of(content)), tables.read_table(path))
+    wide = npz.read(path, ("fma518", "musicnn")).table
+
+    found = kinds.beside(augmentations, wide)
+
+    assert found is not None
+    assert np.array_equal(found.rows[:, 1, :518], augmentations.rows[:, 1])
+    assert all(np.array_equal(found.rows[:, number, 518:], content["musicnn"]) for number in (0, 1))
+    assert kinds.beside(None, wide) is None

@@ -1,0 +1,173 @@
+"""From data to a bundle: figures on artists it never saw, promises, stacks only where they win."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from music_reclass.errors import UsageError
+from music_reclass.extractors.fma518 import COLUMNS
+from music_reclass.models import bundle as bundles
+from music_reclass.models.crossval import Scores
+from music_reclass.models.dataset import (
+    TEST,
+    TRAINING,
+    VALIDATION,
+    Augmentations,
+    Dataset,
+    Raw,
+    Table,
+    fma518,
+    select_columns,
+    to_dataset,
+)
+from music_reclass.models.mlp import MlpEnsemble
+from music_reclass.models.precision import PrecisionTarget
+from music_reclass.models.stacking import members
+from music_reclass.taxonomy import load
+from music_reclass.training import train as recipes
+from music_reclass.training.evaluate import caveats, columns_seen, evaluate_bundle
+from tests.training.making import learnable
+from tests.training.synthetic import SMALL
+
+NETS = MlpEnsemble(plan=replace(SMALL, recipe=replace(SMALL.recipe, epochs=15)))
+
+
+def data(count: int = 240, excerpt: str = "mid30", split: bool = False, seed: int = 0) -> Dataset:
+    rows, genres = learnable(count, ("Rock", "Jazz", "Folk"), seed)
+    artists = [f"artist {seed} {number // 3}" for number in range(count)]
+    parts = [TRAINING, TRAINING, TRAINING, VALIDATION, TEST]
+    own = [parts[number // 3 % 5] for number in range(count)] if split else ()
+    raw = Raw("made", rows, [(g,) for g in genres], artists, list(map(str, range(count))), fma518(excerpt), own)
+    return to_dataset(raw, load())
+
+
+def test_a_bundle_knows_where_it_comes_from() -> None:
+    made = data(excerpt="full")
+    result = recipes.train(made, None, [NETS], "fma-mlp", seed=3)
+    manifest = result.bundle.manifest
+
+    assert result.bundle.kinds == (fma518("full"),)
+    assert manifest["training"]["table"] == made.table.digest
+    assert manifest["training"]["estimators"] == ["nets"]
+    assert len(manifest["training"]["artists_seen"]) == 80
+    assert manifest["metrics"]["hit@1 clean"] == round(result.evaluation.accuracy.value, 4) > 0.8
+    assert "these very rows" in caveats(result.bundle, made)[0]
+
+
+def test_with_an_official_split_figures_are_of_its_test_part_alone() -> None:
+    result = recipes.train(data(split=True), None, [NETS], "fma-mlp")
+
+    assert result.evaluation.count == 48
+    assert evaluate_bundle(result.bundle, data(seed=5), load()).accuracy.value > 0.7
+
+
+def test_part_of_the_columns_makes_a_bundle_that_takes_whole_rows(tmp_path: Path) -> None:
+    from music_reclass.models.linear import Linear
+
+    narrow, _ = select_columns(data(), None, ["mfcc*", "zcr_mean*"])
+    result = recipes.train(narrow, None, [Linear()], "fma-linear")
+    bundles.save(result.bundle, tmp_path / "b")
+    back = bundles.load(tmp_path / "b")
+
+    assert columns_seen(back) == (*COLUMNS[252:392], "zcr_mean_01")
+    assert back.predict_proba(data().table.rows).shape == (240, 3)
+    assert evaluate_bundle(back, narrow, load()).count == 240
+    with pytest.raises(UsageError, match="no column matches"):
+        select_columns(data(), None, ["nothing*"])
+
+
+@dataclass(frozen=True)
+class Biased:
+    """An estimator whose model adds noise to what the columns say."""
+
+    noise: float
+    seed: int
+    name: str = "biased"
+
+    def fit(self, table: Table, augmentations: Augmentations | None) -> "Biased":
+        return self
+
+    def log_probabilities(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        generator = np.random.default_rng(abs(hash((self.seed, len(rows)))) % 2**32)
+        scores = np.stack([rows[:, 10 * place : 10 * place + 10].sum(axis=1) for place in (1, 2, 0)], axis=1)
+        scores = scores[:, [2, 0, 1]] / 10 + generator.normal(scale=self.noise, size=(len(rows), 3))
+        order = [("Rock", "Jazz", "Folk").index(name) for name in sorted(("Rock", "Jazz", "Folk"))]
+        scores = scores[:, order]
+        return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+
+    def description(self) -> dict[str, object]:
+        return {"type": "biased"}
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        return {}
+
+
+def test_a_stack_that_does_not_win_is_left_out_with_the_numbers() -> None:
+    table = data().table
+    labels = table.labels
+    good, bad = np.where(labels, -0.1, -3.0)[:, None], np.where(labels, -3.0, -0.1)[:, None]
+    scores = Scores(np.arange(len(table)), (good, bad), np.arange(len(table)) % 5, folds=True)
+
+    own = members(scores, table.labels, [Biased(0, 0, "good"), Biased(0, 1, "bad")])
+
+    assert [one.name for one in own.kept] == ["good"]
+    assert own.weights == (1.0, 0.0)
+    assert "left out" in own.notes[0]
+    assert "good 1.0000, bad 0.0000" in own.notes[0]
+
+
+def test_a_stack_that_wins_is_kept_with_its_members() -> None:
+    table = data().table
+    generator = np.random.default_rng(0)
+    noisy = [np.where(table.labels, 1.0, 0.0) + generator.normal(scale=0.9, size=table.labels.shape) for _ in range(2)]
+    each = tuple((own - np.log(np.exp(own).sum(axis=1, keepdims=True)))[:, None] for own in noisy)
+    scores = Scores(np.arange(len(table)), each, np.arange(len(table)) % 5, folds=True)
+
+    own = members(scores, table.labels, [Biased(0, 0, "one"), Biased(0, 1, "two")])
+
+    assert [one.name for one in own.kept] == ["one", "two"]
+    assert all(weight > 0 for weight in own.weights)
+    assert own.notes[0].startswith("the stack is")
+
+
+def test_what_the_user_asks_for_and_cannot_be_certified_is_never_decided() -> None:
+    strict = recipes.train(data(60), None, [NETS], "fma-mlp", aim=PrecisionTarget.of(0.99)).bundle
+    plain = recipes.train(data(60), None, [NETS], "fma-mlp").bundle
+
+    assert "confident" not in strict.thresholds
+    assert "more labelled tracks" in strict.manifest["certificates"]["confident"]["why"]
+    assert plain.thresholds["confident"] == recipes.PLAIN["confident"]
+
+
+def test_a_single_genre_teaches_nothing() -> None:
+    rows, _ = learnable(20, ("Rock",))
+    raw = Raw("made", rows, [("Rock",)] * 20, [str(n) for n in range(20)], [str(n) for n in range(20)], fma518("mid30"))
+
+    with pytest.raises(UsageError, match="single genre"):
+        recipes.train(to_dataset(raw, load()), None, [NETS], "fma-mlp")
+
+
+def test_a_bundle_names_taxonomy_libraries_split_and_licence() -> None:
+    made = data(split=True)
+    manifest = recipes.train(made, None, [NETS], "fma-mlp", taxonomy="the digest").bundle.manifest
+
+    assert manifest["training"]["taxonomy"] == "the digest"
+    assert set(manifest["training"]["versions"]) >= {"reclass", "python", "numpy"}
+    assert len(manifest["training"]["split"]) == 64
+    assert "data it was trained on" in manifest["licence"]
+
+
+def test_vectors_of_whole_files_are_not_given_to_a_model_of_excerpts() -> None:
+    from music_reclass.classification.voter import Stage
+    from music_reclass.errors import BundleError
+
+    bundle = recipes.train(data(excerpt="full"), None, [NETS], "fma-mlp").bundle
+    stage = Stage.from_bundle(bundle, load())
+
+    stage.require(fma518("full"))
+    with pytest.raises(BundleError, match="fma518/1/full"):
+        stage.require(fma518("mid30"))
+    assert any("figures are not what a scan would reach" in text for text in caveats(bundle, data()))

@@ -1,0 +1,24 @@
+"""Ctrl-C once asks, twice insists."""
+
+import os
+import signal
+
+import pytest
+
+from music_reclass.utils.progress import orderly_stop
+
+
+def test_the_first_signal_asks_and_the_second_insists() -> None:
+    with orderly_stop() as stop:
+        assert not stop
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_the_former_handlers_come_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with orderly_stop():
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,0 +1,142 @@
+"""Every figure of the model card, computed anew and written as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from music_reclass.models.base import Estimator
+from music_reclass.models.crossval import Log, pooled_calibration, scored, with_augmentations
+from music_reclass.models.dataset import Augmentations, Dataset, Table
+from music_reclass.models.metrics import Figures, summary_metrics
+from music_reclass.training.cascade import StageRecipe
+from music_reclass.training.train import CrossValidated, cross_validate
+
+Doubles = NDArray[np.float64]
+
+
+def model_card(data: Dataset, augmentations: Augmentations | None, rung: StageRecipe, seed: int, say: Log) -> str:
+    """The measured part of the model card for the stage `rung` on `data`, which holds its kinds."""
+    own = cross_validate(data, augmentations, rung.estimators, rung.name, seed, rung.aim, say)
+    table, versions = data.table, ("clean", *(own.augmentations.names if own.augmentations else ()))
+    lines = [
+        *_versions(own.probabilities, table, versions),
+        *_coverage(own.probabilities, table, versions),
+        *_certificates(own),
+        *_genres(summary_metrics(own.probabilities[:, 0], table.labels, table.classes)),
+        *_mistaken(own.probabilities[:, 0], table),
+        *_collections(own, rung.estimators[0], versions, say),
+    ]
+    return "\n".join(lines)
+
+
+def _versions(measured: Doubles, table: Table, versions: Sequence[str]) -> Iterator[str]:
+    figures = [summary_metrics(measured[:, number], table.labels, table.classes) for number in range(len(versions))]
+    rows = [
+        (name, f"{own.hit:.3f}", f"{own.hit / figures[0].hit:.0%}", f"{own.balanced:.3f}", f"{own.ece:.3f}")
+        for name, own in zip(versions, figures, strict=True)
+    ]
+    yield f"{len(table)} rows of {len(np.unique(table.groups))} artists, {len(table.classes)} genres"
+    yield from _table(("version", "hit@1", "of clean", "balanced recall", "ECE"), rows)
+
+
+def _coverage(measured: Doubles, table: Table, versions: Sequence[str]) -> Iterator[str]:
+    figures = [summary_metrics(measured[:, number], table.labels, table.classes) for number in range(len(versions))]
+    rows = [
+        (
+            f"{level.confidence:.1f}",
+            *(_share(own.coverage[place].coverage, own.coverage[place].precision) for own in figures),
+        )
+        for place, level in enumerate(figures[0].coverage)
+    ]
+    yield from _table(("confidence", *versions), rows)
+
+
+def _share(coverage: float, precision: float) -> str:
+    return f"{coverage:.0%}: {precision:.2f}" if coverage else "0 %"
+
+
+def _certificates(own: CrossValidated) -> Iterator[str]:
+    rows = [
+        (name, f"{own.thresholds[name]:.2f}", "", "", "not certified")
+        if not found["certified"]
+        else (name, f"{found['threshold']:.2f}", f"{found['precision']:.2f}", f"{found['count']}", f"{found['errors']}")
+        for name, found in own.certificates.items()
+    ]
+    yield from _table(("outcome", "threshold", "certified precision", "artists above", "errors"), rows)
+
+
+def _genres(figures: Figures) -> Iterator[str]:
+    rows = [
+        (
+            own.genre,
+            str(own.support),
+            _number(own.hit),
+            str(own.alone),
+            _number(own.recall_alone),
+            str(own.predicted),
+            _number(own.precision),
+        )
+        for own in figures.genres
+    ]
+    heads = ("genre", "rows", "right with any label", "rows with it alone", "recall there", "predicted", "precision")
+    yield from _table(heads, rows)
+
+
+def _mistaken(probabilities: Doubles, table: Table) -> Iterator[str]:
+    """The commonest errors on rows with a single label."""
+    alone = table.labels.sum(axis=1) == 1
+    pairs = np.stack([table.labels[alone].argmax(axis=1), probabilities[alone].argmax(axis=1)], axis=1)
+    kinds, counts = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0, return_counts=True)
+    rows = [
+        (table.classes[kinds[place, 0]], table.classes[kinds[place, 1]], str(counts[place]))
+        for place in np.argsort(-counts, kind="stable")[:8]
+    ]
+    yield from _table(("is", "was taken for", "rows"), rows)
+
+
+def _collections(own: CrossValidated, estimator: Estimator, versions: Sequence[str], say: Log) -> Iterator[str]:
+    """Each collection judged by a model that saw none of it, on rows that carry a genre both have."""
+    table, augmentations, scores = own.data.table, own.augmentations, own.scores.each[0]
+    names = sorted({str(name) for name in table.datasets} - {""})
+    rows: list[tuple[str, ...]] = []
+    for name in names if len(names) > 1 else ():
+        outside = table.datasets == name
+        common = table.labels[outside].any(axis=0) & table.labels[~outside].any(axis=0)
+        asked = np.flatnonzero(outside)[(table.labels[outside] & common).any(axis=1)]
+        model = estimator.fit(table.chosen(~outside), None if augmentations is None else augmentations.chosen(~outside))
+        foreign = scored(
+            model,
+            with_augmentations(table.chosen(asked), None if augmentations is None else augmentations.chosen(asked)),
+        )
+        sets = _merged(table.labels[asked], table.classes)
+        calibrated = pooled_calibration(scores[~outside], table.labels[~outside])
+        for label, columns in (("any of all genres", np.ones(len(common), dtype=bool)), ("the shared genres", common)):
+            kept = calibrated(np.where(columns, foreign, -np.inf))
+            figures = [summary_metrics(kept[:, number], sets, table.classes) for number in range(len(versions))]
+            rows.append((name, str(len(asked)), label, *(f"{one.hit:.3f}" for one in figures)))
+        say(f"{name} judged by the other collections")
+    if rows:
+        yield from _table(("left out", "rows", "choice among", *versions), rows)
+
+
+def _merged(labels: NDArray[np.bool_], classes: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Label sets in which Pop and Rock count as one: a collection that never tells them apart cannot teach it."""
+    pair = [classes.index(name) for name in ("Pop", "Rock") if name in classes]
+    merged: NDArray[np.bool_] = labels.copy()
+    merged[:, pair] |= labels[:, pair].any(axis=1, keepdims=True)
+    return merged
+
+
+def _number(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.2f}"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield ""
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'---|' * len(heads)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
