@@ -63,9 +63,7 @@ def main(words: list[str] | None = None) -> int:
     own = KINDS if chosen.command == "train" else KINDS[: KINDS.index(chosen.stage) + 1]
     try:
         data = npz.read(chosen.table, own)
-        augmentations = (
-            None if chosen.views is None else tables.read_augmentations(chosen.views, data.table)
-        )
+        augmentations = None if chosen.views is None else tables.read_augmentations(chosen.views, data.table)
         if chosen.command == "evaluate":
             from tools import model_card
 

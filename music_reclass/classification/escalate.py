@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import PASSING, Library
+from music_reclass.features.scans import ScanStats
 from music_reclass.utils.progress import Bar, Progress, Silent, StopRequest, progress_bar
 
 if TYPE_CHECKING:
@@ -50,21 +51,17 @@ class Budget:
             self.tracks -= tracks
 
 
-@dataclass(slots=True)
-class EscalationReport:
-    """What became of the tracks in doubt, by the stage that was to be asked."""
-
-    decided: int = 0
-    asked: dict[str, int] = field(default_factory=dict)  # tracks listened to
-    seconds: dict[str, float] = field(default_factory=dict)  # wall, while listening
-    left: dict[str, int] = field(default_factory=dict)  # not reached: for the next scan
-    missed: dict[str, int] = field(default_factory=dict)  # could not be heard
-
-
 class Escalation:
     """One run of a ladder over the undecided tracks of a scope."""
 
-    def __init__(self, database: Database, scope: Scope, cascade: Cascade, bar: Bar = progress_bar) -> None:
+    def __init__(
+        self,
+        database: Database,
+        scope: Scope,
+        cascade: Cascade,
+        bar: Bar = progress_bar,
+        stats: ScanStats | None = None,
+    ) -> None:
         self._scope, self._cascade, self._bar = scope, cascade, bar
         self._decisions = Decisions(database)
         self._library = Library(database)
@@ -73,11 +70,11 @@ class Escalation:
         self._missed: dict[FeatureKind, set[int]] = {kind: set() for stage in cascade.stages for kind in stage.kinds}
         self._mute: dict[str, set[int]] = {stage.name: set() for stage in cascade.stages}
         self._passing: set[int] = set()  # what kept a stage from them may be over at the next scan
-        self.tally = EscalationReport()
+        self.stats = ScanStats() if stats is None else stats
 
     def run(
         self, runner: ExtractionRunner | None = None, budget: Budget | None = None, stop: StopRequest | None = None
-    ) -> EscalationReport:
+    ) -> ScanStats:
         """Decide everybody, and let later stages listen in between until `stop` or the end of the budget.
 
         Without a `listener` the vectors that are stored must do. Decisions are saved before anybody listens and again
@@ -87,24 +84,25 @@ class Escalation:
         """
         budget = budget or Budget()
         stop = StopRequest() if stop is None else stop  # one that is not requested yet is false
-        self.tally.decided = self._scope.collect_undecided(self._cascade.basis, self._cascade.stages[0].kinds[0])
+        self.stats.decided = self._scope.collect_undecided(self._cascade.basis, self._cascade.stages[0].kinds[0])
         done = 0
-        while self.tally.decided:
+        while self.stats.decided:
             waiting = self._decide()
             ahead = [position for position in waiting if position > done]
             if not ahead or stop or runner is None or not budget.room:
-                self.tally.left = {self._cascade.stages[place].name: count for place, count in waiting.items()}
+                for position, count in waiting.items():
+                    self.stats.stage(self._cascade.stages[position].name).unreached = count
                 break
             done = ahead[0]
             self._listen(done, runner, budget, stop)
             runner.rest()  # the next stage's network wants the memory
-        return self.tally
+        return self.stats
 
     def _decide(self) -> dict[int, int]:
         """Decide the tracks gathered in the scope by the vectors that are stored; how many are in doubt yet and could
         be helped, by the position of the stage to ask. The scope notes them."""
         self._scope.forget_doubts()
-        with self._bar("deciding", self.tally.decided) as progress:
+        with self._bar("deciding", self.stats.decided) as progress:
             for chunk in self._scope.undecided_by_album():
                 tracks = {state.id: state for state in self._decisions.states(chunk)}
                 votes = self._cascade.climb(tracks, self._library)
@@ -131,7 +129,8 @@ class Escalation:
 
     def _listen(self, position: int, runner: ExtractionRunner, budget: Budget, stop: StopRequest) -> None:
         """Let the stage at `position` listen to those that wait for it, in the order of their worth."""
-        stage, tally = self._cascade.stages[position], self.tally
+        stage = self._cascade.stages[position]
+        spent = self.stats.stage(stage.name)
         count = self._scope.queue_up(position)
         total = count if budget.tracks is None else min(count, budget.tracks)
         with self._bar(stage.name, total) as progress:
@@ -145,8 +144,8 @@ class Escalation:
                 heard = self._heard(page, stage, runner, enough, progress)
                 seconds = time.perf_counter() - start
                 budget.spend(seconds, heard)
-                tally.asked[stage.name] = tally.asked.get(stage.name, 0) + heard
-                tally.seconds[stage.name] = tally.seconds.get(stage.name, 0.0) + seconds
+                spent.extracted += heard
+                spent.seconds += seconds
 
     def _heard(
         self,
@@ -167,7 +166,7 @@ class Escalation:
             hearing = runner.listen(lacking, kind, enough, progress if kind == stage.kinds[-1] else Silent())
             for track, error in hearing.missed.items():
                 self._missed[kind].add(track)
-                self.tally.missed[stage.name] = self.tally.missed.get(stage.name, 0) + 1
+                self.stats.stage(stage.name).failed += 1
                 if error.reason in PASSING:
                     self._passing.add(track)
             page = [item for item in page if item[0] in stored or item[0] in hearing.heard]

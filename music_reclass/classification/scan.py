@@ -6,7 +6,7 @@ import errno
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from music_reclass.classification.escalate import Budget, Escalation
@@ -15,7 +15,8 @@ from music_reclass.classification.voter import Cascade
 from music_reclass.errors import NothingToDo, TrackError
 from music_reclass.extractors.registry import extractor
 from music_reclass.features.library import Library, Reading
-from music_reclass.features.scope import Discovery, Scope
+from music_reclass.features.scans import ScanStats, StageStats
+from music_reclass.features.scope import Scope
 from music_reclass.utils.files import FoundFile, walk
 from music_reclass.utils.progress import Bar, progress_bar
 from music_reclass.utils.workers import WorkerPool
@@ -29,24 +30,6 @@ if TYPE_CHECKING:
 WALK_BATCH = 1000
 SAVE_BATCH = 50  # readings in one transaction: what a kill -9 costs at most
 SAVE_SECONDS = 2.0
-
-
-@dataclass(slots=True)
-class ScanReport:
-    """What a scan did, for the summary."""
-
-    discovery: Discovery = field(default_factory=Discovery)
-    read: int = 0
-    decided: int = 0
-    stopped: bool = False
-    unreadable: list[tuple[str, str]] = field(default_factory=list)  # folders: path, why
-    seconds: dict[str, float] = field(default_factory=dict)  # by phase
-    # Of the later stages, by their names:
-    asked: dict[str, int] = field(default_factory=dict)  # tracks in doubt that it listened to
-    asked_seconds: dict[str, float] = field(default_factory=dict)  # wall, while it listened
-    left: dict[str, int] = field(default_factory=dict)  # tracks in doubt that it did not reach: for the next scan
-    missed: dict[str, int] = field(default_factory=dict)  # tracks in doubt that it could not hear
-    pieced: int = 0  # windows that a network computed in pieces for want of memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,32 +50,32 @@ def scan(
     read_tags: TagReader,
     stop: StopRequest,
     bar: Bar = progress_bar,
-) -> ScanReport:
+) -> ScanStats:
     """Bring the library up to date with the files below the roots and decide what is undecided.
 
     The tracks met are left in `Scope`'s temporary table of this connection. Raises NothingToDo when no root exists
     or none holds audio. When `stop` is set, what was read is kept, decided, and `stopped` says so.
     """
-    report = ScanReport()
+    stats = ScanStats(stages={stage.name: StageStats() for stage in cascade.stages})
     scope = Scope(database)
     first = cascade.stages[0]
     kind = extractor(first.kinds[0].name, first.kinds[0].excerpt).kind
     first.require(kind)
-    with _timed(report, "discover"):
-        _discover(scope, request, kind, report, stop, bar)
-    with _timed(report, "read"):
-        read_pending(database, scope, FileReader(kind, read_tags), settings, request.rescan, report, stop, bar)
-    with _timed(report, "decide"):
+    with _timed(stats, "discover"):
+        _discover(scope, request, kind, stats, stop, bar)
+    with _timed(stats, "read"):
+        read_pending(database, scope, FileReader(kind, read_tags), settings, request.rescan, stats, stop, bar)
+    stats.stage(first.name).extracted, stats.stage(first.name).seconds = stats.read, stats.seconds["read"]
+    with _timed(stats, "decide"):
         runner = ExtractionRunner(database, settings)
-        tally = Escalation(database, scope, cascade, bar).run(runner, Budget.of(settings), stop)
-        report.decided, report.asked, report.asked_seconds = tally.decided, tally.asked, tally.seconds
-        report.left, report.missed, report.pieced = tally.left, tally.missed, runner.pieced
-    report.stopped = bool(stop)
-    return report
+        Escalation(database, scope, cascade, bar, stats).run(runner, Budget.of(settings), stop)
+        stats.in_pieces = runner.pieced
+    stats.stopped = bool(stop)
+    return stats
 
 
 def _discover(
-    scope: Scope, request: ScanRequest, kind: FeatureKind, report: ScanReport, stop: StopRequest, bar: Bar
+    scope: Scope, request: ScanRequest, kind: FeatureKind, stats: ScanStats, stop: StopRequest, bar: Bar
 ) -> None:
     missing = [root for root in request.roots if not os.path.lexists(root)]
     if missing:
@@ -101,26 +84,26 @@ def _discover(
     def unreadable(path: str, error: OSError) -> None:
         if error.errno in (errno.ENOENT, errno.ELOOP) and path not in request.roots:
             return  # a link that leads nowhere: there is nothing behind it to miss
-        report.unreadable.append((path, error.strerror or str(error)))
+        stats.unreadable.append((path, error.strerror or str(error)))
 
     found: list[FoundFile] = []
     with bar("looking", None) as progress:
         for file in walk(request.roots, include=request.include, exclude=request.exclude, on_error=unreadable):
             found.append(file)
             if len(found) >= WALK_BATCH:
-                scope.sort_found(found, kind, report.discovery, request.rescan)
+                scope.sort_found(found, kind, stats, request.rescan)
                 progress.advance(len(found))
                 found = []
                 if stop:
                     return
-        scope.sort_found(found, kind, report.discovery, request.rescan)
-    if not report.discovery.found:
-        if report.unreadable:
-            path, why = report.unreadable[0]
+        scope.sort_found(found, kind, stats, request.rescan)
+    if not stats.found:
+        if stats.unreadable:
+            path, why = stats.unreadable[0]
             raise NothingToDo(f"{_shown(path)} cannot be read: {why}.")
         raise NothingToDo(f"no audio files below {', '.join(map(_shown, request.roots))}.")
-    if not report.unreadable and not request.include and not request.exclude:
-        report.discovery.gone = scope.mark_missing([os.path.realpath(root) for root in request.roots])
+    if not stats.unreadable and not request.include and not request.exclude:
+        stats.gone = scope.mark_missing([os.path.realpath(root) for root in request.roots])
 
 
 def read_pending(
@@ -129,7 +112,7 @@ def read_pending(
     reader: FileReader,
     settings: Settings,
     rescan: bool,
-    report: ScanReport,
+    stats: ScanStats,
     stop: StopRequest,
     bar: Bar,
 ) -> None:
@@ -148,7 +131,7 @@ def read_pending(
 
     def save(batch: list[Reading]) -> None:
         scope.add(library.save(batch, reader.kind))
-        report.read += len(batch)
+        stats.read += len(batch)
         batch.clear()
 
     batch: list[Reading] = []
@@ -171,16 +154,16 @@ def _reading(task: ReadTask, answer: Reading | TrackError) -> Reading:
 
 
 class _timed:
-    """Adds the wall seconds of its block to the report."""
+    """Adds the wall seconds of its block to the stats."""
 
-    def __init__(self, report: ScanReport, phase: str) -> None:
-        self._report, self._phase = report, phase
+    def __init__(self, stats: ScanStats, phase: str) -> None:
+        self._stats, self._phase = stats, phase
 
     def __enter__(self) -> None:
         self._start = time.perf_counter()
 
     def __exit__(self, *_: object) -> None:
-        self._report.seconds[self._phase] = time.perf_counter() - self._start
+        self._stats.seconds[self._phase] = time.perf_counter() - self._start
 
 
 def _shown(path: str) -> str:

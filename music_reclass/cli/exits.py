@@ -83,7 +83,7 @@ def audit_exits(
 def show_waiting(work: Session, cascade: Cascade, tracks: list[int], what: str, as_json: bool) -> int:
     """What there is to listen to, and how long that took the last time; exit code 0."""
     from music_reclass.classification.extract import missing_vectors
-    from music_reclass.features.statistics import Scans
+    from music_reclass.features.scans import Scans
     from music_reclass.report.summary import duration
 
     waiting = missing_vectors(work.database, cascade.stages, tracks)

@@ -68,7 +68,7 @@ def _show(found: Report) -> None:
     say("outcomes", " · ".join(f"{name} {count:,}" for name, count in figures.outcomes.items()) or "none yet")
     for label, text in (
         *reporting.stage_lines(figures),
-        *(("cost", reporting.cost_words(cost)) for cost in found.costs.values()),
+        *(("cost", reporting.cost_words(name, cost)) for name, cost in found.costs.items()),
         *reporting.expectation_lines(figures),
         *reporting.confusion_lines(figures, 10),
         *reporting.certificate_lines(found.certificates),

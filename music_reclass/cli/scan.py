@@ -15,8 +15,8 @@ from music_reclass.cli.plex_output import map_flag
 from music_reclass.cli.writing import Choice, conclude, plan_for
 
 if TYPE_CHECKING:
-    from music_reclass.classification.scan import ScanReport
     from music_reclass.config import Settings
+    from music_reclass.features.scans import ScanStats
 
 
 @click.command()
@@ -87,19 +87,19 @@ def scan(
             roots = roots_in_plex(work, plex_library, pairs, roots)
         request = ScanRequest(roots, include, exclude, rescan)
         cascade = cascade_for(settings, work.taxonomy)
-        report = bring_up_to_date(work.database, request, cascade, settings, read_tags, work.stop)
+        stats = bring_up_to_date(work.database, request, cascade, settings, read_tags, work.stop)
         arguments = {"paths": [os.path.abspath(path) for path in paths], "rescan": rescan}
-        store_scan(work.database, report, cascade, arguments)
+        store_scan(work.database, stats, cascade, arguments)
         if not as_json:
-            _show_discovery(report, paths, settings)
-            _show_later_stages(report, cascade.absent)
-            for label, text in after_scan(report, Outcomes(work.database, scoped=True), cascade):
+            _show_discovery(stats, paths, settings)
+            _show_later_stages(stats, cascade.absent)
+            for label, text in after_scan(stats, Outcomes(work.database, scoped=True), cascade):
                 say(label, printable(text))
         plan = plan_for(work, Decisions(work.database).in_scope)
         library = settings.plex_library
         after = (lambda written: sync_after(work, library, written, as_json)) if sync_plex else None
         code = conclude(work, plan, "scan", arguments, Choice(dry_run, yes, as_json), after)
-        return code or (1 if report.unreadable else 0)
+        return code or (1 if stats.unreadable else 0)
 
 
 @click.command()
@@ -142,35 +142,36 @@ def apply(
         return conclude(work, plan, "apply", {"paths": folders}, Choice(dry_run, yes, as_json))
 
 
-def _show_discovery(report: ScanReport, paths: tuple[Path, ...], settings: Settings) -> None:
-    found = report.discovery
-    parts = [f"{found.new:,} new", f"{found.known:,} known"]
-    parts += [f"{count:,} {name}" for name, count in (("changed", found.changed), ("gone", found.gone)) if count]
+def _show_discovery(stats: ScanStats, paths: tuple[Path, ...], settings: Settings) -> None:
+    parts = [f"{stats.new:,} new", f"{stats.known:,} known"]
+    parts += [f"{count:,} {name}" for name, count in (("changed", stats.changed), ("gone", stats.gone)) if count]
     where = ", ".join(printable(shorten_home(os.path.abspath(path))) for path in paths)
-    say("music", f"{where}   {found.found:,} audio files  ({', '.join(parts)})")
-    if report.read:
-        seconds = report.seconds["read"]
-        rate = report.read / seconds if seconds else 0.0
-        say(
-            "read", f"{report.read:,} files in {_duration(seconds)}, {rate:,.1f} a second, {settings.workers} at a time"
-        )
-    for path, why in report.unreadable[:5]:
+    say("music", f"{where}   {stats.found:,} audio files  ({', '.join(parts)})")
+    if stats.read:
+        seconds = stats.seconds["read"]
+        rate = stats.read / seconds if seconds else 0.0
+        say("read", f"{stats.read:,} files in {_duration(seconds)}, {rate:,.1f} a second, {settings.workers} at a time")
+    for path, why in stats.unreadable[:5]:
         say("", click.style("! ", fg="red") + f"{printable(path)[:200]}: {why}")
 
 
-def _show_later_stages(report: ScanReport, absent: Mapping[str, str]) -> None:
+def _show_later_stages(stats: ScanStats, absent: Mapping[str, str]) -> None:
     """Whom the later stages listened to, whom they did not reach or could not hear, and who could not listen."""
-    for stage, count in report.asked.items():
-        say("listened", f"{count:,} tracks in doubt with {stage} in {_duration(report.asked_seconds[stage])}")
-    left, missed = sum(report.left.values()), sum(report.missed.values())
-    if left:
-        say("left", f"{left:,} tracks in doubt were left for the next scan ({_by_name(report.left)})")
-    if missed:
-        say("", f"{missed:,} tracks in doubt could not be heard by a later stage ({_by_name(report.missed)})")
-    if report.pieced:
-        say("", f"{report.pieced:,} windows were computed in pieces for want of memory: other programs hold the rest")
-    for stage, why in absent.items():
-        say("absent", f"the stage {stage} does not vote: {why}")
+    for name, stage in list(stats.stages.items())[1:]:
+        if stage.extracted:
+            say("listened", f"{stage.extracted:,} tracks in doubt with {name} in {_duration(stage.seconds)}")
+    unreached = {name: stage.unreached for name, stage in stats.stages.items() if stage.unreached}
+    failed = {name: stage.failed for name, stage in stats.stages.items() if stage.failed}
+    if unreached:
+        count = sum(unreached.values())
+        say("left", f"{count:,} tracks in doubt were left for the next scan ({_by_name(unreached)})")
+    if failed:
+        count = sum(failed.values())
+        say("", f"{count:,} tracks in doubt could not be heard by a later stage ({_by_name(failed)})")
+    if stats.in_pieces:
+        say("", f"{stats.in_pieces:,} windows were computed in pieces for want of memory: other programs hold the rest")
+    for absentee, why in absent.items():
+        say("absent", f"the stage {absentee} does not vote: {why}")
 
 
 def _by_name(counts: Mapping[str, int]) -> str:

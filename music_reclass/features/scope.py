@@ -5,27 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from music_reclass.domain import FeatureKind
 from music_reclass.features.database import Database
 from music_reclass.features.library import PASSING, batched_rows
+from music_reclass.features.scans import ScanStats
 from music_reclass.utils.files import FoundFile
-
-
-@dataclass(slots=True)
-class Discovery:
-    """How many files a walk met, by what is known of them."""
-
-    known: int = 0
-    new: int = 0
-    changed: int = 0
-    gone: int = 0
-
-    @property
-    def found(self) -> int:
-        """All audio files met."""
-        return self.known + self.new + self.changed
 
 
 class Scope:
@@ -48,9 +33,9 @@ class Scope:
         ):
             self._sql.execute(statement)
 
-    def sort_found(self, files: Sequence[FoundFile], kind: FeatureKind, discovery: Discovery, rescan: bool) -> None:
+    def sort_found(self, files: Sequence[FoundFile], kind: FeatureKind, stats: ScanStats, rescan: bool) -> None:
         """Put each file into the scope if its size and mtime are known and its vector (or lasting failure) is stored,
-        else among the pending. Nothing is opened."""
+        else among the pending; counted in `stats`. Nothing is opened."""
         now = time.time()
         with self._database.transaction():
             for file in files:
@@ -64,15 +49,16 @@ class Scope:
                 settled = row is not None and row[1] and (row[2] or (row[3] is not None and row[3] not in PASSING))
                 if settled and not rescan:
                     if self._sql.execute("INSERT OR IGNORE INTO scope VALUES (?)", (row[0],)).rowcount:
-                        discovery.known += 1
+                        stats.found += 1
                     self._sql.execute("UPDATE track SET seen = ?, missing_since = NULL WHERE id = ?", (now, row[0]))
                 elif self._sql.execute(
                     "INSERT OR IGNORE INTO pending VALUES (?, ?, ?)", (path, file.size, file.mtime_ns)
                 ).rowcount:
+                    stats.found += 1
                     if row is None:
-                        discovery.new += 1
+                        stats.new += 1
                     else:
-                        discovery.changed += 1
+                        stats.changed += 1
 
     def pending_count(self) -> int:
         """How many files must be read."""

@@ -200,8 +200,8 @@ def _stages(report: Report) -> Iterator[str]:
         for own in figures.settled
     ]
     costs = [
-        (cost.stage, cost.seconds_per_track or 0.0, f"{cost.seconds_per_track or 0.0:.2g} s a track", AMBER)
-        for cost in report.costs.values()
+        (name, cost.seconds_per_track or 0.0, f"{cost.seconds_per_track or 0.0:.2g} s a track", AMBER)
+        for name, cost in report.costs.items()
     ]
     yield f"<div class='pair'><div><h3>Last word</h3>{page.bars(mix, 'tracks by stage')}</div>"
     if costs:
@@ -262,7 +262,8 @@ def _scans(report: Report) -> Iterator[str]:
             f"{scan.found:,}",
             f"{scan.decided:,}",
             duration(sum(scan.seconds.values())) + (" (stopped)" if scan.stopped else ""),
-            " · ".join(cost_words(cost) for cost in scan.stages if cost.heard) or "nothing new to hear",
+            " · ".join(cost_words(name, cost) for name, cost in scan.stages.items() if cost.extracted)
+            or "nothing new to hear",
         )
         for scan in report.scans
     )

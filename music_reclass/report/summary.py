@@ -11,12 +11,12 @@ from music_reclass.classification.agreement import tag_agreement
 from music_reclass.classification.certify import StageCertificate, certificates_of
 from music_reclass.features.certificates import ExitAudits
 from music_reclass.features.library import Library
-from music_reclass.features.statistics import Cause, Outcomes, ScanRecord, Scans, StageCost
+from music_reclass.features.scans import Scans, ScanStats, StageStats
+from music_reclass.features.statistics import Cause, Outcomes
 from music_reclass.report import listings
 from music_reclass.report.statistics import ExpectedPrecision, Statistics, decided_by, statistics_of, voters_of
 
 if TYPE_CHECKING:
-    from music_reclass.classification.scan import ScanReport
     from music_reclass.classification.voter import Cascade
     from music_reclass.features.database import Database
     from music_reclass.report.listings import Listing
@@ -34,8 +34,8 @@ class Report:
 
     library: Mapping[str, int]
     figures: Statistics
-    scans: tuple[ScanRecord, ...]  # newest first
-    costs: Mapping[str, StageCost]  # of the last scans that listened, by stage
+    scans: tuple[ScanStats, ...]  # newest first
+    costs: Mapping[str, StageStats]  # of the last scans that extracted vectors for it, by stage
     certificates: tuple[StageCertificate, ...]
     audits: tuple[tuple[float, Mapping[str, Any]], ...]  # newest first: when, and what was found
     conflicts: Listing
@@ -44,8 +44,12 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain values."""
-        costs = {stage: own.seconds_per_track for stage, own in self.costs.items()}
-        return {**asdict(self), "costs": costs, "audits": [{"at": at, **found} for at, found in self.audits]}
+        return {
+            **asdict(self),
+            "scans": [scan.as_json() for scan in self.scans],
+            "costs": {stage: cost.seconds_per_track for stage, cost in self.costs.items()},
+            "audits": [{"at": at, **found} for at, found in self.audits],
+        }
 
 
 def report_of(database: Database, cascade: Cascade, most: int = MOST) -> Report:
@@ -64,46 +68,29 @@ def report_of(database: Database, cascade: Cascade, most: int = MOST) -> Report:
     )
 
 
-def store_scan(database: Database, report: ScanReport, cascade: Cascade, arguments: Mapping[str, object]) -> None:
+def store_scan(database: Database, stats: ScanStats, cascade: Cascade, arguments: Mapping[str, object]) -> None:
     """Keep what a scan did, a dry one too: `report` shows it, and `explain` says what a stage costs a track.
 
     To be called while the tracks of the scan are in `Scope`.
     """
     outcomes = Outcomes(database, scoped=True)
     last_words = {own.stage: own.tracks for own in decided_by(outcomes.cells(), voters_of(outcomes, cascade))}
-    Scans(database).save(
-        ScanRecord(
-            arguments=arguments,
-            seconds=report.seconds,
-            found=report.discovery.found,
-            decided=report.decided,
-            stopped=report.stopped,
-            stages=_costs(report, cascade, last_words),
-        )
-    )
+    stats.arguments = arguments
+    for stage in cascade.stages:
+        stats.stage(stage.name).settled = last_words.get(stage.name, 0)
+    Scans(database).save(stats)
 
 
-def _costs(report: ScanReport, cascade: Cascade, last_words: Mapping[str, int]) -> tuple[StageCost, ...]:
-    """What each stage of the ladder cost: the first one is what reading the files is for."""
-    first = cascade.stages[0].name
-    heard = {first: report.read, **report.asked}
-    seconds = {first: report.seconds.get("read", 0.0), **report.asked_seconds}
-    return tuple(
-        StageCost(stage.name, last_words.get(stage.name, 0), heard.get(stage.name, 0), seconds.get(stage.name, 0.0))
-        for stage in cascade.stages
-    )
-
-
-def after_scan(report: ScanReport, outcomes: Outcomes, cascade: Cascade) -> Iterator[tuple[str, str]]:
+def after_scan(stats: ScanStats, outcomes: Outcomes, cascade: Cascade) -> Iterator[tuple[str, str]]:
     """The summary of a scan as (label, text) lines: stage mix, time per stage, precision to expect, confusions.
 
     To be called before anything is written, while the tags are still those that people gave.
     """
     figures = statistics_of(outcomes, cascade)
     yield from stage_lines(figures)
-    costs = [cost for cost in _costs(report, cascade, {}) if cost.heard]
+    costs = [f"{name} {cost.seconds_per_track:.2g} s a track" for name, cost in stats.stages.items() if cost.extracted]
     if costs:
-        yield "cost", " · ".join(f"{cost.stage} {cost.seconds_per_track:.2g} s a track" for cost in costs)
+        yield "cost", " · ".join(costs)
     yield from expectation_lines(figures)
     yield from confusion_lines(figures, 5)
 
@@ -146,16 +133,16 @@ def confusion_lines(figures: Statistics, most: int) -> Iterator[tuple[str, str]]
         yield "confused", " · ".join(shown)
 
 
-def cost_words(cost: StageCost) -> str:
+def cost_words(stage: str, cost: StageStats) -> str:
     """What a stage cost, in words."""
     each = cost.seconds_per_track
-    words = f"{cost.stage} {duration(cost.seconds)} for {cost.heard:,} tracks"
+    words = f"{stage} {duration(cost.seconds)} for {cost.extracted:,} tracks"
     return words if each is None else f"{words}, {each:.2g} s each"
 
 
-def scan_words(scan: ScanRecord) -> str:
+def scan_words(scan: ScanStats) -> str:
     """What a scan did, in words."""
-    costs = [cost_words(cost) for cost in scan.stages if cost.heard] or ["nothing new to hear"]
+    costs = [cost_words(name, cost) for name, cost in scan.stages.items() if cost.extracted] or ["nothing new to hear"]
     stopped = ", stopped" if scan.stopped else ""
     return f"{scan.found:,} files, {scan.decided:,} decided{stopped}: {' · '.join(costs)}"
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from music_reclass.classification.extract import ExtractionRunner, FileReader
-from music_reclass.classification.scan import ScanReport, read_pending
+from music_reclass.classification.scan import read_pending
 from music_reclass.domain import ExtractedFile, FeatureKind, TrackTags, tags_group
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import LabelledTracks, Library
+from music_reclass.features.scans import ScanStats
 from music_reclass.features.scope import Scope
 from music_reclass.models.dataset import FIRST, Dataset, LabelledFile, Listing, Raw, fma518, to_dataset
 from music_reclass.taxonomy import Taxonomy
@@ -95,12 +96,12 @@ def extract_files(
     Vectors already in `database` are used; new ones are stored in batches, so that an interrupted call goes on where
     it stopped. NothingToDo when `stop` is set before all are read: half a data set teaches something else.
     """
-    scope, report = Scope(database), ScanReport()
+    scope, stats = Scope(database), ScanStats()
     real = {os.path.realpath(path): path for path in paths}
     found = list(_found(real))
     for start in range(0, len(found), _BATCH):
-        scope.sort_found(found[start : start + _BATCH], kind, report.discovery, rescan=False)
-    read_pending(database, scope, FileReader(kind, read_tags), settings, False, report, stop, bar)
+        scope.sort_found(found[start : start + _BATCH], kind, stats, rescan=False)
+    read_pending(database, scope, FileReader(kind, read_tags), settings, False, stats, stop, bar)
     if stop:
         raise NothingToDo("stopped as you asked; what was listened to is kept: the same command goes on from here.")
     library, heard = Library(database), {}

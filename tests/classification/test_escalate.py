@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from music_reclass.classification import escalate as escalation
-from music_reclass.classification.escalate import Budget, Escalation, EscalationReport
+from music_reclass.classification.escalate import Budget, Escalation
 from music_reclass.classification.extract import ExtractionResult
 from music_reclass.classification.voter import Cascade, Stage
 from music_reclass.config import Settings
@@ -21,6 +21,7 @@ from music_reclass.domain import FeatureKind, TrackTags
 from music_reclass.errors import FailTrack, TrackError
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library, Reading
+from music_reclass.features.scans import ScanStats
 from music_reclass.features.scope import Scope
 from music_reclass.taxonomy import load
 from music_reclass.utils.progress import Silent, StopRequest
@@ -92,7 +93,7 @@ class World:
         stages = (Stage(n, CHAIN[n], Echo(n, CHAIN[n]), GENRES, LIMITS, digest=f"digest of {n}") for n in names)
         return Cascade(tuple(stages), load())
 
-    def run(self, budget: Budget | None = None, stop: StopRequest | None = None, **cascade: Any) -> EscalationReport:
+    def run(self, budget: Budget | None = None, stop: StopRequest | None = None, **cascade: Any) -> ScanStats:
         scope = Scope(self.database)
         scope.add(self.ids)
 
@@ -115,6 +116,16 @@ class World:
         return {line[0] for line in self.decisions() if line[6]}
 
 
+def counted(stats: ScanStats) -> dict[str, dict[str, int]]:
+    """The counts of the stages that are not zero, by what is counted and stage."""
+    found: dict[str, dict[str, int]] = {}
+    for what in ("extracted", "unreached", "failed"):
+        for name, stage in stats.stages.items():
+            if getattr(stage, what):
+                found.setdefault(what, {})[name] = getattr(stage, what)
+    return found
+
+
 def test_each_stage_hears_only_whom_the_one_before_left_in_doubt(tmp_path: Path) -> None:
     world = World(tmp_path, [0.9, 0.6, 0.5, 0.95])
     first, second, third, fourth = world.ids
@@ -122,8 +133,8 @@ def test_each_stage_hears_only_whom_the_one_before_left_in_doubt(tmp_path: Path)
     tally = world.run()
     assert world.ears.order == [("dear", third), ("dear", second), ("dearest", third)]
     assert world.ears.rested_after == [2, 3]
-    assert (tally.decided, tally.asked, tally.left, tally.missed) == (4, {"dear": 2, "dearest": 1}, {}, {})
-    assert set(tally.seconds) == {"dear", "dearest"}
+    assert (tally.decided, counted(tally)) == (4, {"extracted": {"dear": 2, "dearest": 1}})
+    assert all(stage.seconds > 0 for stage in tally.stages.values())
     assert {line[0]: line[5] for line in world.decisions()} == {
         first: "cheap", second: "dear", third: "dearest", fourth: "cheap"
     }  # fmt: skip
@@ -139,7 +150,7 @@ def test_the_most_valuable_are_heard_first_and_equals_in_the_order_of_their_path
 def test_a_stage_listens_across_albums_and_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(escalation, "PAGE", 2)
     world = World(tmp_path, [0.5 + number / 100 for number in range(7)])
-    assert world.run(names=("cheap", "dear")).asked == {"dear": 7}
+    assert counted(world.run(names=("cheap", "dear"))) == {"extracted": {"dear": 7}}
     assert world.ears.heard(DEAR) == world.ids
 
 
@@ -153,15 +164,14 @@ def test_a_number_of_tracks_is_kept_to_exactly_and_spent_on_the_most_valuable(
     tally = world.run(Budget(tracks=3))
     assert world.ears.heard(DEAR) == world.ids[:4]  # the broken one cost nothing
     assert world.ears.heard(DEAREST) == []
-    assert (tally.asked, tally.left, tally.missed) == ({"dear": 3}, {"dear": 1}, {"dear": 1})
+    assert counted(tally) == {"extracted": {"dear": 3}, "unreached": {"dear": 1}, "failed": {"dear": 1}}
 
 
 def test_what_the_first_dear_stage_leaves_of_the_budget_is_the_next_ones(tmp_path: Path) -> None:
     world = World(tmp_path, [0.5, 0.6])
     world.vectors[DEAR] = dict.fromkeys(world.ids, row(0.5))
     tally = world.run(Budget(tracks=3))
-    assert tally.asked == {"dear": 2, "dearest": 1}
-    assert tally.left == {"dearest": 1}
+    assert counted(tally) == {"extracted": {"dear": 2, "dearest": 1}, "unreached": {"dearest": 1}}
 
 
 def test_no_track_is_begun_when_the_time_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,9 +180,8 @@ def test_no_track_is_begun_when_the_time_is_up(tmp_path: Path, monkeypatch: pyte
     world = World(tmp_path, [0.5, 0.6, 0.7])
     world.ears.after = lambda count: clock.__setitem__(0, clock[0] + 10)
     tally = world.run(Budget(seconds=15))
-    assert tally.asked == {"dear": 2}
-    assert tally.left == {"dear": 1}
-    assert tally.seconds == {"dear": 20}
+    assert counted(tally) == {"extracted": {"dear": 2}, "unreached": {"dear": 1}}
+    assert tally.stages["dear"].seconds == 20
 
 
 def test_tracks_beyond_the_budget_are_decided_by_the_votes_there_are_and_taken_up_again(tmp_path: Path) -> None:
@@ -211,7 +220,7 @@ def test_a_run_that_is_stopped_anywhere_goes_on_without_hearing_anything_twice(m
     world.ears.after = stop_then
     tally = world.run(stop=stop)
     assert len(world.ears.order) == min(moment, len(whole.ears.order))
-    assert sum(tally.left.values()) == 20 - len(world.finished())
+    assert sum(stage.unreached for stage in tally.stages.values()) == 20 - len(world.finished())
     assert len(world.decisions()) == 20
     stop.requested, world.ears.after = False, lambda count: None
     world.run(stop=stop)
@@ -249,8 +258,7 @@ def test_who_cannot_be_heard_is_not_tried_twice_and_later_only_if_it_may_pass(
     world.ears.errors = {bad: FailTrack(reason)}
     tally = world.run()
     assert world.ears.order == [("dear", bad), ("dear", good)]
-    assert tally.missed == {"dear": 1}
-    assert tally.left == {}
+    assert counted(tally) == {"extracted": {"dear": 1}, "failed": {"dear": 1}}
     assert world.finished() == ({good} if again else {bad, good})
 
 
@@ -262,11 +270,11 @@ def test_an_album_that_is_sure_together_spares_its_tracks_the_dear_stage(tmp_pat
 
 def test_one_stage_or_no_listener_decides_by_what_is_stored(tmp_path: Path) -> None:
     world = World(tmp_path, [0.5, 0.9])
-    assert world.run(names=("cheap",)) == EscalationReport(decided=2)
+    assert world.run(names=("cheap",)) == ScanStats(decided=2)
     scope = Scope(world.database)
     scope.add(world.ids)
     tally = Escalation(world.database, scope, world.cascade()).run()
-    assert (tally.asked, tally.left) == ({}, {"dear": 1})
+    assert counted(tally) == {"unreached": {"dear": 1}}
     assert world.ears.order == []
 
 

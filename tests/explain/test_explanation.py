@@ -20,7 +20,7 @@ from music_reclass.explain.explanation import Explanation, explain
 from music_reclass.extractors.fma518 import FAMILIES, fma518
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library, Reading
-from music_reclass.features.statistics import ScanRecord, Scans, StageCost
+from music_reclass.features.scans import Scans, ScanStats, StageStats
 from music_reclass.models import bundle as bundles
 from music_reclass.models.early_exit import ExitRule
 from music_reclass.models.linear import LinearModel
@@ -129,7 +129,7 @@ def test_a_sure_track_spares_the_dear_stage_unless_all_are_asked(tune: Path) -> 
 
 def test_the_library_answers_without_listening(tune: Path, database: Database) -> None:
     keep(database, tune, CHEAP, DEAR)
-    Scans(database).save(ScanRecord(stages=(StageCost("dear", 0, 10, 5.0),)))
+    Scans(database).save(ScanStats(stages={"dear": StageStats(10, 5.0)}))
     explanation = explain(str(tune), database, cascade(), PLAN)
     assert explanation.in_library
     assert [step.after for step in explanation.steps] == [way.ASKED, way.LAST]

@@ -11,7 +11,8 @@ from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.features.database import Database
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library, Reading
-from music_reclass.features.scope import Discovery, Scope
+from music_reclass.features.scans import ScanStats
+from music_reclass.features.scope import Scope
 from music_reclass.utils.files import FoundFile
 
 KIND = FeatureKind("fma518", "1", 3, "mid30")
@@ -33,25 +34,25 @@ def stored(database: Database, *paths: str, album: str = "", error: Exception | 
     )
 
 
-def sorted_found(scope: Scope, *files: FoundFile, rescan: bool = False) -> Discovery:
-    discovery = Discovery()
-    scope.sort_found(files, KIND, discovery, rescan)
-    return discovery
+def sorted_found(scope: Scope, *files: FoundFile, rescan: bool = False) -> ScanStats:
+    stats = ScanStats()
+    scope.sort_found(files, KIND, stats, rescan)
+    return stats
 
 
 def test_known_new_and_changed_files_are_told_apart(database: Database) -> None:
     stored(database, "/a", "/b")
     scope = Scope(database)
-    discovery = sorted_found(scope, FoundFile("/a", 10, 5), FoundFile("/b", 10, 6), FoundFile("/c", 1, 1))
-    assert (discovery.known, discovery.changed, discovery.new) == (1, 1, 1)
+    stats = sorted_found(scope, FoundFile("/a", 10, 5), FoundFile("/b", 10, 6), FoundFile("/c", 1, 1))
+    assert (stats.known, stats.changed, stats.new) == (1, 1, 1)
     assert [file.path for file in scope.pending()] == ["/b", "/c"]
 
 
 def test_a_file_met_twice_counts_once(database: Database) -> None:
     stored(database, "/a")
     scope = Scope(database)
-    discovery = sorted_found(scope, *[FoundFile("/a", 10, 5)] * 2, *[FoundFile("/c", 1, 1)] * 2)
-    assert discovery.found == 2
+    stats = sorted_found(scope, *[FoundFile("/a", 10, 5)] * 2, *[FoundFile("/c", 1, 1)] * 2)
+    assert stats.found == 2
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_only_failures_that_may_pass_are_tried_again(database: Database, error: 
 def test_another_feature_version_and_rescan_read_everything_again(database: Database) -> None:
     stored(database, "/a")
     scope = Scope(database)
-    scope.sort_found([FoundFile("/a", 10, 5)], FeatureKind("fma518", "2", 3, "mid30"), Discovery(), False)
+    scope.sort_found([FoundFile("/a", 10, 5)], FeatureKind("fma518", "2", 3, "mid30"), ScanStats(), False)
     assert scope.pending_count() == 1
     assert sorted_found(Scope(database), FoundFile("/a", 10, 5), rescan=True).changed == 1
 
@@ -118,7 +119,7 @@ def test_no_album_is_cut_in_two(database: Database) -> None:
 def test_pending_pages_through_any_number_of_files(database: Database) -> None:
     scope = Scope(database)
     names = [os.fsdecode(b"/%05d\xff" % number) for number in range(1203)]
-    scope.sort_found([FoundFile(name, 1, 1) for name in names], KIND, Discovery(), False)
+    scope.sort_found([FoundFile(name, 1, 1) for name in names], KIND, ScanStats(), False)
     assert [file.path for file in scope.pending()] == names
 
 

@@ -68,12 +68,13 @@ def test_a_name_in_another_unicode_form_is_found_on_disk(bench: Bench, fake: Fak
 
 def test_imported_files_are_read_by_the_next_scan(bench: Bench, fake: FakePlex, folder: Path) -> None:
     from music_reclass.domain import FeatureKind
-    from music_reclass.features.scope import Discovery, Scope
+    from music_reclass.features.scans import ScanStats
+    from music_reclass.features.scope import Scope
     from music_reclass.utils.files import walk
 
     fake.album("Ada", "Blue", 2)
     put_files(fake, folder)
     _, files = imported(bench, fake, folder)
     scope = Scope(bench.database)
-    scope.sort_found(list(walk(files)), FeatureKind("fma518", "1", 3, "mid30"), Discovery(), False)
+    scope.sort_found(list(walk(files)), FeatureKind("fma518", "1", 3, "mid30"), ScanStats(), False)
     assert scope.pending_count() == 2

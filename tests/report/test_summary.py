@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from music_reclass.classification.agreement import tag_agreement
-from music_reclass.classification.scan import ScanReport
 from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.features.certificates import ExitAudits
 from music_reclass.features.library import Reading
-from music_reclass.features.scope import Discovery
-from music_reclass.features.statistics import Outcomes, Scans
+from music_reclass.features.scans import Scans, ScanStats, StageStats
+from music_reclass.features.statistics import Outcomes
 from music_reclass.report import listings
 from music_reclass.report.page import page_of
 from music_reclass.report.statistics import statistics_of
@@ -101,9 +100,9 @@ def test_a_track_that_a_stage_could_still_help_is_worth_what_asking_gains(tmp_pa
 def test_a_scan_sums_itself_up_and_is_remembered(library: SmallLibrary) -> None:
     scope = library.decide()
     assert scope is not None
-    done = ScanReport(
-        Discovery(new=9), read=9, decided=9, seconds={"discover": 0.5, "read": 4.5, "decide": 10.5},
-        asked={"dear": 5}, asked_seconds={"dear": 10.0},
+    done = ScanStats(
+        found=9, new=9, read=9, decided=9, seconds={"discover": 0.5, "read": 4.5, "decide": 10.5},
+        stages={"cheap": StageStats(9, 4.5), "dear": StageStats(5, 10.0)},
     )  # fmt: skip
 
     store_scan(library.database, done, library.cascade, {"paths": ["/m"]})
@@ -120,7 +119,10 @@ def test_a_scan_sums_itself_up_and_is_remembered(library: SmallLibrary) -> None:
     scans = Scans(library.database)
     assert scans.seconds_per_track("dear") == 2
     (scan,) = scans.last()
-    assert [(own.stage, own.settled, own.heard) for own in scan.stages] == [("cheap", 4, 9), ("dear", 5, 5)]
+    assert [(name, stage.settled, stage.extracted) for name, stage in scan.stages.items()] == [
+        ("cheap", 4, 9),
+        ("dear", 5, 5),
+    ]
 
 
 def test_the_page_shows_every_text_and_obeys_none(library: SmallLibrary) -> None:
