@@ -62,7 +62,7 @@ def interactions(table: Path) -> None:
         rows = stored["fma518"]
     once, shared, alone = [], [], []
     for row in rows:
-        likely = stage.classifier.predict_proba(row[None])[0]
+        likely = stage.bundle.predict_proba(row[None])[0]
         genre = stage.genres[int(likely.argmax())]
         found = attribute(stage, row, genre)
         assert found is not None
@@ -74,7 +74,7 @@ def interactions(table: Path) -> None:
             for own, place in zip(chosen, places, strict=True):
                 if own:
                     mixed[number, place] = row[place]
-        shares = np.clip(stage.classifier.predict_proba(mixed)[:, int(likely.argmax())], 1e-4, 1 - 1e-4)
+        shares = np.clip(stage.bundle.predict_proba(mixed)[:, int(likely.argmax())], 1e-4, 1 - 1e-4)
         odds = dict(zip(sets, np.log(shares / (1 - shares)), strict=True))
         shared.append([_shapley(odds, side, len(FEATURE_GROUPS)) for side in range(len(FEATURE_GROUPS))])
     first, fair, single = np.array(once), np.array(shared), np.array(alone)

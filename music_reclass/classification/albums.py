@@ -1,4 +1,4 @@
-"""Album consensus: the tracks of one album by one artist are one witness who spoke several times."""
+"""Album consensus: one vote of an album from its tracks' votes, weighted by how far those are independent."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from music_reclass.domain import TrackTags, Vote
 from music_reclass.taxonomy.tree import key
+
+if TYPE_CHECKING:
+    from music_reclass.features.decisions import TrackState
 
 STAGE = "album"
 """The name under which an album's vote is kept beside those of the stages."""
@@ -35,43 +38,28 @@ _NOBODY = frozenset(
 _DISC = re.compile(r"(?:cd|dis[ck]|dvd|lp|vinyl|side)[ _.-]*(?:\d{1,2}|[a-d])", re.IGNORECASE)
 
 
-class TaggedTrack(Protocol):
-    """A track with its place and tags; `features.decisions.TrackState` is one."""
-
-    @property
-    def path(self) -> str:
-        """Where the file lies."""
-        ...
-
-    @property
-    def tags(self) -> TrackTags:
-        """What the file says about itself."""
-        ...
-
-
-def album_of(track: TaggedTrack) -> tuple[str, str, str] | None:
-    """What the tracks of one album share: artist, album and folder; None where a track has no such company.
+def album_of(path: str, tags: TrackTags) -> tuple[str, str, str] | None:
+    """What the tracks of one album share: artist, album and folder; None where a track stands alone.
 
     The folder keeps two albums of one name apart ("Greatest Hits"); disc folders ("CD 2") count as their parent.
     Compilations, albums of various artists and tracks without album or artist stand alone.
     """
-    tags = track.tags
     artist = key(tags.album_artist) or key(tags.artist)
     if tags.compilation or not artist or not key(tags.album):
         return None
     if artist in _MANY_ARTISTS or artist in _NOBODY or key(tags.album) in _NOBODY:
         return None
-    folder = os.path.dirname(track.path)
+    folder = os.path.dirname(path)
     if _DISC.fullmatch(os.path.basename(folder)):
         folder = os.path.dirname(folder)
     return artist, tags.album, folder
 
 
-def albums(tracks: Mapping[int, TaggedTrack]) -> list[list[int]]:
+def group_by_album(tracks: Mapping[int, TrackState]) -> list[list[int]]:
     """The ids of `tracks` that belong to one album, in ascending order; only albums with MIN_TRACKS or more."""
     groups: dict[tuple[str, str, str], list[int]] = {}
     for track_id in sorted(tracks):
-        group = album_of(tracks[track_id])
+        group = album_of(tracks[track_id].path, tracks[track_id].tags)
         if group is not None:
             groups.setdefault(group, []).append(track_id)
     return [members for members in groups.values() if len(members) >= MIN_TRACKS]
@@ -81,8 +69,8 @@ def consensus(votes: Sequence[Vote]) -> Vote | None:
     """The vote of an album from its tracks' votes; None if they are too few or know different genres.
 
     The mean of the log-probabilities, times the number of *independent* tracks that n tracks with correlation r
-    are worth, n / (1 + (n - 1) r) (the design effect of cluster sampling, Kish 1965). Without that shrinkage ten
-    tracks would be taken for ten witnesses and the album would be sure of everything.
+    count for, n / (1 + (n - 1) r) (the design effect of cluster sampling, Kish 1965). Without that shrinkage ten
+    tracks would count as ten independent observations and the album would be sure of everything.
     """
     if len(votes) < MIN_TRACKS:
         return None
@@ -100,5 +88,5 @@ def consensus(votes: Sequence[Vote]) -> Vote | None:
 
 
 def effective_tracks(count: int) -> float:
-    """How many independent tracks `count` tracks of one album are worth."""
+    """How many independent tracks `count` tracks of one album count for."""
     return count / (1.0 + (count - 1) * CORRELATION)

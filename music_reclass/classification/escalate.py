@@ -13,9 +13,8 @@ from music_reclass.features.scans import ScanStats
 from music_reclass.utils.progress import Bar, Progress, Silent, StopRequest, progress_bar
 
 if TYPE_CHECKING:
-    from music_reclass.classification.albums import TaggedTrack
     from music_reclass.classification.extract import ExtractionRunner, Numbered
-    from music_reclass.classification.voter import Cascade, Stage
+    from music_reclass.classification.voter import Albums, Cascade, Stage
     from music_reclass.config import Settings
     from music_reclass.domain import FeatureKind, Vote
     from music_reclass.features.database import Database
@@ -105,27 +104,28 @@ class Escalation:
         with self._bar("deciding", self.stats.decided) as progress:
             for chunk in self._scope.undecided_by_album():
                 tracks = {state.id: state for state in self._decisions.states(chunk)}
-                votes = self._cascade.climb(tracks, self._library)
-                concluded = self._cascade.conclude(tracks, votes)
-                open_ = self._note_doubts(tracks, votes)
+                albums = self._cascade.albums(tracks)
+                votes = self._cascade.predict(tracks, self._library, albums)
+                concluded = self._cascade.conclude(votes, albums)
+                open_ = self._note_doubts(votes, albums)
                 finished = {i: decision for i, decision in concluded.items() if i not in open_}
                 self._decisions.save(finished, self._bundles, self._cascade.basis)
                 self._decisions.save({i: concluded[i] for i in open_}, self._bundles, "")
                 progress.advance(len(chunk))
         return self._scope.doubts()
 
-    def _note_doubts(self, tracks: Mapping[int, TaggedTrack], votes: Mapping[int, Sequence[Vote]]) -> set[int]:
+    def _note_doubts(self, votes: Mapping[int, Sequence[Vote]], albums: Albums) -> set[int]:
         """Note for each track in doubt the next stage that could be asked; the tracks that are not finished."""
         placed: set[int] = set()
-        worth_of = {stage.name: stage.worth for stage in self._cascade.stages}
+        worth_of = {stage.name: stage.expected_gain for stage in self._cascade.stages}
         for position, stage in list(enumerate(self._cascade.stages))[1:]:
             vain = self._mute[stage.name].union(*(self._missed[kind] for kind in stage.kinds))
-            asked = [i for i in self._cascade.uncertain(tracks, votes, position) if i not in placed and i not in vain]
+            asked = [i for i in self._cascade.uncertain(votes, position, albums) if i not in placed and i not in vain]
             placed.update(asked)
             before = {i: votes[i][-1] for i in asked if votes.get(i)}
             worth = {i: worth_of[before[i].stage](before[i]) if i in before else 1.0 for i in asked}
             self._scope.add_doubts(position, worth)
-        return placed | (self._passing & tracks.keys())
+        return placed | (self._passing & votes.keys())
 
     def _listen(self, position: int, runner: ExtractionRunner, budget: Budget, stop: StopRequest) -> None:
         """Let the stage at `position` listen to those that wait for it, in the order of their worth."""

@@ -20,7 +20,6 @@ from music_reclass.features.statistics import Candidates
 from music_reclass.models.early_exit import lower_bound, upper_bound
 
 if TYPE_CHECKING:
-    from music_reclass.classification.albums import TaggedTrack
     from music_reclass.classification.extract import Extracts
     from music_reclass.classification.voter import Cascade
     from music_reclass.domain import Vote
@@ -167,13 +166,14 @@ def _leavers(database: Database, cascade: Cascade, tracks: Sequence[int]) -> Ite
     decisions, stored = Decisions(database), StoredVotes(database)
     digests = {stage.name: stage.digest for stage in cascade.stages}
     for state in decisions.states(tracks):
-        company: Mapping[int, TaggedTrack] = {state.id: state}
-        album = album_of(state)
+        company = {state.id: state}
+        album = album_of(state.path, state.tags)
         if cascade.by_album and album is not None:
-            company = {other.id: other for other in decisions.on_album(state.tags.album) if album_of(other) == album}
+            others = decisions.on_album(state.tags.album)
+            company = {other.id: other for other in others if album_of(other.path, other.tags) == album}
         votes = {i: translated(own, cascade.taxonomy) for i, own in stored.of(list(company), digests).items()}
         own = votes.get(state.id)
-        if own is None or state.id in cascade.unfinished(company, votes):
+        if own is None or state.id in cascade.unfinished(votes, cascade.albums(company)):
             continue
         by_itself = own[-1].confidence >= cascade.thresholds[own[-1].stage].exit
         yield EarlyExit(state.id, own[-1].stage, "own" if by_itself else "album", own[-1].genre)

@@ -22,7 +22,6 @@ from music_reclass.features.library import Library, Reading
 from music_reclass.utils.workers import WorkerPool
 
 if TYPE_CHECKING:
-    from music_reclass.classification.voter import FeatureSource
     from music_reclass.config import Settings
     from music_reclass.domain import Extractor, TagReader, Vector
     from music_reclass.extractors.audio.load import Clip
@@ -140,7 +139,7 @@ class OnDemandFeatures:
     number: int
     path: Path
     placement: Placement
-    stored: FeatureSource | None = None
+    stored: Library | None = None
     listens: bool = True
     known: dict[FeatureKind, Vector] = field(default_factory=dict)
     seconds: dict[FeatureKind, float] = field(default_factory=dict)

@@ -86,6 +86,7 @@ def decide(
     thresholds: Mapping[str, Thresholds],
     taxonomy: Taxonomy,
     album: Vote | None = None,
+    *,
     max_genres: int = 1,
 ) -> Decision:
     """What the votes of one track amount to; `votes` in the order of the ladder, genres of `taxonomy` as labels.

@@ -57,11 +57,12 @@ def relabel(database: Database, cascade: Cascade, dry_run: bool = False) -> Rela
     for chunk in scope.undecided_by_album():
         tracks = {state.id: state for state in decisions.states(chunk)}
         known = {track_id: translated(own, cascade.taxonomy) for track_id, own in stored.of(chunk, digests).items()}
-        votes = cascade.climb(tracks, library, known)
+        albums = cascade.albums(tracks)
+        votes = cascade.predict(tracks, library, albums, known)
         other = [track_id for track_id in tracks if votes[track_id] != known.get(track_id, ())]
         report.from_vectors += len(other)
         report.from_votes += len(chunk) - len(other)
-        concluded = cascade.conclude(tracks, votes)
+        concluded = cascade.conclude(votes, albums)
         for track_id, decision in concluded.items():
             before = tracks[track_id].decision
             genres = () if before is None else before.genres
@@ -71,9 +72,9 @@ def relabel(database: Database, cascade: Cascade, dry_run: bool = False) -> Rela
             continue
         if other:
             bundles = {s.name: decisions.register_bundle(s.name, s.digest, s.manifest) for s in cascade.stages}
-            fresh = cascade.conclude({i: tracks[i] for i in other}, votes)
+            fresh = cascade.conclude({i: votes[i] for i in other}, ())
             decisions.save(fresh, bundles, "")  # their votes; the decision with the album's opinion follows
-        still_open = set(cascade.unfinished(tracks, votes))
+        still_open = set(cascade.unfinished(votes, albums))
         stored.conclude({i: d for i, d in concluded.items() if i in still_open}, "")
         stored.conclude({i: d for i, d in concluded.items() if i not in still_open}, cascade.basis)
     return report

@@ -6,114 +6,93 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.classification.albums import CORRELATION, MIN_TRACKS, TaggedTrack, albums, consensus
+from music_reclass.classification.albums import CORRELATION, MIN_TRACKS, consensus, group_by_album
 from music_reclass.classification.policy import SECOND_GENRE_SHARE, Thresholds, decide, may_exit
 from music_reclass.domain import Decision, FeatureKind, Vote
 from music_reclass.errors import BundleError
-from music_reclass.models import early_exit as exits
 from music_reclass.models.bundle import Bundle
-from music_reclass.models.early_exit import ExitRule
+from music_reclass.models.early_exit import ExitRule, exit_rules_of, fitting_exit_rule
 from music_reclass.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
+    from music_reclass.classification.extract import OnDemandFeatures
     from music_reclass.domain import Vector
+    from music_reclass.features.decisions import TrackState
+    from music_reclass.features.library import Library
 
-
-class FeatureSource(Protocol):
-    """Where vectors come from: the library, or an extractor that is asked only now."""
-
-    def vectors(self, track_ids: Iterable[int], kind: FeatureKind) -> dict[int, Vector]:
-        """The vectors, each of shape (kind.dimension,), of those of `track_ids` that have one of this very kind."""
-        ...
-
-
-class Predictor(Protocol):
-    """Calibrated probabilities for rows of vectors."""
-
-    def predict_proba(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Shape (n, labels), rows sum to one; `rows` is (n, sum of the kinds' dimensions)."""
-        ...
-
-
-class StageBundle(Predictor, Protocol):
-    """What a stage needs of a trained bundle (`training.bundles.Bundle` has it)."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def digest(self) -> str: ...
-    @property
-    def stage(self) -> str: ...
-    @property
-    def labels(self) -> tuple[str, ...]: ...
-    @property
-    def kinds(self) -> tuple[FeatureKind, ...]: ...
-    @property
-    def thresholds(self) -> Mapping[str, float | None]: ...
-    @property
-    def manifest(self) -> Mapping[str, Any]: ...
+Votes = tuple[Vote, ...]
+Albums = Sequence[Sequence[int]]  # the track ids of each album that votes together
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One rung: the feature kinds it needs, side by side in this order, its classifier and its thresholds.
+    """One step of a cascade: a trained bundle, its labels as the taxonomy names them, and the exit rule that holds.
 
-    `genres` are the classifier's labels as the taxonomy calls them, in the classifier's order. `leave` is the
-    certificate of its exit in the ladder that it is part of; None where there is none, and on the last rung.
+    `exit_rule` is None where the bundle has no certificate for this cascade, and at the last stage.
     """
 
-    name: str
-    kinds: tuple[FeatureKind, ...]
-    classifier: Predictor
+    bundle: Bundle
     genres: tuple[str, ...]
-    thresholds: Thresholds
-    digest: str
-    manifest: Mapping[str, Any] = field(default_factory=dict)
     exit_rule: ExitRule | None = None
 
     @classmethod
-    def from_bundle(cls, bundle: StageBundle, taxonomy: Taxonomy, exit_rule: ExitRule | None = None) -> Stage:
+    def from_bundle(cls, bundle: Bundle, taxonomy: Taxonomy, exit_rule: ExitRule | None = None) -> Stage:
         """The stage that `bundle` is; BundleError if a label of it is no genre of `taxonomy`."""
-        thresholds = Thresholds.from_mapping(bundle.thresholds, None if exit_rule is None else exit_rule.threshold)
-        return cls(
-            name=bundle.stage,
-            kinds=tuple(bundle.kinds),
-            classifier=bundle,
-            genres=_genres(bundle, taxonomy),
-            thresholds=thresholds,
-            digest=bundle.digest,
-            manifest=bundle.manifest,
-            exit_rule=exit_rule,
+        return cls(bundle, _genres(bundle, taxonomy), exit_rule)
+
+    @property
+    def name(self) -> str:
+        """The name under which its votes are stored."""
+        return self.bundle.stage
+
+    @property
+    def kinds(self) -> tuple[FeatureKind, ...]:
+        """The feature kinds of a row, side by side in this order."""
+        return self.bundle.kinds
+
+    @property
+    def digest(self) -> str:
+        """The digest of its bundle."""
+        return self.bundle.digest
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """The manifest of its bundle."""
+        return self.bundle.manifest
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """From which probability on it is confident, finds a genre likely, and lets a track exit."""
+        return Thresholds.from_mapping(
+            self.bundle.thresholds, None if self.exit_rule is None else self.exit_rule.threshold
         )
 
-    def worth(self, vote: Vote) -> float:
-        """What asking the next stage about a track with this vote is expected to add to the chance of being right."""
+    def expected_gain(self, vote: Vote) -> float:
+        """How much likelier right than `vote` the final genre is expected to become if the next stage is asked."""
         return 1.0 - vote.confidence if self.exit_rule is None else self.exit_rule.expected_gain(vote.confidence)
 
     def require(self, kind: FeatureKind) -> None:
         """BundleError unless vectors of `kind` are among those this stage was trained on."""
         if kind not in self.kinds:
-            wanted = ", ".join(_described(own) for own in self.kinds)
+            wanted = ", ".join(map(_described, self.kinds))
             raise BundleError(
                 f"The stage {self.name} was trained on {wanted}, and the vectors at hand are {_described(kind)}; "
                 "they cannot be compared, so extract again or use a bundle that was trained on these."
             )
 
-    def votes(self, track_ids: Iterable[int], source: FeatureSource) -> dict[int, Vote]:
-        """The votes for those of `track_ids` that have a sound vector of every kind this stage needs.
+    def votes(self, track_ids: Iterable[int], source: Library | OnDemandFeatures) -> dict[int, Vote]:
+        """The votes for those of `track_ids` that have a finite vector of every kind this stage needs.
 
         A vector of another length was made by other code: BundleError.
         """
         parts: dict[int, list[Vector]] = {track_id: [] for track_id in sorted(set(track_ids))}
         for kind in self.kinds:
-            # Asked in turn, so that a dear kind is never extracted for a track that lacks a cheap one.
+            # Asked in turn, so that an expensive kind is never extracted for a track that lacks a cheap one.
             found = source.vectors(list(parts), kind) if parts else {}
             parts = {
                 track_id: [*earlier, self._checked(found[track_id], kind)]
@@ -123,10 +102,24 @@ class Stage:
         if not parts:
             return {}
         rows = np.stack([np.concatenate(vectors) for vectors in parts.values()])
-        probabilities = np.asarray(self.classifier.predict_proba(rows), dtype=np.float64)
-        if probabilities.shape != (len(parts), len(self.genres)) or not np.isfinite(probabilities).all():
+        return dict(zip(parts, self.predict(rows), strict=True))
+
+    def predict(self, rows: NDArray[np.float32]) -> list[Vote]:
+        """One vote for each of `rows`, shape (n, sum of the kinds' dimensions).
+
+        Labels that the taxonomy counts as one genre are added up. BundleError where the model gives no probabilities.
+        """
+        probabilities = np.asarray(self.bundle.predict_proba(rows), dtype=np.float64)
+        if probabilities.shape != (len(rows), len(self.genres)) or not np.isfinite(probabilities).all():
             raise BundleError(f"The bundle of stage {self.name} gives no probabilities; install or train it again.")
-        return {track_id: self._vote(row) for track_id, row in zip(parts, probabilities, strict=True)}
+        probabilities = np.clip(probabilities, 0.0, 1.0)
+        return [self._vote(row) for row in probabilities / probabilities.sum(axis=1, keepdims=True)]
+
+    def _vote(self, row: NDArray[np.float64]) -> Vote:
+        shares = dict.fromkeys(self.genres, 0.0)
+        for genre, probability in zip(self.genres, row.tolist(), strict=True):
+            shares[genre] += probability
+        return Vote(self.name, {genre: min(share, 1.0) for genre, share in shares.items()})
 
     def _checked(self, vector: Vector, kind: FeatureKind) -> Vector:
         if np.shape(vector) != (kind.dimension,):
@@ -136,16 +129,8 @@ class Stage:
             )
         return np.asarray(vector, dtype=np.float32)
 
-    def _vote(self, row: NDArray[np.float64]) -> Vote:
-        """Labels that the taxonomy counts as one genre are added up."""
-        row = np.clip(row, 0.0, 1.0)
-        shares = dict.fromkeys(self.genres, 0.0)
-        for genre, probability in zip(self.genres, row / row.sum(), strict=True):
-            shares[genre] += float(probability)
-        return Vote(self.name, {genre: min(share, 1.0) for genre, share in shares.items()})
 
-
-def _genres(bundle: StageBundle, taxonomy: Taxonomy) -> tuple[str, ...]:
+def _genres(bundle: Bundle, taxonomy: Taxonomy) -> tuple[str, ...]:
     genres: list[str] = []
     for label in bundle.labels:
         genre = taxonomy.canonical(label)
@@ -162,18 +147,18 @@ def _described(kind: FeatureKind) -> str:
     return f"{kind.key} ({kind.dimension} numbers)"
 
 
-Votes = tuple[Vote, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class Cascade:
-    """Stages from cheap to dear. A ladder without stages is allowed: then nothing is ever decided."""
+    """Stages from cheap to expensive. A cascade without stages is allowed: then nothing is ever decided.
+
+    Tracks of one album vote together, so their ids come grouped: `albums` gives the groups, made once for all calls.
+    """
 
     stages: tuple[Stage, ...]
     taxonomy: Taxonomy
     max_genres: int = 1
     by_album: bool = True  # whether the tracks of an album vote together
-    absent: Mapping[str, str] = field(default_factory=dict)  # stages that cannot listen here, and why
+    absent: Mapping[str, str] = field(default_factory=dict)  # stages whose extractor cannot run here, and why
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]
@@ -183,27 +168,21 @@ class Cascade:
     @classmethod
     def from_bundles(
         cls,
-        bundles: Iterable[StageBundle],
+        bundles: Iterable[Bundle],
         taxonomy: Taxonomy,
+        *,
         max_genres: int = 1,
         by_album: bool = True,
-        own_exits: Mapping[str, Sequence[ExitRule]] | None = None,
+        library_exits: Mapping[str, Sequence[ExitRule]] | None = None,
         absent: Mapping[str, str] | None = None,
     ) -> Cascade:
-        """The ladder of these bundles, in their order; BundleError if one does not fit the taxonomy.
+        """The cascade of these bundles, in their order; BundleError if one does not fit the taxonomy.
 
-        A stage exits by the certificate that was made with just these later stages behind it: one of `own_exits`
-        (the user's own, by the digest of the stage's bundle), else one of its bundle. Without one it never does.
+        `library_exits` are exit rules certified on the user's library, by the digest of the stage's bundle.
         """
-        rungs = list(bundles)
-        stages = []
-        for place, bundle in enumerate(rungs):
-            later = [other.digest for other in rungs[place + 1 :]]
-            exit_rule = None
-            if later:
-                own = exits.fitting_exit_rule((own_exits or {}).get(bundle.digest, ()), later)
-                exit_rule = own or exits.fitting_exit_rule(exits.exit_rules_of(bundle.manifest), later)
-            stages.append(Stage.from_bundle(bundle, taxonomy, exit_rule))
+        in_order = list(bundles)
+        rules = exit_rules(in_order, library_exits or {})
+        stages = (Stage.from_bundle(bundle, taxonomy, rule) for bundle, rule in zip(in_order, rules, strict=True))
         return cls(tuple(stages), taxonomy, max_genres, by_album, absent or {})
 
     @property
@@ -224,114 +203,118 @@ class Cascade:
         """The thresholds of each stage by its name."""
         return {stage.name: stage.thresholds for stage in self.stages}
 
-    def climb(
+    def albums(self, tracks: Mapping[int, TrackState]) -> list[list[int]]:
+        """The ids of `tracks` by album, for the other methods; none where albums do not vote together."""
+        return group_by_album(tracks) if self.by_album else []
+
+    def predict(
         self,
-        tracks: Mapping[int, TaggedTrack],
-        source: FeatureSource,
-        votes: Mapping[int, Sequence[Vote]] | None = None,
+        track_ids: Iterable[int],
+        source: Library | OnDemandFeatures,
+        albums: Albums,
+        known: Mapping[int, Sequence[Vote]] | None = None,
     ) -> dict[int, Votes]:
         """Every track's votes in the order of the stages, as far as `source` has vectors; () where it has none.
 
-        A stage is asked about the tracks in doubt only. `votes` that are known already are taken as they are, unless
-        the track leaves the ladder before that stage.
+        A stage is asked about uncertain tracks only. Votes that are `known` already are taken as they are, unless the
+        track exits before that stage.
         """
-        found: dict[int, Votes] = dict.fromkeys(sorted(tracks), ())
-        for position, stage in enumerate(self.stages):
-            asked = self.uncertain(tracks, found, position)
-            known = {i: vote for i in asked for vote in (votes or {}).get(i, ()) if vote.stage == stage.name}
-            fresh = stage.votes([track_id for track_id in asked if track_id not in known], source)
-            for track_id, vote in (known | fresh).items():
-                found[track_id] += (vote,)
-        return found
 
-    def uncertain(
-        self, tracks: Mapping[int, TaggedTrack], votes: Mapping[int, Sequence[Vote]], position: int
-    ) -> list[int]:
+        def ask(stage: Stage, tracks: list[int]) -> dict[int, Vote]:
+            cast = _cast(known or {}, stage, tracks)
+            return cast | stage.votes((track for track in tracks if track not in cast), source)
+
+        return _run(self.stages, track_ids, ask, albums)[0]
+
+    def uncertain(self, votes: Mapping[int, Sequence[Vote]], position: int, albums: Albums) -> list[int]:
         """The tracks about which the stage at `position` is to be asked and has not voted yet, in ascending order.
 
-        A track leaves the ladder at an earlier stage by its own vote or by its album's (`policy.may_leave`); an
-        album's opinion at a stage is made of the votes up to that stage, so it does not depend on what was asked since.
+        A track exits at an earlier stage by its vote there or by its album's (`policy.may_exit`); an album's opinion
+        at a stage is made of the votes up to that stage, so it does not depend on what was asked since.
         """
-        names = [stage.name for stage in self.stages]
-        thresholds = self.thresholds
-        staying = sorted(tracks)
-        for place in range(1, position + 1):
-            known = {i: [vote for vote in votes.get(i, ()) if vote.stage in names[:place]] for i in tracks}
-            opinions = self._opinions_of_albums(tracks, known) if self.by_album else {}
-            staying = [i for i in staying if not may_exit(known[i], thresholds, opinions.get(i))]
-        return [i for i in staying if all(vote.stage != names[position] for vote in votes.get(i, ()))]
+        name = self.stages[position].name
+        _, asked = _run(self.stages[: position + 1], votes, lambda stage, tracks: _cast(votes, stage, tracks), albums)
+        return [track for track in asked if all(vote.stage != name for vote in votes[track])]
 
-    def unfinished(self, tracks: Mapping[int, TaggedTrack], votes: Mapping[int, Sequence[Vote]]) -> list[int]:
+    def unfinished(self, votes: Mapping[int, Sequence[Vote]], albums: Albums) -> list[int]:
         """The tracks that a later stage is to be asked about and that the last one has not voted for."""
-        return self.uncertain(tracks, votes, len(self.stages) - 1) if len(self.stages) > 1 else []
+        return self.uncertain(votes, len(self.stages) - 1, albums) if len(self.stages) > 1 else []
 
-    def decide(self, tracks: Mapping[int, TaggedTrack], source: FeatureSource) -> dict[int, Decision]:
-        """One decision a track, in the order of `tracks`; tracks of one album must come in one call."""
-        return self.conclude(tracks, self.climb(tracks, source))
+    def decide(self, tracks: Mapping[int, TrackState], source: Library | OnDemandFeatures) -> dict[int, Decision]:
+        """One decision a track, in ascending order; tracks of one album must come in one call."""
+        albums = self.albums(tracks)
+        return self.conclude(self.predict(tracks, source, albums), albums)
 
-    def conclude(self, tracks: Mapping[int, TaggedTrack], votes: Mapping[int, Sequence[Vote]]) -> dict[int, Decision]:
+    def conclude(self, votes: Mapping[int, Sequence[Vote]], albums: Albums) -> dict[int, Decision]:
         """Decisions from votes that are known already: new thresholds or a new taxonomy need no audio."""
-        opinions = self._opinions_of_albums(tracks, votes) if self.by_album else {}
-        thresholds = self.thresholds
+        opinions, thresholds = _opinions(votes, albums), self.thresholds
         return {
-            track_id: decide(
-                votes.get(track_id, ()), thresholds, self.taxonomy, opinions.get(track_id), self.max_genres
-            )
-            for track_id in tracks
+            track: decide(cast, thresholds, self.taxonomy, opinions.get(track), max_genres=self.max_genres)
+            for track, cast in votes.items()
         }
 
-    def _opinions_of_albums(
-        self, tracks: Mapping[int, TaggedTrack], votes: Mapping[int, Sequence[Vote]]
-    ) -> dict[int, Vote]:
-        """The album's vote for each track of an album that has one; a track speaks by its last vote."""
-        voters = {track_id: track for track_id, track in tracks.items() if votes.get(track_id)}
-        opinions: dict[int, Vote] = {}
-        for members in albums(voters):
-            opinion = consensus([votes[track_id][-1] for track_id in members])
-            if opinion is not None:
-                opinions.update(dict.fromkeys(members, opinion))
-        return opinions
+
+def exit_rules(bundles: Sequence[Bundle], library_exits: Mapping[str, Sequence[ExitRule]]) -> list[ExitRule | None]:
+    """The exit rule that holds for each of `bundles` with just the later ones behind it; None for the last."""
+    rules = []
+    for place, bundle in enumerate(bundles):
+        later = [other.digest for other in bundles[place + 1 :]]
+        rule = None
+        if later:
+            rule = fitting_exit_rule(library_exits.get(bundle.digest, ()), later)
+            rule = rule or fitting_exit_rule(exit_rules_of(bundle.manifest), later)
+        rules.append(rule)
+    return rules
 
 
-@dataclass(frozen=True, slots=True)
-class RowVote:
-    """The last vote for one row, in the labels of the bundle that cast it."""
+def predict_rows(bundles: Sequence[Bundle], rows_of: Callable[[Bundle], NDArray[np.float32]], count: int) -> list[Vote]:
+    """The last vote for each of `count` rows, in the labels of the bundle that cast it; rows have no albums.
 
-    stage: str
-    labels: tuple[str, ...]
-    probabilities: NDArray[np.float64]  # (labels,), calibrated
-    exited: bool  # whether a later stage would have been asked if the row had not reached a certified exit
-
-    @property
-    def genre(self) -> str:
-        """The likeliest label."""
-        return self.labels[int(self.probabilities.argmax())]
-
-    @property
-    def confidence(self) -> float:
-        """Its probability."""
-        return float(self.probabilities.max())
-
-
-def predict_rows(
-    stages: Sequence[Bundle], rows_of: Callable[[Bundle], NDArray[np.float32]], count: int
-) -> list[RowVote]:
-    """The last vote for each of `count` rows; `rows_of` gives all rows as a bundle wants them, (count, dimension).
-
-    Stages are asked in their order, and each about those rows only that have not reached the exit of one before it,
-    by the certificates that the bundles hold for just this ladder. Rows have no albums.
+    `rows_of` gives all rows as a bundle wants them, (count, dimension). The exit rules are those of the bundles.
     """
-    found: list[RowVote | None] = [None] * count
-    inside = np.arange(count)
-    for place, bundle in enumerate(stages):
-        later = [other.digest for other in stages[place + 1 :]]
-        own = exits.fitting_exit_rule(exits.exit_rules_of(bundle.manifest), later) if later else None
-        exit_rule = Thresholds.from_mapping(bundle.thresholds, None if own is None else own.threshold).exit
-        if not len(inside):
-            break
-        probabilities = bundle.predict_proba(rows_of(bundle)[inside])
-        gone = (probabilities.max(axis=1) >= exit_rule) if later else np.zeros(len(inside), dtype=np.bool_)
-        for row, shares, left in zip(inside.tolist(), probabilities, gone.tolist(), strict=True):
-            found[row] = RowVote(bundle.stage, bundle.labels, shares, left)
-        inside = inside[~gone]
-    return [vote for vote in found if vote is not None]
+    rules = exit_rules(bundles, {})
+    stages = [Stage(bundle, tuple(bundle.labels), rule) for bundle, rule in zip(bundles, rules, strict=True)]
+
+    def ask(stage: Stage, rows: list[int]) -> dict[int, Vote]:
+        return dict(zip(rows, stage.predict(rows_of(stage.bundle)[rows]), strict=True)) if rows else {}
+
+    return [votes[-1] for votes in _run(stages, range(count), ask, ())[0].values()]
+
+
+def _run(
+    stages: Sequence[Stage],
+    items: Iterable[int],
+    ask: Callable[[Stage, list[int]], Mapping[int, Vote]],
+    albums: Albums,
+) -> tuple[dict[int, Votes], list[int]]:
+    """Votes of all `items`, and those of them that the last of `stages` was asked about, both in ascending order.
+
+    Items go on to the next stage unless an exit rule lets them go. `ask` gives a stage's votes for those items that it
+    can vote for.
+    """
+    votes: dict[int, Votes] = dict.fromkeys(sorted(items), ())
+    asked = list(votes)
+    thresholds = {stage.name: stage.thresholds for stage in stages}
+    for place, stage in enumerate(stages):
+        if place:
+            opinions = _opinions(votes, albums)
+            asked = [item for item in asked if not may_exit(votes[item], thresholds, opinions.get(item))]
+        for item, vote in ask(stage, asked).items():
+            votes[item] += (vote,)
+    return votes, asked
+
+
+def _cast(votes: Mapping[int, Sequence[Vote]], stage: Stage, tracks: Iterable[int]) -> dict[int, Vote]:
+    """Those of `votes` that `stage` has cast for `tracks`."""
+    return {track: vote for track in tracks for vote in votes.get(track, ()) if vote.stage == stage.name}
+
+
+def _opinions(votes: Mapping[int, Sequence[Vote]], albums: Albums) -> dict[int, Vote]:
+    """The album's vote for each track of an album that has one; a track speaks by its last vote."""
+    opinions: dict[int, Vote] = {}
+    for album in albums:
+        members = [track for track in album if votes.get(track)]
+        opinion = consensus([votes[track][-1] for track in members])
+        if opinion is not None:
+            opinions.update(dict.fromkeys(members, opinion))
+    return opinions

@@ -46,8 +46,6 @@ def predict(table: Path, folder: Path | None, as_json: bool) -> None:
 def _predictions(stages: Sequence[Bundle], table: Path) -> Iterator[dict[str, Any]]:
     """One object a row. A row that reaches a stage's certified exit goes no further; a stage whose vectors the table
     lacks never votes, and is named once."""
-    import numpy as np
-
     from music_reclass.classification.voter import predict_rows
     from music_reclass.models import dataset as tables
     from music_reclass.training import npz as kinds
@@ -60,10 +58,10 @@ def _predictions(stages: Sequence[Bundle], table: Path) -> Iterator[dict[str, An
             missing = [kind.name for kind in bundle.kinds if kind.name not in at_hand]
             complain(f"the stage {bundle.stage} never votes: the table holds no array {', '.join(missing)}")
     for one in predict_rows(able, lambda bundle: kinds.rows_for(bundle.kinds, table, read), len(read)):
-        shares = np.round(one.probabilities, 6).tolist()
         yield {
             "genre": one.genre, "confidence": round(one.confidence, 6),
-            "probabilities": dict(zip(one.labels, shares, strict=True)), "stage": one.stage, "exited": one.exited,
+            "probabilities": {genre: round(share, 6) for genre, share in one.probabilities.items()},
+            "stage": one.stage, "exited": one.stage != able[-1].stage,
         }  # fmt: skip
 
 

@@ -91,7 +91,14 @@ def cascade_for(settings: Settings, taxonomy: Taxonomy, own: Mapping[str, Sequen
             absent[bundle.stage] = str(obstacle)
     if own is None:
         own = library_exits(settings, [bundle.digest for bundle in chosen])
-    return Cascade.from_bundles(chosen, taxonomy, settings.max_genres, settings.album, own, absent)
+    return Cascade.from_bundles(
+        chosen,
+        taxonomy,
+        max_genres=settings.max_genres,
+        by_album=settings.album,
+        library_exits=own,
+        absent=absent,
+    )
 
 
 def library_exits(settings: Settings, digests: Sequence[str]) -> dict[str, tuple[ExitRule, ...]]:

@@ -101,7 +101,7 @@ def attribute(stage: Stage, row: Floats, genre: str) -> Attribution | None:
     genre's calibrated log-odds before and after are compared. None where the classifier keeps no medians, or does
     not know the genre.
     """
-    middle = typical(getattr(stage.classifier, "model", None), len(row))
+    middle = typical(stage.bundle.model, len(row))
     if middle is None or genre not in stage.genres:
         return None
     parts = [*_sides(stage), *_families(stage)]
@@ -156,7 +156,7 @@ def _listed(words: list[str]) -> str:
 
 def _probabilities(stage: Stage, rows: Floats, genre: str) -> NDArray[np.float64]:
     own = np.array([name == genre for name in stage.genres])
-    probabilities = np.asarray(stage.classifier.predict_proba(rows), dtype=np.float64)
+    probabilities = np.asarray(stage.bundle.predict_proba(rows), dtype=np.float64)
     return np.asarray(probabilities[:, own].sum(axis=1) / probabilities.sum(axis=1), dtype=np.float64)
 
 

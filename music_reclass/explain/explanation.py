@@ -26,8 +26,7 @@ from music_reclass.models import early_exit as exits
 from music_reclass.tagging.read import read_tags
 
 if TYPE_CHECKING:
-    from music_reclass.classification.albums import TaggedTrack
-    from music_reclass.classification.voter import Cascade, Stage
+    from music_reclass.classification.voter import Albums, Cascade, Stage
     from music_reclass.domain import FeatureKind
     from music_reclass.features.database import Database
     from music_reclass.models.early_exit import ExitRule
@@ -65,10 +64,8 @@ class Step:
         return None if self.certificate is None else self.certificate.threshold
 
 
-def steps(
-    cascade: Cascade, tracks: Mapping[int, TaggedTrack], votes: Mapping[int, Sequence[Vote]], track_id: int
-) -> tuple[Step, ...]:
-    """The steps of `track_id` among its album's `tracks`; `votes` as `ladder.climb` gives them."""
+def steps(cascade: Cascade, votes: Mapping[int, Sequence[Vote]], albums: Albums, track_id: int) -> tuple[Step, ...]:
+    """The steps of `track_id`; `votes` of its `albums` as `Cascade.predict` gives them."""
     found = []
     cast = {vote.stage: vote for vote in votes.get(track_id, ())}
     for position, stage in enumerate(cascade.stages):
@@ -81,7 +78,7 @@ def steps(
             continue
         if following.name in cast:
             after = ASKED
-        elif track_id in cascade.uncertain(tracks, votes, position + 1):
+        elif track_id in cascade.uncertain(votes, position + 1, albums):
             after = NOT_EXTRACTED
         else:
             after = SETTLED if vote.confidence >= stage.thresholds.exit else ALBUM
@@ -115,7 +112,7 @@ def limit(threshold: float) -> float | None:
 
 
 def _gain(stage: Stage, vote: Vote) -> float | None:
-    return stage.worth(vote) if stage.exit_rule is not None and stage.exit_rule.gain else None
+    return stage.expected_gain(vote) if stage.exit_rule is not None and stage.exit_rule.gain else None
 
 
 def _count(number: int) -> str:
@@ -254,8 +251,9 @@ def _concluded(
 ) -> Explanation:
     """The account with the votes, what followed from them, and what they rest on."""
     cascade, number = explanation.cascade, explanation.state.id
-    votes = cascade.climb(company, ear)
-    decision = cascade.conclude(company, votes)[number]
+    albums = cascade.albums(company)
+    votes = cascade.predict(company, ear, albums)
+    decision = cascade.conclude(votes, albums)[number]
     state = replace(explanation.state, decision=decision)
     asked = {vote.stage for vote in votes[number]}
     beyond: list[Vote] = []
@@ -269,7 +267,7 @@ def _concluded(
         explanation,
         state=state,
         proposal=plan.proposal_for(state, decision),
-        steps=steps(cascade, company, votes, number),
+        steps=steps(cascade, votes, albums, number),
         beyond=tuple(beyond),
         weighing=None if last is None or opinion is None else _weighed(last, ear, opinion.genre),
         heard=evidence(tags_in(ear.known), cascade.taxonomy),
@@ -280,11 +278,15 @@ def _concluded(
 
 def _fellows(state: TrackState, database: Database) -> dict[int, TrackState]:
     """The tracks of its album, itself among them: the stored decision holds the stages' votes, not the album's."""
-    album = album_of(state)
+    album = album_of(state.path, state.tags)
     if album is None:
         return {state.id: state}
     fellows = {fellow.id: fellow for fellow in Decisions(database).on_album(state.tags.album)} | {state.id: state}
-    return {number: fellow for number, fellow in fellows.items() if number == state.id or album_of(fellow) == album}
+    return {
+        number: fellow
+        for number, fellow in fellows.items()
+        if number == state.id or album_of(fellow.path, fellow.tags) == album
+    }
 
 
 def _read_now(

@@ -16,10 +16,8 @@ from music_reclass.extractors.mel import PLOT_FLOOR, plot_spectrogram
 from music_reclass.utils.lazy import require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from music_reclass.classification.voter import Stage
-    from music_reclass.domain import FeatureKind, Vector, Vote
+    from music_reclass.domain import Vector, Vote
 
 JUDGED = 30.0  # seconds of the excerpt that decides
 _SHORTEST_FILE = 45.0  # below this no two windows of 30 s would differ much
@@ -91,7 +89,7 @@ def window_votes(path: Path, stage: Stage) -> WindowVotes:
         except SkipTrack:
             continue
         vectors[number] = made.vector(piece)
-    votes = stage.votes(vectors, _Windows(vectors))
+    votes = dict(zip(vectors, stage.predict(np.stack(list(vectors.values()))), strict=True)) if vectors else {}
     begin = max(0.0, (seconds - JUDGED) / 2)
     end = min(seconds, begin + JUDGED)
     return WindowVotes(
@@ -104,16 +102,6 @@ def window_votes(path: Path, stage: Stage) -> WindowVotes:
         clip.samples[round(begin * clip.rate) : round(end * clip.rate)],
         clip.rate,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Windows:
-    """A feature source over the windows' vectors by their number."""
-
-    vectors_of: dict[int, Vector]
-
-    def vectors(self, track_ids: Iterable[int], kind: FeatureKind) -> dict[int, Vector]:
-        return {number: self.vectors_of[number] for number in track_ids if number in self.vectors_of}
 
 
 ENDINGS = (".png", ".svg", ".pdf")

@@ -99,7 +99,7 @@ def unsure(outcomes: Outcomes, cascade: Cascade, most: int) -> Listing:
         value = track.confidence
         if track.votes < len(stages):
             vote = outcomes.last_votes([track.id], list(stages)).get(track.id)
-            value = value if vote is None else stages[vote.stage].worth(vote)
+            value = value if vote is None else stages[vote.stage].expected_gain(vote)
         _group_of(track, groups).add(track, value)
     chosen = heapq.nlargest(most, groups.values(), key=lambda g: (bool(g.name) and g.count >= MIN_TRACKS, g.total))
     votes = outcomes.last_votes((track.id for group in chosen for track in group.shown), order)
@@ -118,7 +118,7 @@ def unsure(outcomes: Outcomes, cascade: Cascade, most: int) -> Listing:
 
 def _group_of(track: DecidedTrack, groups: dict[tuple[str, ...], _Group]) -> _Group:
     """The group of a track's album; tracks without such company go together by folder."""
-    found = album_of(track)
+    found = album_of(track.path, track.tags)
     folder = os.path.dirname(track.path)
     key = found if found is not None else ("", "", folder)
     if key not in groups:

@@ -135,7 +135,7 @@ def evaluate_cascade(
     asked = ", ".join(f"{bundle.stage} {counts[bundle.stage] / len(own):.0%}" for bundle in stages)
     name = f"{stages[0].name} {stages[0].version}" if len(stages) == 1 else f"a ladder (decided by {asked})"
     return evaluate(
-        np.stack([vote.probabilities for vote in votes]),
+        np.array([list(vote.probabilities.values()) for vote in votes]),
         labels[known],
         stages[0].labels,
         own.table.groups,

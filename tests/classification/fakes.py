@@ -1,7 +1,9 @@
 """Hand-made stages, vectors and tracks: a stage reads its probabilities off the vector it is given."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from music_reclass.classification.policy import Thresholds
 from music_reclass.classification.voter import Stage
 from music_reclass.domain import FeatureKind, TrackTags, Vote
+from music_reclass.models.early_exit import ExitRule
 
 GENRES = ("Jazz", "Pop", "Rock")
 CHEAP = FeatureKind("cheap", "1", 3, "mid30")
@@ -54,7 +57,19 @@ class Track:
 
 
 def stage(name: str, kind: FeatureKind, limits: Thresholds = LIMITS) -> Stage:
-    return Stage(name, (kind,), Echo(name, (kind,)), GENRES, limits, digest=f"digest of {name}")
+    return echo_stage(name, (kind,), limits)
+
+
+def echo_stage(name: str, kinds: tuple[FeatureKind, ...], limits: Thresholds = LIMITS, **manifest: Any) -> Stage:
+    """A stage of Echo with these thresholds; its exit rule promises nothing else."""
+    bundle = Echo(
+        name,
+        kinds,
+        thresholds={"confident": limits.confident, "likely": limits.likely},
+        digest=f"digest of {name}",
+        manifest=manifest,
+    )
+    return Stage(bundle, GENRES, ExitRule(limits.exit) if math.isfinite(limits.exit) else None)  # type: ignore[arg-type]
 
 
 def vote(jazz: float, pop: float, rock: float, by: str = "cheap") -> Vote:

@@ -4,7 +4,7 @@ one."""
 import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from music_reclass.classification.escalate import Escalation
 from music_reclass.classification.extract import ExtractionResult
 from music_reclass.classification.policy import Thresholds
-from music_reclass.classification.voter import Cascade, Stage
+from music_reclass.classification.voter import Cascade
 from music_reclass.domain import FeatureKind, TrackTags
 from music_reclass.errors import FailTrack
 from music_reclass.features.database import Database
@@ -22,7 +22,7 @@ from music_reclass.features.scope import Scope
 from music_reclass.models.early_exit import ExitRule
 from music_reclass.taxonomy import load
 from music_reclass.utils.progress import Silent
-from tests.classification.fakes import CHEAP, DEAR, GENRES, Echo
+from tests.classification.fakes import CHEAP, DEAR, GENRES, echo_stage
 
 TREE = load()
 EXIT = ExitRule(0.8, 0.02, 0.1, 500, 2, 0.4, ("digest of dear",))
@@ -91,14 +91,10 @@ class SmallLibrary:
         ]  # fmt: skip
         self.ids = self.library.save(readings, CHEAP)
         self.ears = Ears(self.library, {i: tune.dear for i, tune in zip(self.ids, tunes, strict=True)})
-        limit = exit_rule.threshold if exit_rule is not None and exit_rule.threshold is not None else float("inf")
-        cheap = Stage(
-            "cheap", (CHEAP,), Echo("cheap", (CHEAP,)), GENRES, Thresholds(0.8, 0.5, limit), "digest of cheap",
-            {"certificates": {"confident": {"certified": True, "precision": 0.85}, "likely": {"certified": False}}},
-            exit_rule,
-        )  # fmt: skip
-        both = (CHEAP, DEAR)
-        dear = Stage("dear", both, Echo("dear", both), GENRES, Thresholds(0.8, 0.5), "digest of dear")
+        certificates = {"confident": {"certified": True, "precision": 0.85}, "likely": {"certified": False}}
+        cheap = echo_stage("cheap", (CHEAP,), Thresholds(0.8, 0.5), certificates=certificates)
+        cheap = replace(cheap, exit_rule=exit_rule)
+        dear = echo_stage("dear", (CHEAP, DEAR), Thresholds(0.8, 0.5))
         self.cascade = Cascade((cheap, dear), TREE)
 
     def decide(self, listen: bool = True) -> Scope:

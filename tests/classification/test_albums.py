@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from music_reclass.classification.albums import album_of, albums, consensus, effective_tracks
+from music_reclass.classification.albums import album_of, consensus, effective_tracks, group_by_album
 from music_reclass.domain import TrackTags, Vote
 from tests.classification.fakes import Track, vote
 
@@ -13,28 +13,32 @@ def track(path: str = "/m/a/1.mp3", **tags: str | bool) -> Track:
     return Track(path, TrackTags(**{"artist": "Someone", "album": "First", **tags}))  # type: ignore[arg-type]
 
 
+def album(path: str = "/m/a/1.mp3", **tags: str | bool) -> tuple[str, str, str] | None:
+    found = track(path, **tags)
+    return album_of(found.path, found.tags)
+
+
 def test_tracks_of_one_album_in_one_folder_belong_together() -> None:
     tracks = {3: track("/m/a/3.mp3"), 1: track("/m/a/1.mp3"), 2: track("/m/a/2.mp3", artist="SOMEONE")}
-    assert albums(tracks) == [[1, 2, 3]]
+    assert group_by_album(tracks) == [[1, 2, 3]]
 
 
 def test_two_tracks_are_no_album() -> None:
-    assert albums({1: track(), 2: track()}) == []
+    assert group_by_album({1: track(), 2: track()}) == []
 
 
 def test_two_albums_of_one_name_in_two_folders_stay_apart() -> None:
-    assert album_of(track("/m/a/1.mp3", album="Greatest Hits")) != album_of(track("/m/b/1.mp3", album="Greatest Hits"))
+    assert album("/m/a/1.mp3", album="Greatest Hits") != album("/m/b/1.mp3", album="Greatest Hits")
 
 
 @pytest.mark.parametrize("folder", ["CD1", "cd 2", "Disc 1", "Disk_02", "DVD1", "LP 2", "Side A"])
 def test_the_discs_of_an_album_belong_together(folder: str) -> None:
-    assert album_of(track(f"/m/a/{folder}/1.mp3")) == album_of(track("/m/a/1.mp3"))
+    assert album(f"/m/a/{folder}/1.mp3") == album("/m/a/1.mp3")
 
 
 def test_the_album_artist_stands_for_guests() -> None:
-    one = track(artist="Someone feat. Guest", album_artist="Someone")
-    other = track(artist="Someone", album_artist="Someone")
-    assert album_of(one) == album_of(other)
+    guest = album(artist="Someone feat. Guest", album_artist="Someone")
+    assert guest == album(artist="Someone", album_artist="Someone")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +57,7 @@ def test_the_album_artist_stands_for_guests() -> None:
     ],
 )
 def test_compilations_and_unknown_albums_do_not_vote_together(tags: dict[str, str | bool]) -> None:
-    assert album_of(track(**tags)) is None
+    assert album(**tags) is None
 
 
 def test_agreeing_tracks_are_surer_together_but_not_as_sure_as_strangers_would_be() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from music_reclass.classification import certify as calibrating
 from music_reclass.classification.certify import CertifiedExits, Guarantee
-from music_reclass.classification.voter import Cascade
+from music_reclass.classification.voter import Cascade, Stage
 from music_reclass.errors import NothingToDo
 from music_reclass.models.bundle import artist_digests
 from tests.classification.small_library import SmallLibrary, Tune, silent, sure
@@ -110,17 +110,18 @@ def test_a_single_stage_has_nothing_to_certify(tmp_path: Path) -> None:
 def test_artists_that_taught_a_model_are_no_evidence(tmp_path: Path) -> None:
     library = SmallLibrary(tmp_path, artists(10, 0.0))
     cheap, dear = library.cascade.stages
-    taught = replace(
-        dear, manifest={"training": {"artists_seen": artist_digests(f"artist artist {n}" for n in range(4))}}
-    )
-    cascade = Cascade((cheap, taught), library.cascade.taxonomy)
+
+    def taught(count: int) -> Stage:
+        seen = artist_digests(f"artist artist {n}" for n in range(count))
+        return replace(dear, bundle=replace(dear.bundle, manifest={"training": {"artists_seen": seen}}))
+
+    cascade = Cascade((cheap, taught(4)), library.cascade.taxonomy)
 
     sample = calibrating.draw(library.database, cascade, labels=True)
 
     assert (sample.artists, sample.known) == (6, 4)
     assert sorted(sample.genres) == library.ids[4:]
 
-    everybody = {"training": {"artists_seen": artist_digests(f"artist artist {n}" for n in range(10))}}
-    cascade = Cascade((cheap, replace(dear, manifest=everybody)), library.cascade.taxonomy)
+    cascade = Cascade((cheap, taught(10)), library.cascade.taxonomy)
     with pytest.raises(NothingToDo, match="learned from all 10 artists"):
         calibrating.draw(library.database, cascade, labels=False)

@@ -15,7 +15,7 @@ import pytest
 from music_reclass.classification import escalate as escalation
 from music_reclass.classification.escalate import Budget, Escalation
 from music_reclass.classification.extract import ExtractionResult
-from music_reclass.classification.voter import Cascade, Stage
+from music_reclass.classification.voter import Cascade
 from music_reclass.config import Settings
 from music_reclass.domain import FeatureKind, TrackTags
 from music_reclass.errors import FailTrack, TrackError
@@ -25,7 +25,7 @@ from music_reclass.features.scans import ScanStats
 from music_reclass.features.scope import Scope
 from music_reclass.taxonomy import load
 from music_reclass.utils.progress import Silent, StopRequest
-from tests.classification.fakes import CHEAP, DEAR, GENRES, LIMITS, Echo
+from tests.classification.fakes import CHEAP, DEAR, echo_stage
 
 DEAREST = FeatureKind("dearest", "1", 3, "mid30")
 CHAIN = {"cheap": (CHEAP,), "dear": (CHEAP, DEAR), "dearest": (CHEAP, DEAR, DEAREST)}
@@ -90,7 +90,7 @@ class World:
         self.ears = Ears(self.library, self.vectors)
 
     def cascade(self, names: Sequence[str] = ("cheap", "dear", "dearest")) -> Cascade:
-        stages = (Stage(n, CHAIN[n], Echo(n, CHAIN[n]), GENRES, LIMITS, digest=f"digest of {n}") for n in names)
+        stages = (echo_stage(n, CHAIN[n]) for n in names)
         return Cascade(tuple(stages), load())
 
     def run(self, budget: Budget | None = None, stop: StopRequest | None = None, **cascade: Any) -> ScanStats:

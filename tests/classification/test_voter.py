@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from music_reclass.classification.policy import Thresholds
-from music_reclass.classification.voter import Cascade
-from music_reclass.domain import Outcome, TrackTags, Vote
+from music_reclass.classification.voter import Cascade, Votes
+from music_reclass.domain import Decision, Outcome, TrackTags, Vote
 from music_reclass.errors import BundleError
 from music_reclass.models.early_exit import ExitRule, exit_as_manifest
 from music_reclass.taxonomy import load
@@ -37,34 +37,44 @@ def some_tracks() -> st.SearchStrategy[dict[int, Track]]:
     return st.dictionaries(st.integers(1, 12), st.builds(Track, st.just("/m/x.mp3"), tags), max_size=12)
 
 
+def predicted(
+    cascade: Cascade, tracks: dict[int, Track], source: Vectors, known: dict[int, list[Vote]] | None = None
+) -> dict[int, Votes]:
+    return cascade.predict(tracks, source, cascade.albums(tracks), known)  # type: ignore[arg-type]
+
+
+def decided(cascade: Cascade, tracks: dict[int, Track], source: Vectors) -> dict[int, Decision]:
+    return cascade.decide(tracks, source)  # type: ignore[arg-type]
+
+
 stored = st.dictionaries(st.integers(1, 12), rows(), max_size=12)
 
 
 def test_a_sure_track_never_reaches_the_dear_stage() -> None:
     source = Vectors({CHEAP: {1: SURE, 2: DOUBT}, DEAR: {1: [1, 0, 0], 2: [1, 0, 0]}})
-    votes = TWO.climb({1: Track(), 2: Track()}, source)
+    votes = predicted(TWO, {1: Track(), 2: Track()}, source)
     assert source.asked[DEAR] == {2}
     assert votes == {1: (cast(SURE),), 2: (cast(DOUBT), vote(1.0, 0.0, 0.0, by="dear"))}
 
 
 def test_no_doubt_no_question() -> None:
     source = Vectors({CHEAP: {1: SURE}})
-    TWO.climb({1: Track()}, source)
+    predicted(TWO, {1: Track()}, source)
     assert DEAR not in source.asked
 
 
 def test_an_absent_dear_stage_leaves_the_cheap_vote() -> None:
-    decision = TWO.decide({1: Track()}, Vectors({CHEAP: {1: [0.1, 0.3, 0.6]}}))[1]
+    decision = decided(TWO, {1: Track()}, Vectors({CHEAP: {1: [0.1, 0.3, 0.6]}}))[1]
     assert (decision.outcome, decision.genres, decision.stage) == (Outcome.LIKELY, ("Rock",), "cheap")
 
 
 def test_a_track_without_a_cheap_vector_is_asked_of_the_dear_stage() -> None:
-    assert TWO.climb({1: Track()}, Vectors({DEAR: {1: SURE}})) == {1: (cast(SURE, by="dear"),)}
+    assert predicted(TWO, {1: Track()}, Vectors({DEAR: {1: SURE}})) == {1: (cast(SURE, by="dear"),)}
 
 
 @given(some_tracks(), stored)
 def test_without_a_stage_there_is_never_a_vote(tracks: dict[int, Track], vectors: dict[int, list[float]]) -> None:
-    decisions = Cascade((), TREE).decide(tracks, Vectors({CHEAP: vectors}))
+    decisions = decided(Cascade((), TREE), tracks, Vectors({CHEAP: vectors}))
     assert decisions.keys() == tracks.keys()
     assert all(d.reason == "no_vote" and not d.genres and not d.votes for d in decisions.values())
 
@@ -73,7 +83,7 @@ def test_without_a_stage_there_is_never_a_vote(tracks: dict[int, Track], vectors
 def test_a_missing_vector_never_invents_a_vote(
     tracks: dict[int, Track], cheap: dict[int, list[float]], dear: dict[int, list[float]]
 ) -> None:
-    decisions = TWO.decide(tracks, Vectors({CHEAP: cheap, DEAR: dear}))
+    decisions = decided(TWO, tracks, Vectors({CHEAP: cheap, DEAR: dear}))
     for track_id, decision in decisions.items():
         stages = {vote.stage for vote in decision.votes}
         assert "cheap" not in stages or track_id in cheap
@@ -86,7 +96,7 @@ def test_sure_tracks_are_never_extracted_again(
     tracks: dict[int, Track], cheap: dict[int, list[float]], dear: dict[int, list[float]]
 ) -> None:
     source = Vectors({CHEAP: cheap, DEAR: dear})
-    votes = TWO.climb(tracks, source)
+    votes = predicted(TWO, tracks, source)
     sure = {
         track_id for track_id, cast in votes.items() if cast and cast[0].stage == "cheap" and cast[0].confidence >= 0.8
     }
@@ -100,9 +110,9 @@ def test_order_does_not_matter_and_the_same_input_gives_the_same_output(
     shuffled = list(tracks)
     chance.shuffle(shuffled)
     source = Vectors({CHEAP: cheap, DEAR: dear})
-    first = TWO.decide(tracks, source)
-    assert TWO.decide({track_id: tracks[track_id] for track_id in shuffled}, source) == first
-    assert TWO.decide(tracks, source) == first
+    first = decided(TWO, tracks, source)
+    assert decided(TWO, {track_id: tracks[track_id] for track_id in shuffled}, source) == first
+    assert decided(TWO, tracks, source) == first
 
 
 @given(some_tracks(), stored)
@@ -110,7 +120,7 @@ def test_a_sure_track_keeps_its_opinion_whatever_its_album_says(
     tracks: dict[int, Track], cheap: dict[int, list[float]]
 ) -> None:
     cascade = Cascade((stage("cheap", CHEAP),), TREE)
-    for track_id, decision in cascade.decide(tracks, Vectors({CHEAP: cheap})).items():
+    for track_id, decision in decided(cascade, tracks, Vectors({CHEAP: cheap})).items():
         own = max(cheap.get(track_id, [0.0]))
         if own >= 0.8 + 1e-6:
             assert (decision.reason, decision.stage) == ("sure", "cheap")
@@ -123,26 +133,26 @@ def album(count: int, **tags: str | bool) -> dict[int, Track]:
 
 def test_an_album_settles_its_doubtful_track() -> None:
     vectors = {0: DOUBT, 1: [0.0, 0.3, 0.7], 2: [0.0, 0.3, 0.7], 3: [0.1, 0.2, 0.7]}
-    decisions = Cascade((stage("cheap", CHEAP),), TREE).decide(album(4), Vectors({CHEAP: vectors}))
+    decisions = decided(Cascade((stage("cheap", CHEAP),), TREE), album(4), Vectors({CHEAP: vectors}))
     assert [(d.reason, d.genres) for d in decisions.values()] == [("album", ("Rock",))] * 4
 
 
 @pytest.mark.parametrize("tags", [{"compilation": True}, {"album_artist": "Various Artists"}, {"album": ""}])
 def test_tracks_of_a_compilation_decide_alone(tags: dict[str, str | bool]) -> None:
     vectors = {0: DOUBT, 1: [0.0, 0.3, 0.7], 2: [0.0, 0.3, 0.7], 3: [0.1, 0.2, 0.7]}
-    decisions = Cascade((stage("cheap", CHEAP),), TREE).decide(album(4, **tags), Vectors({CHEAP: vectors}))
+    decisions = decided(Cascade((stage("cheap", CHEAP),), TREE), album(4, **tags), Vectors({CHEAP: vectors}))
     assert [d.reason for d in decisions.values()] == ["doubt", "likely", "likely", "likely"]
 
 
 def test_tracks_without_a_vote_get_none_from_their_album() -> None:
     vectors = {1: [0.0, 0.3, 0.7], 2: [0.0, 0.3, 0.7], 3: [0.1, 0.2, 0.7]}
-    decisions = Cascade((stage("cheap", CHEAP),), TREE).decide(album(4), Vectors({CHEAP: vectors}))
+    decisions = decided(Cascade((stage("cheap", CHEAP),), TREE), album(4), Vectors({CHEAP: vectors}))
     assert (decisions[0].reason, decisions[1].reason) == ("no_vote", "album")
 
 
 def test_known_votes_are_concluded_without_vectors() -> None:
-    votes: dict[int, list[Vote]] = {0: [cast(DOUBT)], 1: [cast(SURE)]}
-    decisions = TWO.conclude({0: Track(), 1: Track(), 2: Track()}, votes)
+    votes: dict[int, list[Vote]] = {0: [cast(DOUBT)], 1: [cast(SURE)], 2: []}
+    decisions = TWO.conclude(votes, [])
     assert [d.reason for d in decisions.values()] == ["doubt", "sure", "no_vote"]
 
 
@@ -165,7 +175,7 @@ def test_bundles_become_a_ladder_and_two_for_one_stage_are_refused() -> None:
 def test_albums_can_be_told_to_keep_quiet() -> None:
     vectors = {0: DOUBT, 1: [0.0, 0.3, 0.7], 2: [0.0, 0.3, 0.7], 3: [0.1, 0.2, 0.7]}
     cascade = Cascade((stage("cheap", CHEAP),), TREE, by_album=False)
-    assert [d.reason for d in cascade.decide(album(4), Vectors({CHEAP: vectors})).values()] == [
+    assert [d.reason for d in decided(cascade, album(4), Vectors({CHEAP: vectors})).values()] == [
         "doubt",
         *["likely"] * 3,
     ]
@@ -177,7 +187,7 @@ CAUTIOUS = Cascade((stage("cheap", CHEAP, Thresholds(0.8, 0.5)), stage("dear", D
 
 def test_without_a_certified_exit_every_track_goes_on() -> None:
     source = Vectors({CHEAP: {1: SURE, 2: DOUBT}, DEAR: {1: [1, 0, 0], 2: [1, 0, 0]}})
-    assert [len(votes) for votes in CAUTIOUS.climb({1: Track(), 2: Track()}, source).values()] == [2, 2]
+    assert [len(votes) for votes in predicted(CAUTIOUS, {1: Track(), 2: Track()}, source).values()] == [2, 2]
     assert source.asked[DEAR] == {1, 2}
 
 
@@ -185,18 +195,17 @@ def test_an_album_lets_its_doubtful_track_leave_only_if_the_track_agrees() -> No
     strong = [0.01, 0.04, 0.95]
     rows = {0: DOUBT, 1: strong, 2: strong, 3: strong, 4: [0.45, 0.15, 0.4]}
     source = Vectors({CHEAP: rows, DEAR: {}})
-    votes = TWO.climb(album(5), source)
-    assert TWO.uncertain(album(5), votes, 1) == [4]
+    votes = predicted(TWO, album(5), source)
+    assert TWO.uncertain(votes, 1, TWO.albums(album(5))) == [4]
     assert source.asked[DEAR] == {4}
-    apart = {i: Track(f"/m/{i}.mp3") for i in range(5)}
-    assert TWO.uncertain(apart, votes, 1) == [0, 4]
+    assert TWO.uncertain(votes, 1, []) == [0, 4]
 
 
 def test_known_votes_are_not_cast_again_and_those_behind_an_exit_do_not_count() -> None:
     source = Vectors({CHEAP: {1: SURE, 2: SURE}, DEAR: {2: SURE}})
     known: dict[int, list[Vote]] = {1: [cast(DOUBT), vote(1.0, 0.0, 0.0, by="dear")], 2: [cast(SURE)]}
     known[3] = [cast(SURE), vote(1.0, 0.0, 0.0, by="dear")]
-    votes = TWO.climb({1: Track(), 2: Track(), 3: Track()}, source, known)
+    votes = predicted(TWO, {1: Track(), 2: Track(), 3: Track()}, source, known)
     assert votes == {1: tuple(known[1]), 2: (cast(SURE),), 3: (cast(SURE),)}
     assert not source.asked.get(CHEAP)
     assert not source.asked.get(DEAR)
@@ -204,20 +213,20 @@ def test_known_votes_are_not_cast_again_and_those_behind_an_exit_do_not_count() 
 
 def test_unfinished_are_those_whom_a_later_stage_has_yet_to_hear() -> None:
     tracks = {1: Track(), 2: Track(), 3: Track()}
-    votes = TWO.climb(tracks, Vectors({CHEAP: {1: SURE, 2: DOUBT, 3: DOUBT}, DEAR: {3: DOUBT}}))
-    assert TWO.unfinished(tracks, votes) == [2]
-    assert Cascade(TWO.stages[:1], TREE).unfinished(tracks, votes) == []
+    votes = predicted(TWO, tracks, Vectors({CHEAP: {1: SURE, 2: DOUBT, 3: DOUBT}, DEAR: {3: DOUBT}}))
+    assert TWO.unfinished(votes, []) == [2]
+    assert Cascade(TWO.stages[:1], TREE).unfinished(votes, []) == []
 
 
 @given(some_tracks(), stored, stored)
 def test_climbing_by_steps_ends_where_one_climb_ends(
     tracks: dict[int, Track], cheap: dict[int, list[float]], dear: dict[int, list[float]]
 ) -> None:
-    whole = TWO.climb(tracks, Vectors({CHEAP: cheap, DEAR: dear}))
-    first = TWO.climb(tracks, Vectors({CHEAP: cheap}))
-    asked = TWO.uncertain(tracks, first, 1)
+    whole = predicted(TWO, tracks, Vectors({CHEAP: cheap, DEAR: dear}))
+    first = predicted(TWO, tracks, Vectors({CHEAP: cheap}))
+    asked = TWO.uncertain(first, 1, TWO.albums(tracks))
     assert {i for i, votes in whole.items() if any(v.stage == "dear" for v in votes)} == {i for i in asked if i in dear}
-    assert TWO.climb(tracks, Vectors({CHEAP: cheap, DEAR: {i: dear[i] for i in asked if i in dear}})) == whole
+    assert predicted(TWO, tracks, Vectors({CHEAP: cheap, DEAR: {i: dear[i] for i in asked if i in dear}})) == whole
 
 
 def certified(threshold: float | None, against: tuple[str, ...] = ("d2",)) -> dict[str, object]:
@@ -241,6 +250,6 @@ def test_an_exit_counts_only_with_the_very_stages_it_was_certified_with() -> Non
 def test_the_users_own_certificate_goes_before_the_bundles() -> None:
     first, second = Echo(manifest=certified(0.7)), Echo(stage="dear", kinds=(DEAR,), digest="d2")
     own = {"d1": [ExitRule(0.9, count=200, against=("d2",))]}
-    assert Cascade.from_bundles([first, second], TREE, own_exits=own).thresholds["cheap"].exit == 0.9
+    assert Cascade.from_bundles([first, second], TREE, library_exits=own).thresholds["cheap"].exit == 0.9
     stale = {"d1": [ExitRule(0.9, count=200, against=("other",))]}
-    assert Cascade.from_bundles([first, second], TREE, own_exits=stale).thresholds["cheap"].exit == 0.7
+    assert Cascade.from_bundles([first, second], TREE, library_exits=stale).thresholds["cheap"].exit == 0.7

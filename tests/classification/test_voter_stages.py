@@ -1,7 +1,5 @@
 """A stage votes for tracks with the very vectors it was trained on, and refuses all others."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -10,7 +8,7 @@ from music_reclass.classification.voter import Stage
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import BundleError
 from music_reclass.taxonomy import load
-from tests.classification.fakes import CHEAP, DEAR, Echo, Vectors, stage, vote
+from tests.classification.fakes import CHEAP, DEAR, Echo, Vectors, echo_stage, stage, vote
 
 TREE = load()
 
@@ -33,7 +31,7 @@ def test_a_stage_votes_only_for_tracks_with_a_vector() -> None:
 
 
 def test_a_stage_of_two_kinds_sees_both_side_by_side_and_never_asks_the_dear_one_in_vain() -> None:
-    both = dataclasses.replace(stage("dear", DEAR), kinds=(CHEAP, DEAR))
+    both = echo_stage("dear", (CHEAP, DEAR))
     source = Vectors({CHEAP: {1: [1, 0, 0], 2: [1, 0, 0]}, DEAR: {1: [0, 1, 0], 3: [0, 1, 0]}})
     assert both.votes([1, 2, 3], source) == {1: vote(0.0, 1.0, 0.0, by="dear")}
     assert source.asked[DEAR] == {1, 2}

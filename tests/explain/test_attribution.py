@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from music_reclass.classification.policy import Thresholds
 from music_reclass.classification.voter import Stage
 from music_reclass.domain import FeatureKind
 from music_reclass.explain.attribution import FEATURE_GROUPS, Attribution, attribute, described
@@ -33,7 +32,7 @@ def bundle(model: Model, kinds: tuple[FeatureKind, ...] = (FMA,)) -> bundles.Bun
 
 
 def stage(model: Model, kinds: tuple[FeatureKind, ...] = (FMA,)) -> Stage:
-    return Stage("s", kinds, bundle(model, kinds), ("Jazz", "Rock"), Thresholds(), "d")
+    return Stage(bundle(model, kinds), ("Jazz", "Rock"))
 
 
 def planted(weights: dict[str, float], columns: int = 518) -> LinearModel:

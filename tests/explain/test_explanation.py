@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from music_reclass.classification.policy import Thresholds
 from music_reclass.classification.voter import Cascade, Stage
 from music_reclass.domain import FeatureKind, OnExisting
 from music_reclass.explain import explanation as way
@@ -58,9 +57,7 @@ def rung(name: str, kinds: tuple[FeatureKind, ...], weight: float, **changes: An
 
 def cascade(weight: float = 0.0, exit_rule: ExitRule | None = LEAVE) -> Cascade:
     """Two stages on real kinds; the first is in doubt unless `weight` says more."""
-    threshold = np.inf if exit_rule is None or exit_rule.threshold is None else exit_rule.threshold
-    limits = Thresholds(0.9, 0.6, threshold)
-    first = rung("measured", (CHEAP,), weight, exit_rule=exit_rule, thresholds=limits)
+    first = rung("measured", (CHEAP,), weight, exit_rule=exit_rule)
     return Cascade((first, rung("dear", (CHEAP, DEAR), 0.0)), TREE, absent={"mert": "it is not installed."})
 
 

@@ -11,7 +11,7 @@ from music_reclass.explain import explanation as way
 from music_reclass.explain.explanation import Step, limit, stage_agreement, steps
 from music_reclass.models.early_exit import ExitRule, exit_as_manifest
 from music_reclass.taxonomy import load
-from tests.classification.fakes import CHEAP, DEAR, Track, Vectors, stage, vote
+from tests.classification.fakes import CHEAP, DEAR, Track, Vectors, echo_stage, stage, vote
 
 LEAVE = ExitRule(0.8, count=300, lost=1, exits=0.3, against=("digest of dear",), gain=((0.3, 0.3), (0.9, 0.0)))
 FIRST = replace(stage("cheap", CHEAP), exit_rule=LEAVE)
@@ -21,7 +21,8 @@ SURE, DOUBT = [0.0, 0.1, 0.9], [0.3, 0.1, 0.6]
 
 def way_of(cascade: Cascade, source: Vectors, tracks: dict[int, Track] | None = None) -> tuple[Step, ...]:
     tracks = tracks or {1: Track()}
-    return steps(cascade, tracks, cascade.climb(tracks, source), 1)
+    albums = cascade.albums(tracks)
+    return steps(cascade, cascade.predict(tracks, source, albums), albums, 1)
 
 
 def test_a_sure_track_is_settled_by_its_own_vote() -> None:
@@ -58,7 +59,7 @@ def test_without_a_certificate_everyone_is_passed_on() -> None:
 
 
 def test_a_certificate_that_the_bundle_does_not_bring_is_the_users_own() -> None:
-    shipped = replace(FIRST, manifest={"exits": [exit_as_manifest(LEAVE)]})
+    shipped = replace(echo_stage("cheap", (CHEAP,), exits=[exit_as_manifest(LEAVE)]), exit_rule=LEAVE)
     cascade = Cascade((shipped, TWO.stages[1]), TWO.taxonomy)
     source = Vectors({CHEAP: {1: SURE}})
     assert not way_of(cascade, source)[0].own

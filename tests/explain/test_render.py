@@ -20,7 +20,7 @@ from music_reclass.features.decisions import TrackState
 from music_reclass.models.early_exit import ExitRule
 from music_reclass.tagging.policy import Proposal
 from music_reclass.taxonomy import load
-from tests.classification.fakes import CHEAP, DEAR, stage, vote
+from tests.classification.fakes import CHEAP, DEAR, echo_stage, stage, vote
 
 LEAVE = ExitRule(0.88, epsilon=0.02, delta=0.1, count=400, lost=2, exits=0.3)
 NEVER = ExitRule(None, why="not certified: 30 independent tracks are too few, 114 are the least for 2.0%")
@@ -156,10 +156,14 @@ def test_what_was_heard_is_marked_where_it_speaks_for_the_genre() -> None:
 def test_thresholds_say_what_they_promise_or_that_nothing_is_promised() -> None:
     manifest = {"certificates": {"likely": {"certified": True, "precision": 0.75, "delta": 0.1},
                                  "confident": {"certified": False}}}  # fmt: skip
-    found = text(explanation(cascade=Cascade((replace(FIRST, manifest=manifest), SECOND), load())))
+    found = text(
+        explanation(
+            cascade=Cascade((echo_stage("cheap", (CHEAP,), Thresholds(0.85, 0.5, 0.88), **manifest), SECOND), load())
+        )
+    )
     assert "likely from 0.50: at least 75 % of such decisions are right (certified at 90 %)" in found
     assert "confident from 0.85 (a cautious value; not certified)" in found
-    silent = replace(FIRST, thresholds=Thresholds())
+    silent = echo_stage("cheap", (CHEAP,), Thresholds())
     assert "no threshold of this stage is certified" in text(explanation(cascade=Cascade((silent, SECOND), load())))
 
 
@@ -189,7 +193,7 @@ def test_a_picture_has_a_caption(decision: Decision, words: str) -> None:
     assert caption(own) == words
     assert title(own) == "tune.flac"
     assert levels(own) == ((0.5, "likely from 0.50"), (0.88, "enough from 0.88"))
-    never = replace(FIRST, thresholds=Thresholds(0.85, 0.5))
+    never = echo_stage("cheap", (CHEAP,), Thresholds(0.85, 0.5))
     assert levels(explanation(cascade=Cascade((never,), load())))[1] == (0.85, "confident from 0.85")
-    none = replace(FIRST, thresholds=Thresholds())
+    none = echo_stage("cheap", (CHEAP,), Thresholds())
     assert levels(explanation(cascade=Cascade((none,), load()))) == ()
