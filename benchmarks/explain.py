@@ -50,11 +50,10 @@ def interactions(table: Path) -> None:
     from music_reclass.explain.attribution import FEATURE_GROUPS, SLIGHT, attribute
     from music_reclass.extractors.fma518 import FAMILIES
     from music_reclass.models import bundle as bundles
-    from music_reclass.models.medians import typical
     from music_reclass.taxonomy import load
 
     stage = Stage.from_bundle(bundles.embedded(), load())
-    middle = typical(bundles.embedded().model, 518)
+    middle = bundles.embedded().medians()
     assert middle is not None
     places = [np.concatenate([np.r_[FAMILIES[family]] for family in families]) for families in FEATURE_GROUPS.values()]
     sets = list(itertools.product((False, True), repeat=len(FEATURE_GROUPS)))

@@ -19,20 +19,19 @@ from numpy.typing import NDArray
 
 from music_reclass.extractors.fma518 import COLUMNS, FAMILIES
 from music_reclass.models import mlp as fma_mlp
-from music_reclass.models.base import examples
+from music_reclass.models.base import Model, examples, log_softmax, with_augmentations
 from music_reclass.models.calibration import hits
-from music_reclass.models.crossval import Scorer, cross_calibrated, folds_of, out_of_fold, scored, with_augmentations
+from music_reclass.models.crossval import cross_calibrated, folds_of, out_of_fold, scored
 from music_reclass.models.dataset import Augmentations, Table, read_augmentations
 from music_reclass.models.linear import Linear
 from music_reclass.models.metrics import summary_metrics
-from music_reclass.models.mlp import log_softmax
 from music_reclass.models.transforms import INPUTS, QuantileScale
 from music_reclass.models.xgb import Xgb
 from music_reclass.training import npz
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
-Fit = Callable[[Table, "Augmentations | None"], Scorer]
+Fit = Callable[[Table, "Augmentations | None"], Model]
 
 SPLITS = (0, 1)
 PLAN = fma_mlp.FMA_RECIPE
@@ -58,11 +57,11 @@ class Plain:
     weighted: bool = True
 
     def fit(self, table: Table, augmentations: Augmentations | None) -> PlainModel:
-        seen = examples(table, augmentations, PLAN.rarity, 2, 0)
-        raw = INPUTS[self.inputs](seen.rows)
+        rows, genre, weights = examples(table, augmentations, rarity=PLAN.rarity, versions=2, seed=0)
+        raw = INPUTS[self.inputs](rows)
         scale = QuantileScale.fit(raw)
         model = self.make()
-        model.fit(scale(raw), seen.genre, **({"sample_weight": seen.weights} if self.weighted else {}))
+        model.fit(scale(raw), genre, **({"sample_weight": weights} if self.weighted else {}))
         return PlainModel(self.inputs, scale, model, len(table.classes))
 
 

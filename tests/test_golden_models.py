@@ -18,6 +18,7 @@ import pytest
 import music_reclass
 from music_reclass.classification.voter import Cascade
 from music_reclass.cli.main import run
+from music_reclass.errors import BundleError
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.extractors.fma518 import VERSION as FMA_VERSION
 from music_reclass.extractors.jmla import VERSION as JMLA_VERSION
@@ -29,7 +30,8 @@ from music_reclass.extractors.registry import EXCERPTS, EXTRACTORS, extractor
 from music_reclass.extractors.taggers import AST_DESIGN as AST
 from music_reclass.extractors.taggers import HUBERT_DESIGN as HUBERT
 from music_reclass.features.library import augmented_kind
-from music_reclass.models.bundle import MODELS, columns_digest, embedded, load, save
+from music_reclass.models.base import MODELS
+from music_reclass.models.bundle import columns_digest, embedded, load, save
 from music_reclass.models.bundle import embedded_second_stage as embedded_musicnn
 from music_reclass.taxonomy import load as load_taxonomy
 from tests.golden import bundles, stored
@@ -87,6 +89,18 @@ def test_json_of_the_models_keeps_its_keys(capsys: pytest.CaptureFixture[str]) -
 
 def test_every_type_of_model_has_a_bundle_here() -> None:
     assert set(MODELS) == set(bundles.TYPES)
+
+
+def test_the_type_that_was_never_shipped_is_refused_with_the_cure(tmp_path: Path) -> None:
+    """The one golden file that went: `model_tags.json`. The type `tags` was removed before any bundle had it."""
+    manifest = bundles.write(tmp_path / "model", "linear", columns_digest())
+    with np.load(tmp_path / "model" / "arrays.npz") as stored:
+        arrays = dict(stored)
+    manifest["model"] = {"type": "tags", "runs": [[518, 568]], "model": manifest["model"]}
+    manifest["digest"] = bundles.digest(manifest, arrays)
+    (tmp_path / "model" / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(BundleError, match=r"model type `tags`.*train it again"):
+        load(tmp_path / "model")
 
 
 @pytest.mark.parametrize("kind", list(bundles.TYPES))

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.models.base import Estimator
-from music_reclass.models.crossval import Log, pooled_calibration, scored, with_augmentations
+from music_reclass.models.base import Estimator, with_augmentations
+from music_reclass.models.crossval import Log, pooled_calibration, scored
 from music_reclass.models.dataset import Augmentations, Dataset, Table
 from music_reclass.models.metrics import Figures, summary_metrics
 from music_reclass.training.cascade import StageRecipe

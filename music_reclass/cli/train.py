@@ -17,12 +17,10 @@ if TYPE_CHECKING:
     from music_reclass.config import Settings
     from music_reclass.models.base import Estimator
     from music_reclass.models.dataset import Augmentations, Dataset
-    from music_reclass.taxonomy import Taxonomy
     from music_reclass.training.train import Trained
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _MLP = "fma-mlp"
-_ADAPTED_TO = 20_000  # tracks of the library, spread over it
 
 
 @click.group()
@@ -85,11 +83,6 @@ def train_fma_xgb(**words: Any) -> None:
 
 @train.command("fma-linear")
 @_training_flags
-@click.option(
-    "--adapt-to-library",
-    is_flag=True,
-    help="Align the training rows to your library's features (CORAL); kept only if your own tags say that it helps.",
-)
 def train_fma_linear(**words: Any) -> None:
     """Logistic regression on fma518 vectors: the quickest, and hard to beat with few rows."""
     _train("fma-linear", words)
@@ -112,8 +105,6 @@ def _train(name: str, words: dict[str, Any]) -> None:
         if words["from_library"]:
             data, beside = _own(data, settings, words, live)
         result = _trained(name, data, views, words, live, beside, taxonomy.digest)
-        if words.get("adapt_to_library"):
-            result = _adapted(result, data, views, words, settings, taxonomy, live)
     live.end()
     bundles.save(result.bundle, words["out"])
     clear(words["out"])
@@ -136,48 +127,6 @@ def _own(data: Dataset, settings: Settings, words: dict[str, Any], live: Live) -
     live.line(clean.note)
     beside = [own_library.base_of(bundle, taxonomy)] if bundle.kinds == (data.kind,) and not words["columns"] else []
     return clean.data, list(beside)
-
-
-def _adapted(
-    plain: Trained,
-    data: Dataset,
-    views: Augmentations | None,
-    words: dict[str, Any],
-    settings: Settings,
-    taxonomy: Taxonomy,
-    live: Live,
-) -> Trained:
-    """The adapted bundle if the library's own tags say that it is better, else the plain one; the verdict is a note."""
-    from dataclasses import replace
-
-    import numpy as np
-
-    from music_reclass.cli.library import open_library
-    from music_reclass.errors import UsageError
-    from music_reclass.features.library import LabelledTracks
-    from music_reclass.models.dataset import to_dataset
-    from music_reclass.models.linear import Linear
-    from music_reclass.models.precision import PrecisionTarget
-    from music_reclass.training import library
-    from music_reclass.training import train as recipes
-    from music_reclass.training.label_issues import adaptation_helps
-
-    if words["ensemble"] or words["columns"] or words["from_library"]:
-        raise UsageError("--adapt-to-library goes with neither --ensemble nor --columns nor --from-library.")
-    database = open_library(words["db"], words["config_file"])
-    try:
-        rows = LabelledTracks(database).vectors_of_all(data.kind, _ADAPTED_TO)
-        own = to_dataset(library.read(database, data.kind), taxonomy)
-    finally:
-        database.close()
-    estimator = Linear(seed=words["seed"], target=np.stack(rows))
-    target = PrecisionTarget.of(words["target_precision"])
-    other = recipes.train(
-        data, views, [estimator], plain.bundle.name, words["seed"], target, live.line, taxonomy.digest
-    )  # fmt: skip
-    better, note = adaptation_helps(plain.bundle, other.bundle, own, taxonomy, words["seed"])
-    chosen = other if better else plain
-    return replace(chosen, notes=(*chosen.notes, note))
 
 
 def _trained(

@@ -23,12 +23,6 @@ _LATER = ("musicnn", "mert", "mert-330m", "jmla")
 
 def _flags(command: Command) -> Command:
     for flag in (
-        click.option(
-            "--evidence",
-            metavar="KINDS",
-            default="",
-            help="Tags that later stages see too, as musicnn-tags or ast-tags; they vote by learned weight only.",
-        ),
         click.option("--device", default="cpu", show_default=True, help="Where networks train: cpu, cuda, cuda:1."),
         click.option("--epochs", type=click.IntRange(1), help="How often networks see every row (default: 80 or 40)."),
         common_flags,
@@ -99,7 +93,6 @@ def _one(name: str, kinds: tuple[str, ...], words: dict[str, Any]) -> None:
     settings = settings_from(words["config_file"], db=words["db"], jobs=words["jobs"])
     _short_for_table(words)
     live, taxonomy = Live(), load(settings.taxonomy)
-    kinds = (_FIRST, *_evidence(words), *kinds[1:])
     with opened_with_views(settings, words, taxonomy, kinds) as (data, changed):
         views = with_views(data, changed, words, taxonomy)
         rung = _stage_recipe(name, kinds, len(data), words, live)
@@ -122,11 +115,10 @@ def _all(words: dict[str, Any]) -> None:
     settings = settings_from(words["config_file"], db=words["db"], jobs=words["jobs"])
     _short_for_table(words)
     first, *later = _kinds(words)
-    tags = _evidence(words)
     live, taxonomy = Live(), load(settings.taxonomy)
-    with opened_with_views(settings, words, taxonomy, (first, *tags, *later)) as (data, changed):
+    with opened_with_views(settings, words, taxonomy, (first, *later)) as (data, changed):
         views = with_views(data, changed, words, taxonomy)
-        seen = [(first,), *((first, *tags, *later[: place + 1]) for place in range(len(later)))]
+        seen = [(first,), *((first, *later[: place + 1]) for place in range(len(later)))]
         steps = [_stage_recipe(_name(kinds[-1]), kinds, len(data), words, live) for kinds in seen]
         promise = rungs.RiskTarget(words["epsilon"], words["delta"])
         found = rungs.train_cascade(data, views, steps, words["seed"], promise, live.line, taxonomy.digest)
@@ -174,23 +166,9 @@ def _kinds(words: dict[str, Any]) -> tuple[str, ...]:
     return (_FIRST, *at_hand)
 
 
-def _evidence(words: dict[str, Any]) -> tuple[str, ...]:
-    """The kinds of tags that `--evidence` names; UsageError for one that holds no tags."""
-    from music_reclass.errors import UsageError
-    from music_reclass.models import linear as tags
-
-    named = tuple(word.strip() for word in words["evidence"].split(",") if word.strip())
-    if len(set(named)) != len(named) or not set(named) <= set(tags.TAG_KINDS):
-        raise UsageError(
-            f"{words['evidence']!r} names no tags; --evidence takes some of {', '.join(tags.TAG_KINDS)}, each once."
-        )
-    return named
-
-
 def _stage_recipe(name: str, kinds: tuple[str, ...], rows: int, words: dict[str, Any], live: Live) -> StageRecipe:
-    """The stage that sees `kinds`: networks by the number of rows, trees, a linear model, and one of the tags alone."""
+    """The stage that sees `kinds`: networks by the number of rows, trees and a linear model."""
     from music_reclass.models import linear
-    from music_reclass.models import linear as tags
     from music_reclass.models import xgb as boosted
     from music_reclass.models.crossval import LARGE
     from music_reclass.models.precision import PrecisionTarget
@@ -205,6 +183,5 @@ def _stage_recipe(name: str, kinds: tuple[str, ...], rows: int, words: dict[str,
         network(size, seed, device, words["epochs"], words["out"], live),
         boosted.Xgb(seed=seed, device=device if device.startswith("cuda") else "cpu"),
         linear.Linear(seed=seed),
-        *([tags.TagLinear(seed=seed)] if set(kinds) & set(tags.TAG_KINDS) else []),
     )
     return StageRecipe(name, kinds, estimators, PrecisionTarget.of(words["target_precision"]))

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.extractors.fma518 import FAMILIES
-from music_reclass.models.medians import typical
 
 if TYPE_CHECKING:
     from music_reclass.classification.voter import Stage
@@ -101,7 +100,7 @@ def attribute(stage: Stage, row: Floats, genre: str) -> Attribution | None:
     genre's calibrated log-odds before and after are compared. None where the classifier keeps no medians, or does
     not know the genre.
     """
-    middle = typical(stage.bundle.model, len(row))
+    middle = stage.bundle.medians()
     if middle is None or genre not in stage.genres:
         return None
     parts = [*_sides(stage), *_families(stage)]

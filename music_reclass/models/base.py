@@ -2,38 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.models.dataset import Augmentations, Table
+from music_reclass.errors import BundleError
+
+if TYPE_CHECKING:
+    from music_reclass.models.dataset import Augmentations, Table
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Arrays = Mapping[str, NDArray[Any]]
+
+CLEAN = 0.4  # weight of a row as it is, against all its degraded versions together
+
+# Where each type of model comes back: "module:function" with (description, arrays, columns, labels) -> model.
+# They are imported when a bundle of the type is loaded, not before.
+MODELS = {
+    "mlp-ensemble": "music_reclass.models.mlp:restored",
+    "linear": "music_reclass.models.linear:restored",
+    "trees": "music_reclass.models.xgb:restored",
+    "stack": "music_reclass.models.stacking:restored_stack",
+    "selected": "music_reclass.models.stacking:restored_selection",
+    "translated": "music_reclass.models.stacking:restored_translation",
+}
+_REMOVED = {"tags": "a member that votes by a tagger's words"}
 
 
 class Model(Protocol):
     """Scores for raw rows, and the way to write itself down."""
 
-    def log_probabilities(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    def log_probabilities(self, rows: Floats) -> Doubles:
         """Uncalibrated, shape (n, labels)."""
         ...
 
     def description(self) -> dict[str, Any]:
-        """Goes into the manifest under `model`; `type` says which function brings it back."""
+        """Goes into the manifest under `model`; `type` is a key of MODELS."""
         ...
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All numbers of the model by name."""
         ...
 
+    def medians(self, columns: int) -> Floats | None:
+        """Medians of the training rows as the model's scales keep them, (2, columns), NaN where they do not tell.
 
-# How a type of model comes back: (description, arrays, columns, labels) -> model; ValueError or KeyError if damaged.
-Restore = Callable[[Mapping[str, Any], Mapping[str, NDArray[Any]], int, int], Model]
-
-Floats = NDArray[np.float32]
-
-CLEAN = 0.4  # weight of a row as it is, against all its degraded versions together
+        The first row is of columns scaled as they are; the second of columns that are scaled after a transform, and
+        that it passes on. None: the model keeps no scale (trees).
+        """
+        ...
 
 
 class Estimator(Protocol):
@@ -49,24 +70,43 @@ class Estimator(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Examples:
-    """Rows with one label and a weight each: how estimators for single labels see label sets and views."""
+def restored(description: Mapping[str, Any], arrays: Arrays, columns: int, labels: int) -> Model:
+    """The model that a manifest describes; ValueError or KeyError if damaged, BundleError for a type of the past."""
+    kind = description["type"]
+    if kind in _REMOVED:
+        raise BundleError(
+            f"The bundle holds {_REMOVED[kind]} (model type `{kind}`), which reclass no longer has; train it again."
+        )
+    module, _, function = MODELS[kind].partition(":")
+    model: Model = getattr(import_module(module), function)(description, arrays, columns, labels)
+    return model
 
-    rows: Floats  # (m, columns)
-    genre: NDArray[np.int64]  # (m,)
-    weights: Floats  # (m,), mean one
+
+def log_softmax(scores: Doubles) -> Doubles:
+    """Log-probabilities of `scores` along the last axis."""
+    shifted = scores - scores.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)), dtype=np.float64)
 
 
-def examples(table: Table, augmentations: Augmentations | None, rarity: float, versions: int, seed: int) -> Examples:
-    """Every row once for each of its labels, and as many degraded `versions` of it drawn by `seed`.
+def with_augmentations(table: Table, augmentations: Augmentations | None) -> Floats:
+    """The clean rows and then their augmentations, shape (n, 1 + augmentations, columns)."""
+    if augmentations is None:
+        return table.rows[:, None]
+    return np.concatenate([table.rows[:, None], augmentations.rows], axis=1)
 
-    A label's weight falls with its frequency to the power `rarity`; the labels of a row share its weight.
+
+def examples(
+    table: Table, augmentations: Augmentations | None, *, rarity: float, versions: int, seed: int
+) -> tuple[Floats, NDArray[np.int64], Floats]:
+    """Rows (m, columns), one label each (m,) and weights of mean one (m,), for estimators of single labels.
+
+    Every row occurs once for each of its labels, and so do `versions` of its augmentations, drawn by `seed`. A label's
+    weight falls with its frequency to the power `rarity`; the labels of a row share its weight.
     """
     frequency = table.labels.sum(axis=0) + 1.0
     shares = table.labels * frequency**-rarity
-    own = (shares * shares).sum(axis=1) / shares.sum(axis=1)  # the mean rarity of the row's labels
-    weights = shares / shares.sum(axis=1, keepdims=True) * own[:, None]
+    rarities = (shares * shares).sum(axis=1) / shares.sum(axis=1)  # the mean rarity of the row's labels
+    weights = shares / shares.sum(axis=1, keepdims=True) * rarities[:, None]
     row, genre = np.nonzero(table.labels)
     parts = [(table.rows[row], weights[row, genre] * (CLEAN if augmentations else 1.0))]
     if augmentations is not None:
@@ -78,8 +118,5 @@ def examples(table: Table, augmentations: Augmentations | None, rarity: float, v
             for number in range(count)
         ]
     every = np.concatenate([part[1] for part in parts])
-    return Examples(
-        rows=np.concatenate([part[0] for part in parts]).astype(np.float32),
-        genre=np.tile(genre, len(parts)).astype(np.int64),
-        weights=(every / every.mean()).astype(np.float32),
-    )
+    rows = np.concatenate([part[0] for part in parts]).astype(np.float32)
+    return rows, np.tile(genre, len(parts)).astype(np.int64), (every / every.mean()).astype(np.float32)

@@ -8,7 +8,7 @@ import os
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,30 +18,13 @@ from numpy.typing import NDArray
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import BundleError
 from music_reclass.extractors.fma518 import COLUMNS
-from music_reclass.models import linear
-from music_reclass.models import linear as tags
-from music_reclass.models import mlp as ensembles
-from music_reclass.models import stacking as combining
-from music_reclass.models import stacking as translating
-from music_reclass.models import xgb as boosted
-from music_reclass.models.base import Model, Restore
+from music_reclass.models.base import Floats, Model, restored
 from music_reclass.models.calibration import Calibration
 
 FORMAT = 1
 MANIFEST, ARRAYS = "manifest.json", "arrays.npz"
 _EMBEDDED = Path(__file__).resolve().parent.parent / "data" / "embedded"
 _LARGEST = 256 * 2**20  # bytes of arrays that are read at all: a bundle is small
-
-
-MODELS: dict[str, Restore] = {
-    ensembles.TYPE: ensembles.restored,
-    linear.TYPE: linear.restored,
-    boosted.TYPE: boosted.restored,
-    tags.TAGS_TYPE: tags.restored_tags,
-}
-MODELS[combining.STACK] = partial(combining.restored_stack, MODELS)
-MODELS[combining.SELECTED] = partial(combining.restored_selection, MODELS)
-MODELS[translating.TRANSLATED] = partial(translating.restored_translation, MODELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +46,18 @@ class Bundle:
     def dimension(self) -> int:
         """Numbers in a row: all kinds side by side."""
         return sum(kind.dimension for kind in self.kinds)
+
+    def medians(self) -> Floats | None:
+        """The median training row, shape (dimension,): as stored, else by the model's scales; None where these lack.
+
+        A column that the model does not look at is zero.
+        """
+        if (stored := self.manifest.get("medians")) is not None:
+            return np.array(stored, dtype=np.float32)
+        rows = self.model.medians(self.dimension)
+        if rows is None or np.isnan(rows).all():
+            return None
+        return np.asarray(np.nan_to_num(np.where(np.isnan(rows[0]), rows[1], rows[0])), dtype=np.float32)
 
     def predict_proba(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Calibrated probabilities, shape (n, labels), of raw `rows`, shape (n, dimension); rows sum to one.
@@ -159,9 +154,10 @@ def _parsed(manifest: Any, arrays: Mapping[str, NDArray[Any]]) -> Bundle:
             raise ValueError("kinds and labels must be named, each label once")
         if not all(0.0 < value <= 1.0 for value in thresholds.values()):
             raise ValueError("thresholds lie in (0, 1]")
+        if "medians" in manifest and len(manifest["medians"]) != sum(kind.dimension for kind in kinds):
+            raise ValueError("there is one median a column")
         if any(kind.name == "fma518" for kind in kinds) and manifest["columns_digest"] != columns_digest():
             raise BundleError("The bundle was trained on other columns than fma518 has here; train it again.")
-        restore = MODELS[manifest["model"]["type"]]
         return Bundle(
             name=str(manifest["name"]),
             version=str(manifest["version"]),
@@ -171,8 +167,8 @@ def _parsed(manifest: Any, arrays: Mapping[str, NDArray[Any]]) -> Bundle:
             thresholds=thresholds,
             digest=str(manifest["digest"]),
             manifest=manifest,
-            model=restore(manifest["model"], arrays, sum(kind.dimension for kind in kinds), len(labels)),
-            calibration=Calibration(**manifest["calibration"]),
+            model=restored(manifest["model"], arrays, sum(kind.dimension for kind in kinds), len(labels)),
+            calibration=Calibration.from_manifest(manifest["calibration"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"The manifest or an array of the bundle is wrong ({error!s}); train it again.") from error

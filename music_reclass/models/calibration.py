@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,29 +12,40 @@ Doubles = NDArray[np.float64]
 Hits = NDArray[np.bool_]
 
 _TEMPERATURES = np.exp(np.linspace(np.log(0.3), np.log(4.0), 60))
-_DOUBTS = np.array([0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2])
+_FLOORS = np.array([0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2])
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Scores are divided by `temperature` (arXiv 1706.04599); `doubt` is then shared out evenly over all labels.
+    """Scores are divided by `temperature` (arXiv 1706.04599); `floor` is then shared out evenly over all labels.
 
-    Neither changes which label comes first. The doubt keeps a network from certainty that its own errors belie.
+    Neither changes which label comes first. The floor keeps a network from certainty that its errors belie.
     """
 
     temperature: float = 1.0
-    doubt: float = 0.0
+    floor: float = 0.0  # `doubt` in manifests
 
     def __post_init__(self) -> None:
-        if not (0.0 < self.temperature < np.inf and 0.0 <= self.doubt < 1.0):
-            raise ValueError("a temperature is positive and a doubt lies in [0, 1)")
+        if not (0.0 < self.temperature < np.inf and 0.0 <= self.floor < 1.0):
+            raise ValueError("a temperature is positive and a uniform floor lies in [0, 1)")
+
+    @classmethod
+    def from_manifest(cls, stored: Mapping[str, float]) -> Calibration:
+        """What a manifest keeps; ValueError or TypeError if it is damaged."""
+        if not set(stored) <= {"temperature", "doubt"}:
+            raise ValueError("a calibration has a temperature and a uniform floor")
+        return cls(stored.get("temperature", 1.0), stored.get("doubt", 0.0))
+
+    def as_manifest(self) -> dict[str, float]:
+        """What a manifest keeps; JSON."""
+        return {"temperature": self.temperature, "doubt": self.floor}
 
     def __call__(self, log_probabilities: Doubles) -> Doubles:
         """Probabilities along the last axis, summing to one."""
         scores = log_probabilities / self.temperature
         shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
         shares /= shares.sum(axis=-1, keepdims=True)
-        return np.asarray((1 - self.doubt) * shares + self.doubt / shares.shape[-1], dtype=np.float64)
+        return np.asarray((1 - self.floor) * shares + self.floor / shares.shape[-1], dtype=np.float64)
 
 
 def hits(probabilities: Doubles, labels: NDArray[np.bool_]) -> Hits:
@@ -52,11 +64,11 @@ def fit(log_probabilities: Doubles, labels: NDArray[np.bool_]) -> Calibration:
     best, lowest = Calibration(), np.inf
     for temperature in _TEMPERATURES:
         top = Calibration(float(temperature))(log_probabilities).max(axis=-1)
-        for doubt in _DOUBTS:
-            confidence = np.clip((1 - doubt) * top + doubt / log_probabilities.shape[-1], 1e-9, 1 - 1e-9)
+        for floor in _FLOORS:
+            confidence = np.clip((1 - floor) * top + floor / log_probabilities.shape[-1], 1e-9, 1 - 1e-9)
             loss = -np.where(right, np.log(confidence), np.log1p(-confidence)).mean()
             if loss < lowest:
-                best, lowest = Calibration(float(temperature), float(doubt)), loss
+                best, lowest = Calibration(float(temperature), float(floor)), loss
     return best
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from music_reclass.errors import UsageError
 from music_reclass.models import calibration
-from music_reclass.models.base import Estimator, Model
+from music_reclass.models.base import Estimator, Model, with_augmentations
 from music_reclass.models.calibration import hits
 from music_reclass.models.dataset import TEST, TRAINING, VALIDATION, Augmentations, Dataset, Table
 from music_reclass.models.metrics import (
@@ -93,15 +93,6 @@ def scored(model: Scorer, versions: NDArray[np.float32]) -> Doubles:
     """Log-probabilities of `versions`, shape (n, versions, columns)."""
     flat = model.log_probabilities(versions.reshape(-1, versions.shape[-1]))
     return flat.reshape(*versions.shape[:2], -1)
-
-
-def with_augmentations(table: Table, augmentations: Augmentations | None) -> NDArray[np.float32]:
-    """The clean rows and then their views, shape (n, 1 + views, columns)."""
-    return (
-        table.rows[:, None]
-        if augmentations is None
-        else np.concatenate([table.rows[:, None], augmentations.rows], axis=1)
-    )
 
 
 def pooled_calibration(scores: Doubles, labels: NDArray[np.bool_]) -> calibration.Calibration:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from music_reclass.domain import FeatureKind
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.extractors.fma518 import VERSION as FEATURES_VERSION
-from music_reclass.models.crossval import with_augmentations
-from music_reclass.models.dataset import Augmentations, Table
-from music_reclass.models.transforms import INPUTS, QuantileScale, transpositions
+from music_reclass.models.base import Arrays, Doubles, Floats, log_softmax, with_augmentations
+from music_reclass.models.transforms import INPUTS, QuantileScale, merged_medians, transpositions
 
-Floats = NDArray[np.float32]
+if TYPE_CHECKING:
+    from music_reclass.models.dataset import Augmentations, Table
+
 Layers = tuple[tuple[Floats, Floats], ...]  # (weights (inputs, outputs), bias (outputs,)) from first to last
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
@@ -40,18 +41,12 @@ class NetworkRecipe:
     sharpness: float = 1.0
 
 
-def forward(layers: Layers, rows: Floats) -> NDArray[np.float64]:
+def forward(layers: Layers, rows: Floats) -> Doubles:
     """Log-probabilities, shape (n, labels), of scaled `rows`, shape (n, inputs)."""
     for weights, bias in layers[:-1]:
         rows = np.maximum(rows @ weights + bias, 0.0)
     weights, bias = layers[-1]
     return log_softmax((rows @ weights + bias).astype(np.float64))
-
-
-def log_softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log-probabilities of `scores` along the last axis."""
-    shifted = scores - scores.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)), dtype=np.float64)
 
 
 def fit_network(
@@ -156,7 +151,7 @@ class Ensemble:
     scales: Mapping[str, QuantileScale]
     members: tuple[tuple[str, Layers], ...]
 
-    def log_probabilities(self, rows: Floats) -> NDArray[np.float64]:
+    def log_probabilities(self, rows: Floats) -> Doubles:
         """Uncalibrated, shape (n, labels), of raw `rows`, shape (n, columns)."""
         scaled = {name: scale(INPUTS[name](rows)) for name, scale in self.scales.items()}
         total = sum(forward(layers, scaled[name]) for name, layers in self.members)
@@ -176,6 +171,10 @@ class Ensemble:
                 found[f"{number}.{depth}.bias"] = bias.astype(np.float16)
         return found
 
+    def medians(self, columns: int) -> Floats:
+        """What its scales tell, (2, columns)."""
+        return merged_medians([scale.medians(name, columns) for name, scale in sorted(self.scales.items())], columns)
+
 
 def rounded(layers: Layers) -> Layers:
     """`layers` as they are after a trip through float16, so that what was measured is what is shipped."""
@@ -185,7 +184,7 @@ def rounded(layers: Layers) -> Layers:
     )
 
 
-def restored(description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], columns: int, labels: int) -> Ensemble:
+def restored(description: Mapping[str, Any], arrays: Arrays, columns: int, labels: int) -> Ensemble:
     """The ensemble of a bundle; ValueError or KeyError unless every array is there, fits and is finite."""
     used: set[str] = set()
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.models.base import Floats
-from music_reclass.models.crossval import grouped_folds, with_augmentations
+from music_reclass.models.base import Floats, with_augmentations
+from music_reclass.models.crossval import grouped_folds
 from music_reclass.models.dataset import Augmentations, Table
 from music_reclass.models.mlp import Ensemble, Layers, rounded
 from music_reclass.models.transforms import INPUTS, QuantileScale

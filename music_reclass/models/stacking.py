@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import cache
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,19 @@ from numpy.typing import NDArray
 
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.models import calibration
-from music_reclass.models.base import Estimator, Model, Restore
+from music_reclass.models.base import Arrays, Doubles, Estimator, Floats, Model, log_softmax, restored
 from music_reclass.models.calibration import Calibration, hits
 from music_reclass.models.crossval import Scores, cross_calibrated, pooled_calibration
 from music_reclass.models.dataset import Augmentations, Table
-from music_reclass.models.mlp import log_softmax
+from music_reclass.models.transforms import merged_medians
 from music_reclass.taxonomy import Taxonomy
 
-Doubles = NDArray[np.float64]
+Labels = NDArray[np.bool_]
+Tenths = tuple[int, ...]
 
-STACK, SELECTED = "stack", "selected"
+STACK, SELECTED, TRANSLATED = "stack", "selected", "translated"  # model types in manifests
 _STEPS = 10  # the weights of a stack are tenths
+_UNKNOWN = 0.05  # probability kept back for labels that the translated model does not know
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Stack:
     members: tuple[Model, ...]
     weights: tuple[float, ...]
 
-    def log_probabilities(self, rows: NDArray[np.float32]) -> Doubles:
+    def log_probabilities(self, rows: Floats) -> Doubles:
         """Uncalibrated, shape (n, labels)."""
         return combined([member.log_probabilities(rows) for member in self.members], self.weights)
 
@@ -45,6 +48,13 @@ class Stack:
         """All numbers; a member's names follow its number."""
         return {f"{n}/{name}": a for n, member in enumerate(self.members) for name, a in member.arrays().items()}
 
+    def medians(self, columns: int) -> Floats | None:
+        """What the members tell, (2, columns); None if a member keeps no scale and the others leave a column open."""
+        parts = [member.medians(columns) for member in self.members]
+        found = merged_medians([part for part in parts if part is not None], columns)
+        open_columns = np.isnan(found).all(axis=0)
+        return None if open_columns.any() and any(part is None for part in parts) else found
+
 
 @dataclass(frozen=True, slots=True)
 class Selected:
@@ -53,7 +63,7 @@ class Selected:
     columns: tuple[str, ...]
     model: Model
 
-    def log_probabilities(self, rows: NDArray[np.float32]) -> Doubles:
+    def log_probabilities(self, rows: Floats) -> Doubles:
         """Uncalibrated, shape (n, labels), of rows with all columns."""
         return self.model.log_probabilities(rows[:, _places(self.columns)])
 
@@ -62,79 +72,17 @@ class Selected:
         return {"type": SELECTED, "columns": list(self.columns), "model": self.model.description()}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The model's own."""
+        """Those of the model."""
         return self.model.arrays()
 
-
-def combined(scores: Sequence[Doubles], weights: Sequence[float]) -> Doubles:
-    """Log-probabilities of a stack from those of its members, each (..., labels)."""
-    total = sum(weight * own for weight, own in zip(weights, scores, strict=True))
-    return log_softmax(np.asarray(total, dtype=np.float64))
-
-
-def learned_weights(scores: Sequence[Doubles], labels: NDArray[np.bool_]) -> tuple[float, ...]:
-    """Weights in tenths under which the label sets are likeliest; each member counts at its own best temperature.
-
-    `scores` are log-probabilities of rows that the members did not see, (n, labels) each. Few numbers are learned, as
-    a stack of weak and strong members loses to the strong one when it has much to learn (facts of a few hundred rows).
-    """
-    temperatures = [calibration.fit(own, labels).temperature for own in scores]
-    tempered = [own / temperature for own, temperature in zip(scores, temperatures, strict=True)]
-    best, highest = (1.0,) + (0.0,) * (len(scores) - 1), -np.inf
-    for tenths in product(range(_STEPS + 1), repeat=len(scores)):
-        if sum(tenths) != _STEPS:
-            continue
-        weights = tuple(own / _STEPS for own in tenths)
-        likely = np.exp(combined(tempered, weights))
-        value = float(np.log(np.clip((likely * labels).sum(axis=1), 1e-9, 1.0)).mean())
-        if value > highest:
-            best, highest = weights, value
-    return tuple(weight / temperature for weight, temperature in zip(best, temperatures, strict=True))
-
-
-def restored_stack(
-    models: Mapping[str, Restore],
-    description: Mapping[str, Any],
-    arrays: Mapping[str, NDArray[Any]],
-    columns: int,
-    labels: int,
-) -> Model:
-    """The stack of a bundle; `models` brings its members back. ValueError or KeyError if something does not fit."""
-    weights = tuple(float(weight) for weight in description["weights"])
-    described = description["members"]
-    if len(weights) != len(described) or not described or not all(0.0 <= weight < 1e3 for weight in weights):
-        raise ValueError("a stack needs one weight a member")
-    own: list[dict[str, NDArray[Any]]] = [{} for _ in described]
-    for name, array in arrays.items():
-        number, _, inner = name.partition("/")
-        own[int(number)][inner] = array
-    members = tuple(models[d["type"]](d, a, columns, labels) for d, a in zip(described, own, strict=True))
-    return Stack(members, weights)
-
-
-def restored_selection(
-    models: Mapping[str, Restore],
-    description: Mapping[str, Any],
-    arrays: Mapping[str, NDArray[Any]],
-    columns: int,
-    labels: int,
-) -> Model:
-    """The narrow model of a bundle. ValueError or KeyError if something does not fit."""
-    names = tuple(str(name) for name in description["columns"])
-    if columns != len(COLUMNS) or not names or len(set(names)) != len(names):
-        raise ValueError("a selection names columns of fma518, each once")
-    _places(names)
-    inner = description["model"]
-    return Selected(names, models[inner["type"]](inner, arrays, len(names), labels))
-
-
-def _places(names: Sequence[str]) -> NDArray[np.int64]:
-    place = {name: number for number, name in enumerate(COLUMNS)}
-    return np.array([place[name] for name in names], dtype=np.int64)
-
-
-TRANSLATED = "translated"
-_UNKNOWN = 0.05  # what is kept back for labels that the model has never heard of
+    def medians(self, columns: int) -> Floats | None:
+        """What the model tells of its columns, (2, columns)."""
+        inner = self.model.medians(len(self.columns))
+        if inner is None:
+            return None
+        found = np.full((2, columns), np.nan, dtype=np.float32)
+        found[:, _places(self.columns)] = inner
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,20 +94,23 @@ class TranslatedModel:
     shares: Doubles  # (its labels, other labels)
     spare: Doubles  # (other labels,)
 
-    def log_probabilities(self, rows: NDArray[np.float32]) -> Doubles:
+    def log_probabilities(self, rows: Floats) -> Doubles:
         """Shape (n, other labels)."""
         known = self.calibration(self.model.log_probabilities(rows)) @ self.shares + self.spare
         return np.asarray(np.log(known / known.sum(axis=1, keepdims=True)), dtype=np.float64)
 
     def description(self) -> dict[str, Any]:
         """What the manifest must say for the model to come back."""
-        calibration = {"temperature": self.calibration.temperature, "doubt": self.calibration.doubt}
-        return {"type": TRANSLATED, "calibration": calibration, "model": self.model.description()}
+        return {"type": TRANSLATED, "calibration": self.calibration.as_manifest(), "model": self.model.description()}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The model's own behind `inner/`, and the translation."""
+        """Those of the model behind `inner/`, and the translation."""
         inner = {f"inner/{name}": array for name, array in self.model.arrays().items()}
         return {**inner, "shares": self.shares, "spare": self.spare}
+
+    def medians(self, columns: int) -> Floats | None:
+        """Those of the model."""
+        return self.model.medians(columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,37 +142,59 @@ def translation(
     shares = np.zeros((len(known), len(wanted)))
     for number, label in enumerate(known):
         genre = taxonomy.canonical(label)
-        own = [] if genre is None else [n for n, other in enumerate(names) if _within(other, genre, taxonomy)]
-        if not own and genre is not None:
-            own = next(([names.index(a)] for a in taxonomy.ancestors(genre) if a in names), [])
-        chosen = np.array(own or range(len(wanted)))
+        heirs = [] if genre is None else [n for n, other in enumerate(names) if _within(other, genre, taxonomy)]
+        if not heirs and genre is not None:
+            heirs = next(([names.index(a)] for a in taxonomy.ancestors(genre) if a in names), [])
+        chosen = np.array(heirs or range(len(wanted)))
         shares[number, chosen] = frequency[chosen] / frequency[chosen].sum()
     return shares, _UNKNOWN * frequency / frequency.sum()
 
 
-def _within(name: str, genre: str, taxonomy: Taxonomy) -> bool:
-    return name == genre or (name in taxonomy.parents and taxonomy.is_descendant(name, genre))
+def combined(scores: Sequence[Doubles], weights: Sequence[float]) -> Doubles:
+    """Log-probabilities of a stack from those of its members, each (..., labels)."""
+    total = sum(weight * score for weight, score in zip(weights, scores, strict=True))
+    return log_softmax(np.asarray(total, dtype=np.float64))
 
 
-def restored_translation(
-    models: Mapping[str, Restore],
-    description: Mapping[str, Any],
-    arrays: Mapping[str, NDArray[Any]],
-    columns: int,
-    labels: int,
-) -> Model:
-    """The translated model of a bundle; ValueError or KeyError if something does not fit."""
-    shares, spare = arrays["shares"], arrays["spare"]
-    if shares.ndim != 2 or shares.shape[1] != labels or spare.shape != (labels,):
-        raise ValueError("the translation does not fit the labels")
-    if not (np.isfinite(shares).all() and (shares >= 0).all() and np.isfinite(spare).all() and (spare > 0).all()):
-        raise ValueError("the translation holds wrong numbers")
-    own = {name.removeprefix("inner/"): a for name, a in arrays.items() if name.startswith("inner/")}
-    if len(own) + 2 != len(arrays):
-        raise ValueError("the arrays are not those of a translated model")
-    inner = description["model"]
-    model = models[inner["type"]](inner, own, columns, len(shares))
-    return TranslatedModel(model, Calibration(**description["calibration"]), shares, spare)
+def learned_weights(scores: Sequence[Doubles], labels: Labels) -> tuple[float, ...]:
+    """Weights in tenths under which the label sets are likeliest; each member counts at its own best temperature.
+
+    `scores` are log-probabilities of rows that the members did not see, (n, labels) each. Few numbers are learned, as
+    a stack of weak and strong members loses to the strong one when it has much to learn (measured on a few hundred
+    rows). Block ascent: from the best single member, the tenths of two members, then of three, are shared out anew in
+    the best way until nothing is gained. For up to three members that is the best of all; six take some hundred
+    evaluations.
+    """
+    temperatures = [calibration.fit(score, labels).temperature for score in scores]
+    tempered = [score / temperature for score, temperature in zip(scores, temperatures, strict=True)]
+
+    @cache
+    def likelihood(tenths: Tenths) -> float:
+        likely = np.exp(combined(tempered, [number / _STEPS for number in tenths]))
+        return float(np.log(np.clip((likely * labels).sum(axis=1), 1e-9, 1.0)).mean())
+
+    count = len(scores)
+    best = max((tuple(_STEPS * (n == place) for n in range(count)) for place in range(count)), key=likelihood)
+    for size in (2, 3):
+        gained = True
+        while gained:
+            gained = False
+            for block in combinations(range(count), size):
+                found = max(_splits(best, block), key=likelihood)
+                if likelihood(found) > likelihood(best):
+                    best, gained = found, True
+    return tuple(tenths / _STEPS / temperature for tenths, temperature in zip(best, temperatures, strict=True))
+
+
+def _splits(tenths: Tenths, block: Sequence[int]) -> Iterator[Tenths]:
+    """`tenths` with those of the members in `block` shared out among them in every way."""
+    total = sum(tenths[place] for place in block)
+    for shares in product(range(total + 1), repeat=len(block) - 1):
+        if sum(shares) <= total:
+            new = list(tenths)
+            for place, share in zip(block, (*shares, total - sum(shares)), strict=True):
+                new[place] = share
+            yield tuple(new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +206,7 @@ class Members:
     notes: tuple[str, ...]
 
 
-def members(scores: Scores, labels: NDArray[np.bool_], estimators: Sequence[Estimator]) -> Members:
+def members(scores: Scores, labels: Labels, estimators: Sequence[Estimator]) -> Members:
     """The stack with learned weights if it is right more often on new artists than the best alone, else that one.
 
     `labels` belong to the rows of `scores`.
@@ -241,19 +214,16 @@ def members(scores: Scores, labels: NDArray[np.bool_], estimators: Sequence[Esti
     if len(estimators) == 1:
         return Members((estimators[0],), (1.0,), ())
     judged = scores.judging
-    alone = [float(hits(own[judged, 0], labels[judged]).mean()) for own in scores.each]
-    stacked = np.zeros_like(scores.each[0][:, 0])
-    for outside, inside in scores.turns:
-        weights = learned_weights([own[inside, 0] for own in scores.each], labels[inside])
-        stacked[outside] = combined([own[outside, 0] for own in scores.each], weights)
-    together = float(hits(stacked[judged], labels[judged]).mean())
+    alone = [float(hits(score[judged, 0], labels[judged]).mean()) for score in scores.each]
+    clean = [score[:, :1] for score in scores.each]
+    together = float(hits(_cross_stacked(clean, scores, labels)[judged, 0], labels[judged]).mean())
     best = int(np.argmax(alone))
     shown = ", ".join(f"{e.name} {value:.4f}" for e, value in zip(estimators, alone, strict=True))
     if together <= alone[best]:
         note = f"the stack is left out: {together:.4f} right on new artists, alone: {shown}"
         return Members((estimators[best],), tuple(float(number == best) for number in range(len(alone))), (note,))
     inside = scores.learning
-    weights = learned_weights([own[inside, 0] for own in scores.each], labels[inside])
+    weights = learned_weights([score[inside, 0] for score in scores.each], labels[inside])
     kept = tuple(estimator for estimator, weight in zip(estimators, weights, strict=True) if weight > 0)
     dropped = [estimator.name for estimator, weight in zip(estimators, weights, strict=True) if not weight > 0]
     notes = [f"the stack is {together:.4f} right on new artists, alone: {shown}"]
@@ -262,21 +232,71 @@ def members(scores: Scores, labels: NDArray[np.bool_], estimators: Sequence[Esti
     return Members(kept, weights, tuple(notes))
 
 
-def stacked(scores: Scores, weights: Sequence[float], labels: NDArray[np.bool_]) -> Doubles:
+def stacked(scores: Scores, weights: Sequence[float], labels: Labels) -> Doubles:
     """The log-probabilities of what is kept. Under folds, the stack's weights come from the other folds."""
     if sum(weight > 0 for weight in weights) == 1:
         return scores.each[int(np.argmax(weights))]
-    if not scores.folds:
-        return combined(scores.each, weights)
-    own = np.zeros_like(scores.each[0])
+    return _cross_stacked(scores.each, scores, labels) if scores.folds else combined(scores.each, weights)
+
+
+def _cross_stacked(each: Sequence[Doubles], scores: Scores, labels: Labels) -> Doubles:
+    """The stack of `each`, (n, versions, labels), its weights for judged rows learned on the clean other ones."""
+    found = np.zeros_like(each[0])
     for outside, inside in scores.turns:
-        learned = learned_weights([one[inside, 0] for one in scores.each], labels[inside])
-        own[outside] = combined([one[outside] for one in scores.each], learned)
-    return own
+        weights = learned_weights([score[inside, 0] for score in each], labels[inside])
+        found[outside] = combined([score[outside] for score in each], weights)
+    return found
 
 
-def calibrated(own: Doubles, labels: NDArray[np.bool_], scores: Scores) -> tuple[Calibration, Doubles]:
-    """The calibration that is shipped, and honest probabilities (n, versions, labels) of log-probabilities `own`."""
+def calibrated(log_probabilities: Doubles, labels: Labels, scores: Scores) -> tuple[Calibration, Doubles]:
+    """The calibration that is shipped, and probabilities (n, versions, labels) by calibrations that saw other rows."""
     learning = scores.learning
-    calibration = pooled_calibration(own[learning], labels[learning])
-    return calibration, cross_calibrated(own, labels, scores.part) if scores.folds else calibration(own)
+    shipped = pooled_calibration(log_probabilities[learning], labels[learning])
+    if scores.folds:
+        return shipped, cross_calibrated(log_probabilities, labels, scores.part)
+    return shipped, shipped(log_probabilities)
+
+
+def restored_stack(description: Mapping[str, Any], arrays: Arrays, columns: int, labels: int) -> Model:
+    """The stack of a bundle; ValueError or KeyError if something does not fit."""
+    weights = tuple(float(weight) for weight in description["weights"])
+    described = description["members"]
+    if len(weights) != len(described) or not described or not all(0.0 <= weight < 1e3 for weight in weights):
+        raise ValueError("a stack needs one weight a member")
+    parts: list[dict[str, NDArray[Any]]] = [{} for _ in described]
+    for name, array in arrays.items():
+        number, _, inner = name.partition("/")
+        parts[int(number)][inner] = array
+    return Stack(tuple(restored(d, a, columns, labels) for d, a in zip(described, parts, strict=True)), weights)
+
+
+def restored_selection(description: Mapping[str, Any], arrays: Arrays, columns: int, labels: int) -> Model:
+    """The narrow model of a bundle. ValueError or KeyError if something does not fit."""
+    names = tuple(str(name) for name in description["columns"])
+    if columns != len(COLUMNS) or not names or len(set(names)) != len(names):
+        raise ValueError("a selection names columns of fma518, each once")
+    _places(names)
+    return Selected(names, restored(description["model"], arrays, len(names), labels))
+
+
+def restored_translation(description: Mapping[str, Any], arrays: Arrays, columns: int, labels: int) -> Model:
+    """The translated model of a bundle; ValueError or KeyError if something does not fit."""
+    shares, spare = arrays["shares"], arrays["spare"]
+    if shares.ndim != 2 or shares.shape[1] != labels or spare.shape != (labels,):
+        raise ValueError("the translation does not fit the labels")
+    if not (np.isfinite(shares).all() and (shares >= 0).all() and np.isfinite(spare).all() and (spare > 0).all()):
+        raise ValueError("the translation holds wrong numbers")
+    inner = {name.removeprefix("inner/"): a for name, a in arrays.items() if name.startswith("inner/")}
+    if len(inner) + 2 != len(arrays):
+        raise ValueError("the arrays are not those of a translated model")
+    model = restored(description["model"], inner, columns, len(shares))
+    return TranslatedModel(model, Calibration.from_manifest(description["calibration"]), shares, spare)
+
+
+def _within(name: str, genre: str, taxonomy: Taxonomy) -> bool:
+    return name == genre or (name in taxonomy.parents and taxonomy.is_descendant(name, genre))
+
+
+def _places(names: Sequence[str]) -> NDArray[np.int64]:
+    place = {name: number for number, name in enumerate(COLUMNS)}
+    return np.array([place[name] for name in names], dtype=np.int64)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.extractors.fma518 import COLUMNS, FAMILIES
-from music_reclass.models.dataset import Table
+
+if TYPE_CHECKING:
+    from music_reclass.models.dataset import Table
 
 Floats = NDArray[np.float32]
 
 PITCHES = 12
 KNOTS = 33
+_FIRST = 4096  # numbers from here on tell columns apart, also as float32
 _CHUNK = 64  # rows scaled at once: bounds the memory of the comparison with the knots
 
 
@@ -98,6 +101,21 @@ class QuantileScale:
             out[start : start + _CHUNK] = self._scaled(rows[start : start + _CHUNK])
         return out
 
+    def medians(self, inputs: str, columns: int) -> Floats:
+        """Medians of the raw columns, (2, columns), NaN where the scale does not tell; see `base.Model.medians`.
+
+        A row that holds its own column numbers is sent through `INPUTS[inputs]`: what comes out whole was copied or
+        sorted, and says from where. Magnitudes of Fourier series stay below the first number or fall between two. Of
+        twelve pitch classes a key-free scale knows the sorted values only; they are given in that order, which a
+        key-free model does not tell from any other.
+        """
+        middle = np.median(self.knots, axis=0).astype(np.float32)
+        traced = INPUTS[inputs](_FIRST + np.arange(columns, dtype=np.float32)[None])[0]
+        whole = (traced >= _FIRST) & (traced == np.floor(traced))
+        found = np.full((2, columns), np.nan, dtype=np.float32)
+        found[0 if inputs == "unchanged" else 1, traced[whole].astype(np.int64) - _FIRST] = middle[whole]
+        return found
+
     def _scaled(self, rows: Floats) -> Floats:
         count, columns = len(self.knots), np.arange(rows.shape[1])
         normal = NormalDist()
@@ -108,6 +126,14 @@ class QuantileScale:
         width = np.where(high > low, high - low, 1.0)
         share = np.clip((rows - low) / width, 0.0, 1.0)
         return np.asarray(levels[left] + share * (levels[left + 1] - levels[left]), dtype=np.float32)
+
+
+def merged_medians(parts: Iterable[Floats], columns: int) -> Floats:
+    """What several scales tell, (2, columns) each: the last one that tells counts."""
+    found = np.full((2, columns), np.nan, dtype=np.float32)
+    for part in parts:
+        found = np.where(np.isnan(part), found, part)
+    return found
 
 
 SHARES = tuple((np.arange(1, 10) / 10).tolist())  # deciles: ten equal parts for the population stability index

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.models.base import Floats, Model, examples
+from music_reclass.models.base import Arrays, Floats, Model, examples, log_softmax
 from music_reclass.models.dataset import Augmentations, Table
-from music_reclass.models.mlp import log_softmax
 from music_reclass.utils.lazy import require
 
 TYPE = "trees"
@@ -57,6 +56,9 @@ class TreesModel:
         """All numbers by name."""
         return {name: getattr(self, name) for name in _NAMES}
 
+    def medians(self, columns: int) -> None:
+        """Trees keep no scale."""
+
 
 @dataclass(frozen=True, slots=True)
 class Xgb:
@@ -75,8 +77,10 @@ class Xgb:
     def fit(self, table: Table, augmentations: Augmentations | None) -> TreesModel:
         """Grown on every row once for each of its labels."""
         xgboost = require("xgboost", extra="train")
-        seen = examples(table, augmentations, self.rarity, self.versions, self.seed)
-        data = xgboost.DMatrix(seen.rows, label=seen.genre, weight=seen.weights)
+        rows, genre, weights = examples(
+            table, augmentations, rarity=self.rarity, versions=self.versions, seed=self.seed
+        )
+        data = xgboost.DMatrix(rows, label=genre, weight=weights)
         settings = {
             "objective": "multi:softprob", "num_class": len(table.classes), "tree_method": "hist", "max_bin": 64,
             "max_depth": self.depth, "eta": self.rate, "subsample": 0.7, "colsample_bytree": 0.2, "lambda": 5.0,
@@ -117,7 +121,7 @@ def _depth(left: NDArray[np.int16], right: NDArray[np.int16]) -> int:
     return depth
 
 
-def restored(description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], columns: int, labels: int) -> Model:
+def restored(description: Mapping[str, Any], arrays: Arrays, columns: int, labels: int) -> Model:
     """The trees of a bundle; ValueError or KeyError unless every array is there and points within bounds."""
     if set(arrays) != set(_NAMES):
         raise ValueError("the arrays are not those of trees")

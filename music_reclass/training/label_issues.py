@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 
 from music_reclass.models.base import Estimator
 from music_reclass.models.bundle import Bundle
-from music_reclass.models.calibration import hits
 from music_reclass.models.crossval import Log, folds_of, out_of_fold
 from music_reclass.models.dataset import Dataset, Table
 from music_reclass.models.linear import Linear
 from music_reclass.models.mlp_torch import TorchMlp
 from music_reclass.models.stacking import TranslatedEstimator, combined, learned_weights
 from music_reclass.taxonomy import Taxonomy
-from music_reclass.training.evaluate import labels_as
 
 Doubles = NDArray[np.float64]
 Labels = NDArray[np.bool_]
@@ -175,27 +173,3 @@ def grouped_by_album(paths: Sequence[str], rows: Sequence[int]) -> list[list[int
     for row in rows:
         folders.setdefault(paths[row].rpartition("/")[0], []).append(row)
     return list(folders.values())
-
-
-def adaptation_helps(
-    plain: Bundle, adapted: Bundle, data: Dataset, taxonomy: Taxonomy, seed: int = 0
-) -> tuple[bool, str]:
-    """Whether `adapted` is better than `plain` on the library's own tags, and the sentence with the numbers.
-
-    Better means: in at least 95 % of 1,000 resamplings of artists more tags are foretold. The tags taught neither.
-    """
-    labels = labels_as(plain.labels, data, taxonomy)
-    known = np.flatnonzero(labels.any(axis=1))
-    if len(known) < _TAGGED:
-        return False, f"not adapted: {len(known)} tagged tracks cannot tell whether it helps, {_TAGGED} could"
-    rows, labels = data.table.rows[known], labels[known]
-    before, after = (hits(bundle.predict_proba(rows), labels).astype(float) for bundle in (plain, adapted))
-    place = np.unique(data.table.groups[known], return_inverse=True)[1].reshape(-1)
-    gain = np.bincount(place, after - before)
-    generator = np.random.default_rng(seed)
-    drawn = gain[generator.integers(0, len(gain), (1000, len(gain)))].sum(axis=1)
-    share = float((drawn > 0).mean())
-    numbers = f"foretells {after.mean():.3f} of your tags, {before.mean():.3f} without"
-    if share >= 0.95:
-        return True, f"adapted to your library: {numbers}"
-    return False, f"not adapted: it {numbers}, better in {share:.0%} of resamplings"

@@ -145,7 +145,7 @@ def finish(
         "thresholds": own.thresholds,
         "certificates": own.certificates,
         "exits": [stated_exit(one) for one in exits],
-        "calibration": {"temperature": own.calibration.temperature, "doubt": own.calibration.doubt},
+        "calibration": own.calibration.as_manifest(),
         "metrics": _metrics(own),
         "training": {**_origin(own), "taxonomy": taxonomy},
         "profile": profile(data.of([data.kind.name]).table if data.more else table),

@@ -1,6 +1,5 @@
 """`reclass audit` finds swapped tags of a library, and --fix writes them by way of plan, journal and undo."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -117,12 +116,3 @@ def test_a_library_that_is_not_there_or_too_small_is_said(shell: Shell, tagged: 
     assert shell("audit") in (2, 3)
     shell.db.unlink()
     assert shell("audit") == 3
-
-
-def test_adapting_to_the_library_is_decided_by_its_tags(shell: Shell, tagged: Path, tmp_path: Path) -> None:
-    from tests.cli.test_eval import table
-
-    words = ("train", "fma-linear", "--table", table(tmp_path / "t.npz"), "--out", tmp_path / "b", "--adapt-to-library")
-    assert shell(*words) == 0
-    assert re.search(r"not adapted: \d\d tagged tracks cannot tell", shell.out)
-    assert shell(*words, "--ensemble") == 2

@@ -155,30 +155,3 @@ def test_set_default_makes_the_ladder_the_one_that_scans_climb(
 
     assert json.dumps(str(tmp_path / "l")) in config.read_text()
     assert [bundle.stage for bundle in ladders.load_cascade(tmp_path / "l")] == ["fma518"]
-
-
-def test_tags_join_a_later_stage_as_evidence_and_get_the_weight_that_was_learned(
-    shell: Shell, tmp_path: Path, predict: Predict
-) -> None:
-    content = with_later_kinds(150, apart=0.3, musicnn=200)
-    generator = np.random.default_rng(1)
-    content["musicnn"] = generator.normal(size=(150, 200)).astype(np.float32)  # an embedding that says nothing
-    strengths = generator.uniform(0.02, 0.6, (150, 50))
-    strengths[:, : content["labels"].shape[1]] += 0.35 * content["labels"]
-    content |= {
-        "dataset": np.full(150, "one"),
-        "musicnn-tags": strengths.astype(np.float32),
-        "kinds": np.array(["musicnn-tags/1-test/mid30"]),
-    }
-    table = written(tmp_path, "tagged.npz", content)
-    words = ("train", "all", "--table", table, "--stages", "fma518,musicnn", *EASY, "--out", tmp_path / "l")
-    assert shell(*words, "--evidence", "musicnn-tags") == 0
-    first, second = ladders.load_cascade(tmp_path / "l")
-    assert [kind.name for kind in first.kinds] == ["fma518"]
-    assert [kind.name for kind in second.kinds] == ["fma518", "musicnn-tags", "musicnn"]
-    assert second.stage == "musicnn"
-    assert "tags 0." in shell.out  # the numbers that say why it is in or left out
-    assert "tags" in second.manifest["training"]["estimators"]
-    assert {row["stage"] for row in predict(table, tmp_path / "l")} <= {"fma518", "musicnn"}
-    assert shell(*words, "--evidence", "moods") == 2
-    assert "names no tags" in shell.err

@@ -57,13 +57,9 @@ def trees() -> tuple[dict[str, Any], Arrays]:
     return {"type": "trees", "depth": 1}, {**arrays, "base": np.zeros(3, dtype=np.float32)}
 
 
-def tags() -> tuple[dict[str, Any], Arrays]:
-    description, arrays = linear(TAGS)
-    return {"type": "tags", "runs": [[WIDE, WIDE + TAGS]], "model": description}, arrays
-
-
 def stack() -> tuple[dict[str, Any], Arrays]:
-    members = [linear(), trees(), tags()]
+    """Its third member was of the type `tags`, which was removed before it was ever shipped."""
+    members = [linear(), trees(), linear()]
     arrays = {f"{n}/{name}": array for n, (_, own) in enumerate(members) for name, array in own.items()}
     return {"type": "stack", "weights": [0.5, 0.25, 1.0], "members": [member for member, _ in members]}, arrays
 
@@ -83,7 +79,7 @@ def translated() -> tuple[dict[str, Any], Arrays]:
 
 
 TYPES = {
-    "mlp-ensemble": networks, "linear": linear, "trees": trees, "tags": tags, "stack": stack, "selected": selected,
+    "mlp-ensemble": networks, "linear": linear, "trees": trees, "stack": stack, "selected": selected,
     "translated": translated,
 }  # fmt: skip
 

@@ -109,8 +109,8 @@ def test_trees_walked_by_numpy_give_what_xgboost_gives() -> None:
     import xgboost
 
     known = table()
-    seen = examples(known, None, 0.25, 1, 0)
-    data = xgboost.DMatrix(seen.rows, label=seen.genre, weight=seen.weights)
+    rows, genre, weights = examples(known, None, rarity=0.25, versions=1, seed=0)
+    data = xgboost.DMatrix(rows, label=genre, weight=weights)
     model = Xgb(rounds=10).fit(known, None)
     settings = {
         "objective": "multi:softprob", "num_class": 4, "tree_method": "hist", "max_bin": 64, "max_depth": 4, "eta": 0.1,
@@ -124,10 +124,10 @@ def test_trees_walked_by_numpy_give_what_xgboost_gives() -> None:
 
 def test_a_row_counts_once_however_many_labels_it_has() -> None:
     known = table(30)
-    seen = examples(known, None, 0.0, 1, 0)
+    _, _, weights = examples(known, None, rarity=0.0, versions=1, seed=0)
 
     total = np.zeros(30)
-    np.add.at(total, np.nonzero(known.labels)[0], seen.weights)
+    np.add.at(total, np.nonzero(known.labels)[0], weights)
     np.testing.assert_allclose(total, total[0], rtol=1e-5)
 
 

@@ -1,20 +1,35 @@
-"""What is typical comes from the scales inside a model, whatever the model is made of."""
+"""A bundle knows the median training row: as stored, else from the scales inside its model."""
 
 import numpy as np
 import pytest
 
+from music_reclass.errors import BundleError
 from music_reclass.extractors.fma518 import COLUMNS, FAMILIES
-from music_reclass.models import bundle as bundles
 from music_reclass.models.base import Model
+from music_reclass.models.bundle import Bundle, embedded, make
 from music_reclass.models.calibration import Calibration
-from music_reclass.models.linear import LinearModel, TagLinearModel
-from music_reclass.models.medians import typical
+from music_reclass.models.linear import LinearModel
 from music_reclass.models.stacking import Selected, Stack, TranslatedModel
 from music_reclass.models.transforms import INPUTS, QuantileScale
 from music_reclass.models.xgb import TreesModel
 
 ROWS = np.random.default_rng(5).normal(size=(99, 518)).astype(np.float32) + np.arange(518, dtype=np.float32)
 MEDIANS = np.median(ROWS, axis=0)
+
+
+def bundle(model: Model, columns: int = 518, **more: object) -> Bundle:
+    kinds = [{"name": "fma518", "version": "1", "dimension": 518, "excerpt": "mid30"}]
+    if columns > 518:
+        kinds.append({"name": "later", "version": "1", "dimension": columns - 518, "excerpt": "mid30"})
+    manifest = {
+        "name": "n", "version": "1", "stage": "s", "kinds": kinds, "labels": ["Jazz", "Rock"], "thresholds": {},
+        "calibration": {"temperature": 1.0, "doubt": 0.0}, **more,
+    }  # fmt: skip
+    return make(manifest, model)
+
+
+def typical(model: Model, columns: int = 518) -> np.ndarray | None:
+    return bundle(model, columns).medians()
 
 
 def linear(inputs: str = "unchanged", rows: np.ndarray = ROWS) -> LinearModel:
@@ -68,19 +83,6 @@ def test_columns_behind_the_518_have_medians_too() -> None:
     assert np.abs(found[518:] - np.median(rows[:, 518:], axis=0)).max() < 0.1
 
 
-def test_tags_have_the_medians_of_their_strengths() -> None:
-    strengths = np.random.default_rng(6).uniform(0.01, 0.6, size=(99, 5)).astype(np.float32)
-    logits = np.log(strengths / (1 - strengths))
-    model = Stack((linear(), TagLinearModel(((518, 523),), linear(rows=logits))), (0.5, 0.5))
-    wide = Stack((linear(rows=np.concatenate([ROWS, strengths], axis=1)), model.members[1]), (0.5, 0.5))
-    found = typical(wide, 523)
-    assert found is not None
-    assert np.abs(found[518:] - np.median(strengths, axis=0)).max() < 0.02
-    alone = typical(model.members[1], 523)
-    assert alone is not None
-    assert np.abs(alone[518:] - np.median(strengths, axis=0)).max() < 0.02
-
-
 def test_a_narrow_model_tells_the_columns_that_it_sees() -> None:
     names = COLUMNS[100:140]
     found = typical(Selected(names, linear(rows=ROWS[:, 100:140])), 518)
@@ -92,12 +94,18 @@ def test_a_narrow_model_tells_the_columns_that_it_sees() -> None:
 def test_trees_alone_tell_nothing() -> None:
     assert typical(trees(), 518) is None
     assert typical(Stack((trees(), Selected(COLUMNS[:40], linear(rows=ROWS[:, :40]))), (0.5, 0.5)), 518) is None
-    assert typical(None, 518) is None
+
+
+def test_stored_medians_win_over_those_of_the_scales() -> None:
+    stored = bundle(linear(), medians=[0.25] * 518)
+    assert stored.medians() == pytest.approx(0.25)
+    assert bundle(trees(), medians=[0.25] * 518).medians() == pytest.approx(0.25)
+    with pytest.raises(BundleError, match="one median a column"):
+        bundle(linear(), medians=[0.25] * 517)
 
 
 def test_the_shipped_bundle_tells_every_column() -> None:
-    bundle = bundles.embedded()
-    found = typical(bundle.model, 518)
+    found = embedded().medians()
     assert found is not None
     assert np.isfinite(found).all()
     assert 1000 < found[COLUMNS.index("spectral_centroid_mean_01")] < 4000  # Hz
