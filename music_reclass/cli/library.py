@@ -163,7 +163,7 @@ def _list(decisions: Decisions, wanted: set[Outcome], as_json: bool) -> None:
     for state in decisions.below():
         if state.outcome is None or state.outcome not in wanted:
             continue
-        guess = state.decision.votes[0].top(1) if state.decision and state.decision.votes else []
+        guess = state.decision.votes[-1].top(1) if state.decision and state.decision.votes else []
         reason = state.error.reason if state.error else (state.decision.reason if state.decision else "")
         detail = state.error.detail if state.error else "".join(f"{genre} {p:.2f}" for genre, p in guess)
         if as_json:

@@ -7,8 +7,9 @@ import socket
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,18 +77,44 @@ PAGE_SIZE = 16384  # 3 KB vectors: 28 % less disk and twice the insert rate of S
 BUSY_SECONDS = 10.0
 
 
-class _Connection(sqlite3.Connection):
-    """Answers what a user can mend (a lock, a full disk, a foreign file) with a DatabaseError."""
+def _explaining(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method of `sqlite3.Cursor`, with DatabaseError for what a user can mend: a lock, a full disk, damage."""
 
-    path: Path | str = ""
-
-    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+    @wraps(method)
+    def call(cursor: sqlite3.Cursor, *arguments: Any) -> Any:
         try:
-            return super().execute(sql, parameters)
+            return method(cursor, *arguments)
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
             raise  # ours to mend, not the user's
         except sqlite3.DatabaseError as error:
-            raise _explained(error, self.path) from error
+            connection = cursor.connection
+            raise explained(error, connection.path if isinstance(connection, _Connection) else "") from error
+
+    return call
+
+
+class _Cursor(sqlite3.Cursor):
+    execute = _explaining(sqlite3.Cursor.execute)
+    executemany = _explaining(sqlite3.Cursor.executemany)
+    fetchone = _explaining(sqlite3.Cursor.fetchone)
+    fetchmany = _explaining(sqlite3.Cursor.fetchmany)
+    fetchall = _explaining(sqlite3.Cursor.fetchall)
+    __next__ = _explaining(sqlite3.Cursor.__next__)
+
+
+class _Connection(sqlite3.Connection):
+    """Every statement runs on a cursor that explains its errors."""
+
+    path: Path | str = ""
+
+    def cursor(self, factory: Any = _Cursor) -> Any:
+        return super().cursor(factory)
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        return _Cursor(self).execute(sql, parameters)  # type: ignore[no-any-return]
+
+    def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
+        return _Cursor(self).executemany(sql, parameters)  # type: ignore[no-any-return]
 
 
 class Database:
@@ -114,7 +141,7 @@ class Database:
         try:
             connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, factory=_Connection)
         except sqlite3.Error as error:
-            raise _explained(error, path) from error
+            raise explained(error, path) from error
         connection.path = path
         try:
             connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")  # before WAL and before the first table
@@ -150,11 +177,18 @@ class Database:
         if not isinstance(self.path, Path):
             return
         target = self.path.with_name(f"{self.path.name}.{label}.{int(time.time())}.backup")
-        copy = sqlite3.connect(target)
         try:
-            self.connection.backup(copy)
-        finally:
-            copy.close()
+            with closing(sqlite3.connect(target)) as copy:
+                self.connection.backup(copy)
+        except BaseException as error:
+            with suppress(OSError):
+                target.unlink()
+            if not isinstance(error, sqlite3.Error):
+                raise
+            raise DatabaseError(
+                f"the library database {self.path} needs a newer schema, and no backup of it could be made beside it "
+                f"({error}); free some space there, or name another with --db."
+            ) from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -165,7 +199,8 @@ class Database:
             self.connection.execute("COMMIT")
         except BaseException:
             if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
+                with suppress(DatabaseError):  # closing the connection rolls back as well; the first error counts
+                    self.connection.execute("ROLLBACK")
             raise
 
     def close(self) -> None:
@@ -189,16 +224,28 @@ def split_statements(script: str) -> list[str]:
     return statements
 
 
-def _explained(error: sqlite3.Error, path: Path | str) -> DatabaseError:
+def explained(error: sqlite3.Error, path: Path | str) -> DatabaseError:
+    """One sentence with the cure for an error of SQLite on the library database at `path`."""
     text = str(error)
     if "locked" in text or "busy" in text:
         return DatabaseError(
             f"the library database {path} is locked by another program; wait for it, or name another with --db."
         )
-    if "not a database" in text or "malformed" in text:
+    if "not a database" in text:
         return DatabaseError(f"{path} is not a reclass database, or it is damaged ({text}); name another with --db.")
+    if "malformed" in text or "decode to UTF-8" in text:
+        return DatabaseError(
+            f"the library database {path} is damaged ({text}); put a backup in its place, or name another with --db."
+        )
     if "full" in text:
-        return DatabaseError(f"the disk that holds the library database {path} is full; free some space.")
+        return DatabaseError(
+            f"the disk that holds the library database {path}, or the one for temporary files, is full; free space."
+        )
     if "readonly" in text or "unable to open" in text:
         return DatabaseError(f"the library database {path} cannot be written ({text}); name another with --db.")
-    return DatabaseError(f"the library database {path} refused: {text}.")
+    if "disk I/O" in text:
+        return DatabaseError(
+            f"the library database {path} could not be read or written ({text}); see whether its disk is there and "
+            "sound, or name another with --db."
+        )
+    return DatabaseError(f"the library database {path} refused: {text}; name another with --db, or report this.")

@@ -18,7 +18,8 @@ _STATE = """
     SELECT t.id, t.path, t.size, t.mtime_ns, t.genres, t.title, t.artist, t.album_artist, t.album, t.compilation,
            t.duration, t.warnings, t.missing_since, d.outcome, d.reason, d.genres, d.confidence, d.stage,
            f.outcome, f.reason, f.detail,
-           (SELECT json_group_object(stage, json(probabilities)) FROM vote WHERE track_id = t.id)
+           (SELECT json_group_object(stage, json(probabilities))
+            FROM (SELECT stage, probabilities FROM vote WHERE track_id = t.id ORDER BY rowid))
     FROM track t LEFT JOIN decision d ON d.track_id = t.id LEFT JOIN failure f ON f.track_id = t.id
 """
 
@@ -64,7 +65,8 @@ class Decisions:
         return int(self._sql.execute("SELECT id FROM bundle WHERE digest = ?", (digest,)).fetchone()[0])
 
     def save(self, decisions: Mapping[int, Decision], bundles: Mapping[str, int], basis: str) -> None:
-        """Store decisions by track id with their votes, in one transaction. `bundles`: stage -> bundle id."""
+        """Store decisions by track id with their votes in cascade order, in one transaction. `bundles`: stage -> bundle
+        id."""
         now = time.time()
         with self.database.transaction():
             for track_id, decision in decisions.items():

@@ -246,8 +246,13 @@ class AugmentedVectors:
         return found
 
 
-# Ours: what we wrote, was not undone, and still stands there. A genre that somebody put in its place is theirs.
-OURS = "(t.path, json(t.genres)) IN (SELECT path, json(after) FROM change WHERE state = 'written' AND undoes IS NULL)"
+# Of a track t: a change that was not undone wrote these very genres into a file with this audio, whatever its name is
+# now. Genres that somebody else put in their place are the user's. Answered by the index `change_genres`; the journal
+# stores plain characters, `track` escaped ones.
+WRITTEN_BY_US = """EXISTS (
+    SELECT 1 FROM change c WHERE c.payload = t.digest AND c.state = 'written' AND c.undoes IS NULL
+    AND CASE WHEN json_valid(c.after) THEN json(c.after) END = (SELECT json_group_array(value) FROM json_each(t.genres))
+)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +277,7 @@ class LabelledTracks:
         cursor = self._sql.execute(
             "SELECT t.id, t.path, t.genres, t.title, t.artist, t.album_artist, t.album, t.compilation, v.data"  # noqa: S608
             " FROM track t JOIN vector v ON v.track_id = t.id AND v.kind = ?"
-            f" WHERE t.missing_since IS NULL AND json_array_length(t.genres) > 0 AND NOT {OURS}"
+            f" WHERE t.missing_since IS NULL AND json_array_length(t.genres) > 0 AND NOT {WRITTEN_BY_US}"
             " ORDER BY t.path",
             (kind.key,),
         )
@@ -292,5 +297,5 @@ class LabelledTracks:
 
     def written_by_us(self) -> int:
         """How many tracks hold a genre that we wrote and that was not undone."""
-        query = f"SELECT count(*) FROM track t WHERE t.missing_since IS NULL AND {OURS}"  # noqa: S608
+        query = f"SELECT count(*) FROM track t WHERE t.missing_since IS NULL AND {WRITTEN_BY_US}"  # noqa: S608
         return int(self._sql.execute(query).fetchone()[0])

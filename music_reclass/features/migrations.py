@@ -186,4 +186,10 @@ STEPS: tuple[str, ...] = (
         result TEXT NOT NULL               -- JSON
     ) STRICT;
     """,
+    """
+    -- Which genres we wrote into which audio (a damaged row is none), and into which file, as far as they stand.
+    CREATE INDEX change_genres ON change (payload, CASE WHEN json_valid(after) THEN json(after) END)
+        WHERE state = 'written' AND undoes IS NULL;
+    CREATE INDEX change_path ON change (path) WHERE state = 'written' AND undoes IS NULL;
+    """,
 )

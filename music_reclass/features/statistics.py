@@ -10,7 +10,7 @@ from typing import Any
 
 from music_reclass.domain import FeatureKind, Outcome, TrackTags, Vote
 from music_reclass.features.database import Database
-from music_reclass.features.library import OURS, batched_rows
+from music_reclass.features.library import WRITTEN_BY_US, batched_rows
 
 BINS = 20
 """Steps of confidence in which decisions are counted, from 0 to 1."""
@@ -114,13 +114,13 @@ class Outcomes:
         rows = self._sql.execute(
             f"SELECT t.genres, json_extract(d.genres, '$[0]'), d.outcome, {_BIN} AS step,"  # noqa: S608
             f" count(*), sum(d.confidence) FROM {self._tables} WHERE {_HEARD} AND d.outcome <> 'unsure'"
-            f" AND json_array_length(t.genres) > 0 AND NOT {OURS} GROUP BY 1, 2, 3, step"
+            f" AND json_array_length(t.genres) > 0 AND NOT {WRITTEN_BY_US} GROUP BY 1, 2, 3, step"
         )
         return [TaggedCell(tuple(json.loads(tags)), *rest) for tags, *rest in rows.fetchall()]
 
     def with_own_tag(self) -> Iterator[DecidedTrack]:
         """The tracks with a decided genre and a tag that we did not write, by path."""
-        return self._tracks(f"d.outcome <> 'unsure' AND json_array_length(t.genres) > 0 AND NOT {OURS}")
+        return self._tracks(f"d.outcome <> 'unsure' AND json_array_length(t.genres) > 0 AND NOT {WRITTEN_BY_US}")
 
     def unsure(self) -> Iterator[DecidedTrack]:
         """The tracks nobody is sure of, by path."""
@@ -192,7 +192,7 @@ class Candidates:
 
     def heard(self, kind: FeatureKind, tagged: bool) -> Iterator[tuple[int, str, TrackTags]]:
         """Tracks with a vector of `kind`, by id; with `tagged` those alone that carry a genre that we did not write."""
-        condition = f" AND json_array_length(t.genres) > 0 AND NOT {OURS}" if tagged else ""
+        condition = f" AND json_array_length(t.genres) > 0 AND NOT {WRITTEN_BY_US}" if tagged else ""
         cursor = self._sql.execute(
             f"SELECT t.id, t.path, {_TAGS} FROM track t JOIN vector v ON v.track_id = t.id AND v.kind = ?"  # noqa: S608
             f" LEFT JOIN failure f ON f.track_id = t.id WHERE {_HEARD}{condition} ORDER BY t.id",
@@ -210,7 +210,7 @@ class Candidates:
             marks = ", ".join("?" * len(part))
             rows = self._sql.execute(
                 f"SELECT t.id, t.genres FROM track t WHERE t.id IN ({marks})"  # noqa: S608
-                f" AND json_array_length(t.genres) > 0 AND NOT {OURS}",
+                f" AND json_array_length(t.genres) > 0 AND NOT {WRITTEN_BY_US}",
                 part,
             )
             found.update({number: tuple(json.loads(genres)) for number, genres in rows.fetchall()})

@@ -97,6 +97,21 @@ def test_what_we_wrote_ourselves_is_no_evidence(shell: Shell, tagged: Path) -> N
     database.close()
 
 
+def test_what_we_wrote_is_no_evidence_after_the_files_were_renamed(shell: Shell, tagged: Path) -> None:
+    from music_reclass.features.library import LabelledTracks
+
+    shell("audit", "--fix", "--yes")
+    tagged.rename(tagged.with_name("renamed"))
+    shell("scan", tagged.with_name("renamed"), "--dry-run")
+    database = Database(shell.db)
+    tracks = LabelledTracks(database)
+
+    written = tracks.written_by_us()
+    assert written >= len(WRONG)
+    assert len(list(tracks.with_vector(fma518("mid30")))) == 80 - written
+    database.close()
+
+
 def test_from_library_leaves_doubtful_tags_out_and_says_so(shell: Shell, tagged: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine"
 

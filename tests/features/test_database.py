@@ -1,14 +1,16 @@
 """The database file: opened right, migrated safely, refused in one sentence."""
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from music_reclass.errors import DatabaseError
 from music_reclass.features import database as module
-from music_reclass.features.database import PAGE_SIZE, Database, split_statements
+from music_reclass.features.database import PAGE_SIZE, Database, explained, split_statements
 from music_reclass.features.migrations import STEPS
+from tests.features.test_library_labelled import wrote
 
 
 def schema(database: Database) -> list[tuple[str, str]]:
@@ -44,6 +46,14 @@ def test_every_old_schema_migrates_to_the_newest(tmp_path: Path) -> None:
         Database(path, steps=steps[:released]).close()
         assert schema(Database(path, steps=steps)) == schema(fresh)
         assert len(list(tmp_path.glob(f"old{released}.db.schema-{released}.*.backup"))) == 1
+
+
+def test_a_library_with_a_damaged_journal_row_migrates(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    old = Database(path, steps=STEPS[:2])
+    wrote(old, b"p", '["Rock"')
+    old.close()
+    assert Database(path).connection.execute("SELECT count(*) FROM change").fetchone() == (1,)
 
 
 def test_a_failing_step_leaves_schema_and_number_untouched(tmp_path: Path) -> None:
@@ -89,6 +99,94 @@ def test_a_file_that_is_no_database_is_explained(tmp_path: Path) -> None:
     path.write_bytes(b"this is a shopping list, not a database" * 100)
     with pytest.raises(DatabaseError, match="not a reclass database"):
         Database(path)
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Path:
+    """A database of some hundred pages."""
+    path = tmp_path / "library.sqlite3"
+    database = Database(path)
+    with database.transaction() as sql:
+        sql.executemany("INSERT INTO exit_audit (at, result) VALUES (?, ?)", ((n, "x" * 4000) for n in range(1000)))
+    database.close()
+    return path
+
+
+def test_a_full_disk_is_explained_for_one_row_and_for_many(filled: Path) -> None:
+    database = Database(filled)
+    pages = database.connection.execute("PRAGMA page_count").fetchone()[0]
+    database.connection.execute(f"PRAGMA max_page_count = {pages + 1}")
+    row, insert = (0.0, "x" * 40_000), "INSERT INTO exit_audit (at, result) VALUES (?, ?)"
+    with pytest.raises(DatabaseError, match="is full; free space"), database.transaction() as sql:
+        sql.execute(insert, row)
+    with pytest.raises(DatabaseError, match="is full; free space"), database.transaction() as sql:
+        sql.executemany(insert, [row] * 9)
+    assert not database.connection.in_transaction
+    assert database.connection.execute("SELECT count(*) FROM exit_audit").fetchone() == (1000,)
+
+
+@pytest.mark.parametrize("fetch", [list, lambda cursor: cursor.fetchall(), lambda cursor: cursor.fetchmany(1000)])
+def test_a_damaged_page_met_while_rows_are_fetched_is_explained(
+    filled: Path, fetch: Callable[[sqlite3.Cursor], object]
+) -> None:
+    content = bytearray(filled.read_bytes())
+    middle = len(content) // 2
+    content[middle:] = b"\xa5" * (len(content) - middle)
+    filled.write_bytes(content)
+    cursor = Database(filled).connection.execute("SELECT result FROM exit_audit")
+    assert cursor.fetchone() is not None
+    with pytest.raises(DatabaseError, match=r"is damaged .*; put a backup in its place"):
+        fetch(cursor)
+
+
+def test_a_backup_that_cannot_be_made_is_explained_and_the_schema_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "library.sqlite3"
+    Database(path, steps=STEPS[:1]).close()
+    monkeypatch.setattr(module.time, "time", lambda: 7.0)
+    (tmp_path / "library.sqlite3.schema-1.7.backup").mkdir()
+    with pytest.raises(DatabaseError, match="no backup of it could be made"):
+        Database(path)
+    with sqlite3.connect(path) as sql:
+        assert sql.execute("PRAGMA user_version").fetchone() == (1,)
+    sql.close()
+
+
+def test_a_backup_that_breaks_off_leaves_no_half_of_it(filled: Path) -> None:
+    content = bytearray(filled.read_bytes())
+    content[-len(content) // 2 :] = b""
+    filled.write_bytes(content)
+    with pytest.raises(DatabaseError, match=r"no backup of it could be made.*|is damaged"):
+        Database(filled, steps=(*STEPS, "CREATE TABLE later (x INTEGER) STRICT;"))
+    assert not list(filled.parent.glob("*.backup"))
+
+
+def test_a_database_that_must_not_be_written_is_explained(tmp_path: Path) -> None:
+    database = Database(tmp_path / "library.sqlite3")
+    database.connection.execute("PRAGMA query_only = ON")
+    with pytest.raises(DatabaseError, match="cannot be written"), database.transaction() as sql:
+        sql.execute("DELETE FROM track")
+
+
+@pytest.mark.parametrize(
+    ("text", "cure"),
+    [
+        ("database table is locked", "wait for it"),
+        ("disk I/O error", "see whether its disk is there"),
+        ("unable to open database file", "name another with --db"),
+        ("Could not decode to UTF-8 column 'title'", "put a backup in its place"),
+        ("something new", "report this"),
+    ],
+)
+def test_every_error_comes_with_a_cure(text: str, cure: str) -> None:
+    assert cure in str(explained(sqlite3.OperationalError(text), Path("l.sqlite3")))
+
+
+def test_a_mistake_of_ours_is_no_error_of_the_users(tmp_path: Path) -> None:
+    sql = Database(tmp_path / "library.sqlite3").connection
+    with pytest.raises(sqlite3.IntegrityError):
+        sql.execute("INSERT INTO failure VALUES (1, 'neither', '', '', 0)")
 
 
 def test_a_folder_that_cannot_be_made_is_explained(tmp_path: Path) -> None:

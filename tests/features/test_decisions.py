@@ -42,6 +42,18 @@ def test_a_decision_comes_back_with_its_votes(database: Database) -> None:
     assert state.tags.genres == ("Rock",)
 
 
+def test_votes_come_back_in_cascade_order(database: Database) -> None:
+    track, decisions = add(database, "/a"), Decisions(database)
+    stages = ("musicnn", "mert", "jmla", "late")
+    votes = tuple(Vote(stage, {"Jazz": 0.5, "Rock": 0.5}) for stage in stages)
+    bundles = {stage: decisions.register_bundle(stage, stage, {}) for stage in sorted(stages)}
+    for number in (2, 4):  # decided again with more votes
+        decisions.save({track: Decision(Outcome.UNSURE, "below", votes=votes[:number])}, bundles, "basis")
+        (state,) = decisions.states([track])
+        assert state.decision is not None
+        assert [vote.stage for vote in state.decision.votes] == list(stages[:number])
+
+
 def test_a_bundle_is_registered_once(database: Database) -> None:
     decisions = Decisions(database)
     assert decisions.register_bundle("m", "abc", {}) == decisions.register_bundle("m", "abc", {})

@@ -78,7 +78,7 @@ def test_decisions_stand_beside_tags_that_somebody_gave(database: Database) -> N
 
 
 def test_what_we_wrote_is_nobodys_word(database: Database) -> None:
-    wrote(database, "/m/a1", '["Pop"]')
+    wrote(database, b"/m/a1", '["Pop"]')
 
     assert [track.path for track in Outcomes(database).with_own_tag()] == ["/m/a2", "/m/b1"]
     assert [path for _, path, _ in Candidates(database).heard(KIND, tagged=True)] == ["/m/a2", "/m/b1", "/m/c1"]
