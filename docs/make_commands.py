@@ -29,13 +29,16 @@ This page is written by `python docs/make_commands.py`.
 """
 
 
-def leaves(group: click.Group, way: str = "reclass") -> Iterator[tuple[str, click.Command]]:
+def leaves(group: click.Group, path: str = "reclass") -> Iterator[tuple[str, click.Command]]:
     """Each command with its full name; a group too where it does something by itself."""
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
-            yield from leaves(command, f"{way} {name}")
+            yield from leaves(command, f"{path} {name}")
         if not isinstance(command, click.Group) or command.invoke_without_command:
-            yield f"{way} {name}", command
+            yield f"{path} {name}", command
 
 
 def page() -> str:

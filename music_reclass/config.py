@@ -8,10 +8,11 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from music_reclass.domain import OnExisting
 from music_reclass.errors import UsageError
 
 
@@ -38,47 +39,104 @@ NO_SECRET = Secret("")
 
 
 OTHER_VARIABLES = ("RECLASS_CONFIG", "RECLASS_DEBUG", "RECLASS_MODELS")  # read where they are needed
-
-CHOICES = {
-    "on_existing": ("keep", "replace-junk", "replace-conflict", "replace", "merge"),
-    "profile": ("native", "plex", "navidrome", "jellyfin", "joined", "single"),
-    "precision": ("auto", "fp32", "bf16", "fp16"),
-}
-LOWEST: dict[str, float] = {
-    "jobs": 0, "timeout": 1, "max_genres": 1, "max_tracks": 0, "plex_rate": 0, "plex_timeout": 1,
-}  # fmt: skip
-DURATIONS = ("max_time",)
+PROFILES = ("native", "plex", "navidrome", "jellyfin", "joined", "single")  # tagging.policy says what each means
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _setting(
+    default: Any,
+    meaning: str,
+    *,
+    shown: str = "",
+    flags: tuple[str, ...] = (),
+    metavar: str = "",
+    choices: tuple[str, ...] = (),
+    least: float | None = None,
+    is_duration: bool = False,
+    is_folder: bool = False,
+) -> Any:
+    """Declare one setting: its default and meaning, how the default is shown, its flags (`--name` where none is given)
+    and what values are allowed."""
+    words = {"meaning": meaning, "shown": shown, "flags": flags, "metavar": metavar, "choices": choices}
+    return field(
+        default=default, metadata={**words, "least": least, "is_duration": is_duration, "is_folder": is_folder}
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a run needs to know; every field may stand in config.toml or as RECLASS_<FIELD>."""
+    """What a command needs to know; every field may stand in config.toml or as RECLASS_<FIELD>.
 
-    db: Path | None = None  # the library database; None: in the user's data folder
-    bundle: Path | None = None  # a trained bundle for the first stage; None: the embedded one
-    stages: str = "auto"  # which stages may vote: "1", "1,musicnn"; auto: the first and those that are installed
-    taxonomy: Path | None = None  # a TOML file layered over the built-in taxonomy
-    jobs: int = 0  # worker processes; 0: the cores less one, at most eight
-    timeout: float = 120.0  # seconds one file may take before it is given up
-    on_existing: str = "replace-junk"
-    max_genres: int = 1
-    profile: str = "native"  # how several genres are laid out in a file: see tagging.profiles
-    album: bool = True  # whether the tracks of an album vote together
-    preserve_mtime: bool = False
-    detach_hard_links: bool = False
-    device: str = "auto"  # for neural stages: auto, cpu, cuda, cuda:1
-    gpu_memory: str = ""  # how much of the card they may take: "4GiB", "0.5"; empty: what is free
-    precision: str = "auto"  # auto, fp32, bf16, fp16
-    all_layers: bool = False  # store the means of all layers of MERT beside the one that is voted with
-    max_time: str = ""  # how long the later stages may listen in one run: "2h", "1h30m", "90s"; empty: no limit
-    max_tracks: int = 0  # how many tracks they may listen to in one run; 0: no limit
-    plex_url: str = ""  # where the Plex server answers; empty: PLEX_URL of the environment
-    plex_token: Secret = NO_SECRET  # better kept in a file of its own, or in RECLASS_PLEX_TOKEN
-    plex_token_file: Path | None = None  # holds the token and nothing else; nobody but you may read it
-    plex_library: str = ""  # which music library of the server; empty: the only one
-    plex_rate: float = 5.0  # requests a second; 0: as fast as the server answers
-    plex_timeout: float = 30.0  # seconds the Plex server may take for one answer
+    This is the one declaration of each setting: `cli.options.setting_flags` makes the flags from it, and
+    `docs/make_commands.py` the table of the reference.
+    """
+
+    db: Path | None = _setting(None, "The library database; keep it on a local disk.", shown="in your data folder")
+    bundle: Path | None = _setting(
+        None, "A trained bundle, or a cascade of them.", shown="the embedded models", is_folder=True
+    )
+    stages: str = _setting(
+        "auto",
+        "Which stages may vote, by name or number: 1 (the first alone), 1,musicnn, or auto: the first and those whose "
+        "weights are installed.",
+        metavar="LIST",
+    )
+    taxonomy: Path | None = _setting(None, "A TOML file layered over the built-in genres.", shown="none")
+    jobs: int = _setting(
+        0, "Worker processes.", shown="the cores less one, at most eight", flags=("-j", "--jobs"), metavar="N", least=0
+    )
+    timeout: float = _setting(
+        120.0, "Seconds one file may take before it is given up (failed: timeout).", metavar="SECONDS", least=1
+    )
+    on_existing: str = _setting(
+        OnExisting.REPLACE_JUNK.value,
+        "What may happen to a genre that is there; replace-junk fills empty and junk genres only.",
+        choices=tuple(policy.value for policy in OnExisting),
+    )
+    max_genres: int = _setting(1, "How many genres may be written to a file.", metavar="N", least=1)
+    profile: str = _setting(
+        "native", "How several genres are laid out in a file, by the program that will read them.", choices=PROFILES
+    )
+    album: bool = _setting(True, "Whether the tracks of an album vote together.", shown="yes")
+    preserve_mtime: bool = _setting(
+        False, "Keep a written file's modification time; media servers may then miss the change.", shown="no"
+    )
+    detach_hard_links: bool = _setting(
+        False, "Write to hard-linked files, which parts them from their other names; else left alone.", shown="no"
+    )
+    device: str = _setting("auto", "Where networks run: auto, cpu, cuda, cuda:1.", metavar="NAME")
+    gpu_memory: str = _setting(
+        "",
+        "How much of the card networks may take: 4GiB, or a share such as 0.5.",
+        shown="what is free",
+        metavar="SIZE",
+    )
+    precision: str = _setting("auto", "The numbers networks compute with.", choices=PRECISIONS)
+    all_layers: bool = _setting(False, "Where MERT runs, store the means of all its layers as well.", shown="no")
+    max_time: str = _setting(
+        "",
+        "How long the later stages may work in one scan: 2h, 30m, 1h30m, 90s.",
+        shown="no limit",
+        metavar="TIME",
+        is_duration=True,
+    )
+    max_tracks: int = _setting(
+        0, "How many tracks the later stages may take in one scan, the most valuable first; 0: no limit.",
+        shown="no limit", metavar="N", least=0,
+    )  # fmt: skip
+    plex_url: str = _setting("", "Where the Plex server answers.", shown="`PLEX_URL` of the environment")
+    plex_token: Secret = _setting(
+        NO_SECRET, "The token itself; better in the file, or in RECLASS_PLEX_TOKEN or PLEX_TOKEN.", shown="none"
+    )
+    plex_token_file: Path | None = _setting(
+        None, "A file that holds the token and nothing else, readable by you alone.", shown="none"
+    )
+    plex_library: str = _setting(
+        "", "Which music library of the Plex server.", shown="the only one", flags=("--library",), metavar="NAME"
+    )
+    plex_rate: float = _setting(5.0, "Requests a second to the Plex server; 0: as fast as it answers.", least=0)
+    plex_timeout: float = _setting(30.0, "Seconds the Plex server may take for one answer.", least=1)
 
     @property
     def database(self) -> Path:
@@ -154,24 +212,40 @@ def open_to_others(mode: int) -> bool:
     return sys.platform != "win32" and bool(mode & 0o077)
 
 
+def declared(name: str) -> Field[Any]:
+    """The declaration of a setting: its default, and in `metadata` what `_setting` was given."""
+    return next(setting for setting in fields(Settings) if setting.name == name)
+
+
+def shown_default(name: str) -> str:
+    """The default of a setting in words."""
+    setting = declared(name)
+    default = f"{setting.default:g}" if isinstance(setting.default, float) else str(setting.default)
+    return str(setting.metadata["shown"]) or default
+
+
 def _override(settings: Settings, values: Mapping[str, Any], source: str) -> Settings:
     hints = get_type_hints(Settings)
-    known = {field.name for field in fields(Settings)}
     changes: dict[str, Any] = {}
     for key, value in values.items():
         name = key.replace("-", "_")
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; the settings are {', '.join(sorted(known))}."
+        if name not in hints:
+            near = difflib.get_close_matches(name, hints, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; the settings are {', '.join(sorted(hints))}."
             raise UsageError(f"{source} holds an unknown setting {key!r}{hint}")
-        if name in CHOICES and value not in CHOICES[name]:
-            raise UsageError(f"{source} gives {name} the value {value!r}; choose one of {', '.join(CHOICES[name])}.")
         changes[name] = _converted(name, value, hints[name], source)
-        if name in DURATIONS and changes[name]:
-            seconds_of(changes[name])
-        if name in LOWEST and not LOWEST[name] <= changes[name] < float("inf"):
-            raise UsageError(f"{source} gives {name} the value {value!r}; {LOWEST[name]} is the least.")
+        _require_allowed(name, changes[name], source)
     return replace(settings, **changes)
+
+
+def _require_allowed(name: str, value: Any, source: str) -> None:
+    allowed = declared(name).metadata
+    if allowed["choices"] and value not in allowed["choices"]:
+        raise UsageError(f"{source} gives {name} the value {value!r}; choose one of {', '.join(allowed['choices'])}.")
+    if allowed["is_duration"] and value:
+        seconds_of(value)
+    if allowed["least"] is not None and not allowed["least"] <= value < float("inf"):
+        raise UsageError(f"{source} gives {name} the value {value!r}; {allowed['least']} is the least.")
 
 
 def _converted(name: str, value: Any, wanted: Any, source: str) -> Any:
@@ -198,8 +272,6 @@ def _converted(name: str, value: Any, wanted: Any, source: str) -> Any:
 
 def remember(file: Path, name: str, value: str) -> None:
     """Set the top-level setting `name` to the text `value`; UsageError where the file cannot be written."""
-    from music_reclass.errors import UsageError
-
     line = f"{name} = {json.dumps(value, ensure_ascii=False)}"
     try:
         old = file.read_text(encoding="utf-8") if file.exists() else ""

@@ -14,13 +14,16 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 
 
-def leaves(group: click.Group, way: str = "reclass") -> list[tuple[str, click.Command]]:
+def leaves(group: click.Group, path: str = "reclass") -> list[tuple[str, click.Command]]:
     """Each command with its full name."""
-    found = []
-    for name, command in group.commands.items():
-        found += leaves(command, f"{way} {name}") if isinstance(command, click.Group) else [(f"{way} {name}", command)]
-        if isinstance(command, click.Group) and command.invoke_without_command:
-            found.append((f"{way} {name}", command))
+    found, context = [], click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        is_group = isinstance(command, click.Group)
+        found += leaves(command, f"{path} {name}") if is_group else [(f"{path} {name}", command)]
+        if is_group and command.invoke_without_command:
+            found.append((f"{path} {name}", command))
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from music_reclass.classification.policy import REASONS
-from music_reclass.cli.undo import WORDS
+from music_reclass.cli.undo import RESULTS
 from music_reclass.domain import OnExisting, Outcome, Relation
 from music_reclass.features.journal import ABANDONED, PLANNED, STAGED, UNDONE, WRITTEN
 from music_reclass.features.library import PASSING
@@ -80,7 +80,7 @@ def test_the_words_in_the_database_stay() -> None:
             "passing": list(PASSING),
             "journal": [PLANNED, STAGED, WRITTEN, UNDONE, ABANDONED],
             "plex_journal": [PLEX_PLANNED, PLEX_WRITTEN, PLEX_UNDONE, PLEX_ABANDONED],
-            "undo": list(WORDS),
+            "undo": list(RESULTS),
         },
     )
 

@@ -22,11 +22,12 @@ sys.exit(code)
 """
 
 
-def commands(group: click.Group, way: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """The words of every command and group below `group`."""
-    found = [way]
-    for name, command in group.commands.items():
-        found += commands(command, (*way, name)) if isinstance(command, click.Group) else [(*way, name)]
+    found, context = [path], click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        found += commands(command, (*path, name)) if isinstance(command, click.Group) else [(*path, name)]
     return found
 
 

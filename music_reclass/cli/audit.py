@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from music_reclass.cli.options import settings_from, write_flags
+from music_reclass.cli.options import Choice, settings_from, write_flags
 from music_reclass.cli.output import complain, plain, print_json, printable, say, shorten_home
 
 if TYPE_CHECKING:
@@ -126,13 +126,13 @@ def _fix(
     """The list as a plan: each track with the suggestion as its decision."""
     from dataclasses import replace
 
-    from music_reclass.cli.session import session
-    from music_reclass.cli.writing import Choice, conclude, plan_for
+    from music_reclass.cli.session import writing
+    from music_reclass.cli.writing import conclude, plan_for
     from music_reclass.domain import Decision, OnExisting, Outcome
     from music_reclass.features.decisions import Decisions
 
     wanted = {row["path"]: row for row in (_row(data, doubt, row, taxonomy) for row in rows) if row["suggested"]}
-    with session(replace(settings, on_existing=OnExisting.REPLACE.value), "audit") as work:
+    with writing(replace(settings, on_existing=OnExisting.REPLACE.value), "audit") as work:
         decisions = Decisions(work.database)
 
         def states() -> Iterator[TrackState]:
@@ -144,4 +144,5 @@ def _fix(
                     yield replace(state, decision=decided)
 
         choice = Choice(words["dry_run"], words["yes"], words["as_json"])
-        return conclude(work, plan_for(work, states), "audit", {"least": words["least"], "tracks": len(wanted)}, choice)
+        arguments = {"least": words["least"], "tracks": len(wanted)}
+        return conclude(work, plan_for(work, states), choice, command="audit", arguments=arguments)

@@ -24,21 +24,22 @@ def demo(keep: Path | None) -> int:
 
 
 def _play(folder: Path) -> int:
-    from music_reclass.cli.main import run
+    from music_reclass.cli.main import run  # the whole program, as a user would call it; main knows us by name only
     from music_reclass.extractors.audio.synthesis import make_library
 
     music, db = folder / "Music", folder / "library.sqlite3"
     say("demo", f"synthesising a library in eight formats in {music} ...")
     make_library(music)
     before = _digests(music)
-    for words in (
+    for arguments in (
         ["scan", str(music), "--db", str(db), "--yes"],
         ["history", "--db", str(db)],
         ["undo", "--db", str(db), "--yes"],
     ):
-        plain(f"\n$ reclass {' '.join(words[:2] if words[0] == 'scan' else words[:1])}{' --yes' * ('--yes' in words)}")
+        shown = arguments[:2] if arguments[0] == "scan" else arguments[:1]
+        plain(f"\n$ reclass {' '.join(shown)}{' --yes' * ('--yes' in arguments)}")
         sys.stdout.flush()
-        code = run(words)
+        code = run(arguments)
         if code:
             return code
     after = _digests(music)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from music_reclass import __version__
-from music_reclass.cli.options import database_flags, json_flag, settings_from
-from music_reclass.cli.output import plain, print_json, printable, say
+from music_reclass.cli.options import json_flag, setting_flags
+from music_reclass.cli.output import emit, plain, print_json, printable, say
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
@@ -88,9 +88,9 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if facts["ceiling_bytes"]:
         yield "ceiling", readable(facts["ceiling_bytes"])
     if facts["capability"]:
-        told = [f"driver {facts['driver']}"] if facts["driver"] else []
-        told += [f"busy {facts['busy_percent']} %"] if facts["busy_percent"] is not None else []
-        yield "NVML", ", ".join(told) or "does not answer here (usual on a Jetson)"
+        reported = [f"driver {facts['driver']}"] if facts["driver"] else []
+        reported += [f"busy {facts['busy_percent']} %"] if facts["busy_percent"] is not None else []
+        yield "NVML", ", ".join(reported) or "does not answer here (usual on a Jetson)"
         yield "batches", ", ".join(f"{name} {count}" for name, count in facts["batch"].items()) + " windows (predicted)"
 
 
@@ -112,40 +112,31 @@ _MOST = 20_000  # tracks looked at, spread over the library
 
 
 @click.command("skew")
-@click.option("--bundle", type=click.Path(path_type=Path, file_okay=False), help="A trained bundle (default: yours).")
-@database_flags
+@setting_flags("bundle")
 @json_flag
-def drift(bundle: Path | None, db: Path | None, config_file: Path | None, as_json: bool) -> int:
+def drift(as_json: bool, settings: Settings) -> int:
     """Compare the library's features with those the model was trained on, family by family, and say what differs."""
     import numpy as np
 
-    from music_reclass.cli.library import open_library
+    from music_reclass.cli.session import reading
     from music_reclass.errors import NothingToDo
     from music_reclass.features.library import LabelledTracks
-    from music_reclass.models import bundle as bundles
-    from music_reclass.models import bundle as ladders
+    from music_reclass.models.bundle import embedded, load_cascade
     from music_reclass.training import drift as comparison
 
-    settings = settings_from(config_file, db=db, bundle=bundle)
-    model = bundles.embedded() if settings.bundle is None else ladders.load_cascade(settings.bundle)[0]
-    database = open_library(db, config_file)
-    vectors = LabelledTracks(database).vectors_of_all(model.kinds[0], _MOST)
-    database.close()
+    model = embedded() if settings.bundle is None else load_cascade(settings.bundle)[0]
+    with reading(settings) as library:
+        vectors = LabelledTracks(library).vectors_of_all(model.kinds[0], _MOST)
     if not vectors:
-        raise NothingToDo(f"the library holds no {model.kinds[0].key} features yet: scan a folder first.")
+        raise NothingToDo(f"The library holds no {model.kinds[0].key} features yet: scan a folder first.")
     found = comparison.drift(np.stack(vectors), comparison.reference_of(model))
     for family in found.families:
         level = "much" if family.psi > comparison.MUCH else "some" if family.psi > comparison.SOME else "same"
-        if as_json:
-            shift = None if family.shift != family.shift else round(family.shift, 3)
-            print_json({"family": family.family, "psi": round(family.psi, 4), "shift": shift, "level": level})
-        else:
-            say("", f"{family.family:<20} PSI {family.psi:6.3f}  {level:<6} means {family.shift:+.2f} sd")
+        shift = None if family.shift != family.shift else round(family.shift, 3)
+        text = f"{family.family:<20} PSI {family.psi:6.3f}  {level:<6} means {family.shift:+.2f} sd"
+        emit({"family": family.family, "psi": round(family.psi, 4), "shift": shift, "level": level}, text, as_json, "")
     for sentence in found.findings:
-        if as_json:
-            print_json({"finding": sentence})
-        else:
-            say("finding", sentence)
+        emit({"finding": sentence}, sentence, as_json, "finding")
     if not as_json:
         say("compared", f"{found.count:,} tracks with {model.name} {model.version}; PSI to 0.1: same, over 0.25: much")
     return 0
@@ -160,12 +151,12 @@ def tags(file: Path, as_json: bool) -> None:
     from music_reclass.tagging.readers import blind_spots, readers
 
     if not file.exists():
-        raise NothingToDo(f"{printable(str(file))} does not exist.")
+        raise NothingToDo(f"The file {printable(str(file))} does not exist.")
     found = readers(file)
     notes = blind_spots(found)
     if as_json:
-        seen = {reader.name: None if reader.values is None else list(reader.values) for reader in found}
-        print_json({"path": str(file), "readers": seen, "notes": notes})
+        values = {reader.name: None if reader.values is None else list(reader.values) for reader in found}
+        print_json({"path": str(file), "readers": values, "notes": notes})
         return
     for reader in found:
         shown = "(no genre)" if reader.values is None else " | ".join(reader.values) or "(empty)"
@@ -179,21 +170,18 @@ EXTRAS = {"torch": "neural", "transformers": "neural", "sklearn": "train", "libr
 
 
 @click.group(invoke_without_command=True)
-@database_flags
+@setting_flags()
 @json_flag
 @click.pass_context
-def doctor(context: click.Context, db: Path | None, config_file: Path | None, as_json: bool) -> int:
+def doctor(context: click.Context, as_json: bool, settings: Settings) -> int:
     """Check the installation: packages, decoders, model, database, disk."""
     if context.invoked_subcommand is not None:
         return 0
-    settings = settings_from(config_file, db=db)
     worst = 0
     for name, fine, text in _checks(settings):
         worst = worst if fine else 1
-        if as_json:
-            print_json({"check": name, "ok": fine, "detail": text})
-        else:
-            say(name, text if fine else click.style("! ", fg="red") + text)
+        mark = "" if fine else click.style("! ", fg="red")
+        emit({"check": name, "ok": fine, "detail": text}, mark + text, as_json, name)
     return worst
 
 
@@ -260,23 +248,32 @@ def _self_test() -> str:
 
 
 def _model() -> str:
-    from music_reclass.models import bundle as bundles
+    from music_reclass.models.bundle import embedded
 
-    bundle = bundles.embedded()
+    bundle = embedded()
     return f"{bundle.name} {bundle.version}, {len(bundle.labels)} genres, digest {bundle.digest[:12]}"
 
 
 def _database(path: Path) -> str:
-    from music_reclass.features.database import Database
+    """Looks only: a library of an earlier release is left as it is."""
+    from music_reclass.features.database import NEWEST_SCHEMA, Database
     from music_reclass.features.library import Library
     from music_reclass.utils.files import is_network_mount
 
     if not path.exists():
         return f"{path} (none yet; the first scan makes it)"
-    totals = Library(Database(path)).totals()
-    free = shutil.disk_usage(path.parent).free / 1e9
-    note = "; on a network share, so without write-ahead log: slower" if is_network_mount(path.parent) else ""
-    return f"{path}, {totals['tracks']:,} tracks, {path.stat().st_size / 1e6:.1f} MB, {free:.0f} GB free{note}"
+    database = Database(path, migrate=False)
+    try:
+        tracks, schema = Library(database).totals()["tracks"], database.schema
+    finally:
+        database.close()
+    size, free = path.stat().st_size / 1e6, shutil.disk_usage(path.parent).free / 1e9
+    text = f"{path}, {tracks:,} tracks, {size:.1f} MB, {free:.0f} GB free"
+    if schema < NEWEST_SCHEMA:
+        text += f"; schema {schema} of an earlier release, which the next scan brings to {NEWEST_SCHEMA}"
+    if is_network_mount(path.parent):
+        text += "; on a network share, so without write-ahead log: slower"
+    return text
 
 
 def _extras() -> str:

@@ -68,7 +68,7 @@ def explain(
     database = Database(settings.database) if settings.database.exists() else None
     plan = WritePlan(lambda: iter(()), taxonomy, OnExisting(settings.on_existing))
     placement = Placement(settings.device, settings.gpu_memory, settings.precision)
-    cascade = cascade_for(settings, taxonomy)
+    cascade = cascade_for(settings, taxonomy, database)
     account = explain(os.path.realpath(file), database, cascade, plan, placement, all_stages)
     if as_json:
         print_json(account.as_json())

@@ -1,68 +1,85 @@
-"""The command `reclass`: the list of commands, and the wall that turns every failure into one sentence and a code."""
+"""The command `reclass`: the list of commands, and the boundary that turns every failure into a sentence and a code."""
 
 from __future__ import annotations
 
 import os
 import sys
 import traceback
+from importlib import import_module
 from typing import Any
 
 import click
 
 from music_reclass import __version__
-from music_reclass.cli import (
-    audit,
-    demo,
-    doctor,
-    explain,
-    genres,
-    models,
-    plex,
-    relabel,
-    report,
-    scan,
-    train,
-    undo,
-)
-from music_reclass.cli import (
-    eval as evaluating,
-)
-from music_reclass.cli import (
-    exits as audit_exits,
-)
-from music_reclass.cli import (
-    exits as calibrate,
-)
-from music_reclass.cli import (
-    library as listing,
-)
-from music_reclass.cli import (
-    predict as table,
-)
-from music_reclass.cli.output import complain, printable
+from music_reclass.cli.output import complain, plain, printable
 from music_reclass.errors import ReclassError, TrackError
 from music_reclass.utils.workers import THREAD_VARIABLES
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+COMMANDS = {  # name: where the command is, and its first sentence; only the module of the command that runs is imported
+    "apply": ("scan:apply", "Write the genres that earlier scans decided; no audio is read."),
+    "audit": ("audit:audit", "List the genre tags that are most likely wrong, and fix them if asked."),
+    "audit-exits": ("exits:audit_exits", "Measure what exiting the cascade early costs on this library."),
+    "calibrate": ("exits:calibrate", "Certify on this library from which confidence on a track may exit early."),
+    "demo": ("demo:demo", "See the whole job on a synthesised library."),
+    "doctor": ("doctor:doctor", "Check the installation: packages, decoders, model, database, disk."),
+    "eval": ("eval:evaluate", "Measure how good a model is on labelled data."),
+    "explain": ("explain:explain", "Say why a file got its genre."),
+    "export": ("library:export", "Every track with its decision, as CSV, JSON lines or playlists."),
+    "features": ("predict:features", "The feature vector of each file."),
+    "genres": ("genres:genres", "The genres that are known, and those that your files hold."),
+    "history": ("undo:history", "The runs that wrote, and the files of each."),
+    "models": ("models:models", "The models that decide, and the weights that can be downloaded."),
+    "plex": ("plex:plex", "Bring the decisions into a Plex library, and restore it."),
+    "predict": ("predict:predict", "Predict the genre of each row of a feature table."),
+    "relabel": ("relabel:relabel", "Decide the whole library again from what is stored; writes no tag."),
+    "report": ("report:report", "Figures of the library, as text, JSON or a page."),
+    "scan": ("scan:scan", "Decide the genre of each track below the given paths, and tag it."),
+    "status": ("library:status", "What is in the library: tracks by outcome, genres, failures."),
+    "train": ("train:train", "Train a model on labelled data."),
+    "undo": ("undo:undo", "Give every file of a run its very bytes back."),
+}
 
 
-@click.group(context_settings=CONTEXT, invoke_without_command=True)
+class LazyCommands(click.Group):
+    """A group whose commands are imported when one of them is asked for; its help needs none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands."""
+        return sorted({*COMMANDS, *self.commands})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(f"music_reclass.cli.{module}"), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The names with their first sentences, without an import."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+
+
+@click.group(cls=LazyCommands, context_settings=CONTEXT, invoke_without_command=True)
 @click.version_option(__version__, "-V", "--version", prog_name="reclass")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Listens to a music library, decides each track's genre, tags it, and can take every byte back."""
+    """Classifies the tracks of a music library by genre, tags them, and can restore every byte."""
     if context.invoked_subcommand is None:
-        from music_reclass.cli.library import next_step
-
-        next_step()
+        _show_next_step()
 
 
-for command in (
-    scan.scan, scan.apply, undo.undo, undo.history, listing.status, explain.explain, listing.export, genres.genres,
-    models.models, train.train, table.features, table.predict, evaluating.evaluate, doctor.doctor,
-    audit.audit, audit_exits.audit_exits, calibrate.calibrate, report.report, relabel.relabel, demo.demo, plex.plex,
-):  # fmt: skip
-    cli.add_command(command)
+def _show_next_step() -> None:
+    """What `reclass` alone says: where things stand, and the command that comes next."""
+    from music_reclass.config import load
+
+    if not load({}).database.exists():
+        plain("no library yet.       scan one:       reclass scan ~/Music     see it work:  reclass demo")
+    else:
+        plain("the library is there. where it stands: reclass status         go on:        reclass scan ~/Music")
+    plain("all commands:         reclass --help")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -82,17 +99,14 @@ def run(arguments: list[str] | None = None) -> int:
         result: Any = cli.main(args=arguments, prog_name="reclass", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
-    except click.exceptions.Abort:
-        complain("interrupted.")
-        return 130
-    except KeyboardInterrupt:
-        complain("interrupted.")
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        complain("Interrupted.")
         return 130
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except click.exceptions.Exit as exit_rule:
-        return exit_rule.exit_code
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     except ReclassError as error:
         complain(f"reclass: {error}")
         return error.exit_code
@@ -108,11 +122,11 @@ def run(arguments: list[str] | None = None) -> int:
             f"reclass: {error.strerror or error}{f': {printable(str(error.filename))}' if error.filename else ''}."
         )
         return 1
-    except Exception as error:  # the last wall: a bug is ours, its traceback goes to a file
-        return _bug(error)
+    except Exception as error:  # the last boundary: a bug is ours, its traceback goes to a file
+        return _report_bug(error)
 
 
-def _bug(error: Exception) -> int:
+def _report_bug(error: Exception) -> int:
     if os.environ.get("RECLASS_DEBUG"):
         raise error
     import tempfile
@@ -120,5 +134,5 @@ def _bug(error: Exception) -> int:
     with tempfile.NamedTemporaryFile("w", prefix="reclass-bug-", suffix=".txt", delete=False) as file:
         file.write(f"reclass {__version__}, Python {sys.version}\n")
         traceback.print_exception(error, file=file)
-    complain(f"reclass: this is a bug in reclass ({type(error).__name__}: {error}); please report {file.name}.")
+    complain(f"reclass: This is a bug in reclass ({type(error).__name__}: {error}); please report {file.name}.")
     return 70

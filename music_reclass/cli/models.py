@@ -1,17 +1,18 @@
-"""The models at hand, and how to get the ones that are not."""
+"""`models`: the bundles that decide, with their measured figures, and the weights that can be downloaded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from music_reclass.cli.options import bundle_flag, database_flags, json_flag, settings_from, yes_flag
-from music_reclass.cli.output import complain, interactive, plain, print_json, printable, say
+from music_reclass.cli.options import Choice, json_flag, setting_flags, yes_flag
+from music_reclass.cli.output import complain, confirm, emit, interactive, plain, print_json, printable, say
 
 if TYPE_CHECKING:
+    from music_reclass.config import Settings
     from music_reclass.extractors.weights.catalogue import Model
     from music_reclass.extractors.weights.store import Installed
     from music_reclass.models.bundle import Bundle
@@ -27,46 +28,47 @@ def models() -> None:
 
 @models.command("list")
 @click.option("-v", "--verbose", is_flag=True, help="What each set of tracks allowed its exit, and the whole manifest.")
-@bundle_flag
-@database_flags
+@setting_flags("bundle")
 @json_flag
-def list_models(verbose: bool, bundle: Path | None, db: Path | None, config_file: Path | None, as_json: bool) -> None:
-    """The stages that decide, with their figures and what their exits promise; then the models that can be added."""
-    from music_reclass.cli.session import bundles_at_hand, library_exits
+def list_models(verbose: bool, as_json: bool, settings: Settings) -> None:
+    """The stages that decide, with their figures and what their exit rules guarantee; then the models that can be
+    added."""
+    from music_reclass.cli.session import available_bundles, library_exits, reading
     from music_reclass.extractors.weights import catalogue, store
-    from music_reclass.models import early_exit as exits
+    from music_reclass.models.early_exit import exit_as_manifest, exit_rules_of, fitting_exit_rule
 
-    settings = settings_from(config_file, db=db, bundle=bundle)
-    stages = bundles_at_hand(settings.bundle)
-    own = library_exits(settings, [stage.digest for stage in stages])
+    stages = available_bundles(settings.bundle)
+    certified: dict[str, tuple[ExitRule, ...]] = {}
+    if settings.database.exists():
+        with reading(settings) as library:
+            certified = library_exits(library, [stage.digest for stage in stages])
     for place, stage in enumerate(stages):
         later = [other.digest for other in stages[place + 1 :]]
-        users = exits.fitting_exit_rule(own.get(stage.digest, ()), later)
-        exit_rule = users or exits.fitting_exit_rule(exits.exit_rules_of(stage.manifest), later)
+        on_library = fitting_exit_rule(certified.get(stage.digest, ()), later)
+        exit_rule = on_library or fitting_exit_rule(exit_rules_of(stage.manifest), later)
         if as_json:
-            stated = None if exit_rule is None else exits.exit_as_manifest(exit_rule)
+            stated = None if exit_rule is None else exit_as_manifest(exit_rule)
             print_json({"stage": stage.stage, "digest": stage.digest, "exit": stated, **stage.manifest})
-        else:
-            _show_stage(stage, exit_rule, bool(later), users is not None, verbose)
+            continue
+        say(stage.stage, f"{stage.name} {stage.version}  ({stage.digest[:12]})")
+        say("labels", ", ".join(stage.labels))
+        say("thresholds", ", ".join(f"{name} >= {value:.2f}" for name, value in stage.thresholds.items()) or "none")
+        if later:
+            sentence = "no certificate with the stages behind it: it never exits"
+            sentence = sentence if exit_rule is None else exit_rule.sentence()
+            say("exit", sentence + ("  (certified on your library)" if on_library else ""))
+        _show_manifest(stage, exit_rule, verbose)
     for model in catalogue.MODELS.values():
         _show(model, store.find(model.name), as_json)
 
 
-def _show_stage(stage: Bundle, exit_rule: ExitRule | None, is_followed: bool, is_own: bool, verbose: bool) -> None:
+def _show_manifest(stage: Bundle, exit_rule: ExitRule | None, verbose: bool) -> None:
     import json
 
-    say(stage.stage, f"{stage.name} {stage.version}  ({stage.digest[:12]})")
-    say("labels", ", ".join(stage.labels))
-    say("thresholds", ", ".join(f"{name} >= {value:.2f}" for name, value in stage.thresholds.items()) or "none")
-    if is_followed:
-        promise = (
-            "no certificate with the stages behind it: it never exits" if exit_rule is None else exit_rule.sentence()
-        )
-        say("exit", promise + ("  (your own calibration)" if is_own else ""))
     if verbose and exit_rule is not None:
         say("", f"epsilon {exit_rule.epsilon:g}, delta {exit_rule.delta:g}, n {exit_rule.count:,}")
-        for name, seen in exit_rule.held_on.items():
-            say("", f"on {name}: {_seen(seen)}")
+        for name, scores in exit_rule.held_on.items():
+            say("", f"on {name}: {_measured(scores)}")
     for name, value in stage.manifest.get("metrics", {}).items():
         if isinstance(value, int | float):
             say("", f"{name} {value:.3g}")
@@ -76,12 +78,13 @@ def _show_stage(stage: Bundle, exit_rule: ExitRule | None, is_followed: bool, is
     plain()
 
 
-def _seen(seen: Mapping[str, Any]) -> str:
+def _measured(scores: Mapping[str, Any]) -> str:
     """What one set of tracks allowed, or what was lost there where it is too small to allow anything."""
-    at = "none" if seen.get("threshold") is None else f"{seen['threshold']:.2f}"
-    if "lost" in seen:
-        return f"threshold {at}, {seen['lost']} of {seen['count']:,} lost, {seen['exits']:.0%} exit"
-    return f"watched only, {seen['count']:,} tracks: at {at} {seen['share lost']:.1%} lost, {seen['exits']:.0%} exit"
+    at = "none" if scores.get("threshold") is None else f"{scores['threshold']:.2f}"
+    if "lost" in scores:
+        return f"threshold {at}, {scores['lost']} of {scores['count']:,} lost, {scores['exits']:.0%} exit"
+    lost = f"at {at} {scores['share lost']:.1%} lost, {scores['exits']:.0%} exit"
+    return f"monitored only, {scores['count']:,} tracks: {lost}"
 
 
 def _show(model: Model, installed: Installed | None, as_json: bool) -> None:
@@ -105,7 +108,7 @@ def _show(model: Model, installed: Installed | None, as_json: bool) -> None:
 @trust_flag
 @json_flag
 def download(name: str, yes: bool, trust: bool, as_json: bool) -> None:
-    """Fetch the weights of NAME, after showing their licence once. -y accepts it without asking."""
+    """Download the weights of NAME, after showing their licence once. -y accepts it without asking."""
     from music_reclass.extractors.weights import catalogue, install
     from music_reclass.utils.progress import progress_bar
 
@@ -113,7 +116,7 @@ def download(name: str, yes: bool, trust: bool, as_json: bool) -> None:
     _accept_licence(model, yes)
     with progress_bar("fetching", model.size) as bar:
         installed = install.from_internet(model, lambda count: bar.advance(count), trust)
-    _tell(model, installed, as_json)
+    _show_installed(model, installed, as_json)
 
 
 @models.command("install")
@@ -129,7 +132,7 @@ def install_model(name: str, path: Path, trust: bool, as_json: bool) -> None:
     installed = install.from_disk(model, path, trust)
     if not as_json and model.licence != "MIT":
         complain(f"{model.name} is under {model.licence}; read it with: reclass models licence {model.name}")
-    _tell(model, installed, as_json)
+    _show_installed(model, installed, as_json)
 
 
 @models.command()
@@ -144,16 +147,14 @@ def verify(names: tuple[str, ...], as_json: bool) -> int:
     chosen = [catalogue.model(name) for name in names]
     chosen = chosen or [model for model in catalogue.MODELS.values() if store.find(model.name)]
     if not chosen:
-        raise NothingToDo("no model is installed; see reclass models list.")
+        raise NothingToDo("No model is installed; see reclass models list.")
     wrong = 0
     for model in chosen:
         for check in self_check(model):
             wrong += not check.fine
-            if as_json:
-                print_json({"model": model.name, "check": check.name, "ok": check.fine, "detail": check.detail})
-            else:
-                mark = "" if check.fine else click.style("! ", fg="red")
-                say(model.name, f"{mark}{check.name}: {check.detail}")
+            mark = "" if check.fine else click.style("! ", fg="red")
+            shown = {"model": model.name, "check": check.name, "ok": check.fine, "detail": check.detail}
+            emit(shown, f"{mark}{check.name}: {check.detail}", as_json, model.name)
     return 1 if wrong else 0
 
 
@@ -166,7 +167,7 @@ def licence(name: str) -> None:
     plain(catalogue.model(name).licence_text.rstrip())
 
 
-def _accept_licence(model: Model, yes: bool, confirm: Callable[[str], bool] = click.confirm) -> None:
+def _accept_licence(model: Model, yes: bool) -> None:
     """Show the licence unless it was accepted before; UsageError where nobody is there to accept it."""
     import datetime
 
@@ -178,13 +179,13 @@ def _accept_licence(model: Model, yes: bool, confirm: Callable[[str], bool] = cl
     complain(model.licence_text)
     if not yes:
         if not interactive():
-            raise UsageError(f"say -y to accept the licence of {model.name} ({model.licence}) without being asked.")
-        if not confirm(f"Fetch {model.size / 1e6:,.0f} MB under these terms?"):
+            raise UsageError(f"Say -y to accept the licence of {model.name} ({model.licence}) without being asked.")
+        if not confirm(f"Fetch {model.size / 1e6:,.0f} MB under these terms?", Choice()):
             raise click.Abort
     store.remember_licence(model.name, datetime.date.today().isoformat())
 
 
-def _tell(model: Model, installed: Installed, as_json: bool) -> None:
+def _show_installed(model: Model, installed: Installed, as_json: bool) -> None:
     if as_json:
         _show(model, installed, as_json)
         return

@@ -1,17 +1,86 @@
-"""The flags that many commands share, and the settings they make."""
+"""The flags that many commands share: those of settings, made from their declarations, and those of writing."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
+
+from music_reclass.config import Secret, declared, load, shown_default
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Choice(NamedTuple):
+    """What the user said about writing with -n, -y and --json."""
+
+    dry_run: bool = False
+    yes: bool = False
+    as_json: bool = False
+
+
+def setting_flags(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The flags of the settings `names`, and --db and --config; the command gets `settings`, all of them."""
+    flagged = (*names, "db")
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def with_settings(*context: Any, config_file: Path | None, **given: Any) -> Any:
+            settings = load({name: given.pop(name) for name in flagged}, config_file)
+            return command(*context, settings=settings, **given)
+
+        wrapped: Callable[..., Any] = click.option(
+            "--config", "config_file", type=FILE, help="Another configuration file."
+        )(with_settings)
+        for name in reversed(flagged):
+            wrapped = _flag_of(name)(wrapped)
+        return wrapped
+
+    return decorate
+
+
+def _flag_of(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The flag of one setting, as `config.Settings` declares it; None where it is not given."""
+    setting = declared(name)
+    names = setting.metadata["flags"] or ("--" + name.replace("_", "-"),)
+    meaning = f"{setting.metadata['meaning'].rstrip('.')} (default: {shown_default(name)})."
+    if setting.default is True:
+        return click.option(f"{names[0]}/--no-{names[0][2:]}", name, default=None, help=meaning)
+    if setting.default is False:
+        return click.option(*names, name, is_flag=True, default=None, help=meaning)
+    return click.option(*names, name, type=_type_of(name), metavar=setting.metadata["metavar"] or None, help=meaning)
+
+
+def _type_of(name: str) -> Any:
+    """How click reads a setting; whether the value is allowed is for `config.load` to say."""
+    setting = declared(name)
+    if setting.metadata["choices"]:
+        return click.Choice(setting.metadata["choices"])
+    if isinstance(setting.default, str | Secret):
+        return str
+    if isinstance(setting.default, int | float):
+        return type(setting.default)
+    return FOLDER if setting.metadata["is_folder"] else FILE
+
+
+def choice_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """-n, -y and --json of a command that writes, which gets them as `choice`."""
+
+    @functools.wraps(command)
+    def with_choice(*context: Any, dry_run: bool, yes: bool, as_json: bool, **given: Any) -> Any:
+        return command(*context, choice=Choice(dry_run, yes, as_json), **given)
+
+    return dry_run_flag(yes_flag(json_flag(with_choice)))
+
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
 POLICIES = ("keep", "replace-junk", "replace-conflict", "replace", "merge")
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, nothing else.")

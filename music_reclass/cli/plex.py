@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from music_reclass.cli import plex_output as report
-from music_reclass.cli.options import database_flags, json_flag, settings_from, write_flags
+from music_reclass.cli.options import Choice, database_flags, json_flag, settings_from, write_flags
 from music_reclass.cli.output import complain, print_json, printable, say
 from music_reclass.cli.plex_output import compare_flags, library_flag, map_flag, may_write, path_map, request_from
 
 if TYPE_CHECKING:
     from music_reclass.cli.session import Session
+    from music_reclass.config import Settings
     from music_reclass.features.plex import KnownServer
     from music_reclass.plex.model import ItemEdit, Section
     from music_reclass.plex.server import Server
@@ -59,7 +60,7 @@ def sync(
 ) -> int:  # fmt: skip
     """Write the decisions into the Plex library: shown first, verified after, and taken back by `plex restore`."""
     from music_reclass.cli.library import open_library
-    from music_reclass.cli.session import session
+    from music_reclass.cli.session import writing
     from music_reclass.features.plex import PlexJournal
     from music_reclass.plex.server import connect
     from music_reclass.plex.sync import compare, server_in_journal
@@ -69,7 +70,7 @@ def sync(
     open_library(db, config_file).close()
     server = connect(settings)
     section = server.music(settings.plex_library)
-    with session(settings, "plex sync") as work:
+    with writing(settings, "plex sync") as work:
         journal = PlexJournal(work.journal.database)
         known = server_in_journal(server, journal)
         found = compare(
@@ -129,31 +130,36 @@ def restore(
     run: int | None, force: bool, dry_run: bool, yes: bool, as_json: bool, db: Path | None, config_file: Path | None
 ) -> int:
     """Take RUN back, by default the newest that stands on a server, wherever the server holds what it wrote."""
-    from music_reclass.cli.library import open_library
-    from music_reclass.cli.session import session
+    settings = settings_from(config_file, db=db)
+    return restore_run(settings, run, force, Choice(dry_run, yes, as_json))
+
+
+def restore_run(settings: Settings, run: int | None, force: bool, choice: Choice) -> int:
+    """Take a run back on the server, by default the newest that stands there; the exit code."""
+    from music_reclass.cli.session import reading, writing
     from music_reclass.errors import NothingToDo
     from music_reclass.features.plex import PlexJournal
     from music_reclass.plex.restore import plan_restore, restore_planned
     from music_reclass.plex.server import connect
     from music_reclass.plex.sync import server_in_journal
 
-    settings = settings_from(config_file, db=db)
-    open_library(db, config_file).close()
+    with reading(settings):
+        pass  # a library that is not there is said before the server is asked
     server = connect(settings)
-    with session(settings, "plex restore") as work:
+    with writing(settings, "plex restore") as work:
         journal = PlexJournal(work.journal.database)
         server_in_journal(server, journal)
         number = run if run is not None else journal.last_standing_run()
         if number is None:
             raise NothingToDo("there is nothing to take back: no run has written anything that still stands on Plex.")
         plan = plan_restore(server, journal, number, force=force)
-        report.show_restore_plan(number, plan, as_json)
-        if not plan.edits and not dry_run:
+        report.show_restore_plan(number, plan, choice.as_json)
+        if not plan.edits and not choice.dry_run:
             journal.settle(plan.settled)
-        if not may_write(len(plan.edits), "items of the Plex library back", dry_run, yes, as_json):
+        if not may_write(len(plan.edits), "items of the Plex library back", choice.dry_run, choice.yes, choice.as_json):
             return 1 if plan.left else 0
         outcome = restore_planned(server, journal, number, plan, lambda: bool(work.stop))
-        if as_json:
+        if choice.as_json:
             print_json({"run": number, **report.outcome_as_json(outcome)})
         else:
             report.show_outcome(outcome, "", verb="restored")
@@ -168,7 +174,7 @@ def unlock(
 ) -> int:
     """Release the locks that `plex sync` has set; the genres stay until the server reads its own again."""
     from music_reclass.cli.library import open_library
-    from music_reclass.cli.session import session
+    from music_reclass.cli.session import writing
     from music_reclass.features.plex import PlexJournal
     from music_reclass.plex.server import connect
     from music_reclass.plex.sync import server_in_journal, unlocking
@@ -177,7 +183,7 @@ def unlock(
     open_library(db, config_file).close()
     server = connect(settings)
     section = server.music(settings.plex_library)
-    with session(settings, "plex unlock") as work:
+    with writing(settings, "plex unlock") as work:
         journal = PlexJournal(work.journal.database)
         known = server_in_journal(server, journal)
         edits = unlocking(server, section, journal, known)
@@ -247,7 +253,7 @@ def map_folders(
     db: Path | None, config_file: Path | None,
 ) -> int:  # fmt: skip
     """Find out which folder of the server is which folder here, from the library or from the files below FOLDERS."""
-    from music_reclass.cli.session import session
+    from music_reclass.cli.session import writing
     from music_reclass.features.plex import PlexJournal, local_tracks
     from music_reclass.plex.plan import inferred, listing
     from music_reclass.plex.server import connect
@@ -256,7 +262,7 @@ def map_folders(
     settings = settings_from(config_file, db=db, plex_library=library)
     server = connect(settings)
     section = server.music(settings.plex_library)
-    with session(settings, "plex map") as work:
+    with writing(settings, "plex map") as work:
         here = [track.path for track in local_tracks(work.database)]
         here += [found.path for found in walk([str(folder) for folder in folders])]
         found = inferred(section, listing(server, section), here)
@@ -285,7 +291,7 @@ def import_tracks(
 
     Only the library database is written, so nothing is asked.
     """
-    from music_reclass.cli.session import session
+    from music_reclass.cli.session import writing
     from music_reclass.features.plex import PlexJournal, local_tracks
     from music_reclass.plex.library import import_library
     from music_reclass.plex.server import connect
@@ -295,7 +301,7 @@ def import_tracks(
     settings = settings_from(config_file, db=db, plex_library=library)
     server = connect(settings)
     section = server.music(settings.plex_library)
-    with session(settings, "plex import") as work:
+    with writing(settings, "plex import") as work:
         journal = PlexJournal(work.journal.database)
         known = server_in_journal(server, journal)
         here = [track.path for track in local_tracks(work.database)]
@@ -318,7 +324,7 @@ def selftest(
     db: Path | None, config_file: Path | None,
 ) -> int:  # fmt: skip
     """Try on one TRACK (its file or rating key) what was never tried on your server, and put it back."""
-    from music_reclass.cli.session import session
+    from music_reclass.cli.session import writing
     from music_reclass.features.plex import PlexJournal
     from music_reclass.plex.paths import PathMap
     from music_reclass.plex.selftest import find_track
@@ -329,7 +335,7 @@ def selftest(
     settings = settings_from(config_file, db=db, plex_library=library)
     server = connect(settings)
     section = server.music(settings.plex_library)
-    with session(settings, "plex selftest") as work:
+    with writing(settings, "plex selftest") as work:
         journal = PlexJournal(work.journal.database)
         known = server_in_journal(server, journal)
         mapped = path_map(pairs).over(PathMap(tuple(known.mapping.items())))

@@ -44,7 +44,7 @@ def report(page: Path | None, most: int, db: Path | None, config_file: Path | No
     taxonomy = load(settings.taxonomy)
     database = open_library(db, config_file)
     try:
-        found = report_of(database, cascade_for(settings, taxonomy), most)
+        found = report_of(database, cascade_for(settings, taxonomy, database), most)
     finally:
         database.close()
     if page is not None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from music_reclass.cli.options import bundle_flag, network_flags, settings_from, write_flags, write_option_flags
+from music_reclass.cli.options import Choice, bundle_flag, network_flags, settings_from, write_flags, write_option_flags
 from music_reclass.cli.output import printable, say, shorten_home
 from music_reclass.cli.plex_output import map_flag
-from music_reclass.cli.writing import Choice, conclude, plan_for
+from music_reclass.cli.writing import conclude, plan_for
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
@@ -69,7 +69,7 @@ def scan(
     from music_reclass.classification.scan import ScanRequest
     from music_reclass.classification.scan import scan as bring_up_to_date
     from music_reclass.cli.plex_output import roots_in_plex, sync_after
-    from music_reclass.cli.session import cascade_for, session
+    from music_reclass.cli.session import cascade_for, writing
     from music_reclass.features.decisions import Decisions
     from music_reclass.features.statistics import Outcomes
     from music_reclass.plex.server import connect
@@ -82,11 +82,11 @@ def scan(
         raise click.UsageError("name a folder or file to scan, or a Plex library with --plex.")
     if sync_plex or plex_library is not None:
         connect(settings)  # a server that does not answer is said before hours of listening
-    with session(settings, "scan") as work:
+    with writing(settings, "scan") as work:
         if plex_library is not None:
             roots = roots_in_plex(work, plex_library, pairs, roots)
         request = ScanRequest(roots, include, exclude, rescan)
-        cascade = cascade_for(settings, work.taxonomy)
+        cascade = cascade_for(settings, work.taxonomy, work.database)
         stats = bring_up_to_date(work.database, request, cascade, settings, read_tags, work.stop)
         arguments = {"paths": [os.path.abspath(path) for path in paths], "rescan": rescan}
         store_scan(work.database, stats, cascade, arguments)
@@ -98,7 +98,7 @@ def scan(
         plan = plan_for(work, Decisions(work.database).in_scope)
         library = settings.plex_library
         after = (lambda written: sync_after(work, library, written, as_json)) if sync_plex else None
-        code = conclude(work, plan, "scan", arguments, Choice(dry_run, yes, as_json), after)
+        code = conclude(work, plan, Choice(dry_run, yes, as_json), command="scan", arguments=arguments, after=after)
         return code or (1 if stats.unreadable else 0)
 
 
@@ -120,7 +120,7 @@ def apply(
 ) -> int:
     """Write the genres that earlier scans decided, below PATHS or in the whole library; no audio is read."""
     from music_reclass.cli.library import open_library
-    from music_reclass.cli.session import session
+    from music_reclass.cli.session import writing
     from music_reclass.errors import NothingToDo
     from music_reclass.features.decisions import Decisions
 
@@ -134,12 +134,12 @@ def apply(
     )
     open_library(db, config_file).close()  # a library that is not there is said before one is made
     folders = [os.path.realpath(path) for path in paths]
-    with session(settings, "apply") as work:
+    with writing(settings, "apply") as work:
         decisions = Decisions(work.database)
         if next(decisions.below(folders), None) is None:
             raise NothingToDo("no track of the library lies there; scan it first (reclass scan PATH).")
         plan = plan_for(work, lambda: decisions.below(folders))
-        return conclude(work, plan, "apply", {"paths": folders}, Choice(dry_run, yes, as_json))
+        return conclude(work, plan, Choice(dry_run, yes, as_json), command="apply", arguments={"paths": folders})
 
 
 def _show_discovery(stats: ScanStats, paths: tuple[Path, ...], settings: Settings) -> None:

@@ -1,8 +1,8 @@
-"""What every command that may write sets up: the lease, the database, the journal made whole, an orderly stop."""
+"""The frame of every command: `writing` holds lease, database, journal and an orderly stop; `reading` only looks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,13 +33,18 @@ class Session:
 
 
 @contextmanager
-def session(settings: Settings, command: str) -> Iterator[Session]:
-    """Hold the library for one writing command; what an earlier run left half done is settled first."""
+def writing(settings: Settings, command: str, *, must_exist: bool = False) -> Iterator[Session]:
+    """Hold the library for one writing command; what an earlier run left half done is settled first.
+
+    NothingToDo where there `must_exist` a library and is none.
+    """
     from music_reclass.features.database import Database, writing_lease
     from music_reclass.features.journal import Journal
     from music_reclass.taxonomy import load
     from music_reclass.utils.progress import orderly_stop
 
+    if must_exist:
+        _require_library(settings)
     taxonomy = load(settings.taxonomy)
     with writing_lease(settings.database, command), orderly_stop() as stop:
         database = Database(settings.database)
@@ -50,6 +55,31 @@ def session(settings: Settings, command: str) -> Iterator[Session]:
         finally:
             journal.database.close()
             database.close()
+
+
+@contextmanager
+def reading(settings: Settings) -> Iterator[Database]:
+    """The library for a command that only looks, beside a scan if need be: no lease, no recovery, closed at the end.
+
+    NothingToDo where there is none.
+    """
+    from music_reclass.features.database import Database
+
+    _require_library(settings)
+    database = Database(settings.database)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _require_library(settings: Settings) -> None:
+    from music_reclass.errors import NothingToDo
+
+    if not settings.database.exists():
+        raise NothingToDo(
+            f"There is no library at {settings.database} yet: scan a folder first (reclass scan ~/Music)."
+        )
 
 
 def _settle(journal: Journal, database: Database) -> None:
@@ -68,67 +98,59 @@ def _settle(journal: Journal, database: Database) -> None:
         complain(f"{printable(path)}: an interrupted change is still open: {why}")
 
 
-def cascade_for(settings: Settings, taxonomy: Taxonomy, own: Mapping[str, Sequence[ExitRule]] | None = None) -> Cascade:
+def cascade_for(settings: Settings, taxonomy: Taxonomy, database: Database | None) -> Cascade:
     """The stages that may vote, cheapest first. UsageError for an unknown one, MissingWeights or MissingExtra for one
-    asked for by name that cannot run; `Ladder.absent` says which others were left out, and why.
+    asked for by name that cannot run; `Cascade.absent` says which others were left out, and why.
 
-    `own` are exits certified on the user's own library, by the digest of the stage's bundle; None: those it keeps.
+    Exit rules certified on the library in `database` come before those of the bundles.
     """
     from music_reclass.classification.voter import Cascade
 
-    at_hand = bundles_at_hand(settings.bundle)
-    wanted = _named(settings.stages, [bundle.stage for bundle in at_hand])
+    available = available_bundles(settings.bundle)
+    wanted = _named(settings.stages, [bundle.stage for bundle in available])
     chosen, absent = [], {}
-    for bundle in at_hand:
+    for bundle in available:
         if wanted is not None and bundle.stage not in wanted:
             continue
-        obstacle = None if bundle is at_hand[0] else _obstacle(bundle)
+        obstacle = None if bundle is available[0] else _obstacle(bundle)
         if obstacle is None:
             chosen.append(bundle)
         elif wanted is not None:
             raise obstacle
         else:
             absent[bundle.stage] = str(obstacle)
-    if own is None:
-        own = library_exits(settings, [bundle.digest for bundle in chosen])
+    certified = {} if database is None else library_exits(database, [bundle.digest for bundle in chosen])
     return Cascade.from_bundles(
         chosen,
         taxonomy,
         max_genres=settings.max_genres,
         by_album=settings.album,
-        library_exits=own,
+        library_exits=certified,
         absent=absent,
     )
 
 
-def library_exits(settings: Settings, digests: Sequence[str]) -> dict[str, tuple[ExitRule, ...]]:
-    """The exits that the user's own library has certified, by the digest of the stage's bundle; {} without any."""
-    from music_reclass.classification import certify as calibrating
-    from music_reclass.features.database import Database
+def library_exits(database: Database, digests: Sequence[str]) -> dict[str, tuple[ExitRule, ...]]:
+    """The exit rules certified on this library, by the digest of the stage's bundle."""
+    from music_reclass.features.certificates import LibraryExits
+    from music_reclass.models.early_exit import exit_from_manifest
 
-    if not settings.database.exists():
-        return {}
-    database = Database(settings.database)
-    try:
-        return calibrating.library_exits(database, digests)
-    finally:
-        database.close()
+    found = LibraryExits(database).of(digests)
+    return {digest: tuple(map(exit_from_manifest, stated)) for digest, stated in found.items()}
 
 
-def bundles_at_hand(folder: Path | None) -> list[Bundle]:
-    """The bundles to climb: the embedded ones; or the ladder in `folder`, or its single bundle in the place of the
-    embedded one of its stage, else after the first."""
-    from music_reclass.models import bundle as bundles
-    from music_reclass.models import bundle as ladders
-    from music_reclass.models import bundle as musicnn_ensemble
+def available_bundles(folder: Path | None) -> list[Bundle]:
+    """The bundles of the cascade: the embedded ones; or the cascade in `folder`, or its single bundle in the place of
+    the embedded one of its stage, else after the first."""
+    from music_reclass.models.bundle import embedded, embedded_second_stage, load_cascade
 
-    first, second = bundles.embedded(), musicnn_ensemble.embedded_second_stage()
+    first, second = embedded(), embedded_second_stage()
     if folder is None:
         return [first, second]
-    own = list(ladders.load_cascade(folder))
-    if len(own) > 1:
-        return own
-    return [own[0], second] if own[0].stage == first.stage else [first, own[0]]
+    given = list(load_cascade(folder))
+    if len(given) > 1:
+        return given
+    return [given[0], second] if given[0].stage == first.stage else [first, given[0]]
 
 
 def _named(words: str, known: list[str]) -> set[str] | None:
@@ -141,13 +163,13 @@ def _named(words: str, known: list[str]) -> set[str] | None:
     names = [known[int(name) - 1] if name.isdecimal() and 0 < int(name) <= len(known) else name for name in names]
     if names[:1] != known[:1] or len(set(names)) != len(names) or not set(names) <= set(known):
         raise UsageError(
-            f"there are no stages {words!r}; say 1 (the first alone), {','.join(['1', *known[1:]])} or auto."
+            f"There are no stages {words!r}; say 1 (the first alone), {','.join(['1', *known[1:]])} or auto."
         )
     return set(names)
 
 
 def _obstacle(bundle: Bundle) -> ReclassError | None:
-    """Why the later stage of `bundle` cannot listen here; None if it can."""
+    """Why the later stage of `bundle` cannot run here; None if it can."""
     from music_reclass.errors import BundleError, MissingExtra
     from music_reclass.extractors.registry import EXTRACTORS, extractor
     from music_reclass.extractors.weights.store import MissingWeights
@@ -155,7 +177,7 @@ def _obstacle(bundle: Bundle) -> ReclassError | None:
     for kind in bundle.kinds:
         if kind.name not in EXTRACTORS:
             return BundleError(
-                f"the stage {bundle.stage} needs vectors of the kind {kind.name}, which is unknown here."
+                f"The stage {bundle.stage} needs vectors of the kind {kind.name}, which is unknown here."
             )
         try:
             here = extractor(kind.name, kind.excerpt).kind
@@ -163,7 +185,7 @@ def _obstacle(bundle: Bundle) -> ReclassError | None:
             return error
         if here != kind:
             return BundleError(
-                f"the stage {bundle.stage} was trained on {kind.key}, and what is installed gives {here.key}; install "
+                f"The stage {bundle.stage} was trained on {kind.key}, and what is installed gives {here.key}; install "
                 f"the weights it was trained with (reclass models install {kind.name} FILE), or scan with --stages 1."
             )
     return None

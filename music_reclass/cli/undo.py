@@ -1,24 +1,23 @@
-"""The way back: `undo` takes a run back to the byte, `history` tells what was done."""
+"""`undo` restores the files of a run to the byte; `history` lists the runs that wrote."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from music_reclass.cli.options import database_flags, json_flag, settings_from, write_flags
-from music_reclass.cli.output import complain, interactive, plain, print_json, printable, say, shorten_home
+from music_reclass.cli.options import Choice, choice_flags, json_flag, setting_flags
+from music_reclass.cli.output import complain, confirm, emit, print_json, printable, say, shorten_home
 
 if TYPE_CHECKING:
     from music_reclass.cli.session import Session
-    from music_reclass.features.database import Database
+    from music_reclass.config import Settings
     from music_reclass.features.journal import Journal
     from music_reclass.features.plex import PlexJournal
     from music_reclass.tagging.undo import Undone, UndoReport
 
-WORDS = {
+RESULTS = {
     "restored": "as before, to the byte",
     "already": "as before already",
     "field": "edited since: only the genre is as before",
@@ -30,94 +29,70 @@ WORDS = {
 @click.command()
 @click.argument("run", type=int, required=False)
 @click.option("--force", is_flag=True, help="Bring the old genre back even where somebody has set another since.")
-@write_flags
-@click.pass_context
-def undo(
-    context: click.Context,
-    run: int | None,
-    force: bool,
-    dry_run: bool,
-    yes: bool,
-    as_json: bool,
-    db: Path | None,
-    config_file: Path | None,
-) -> int:
-    """Take RUN back, by default the newest run that wrote something: every file gets its very bytes back.
+@choice_flags
+@setting_flags()
+def undo(run: int | None, force: bool, choice: Choice, settings: Settings) -> int:
+    """Undo RUN, by default the newest run that wrote something: every file gets its very bytes back.
 
-    A run that wrote to a Plex server is taken back there.
+    What a run wrote to a Plex server is restored there.
     """
-    from music_reclass.cli.library import open_library
-    from music_reclass.cli.plex import restore
-    from music_reclass.cli.session import session
+    from music_reclass.cli.session import writing
 
-    settings = settings_from(config_file, db=db)
-    number, on_plex = _run_to_undo(open_library(db, config_file), run)
-    if on_plex:
-        return int(
-            context.invoke(
-                restore,
-                run=number,
-                force=force,
-                dry_run=dry_run,
-                yes=yes,
-                as_json=as_json,
-                db=db,
-                config_file=config_file,
-            )
-        )
-    with session(settings, "undo") as work:
-        if not dry_run and not yes:
-            if as_json or not interactive():
-                complain(f"run {number} would be taken back; nothing was done without a terminal: add --yes.")
-                return 0
-            if not click.confirm(f"take run {number} back ({_count(work.journal, number):,} files)?", default=True):
-                return 0
-        report = _take_back(work, number, dry_run, force, as_json)
-        if not as_json:
-            _show(report, dry_run)
+    number, is_on_plex = _run_to_undo(settings, run)
+    if is_on_plex:
+        from music_reclass.cli.plex import restore_run
+
+        return restore_run(settings, number, force, choice)
+    with writing(settings, "undo") as work:
+        question = f"Undo run {number} ({_count(work.journal, number):,} files)?"
+        if not choice.dry_run and not confirm(question, choice, default=True):
+            return 0
+        report = _undo(work, number, force, choice)
+        if not choice.as_json:
+            _show(report, choice.dry_run)
         if work.stop:
-            complain("stopped as you asked; the same command goes on from here.")
+            complain("Stopped as you asked; the same command goes on from here.")
             return 130
         return 1 if report.counts["failed"] or report.counts["left"] else 0
 
 
-def _run_to_undo(database: Database, run: int | None) -> tuple[int, bool]:
-    """The run to take back, and whether it wrote to a Plex server rather than to files."""
+def _run_to_undo(settings: Settings, run: int | None) -> tuple[int, bool]:
+    """The run to undo, and whether it wrote to a Plex server rather than to files."""
+    from music_reclass.cli.session import reading
     from music_reclass.errors import NothingToDo
     from music_reclass.features.journal import Journal
     from music_reclass.features.plex import PlexJournal
     from music_reclass.plex.restore import COMMANDS
 
-    journal = Journal(database)
-    newest = max(journal.last_undoable_run() or 0, PlexJournal(database).last_standing_run() or 0)
-    number = run if run is not None else newest
-    if number == 0:
-        raise NothingToDo("there is nothing to take back: no run has written anything that still stands.")
-    command = journal.command_of(number)
-    database.close()
-    return number, command in COMMANDS
+    with reading(settings) as library:
+        journal = Journal(library)
+        newest = max(journal.last_undoable_run() or 0, PlexJournal(library).last_standing_run() or 0)
+        number = run if run is not None else newest
+        if number == 0:
+            raise NothingToDo("There is nothing to undo: no run has written anything that still stands.")
+        return number, journal.command_of(number) in COMMANDS
 
 
-def _take_back(work: Session, run: int, dry_run: bool, force: bool, as_json: bool) -> UndoReport:
+def _undo(work: Session, run: int, force: bool, choice: Choice) -> UndoReport:
     from music_reclass.features.library import Library
     from music_reclass.tagging.apply import note_file
     from music_reclass.tagging.commit import WriteOptions
-    from music_reclass.tagging.undo import undo as take_back
+    from music_reclass.tagging.undo import undo as undo_run
     from music_reclass.utils.progress import progress_bar
 
     library = Library(work.database)
 
-    def emit(undone: Undone) -> None:
-        if as_json:
+    def note(undone: Undone) -> None:
+        if choice.as_json:
             print_json({"path": undone.path, "result": undone.outcome, "detail": undone.detail})
-        if not dry_run and undone.outcome in ("restored", "field"):
+        if not choice.dry_run and undone.outcome in ("restored", "field"):
             note_file(library, undone.path)
 
     options = WriteOptions(work.settings.preserve_mtime, work.settings.detach_hard_links)
     with progress_bar("undoing", _count(work.journal, run)) as bar:
-        return take_back(
-            work.journal, run, dry_run=dry_run, force=force, options=options, find=library.paths_of_audio,
-            emit=emit, stop=lambda: bool(work.stop), progress=bar,
+        return undo_run(
+            work.journal, run, dry_run=choice.dry_run, force=force, options=options, find=library.paths_of_audio,
+            emit=note, stop=lambda: bool(work.stop), progress=bar,
         )  # fmt: skip
 
 
@@ -129,7 +104,7 @@ def _show(report: UndoReport, dry_run: bool) -> None:
     say("undo", f"run {report.run}" + (" (dry run: nothing was changed)" if dry_run else ""))
     for outcome, count in report.counts.items():
         if count:
-            say("", f"{count:,} {WORDS[outcome]}")
+            say("", f"{count:,} {RESULTS[outcome]}")
     if not any(report.counts.values()):
         say("", "nothing of it stands written")
     for problem in report.problems[:20]:
@@ -138,37 +113,37 @@ def _show(report: UndoReport, dry_run: bool) -> None:
 
 @click.command()
 @click.argument("run", type=int, required=False)
-@database_flags
+@setting_flags()
 @json_flag
-def history(run: int | None, db: Path | None, config_file: Path | None, as_json: bool) -> None:
+def history(run: int | None, as_json: bool, settings: Settings) -> None:
     """The runs that wrote, newest last; with RUN the files of that run, genres before and after."""
-    from music_reclass.cli.library import open_library
+    from music_reclass.cli.session import reading
     from music_reclass.features.journal import Journal
     from music_reclass.features.plex import PlexJournal
 
-    journal = Journal(open_library(db, config_file))
-    plex = PlexJournal(journal.database)
-    if run is not None:
-        _show_changes(journal, plex, run, as_json)
-        return
+    with reading(settings) as library:
+        journal, plex = Journal(library), PlexJournal(library)
+        if run is None:
+            _show_runs(journal, plex, as_json)
+        else:
+            _show_changes(journal, plex, run, as_json)
+
+
+def _show_runs(journal: Journal, plex: PlexJournal, as_json: bool) -> None:
     standing = plex.standing()
     for entry in reversed(journal.runs()):
         on_plex = standing.get(entry.id, (0, 0))
         written, undone = entry.written + on_plex[0], entry.undone + on_plex[1]
-        if as_json:
-            print_json(
-                {
-                    "run": entry.id, "command": entry.command, "arguments": entry.arguments, "started": entry.started,
-                    "finished": entry.finished, "written": written, "undone": undone,
-                }
-            )  # fmt: skip
-            continue
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.started))
         what = f"undo of run {entry.arguments.get('run')}" if entry.command == "undo" else entry.command
         state = f"{written:,} written" + (f", {undone:,} undone" if undone else "")
         where = ", ".join(shorten_home(str(path)) for path in entry.arguments.get("paths", []))
         note = "" if entry.finished else "  (interrupted)"
-        plain(f"{entry.id:>5}  {when}  {what:<14} {state:<24} {printable(where)}{note}")
+        shown = {
+            "run": entry.id, "command": entry.command, "arguments": entry.arguments, "started": entry.started,
+            "finished": entry.finished, "written": written, "undone": undone,
+        }  # fmt: skip
+        emit(shown, f"{entry.id:>5}  {when}  {what:<14} {state:<24} {printable(where)}{note}", as_json)
 
 
 def _show_changes(journal: Journal, plex: PlexJournal, run: int, as_json: bool) -> None:
@@ -176,37 +151,21 @@ def _show_changes(journal: Journal, plex: PlexJournal, run: int, as_json: bool) 
     from music_reclass.features.journal import DamagedChange
 
     if journal.command_of(run) is None:
-        raise NothingToDo(f"there is no run {run}; reclass history lists the runs.")
+        raise NothingToDo(f"There is no run {run}; reclass history lists the runs.")
     for edit in plex.of_run(run):
-        before, after = ", ".join(edit.before), ", ".join(edit.after)
-        if as_json:
-            print_json(
-                {
-                    "item": edit.title,
-                    "field": edit.field,
-                    "state": edit.state,
-                    "before": edit.before,
-                    "after": edit.after,
-                }
-            )
-        else:
-            plain(f"{edit.state:<9} {printable(edit.title)}  {edit.field}: {printable(before)} -> {printable(after)}")
+        before, after = printable(", ".join(edit.before)), printable(", ".join(edit.after))
+        shown = {
+            "item": edit.title, "field": edit.field, "state": edit.state, "before": edit.before, "after": edit.after,
+        }  # fmt: skip
+        emit(shown, f"{edit.state:<9} {printable(edit.title)}  {edit.field}: {before} -> {after}", as_json)
     for change in journal.changes_of(run, newest_first=False):
         if isinstance(change, DamagedChange):
             complain(f"{printable(change.path)}: {change.why}")
             continue
         then = change.intention
-        if as_json:
-            print_json(
-                {
-                    "path": then.path,
-                    "state": change.state,
-                    "before": then.before,
-                    "after": then.after,
-                    "note": change.note,
-                }
-            )
-        else:
-            before = "(none)" if then.before is None else ", ".join(then.before) or "(empty)"
-            after = "(none)" if then.after is None else ", ".join(then.after)
-            plain(f"{change.state:<9} {printable(shorten_home(then.path))}  {printable(before)} -> {printable(after)}")
+        before = "(none)" if then.before is None else printable(", ".join(then.before) or "(empty)")
+        after = "(none)" if then.after is None else printable(", ".join(then.after))
+        entry: dict[str, object] = {
+            "path": then.path, "state": change.state, "before": then.before, "after": then.after, "note": change.note,
+        }  # fmt: skip
+        emit(entry, f"{change.state:<9} {printable(shorten_home(then.path))}  {before} -> {after}", as_json)

@@ -1,39 +1,27 @@
-"""The end of every command that writes tags: count, show, ask, write, tell how to take it back."""
+"""The end of every command that writes tags: count, show, ask, write, and say how to undo it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
-from music_reclass.cli.output import complain, interactive, plain, print_json, printable, say, shorten_home
+from music_reclass.cli.output import complain, confirm, plain, print_json, printable, say, shorten_home
 
 if TYPE_CHECKING:
+    from music_reclass.cli.options import Choice
     from music_reclass.cli.session import Session
     from music_reclass.features.decisions import TrackState
     from music_reclass.tagging.apply import WritePlan, WriteReport
     from music_reclass.tagging.policy import Proposal
 
 
-def _as_object(state: TrackState, proposal: Proposal | None, written: bool, problem: str = "") -> dict[str, Any]:
-    from music_reclass.tagging.apply import as_json
-
-    return as_json(state, proposal, written, problem)
-
-
 KINDS_SHOWN = 15
 
 
-class Choice(NamedTuple):
-    """What the user said about writing."""
-
-    dry_run: bool
-    yes: bool
-    as_json: bool
-
-
 def plan_for(work: Session, states: Callable[[], Iterator[TrackState]]) -> WritePlan:
+    """The changes that the settings allow for the tracks of `states`."""
     from music_reclass.domain import OnExisting
     from music_reclass.tagging.apply import WritePlan
 
@@ -43,67 +31,62 @@ def plan_for(work: Session, states: Callable[[], Iterator[TrackState]]) -> Write
 def conclude(
     work: Session,
     plan: WritePlan,
+    choice: Choice,
+    *,
     command: str,
     arguments: dict[str, object],
-    choice: Choice,
     after: Callable[[list[str]], int] | None = None,
 ) -> int:
-    """Count, show, ask, write; the exit code. `after` gets the files written, and has an exit code of its own."""
+    """Count, show, ask, write as one run of `command`; the exit code. `after` gets the files written, and has an exit
+    code as well."""
+    from music_reclass.tagging.apply import as_json
+
     tally = plan.tally()
     if not choice.as_json:
         _show_plan(tally)
-    writing = not choice.dry_run and not work.stop and tally.writes > 0 and _may_write(tally.writes, choice)
+    is_writing = not work.stop and tally.writes > 0 and confirm(_question(tally.writes), choice)
     written: list[str] = []
-    if writing:
-        tally = _write(work, plan, command, arguments, tally.writes, choice.as_json, written)
+    if is_writing:
+        run = work.journal.begin_run(command, arguments)
+        tally, written = _write(work, plan, run, tally.writes, as_objects=choice.as_json)
     elif choice.as_json:
         for state, proposal in plan:
-            print_json(_as_object(state, proposal, False))
+            print_json(as_json(state, proposal, False))
     if not choice.as_json:
-        _show_end(tally, writing, choice.dry_run, command)
+        _show_end(tally, is_writing, choice.dry_run, command)
     if work.stop:
-        complain("stopped as you asked; what was finished is kept: the same command goes on from here.")
+        complain("Stopped as you asked; what was finished is kept: the same command goes on from here.")
         return 130
     code = after(written) if after is not None and written else 0
     return 1 if tally.failed or tally.write_failures else code
 
 
-def _write(
-    work: Session,
-    plan: WritePlan,
-    command: str,
-    arguments: dict[str, object],
-    count: int,
-    as_json: bool,
-    paths: list[str],
-) -> WriteReport:
+def _question(count: int) -> str:
+    return f"Write {count:,} genre{'s' if count != 1 else ''}?"
+
+
+def _write(work: Session, plan: WritePlan, run: int, count: int, *, as_objects: bool) -> tuple[WriteReport, list[str]]:
+    """Write the plan as `run`; the report, and the files written."""
     from music_reclass.features.library import Library
-    from music_reclass.tagging.apply import track_writer
+    from music_reclass.tagging.apply import as_json, track_writer
     from music_reclass.tagging.commit import WriteOptions
     from music_reclass.utils.progress import progress_bar
 
-    def emit(state: TrackState, proposal: Proposal | None, written: bool, problem: str) -> None:
-        if as_json:
-            print_json(_as_object(state, proposal, written, problem))
+    paths: list[str] = []
+
+    def note(state: TrackState, proposal: Proposal | None, written: bool, problem: str) -> None:
+        if as_objects:
+            print_json(as_json(state, proposal, written, problem))
         if written:
             paths.append(state.path)
 
-    run = work.journal.begin_run(command, arguments)
     options = WriteOptions(work.settings.preserve_mtime, work.settings.detach_hard_links)
     write_one = track_writer(work.journal, Library(work.database), run, options)
     with progress_bar("writing", count) as bar:
-        tally = plan.write(write_one, lambda: bool(work.stop), emit, bar)
+        tally = plan.write(write_one, lambda: bool(work.stop), note, bar)
     tally.run = run
     work.journal.finish_run(run, {"written": tally.written, "failed": len(tally.write_failures)})
-    return tally
-
-
-def _may_write(count: int, choice: Choice) -> bool:
-    if choice.yes:
-        return True
-    if choice.as_json or not interactive():
-        return False
-    return click.confirm(f"\nwrite {count:,} genre{'s' if count != 1 else ''}?", default=False)
+    return tally, paths
 
 
 def _show_plan(tally: WriteReport) -> None:
@@ -133,7 +116,7 @@ def _show_plan(tally: WriteReport) -> None:
 def _show_end(tally: WriteReport, wrote: bool, dry_run: bool, command: str) -> None:
     plain()
     if wrote:
-        back = f", each read back and verified; take it back: reclass undo {tally.run}" if tally.written else ""
+        back = f", each read back and verified; undo it: reclass undo {tally.run}" if tally.written else ""
         say("written", f"{tally.written:,} files{back}")
         for path, why in (tally.write_failures + tally.left)[:10]:
             say("not", f"{printable(shorten_home(path))}: {why}")

@@ -41,7 +41,7 @@ def test_a_bug_is_one_line_and_its_traceback_a_file(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert run(["status"]) == 70
     err = capsys.readouterr().err
-    assert "this is a bug in reclass (ZeroDivisionError: ours)" in err
+    assert "This is a bug in reclass (ZeroDivisionError: ours)" in err
     (report,) = tmp_path.glob("reclass-bug-*.txt")
     assert str(report) in err
     assert "Traceback" in report.read_text()

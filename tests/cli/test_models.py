@@ -60,7 +60,7 @@ def ladder_with_exit(folder, exit_rule):
     ladders.save_cascade((bundles.make(manifest, first.model), second), folder)
 
 
-def test_the_list_says_what_an_exit_promises_and_on_which_tracks(tmp_path):
+def test_the_list_says_what_an_exit_guarantees_and_on_which_tracks(tmp_path):
     seen = {
         "clean": {"threshold": 0.71, "count": 800, "lost": 8, "exits": 0.31},
         "small": {"threshold": 0.57, "count": 69, "share lost": 0.019, "exits": 0.2, "certified": False},
@@ -70,7 +70,7 @@ def test_the_list_says_what_an_exit_promises_and_on_which_tracks(tmp_path):
     assert "exits from 0.87 (18% of tracks): at most 2.0% of all tracks wrong where the whole ladder is right" in text
     assert "epsilon 0.02, delta 0.1, n 700" in text
     assert "on clean: threshold 0.71, 8 of 800 lost, 31% exit" in text
-    assert "on small: watched only, 69 tracks: at 0.57 1.9% lost, 20% exit" in text
+    assert "on small: monitored only, 69 tracks: at 0.57 1.9% lost, 20% exit" in text
     listed = objects(run("list", "--json", "--bundle", str(tmp_path / "own")))
     assert (listed[0]["exit"]["threshold"], listed[1]["exit"]) == (0.87, None)
 
@@ -112,7 +112,7 @@ def test_the_licence_is_printed_with_its_source():
 
 def test_without_a_terminal_a_download_wants_its_licence_accepted_on_the_command_line(monkeypatch):
     monkeypatch.setattr(install, "from_internet", lambda *_: pytest.fail("nothing was accepted"))
-    with pytest.raises(UsageError, match="say -y"):
+    with pytest.raises(UsageError, match="Say -y"):
         run("download", "mert")
 
 
@@ -132,10 +132,12 @@ def test_the_licence_is_shown_before_the_first_download_only(monkeypatch):
 
 def test_who_declines_the_licence_downloads_nothing(monkeypatch):
     monkeypatch.setattr(command, "interactive", lambda: True)
+    monkeypatch.setattr(command, "confirm", lambda *_: False)
     with pytest.raises(click.Abort):
-        command._accept_licence(catalogue.model("mert"), yes=False, confirm=lambda _: False)
+        command._accept_licence(catalogue.model("mert"), yes=False)
     assert not store.licence_shown("mert")
-    command._accept_licence(catalogue.model("mert"), yes=False, confirm=lambda _: True)
+    monkeypatch.setattr(command, "confirm", lambda *_: True)
+    command._accept_licence(catalogue.model("mert"), yes=False)
     assert store.licence_shown("mert")
 
 

@@ -133,7 +133,7 @@ def test_an_audit_ends_with_1_where_more_is_lost_than_promised(heard: Shell, dem
     assert heard("report", "--json") == 0
     assert heard.objects()[0]["audits"][0]["heard"] == 11
     assert heard("audit-exits", "--share", "1") == heard.codes[-3]
-    assert "by its own vote" in heard.out
+    assert "by its vote" in heard.out
 
 
 def test_words_that_contradict_each_other_are_refused(heard: Shell) -> None:
