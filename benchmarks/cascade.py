@@ -192,14 +192,16 @@ def interval(values: Doubles, groups: NDArray[np.int64], draws: int = 4000) -> t
 
 def seconds() -> dict[str, float]:
     """What an extractor takes for one clip of 30 s, decoding and all, the best of three, where it is installed."""
-    from music_reclass.classification.extract import VectorReader
+    from functools import partial
+
+    from music_reclass.classification.extract import read_vector
     from music_reclass.extractors.weights.store import MissingWeights
 
     clip = sorted((SHARED / "fma" / "clips").glob("*.mp3"))[0]
     found = {}
     for kind in KINDS:
         try:
-            read = VectorReader(kind, "mid30")
+            read = partial(read_vector, kind=kind, excerpt="mid30")
             read(clip)  # loads the weights and the tables
         except MissingWeights:
             say(f"{kind} is not installed, so its time is not measured (reclass models install {kind} FILE)")

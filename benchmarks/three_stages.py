@@ -77,14 +77,13 @@ def heads(folder: Path, paths: list[str], device: str) -> None:
     from music_reclass.features.database import Database
     from music_reclass.features.library import Library
     from music_reclass.models import bundle as ladders
-    from music_reclass.tagging.read import read_tags
     from music_reclass.training.open import extract_files, extracted_vectors
     from music_reclass.utils.progress import StopRequest
     from tests.heads import ladder_of_heads
 
     database, settings, stop = Database(folder / "training.sqlite3"), Settings(device=device), StopRequest()
     kinds = [extractor(name, "mid30").kind for name in ("fma518", "mert", "jmla")]
-    extract_files(database, paths, kinds[0], settings, read_tags, stop)
+    extract_files(database, paths, kinds[0], settings, stop)
     tracks = sorted(Library(database).paths(range(len(paths) + 1)))
     for kind in kinds[1:]:
         start = time.perf_counter()

@@ -18,7 +18,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from music_reclass.classification import extract as sources
+from music_reclass.classification import extract
 from music_reclass.config import Settings
 from music_reclass.extractors import jmla, mert
 from music_reclass.extractors.audio.synthesis import encode, song
@@ -26,7 +26,6 @@ from music_reclass.features.database import Database
 from music_reclass.features.library import Library
 from music_reclass.models import bundle as ladders
 from music_reclass.models.dataset import fma518
-from music_reclass.tagging.read import read_tags
 from music_reclass.training.open import extract_files, extracted_vectors
 from music_reclass.utils.progress import StopRequest
 from tests.extractors import small_models
@@ -50,7 +49,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             encode(Path(path), song(seed=number, seconds=5.2))
         database = Database(folder / "training.sqlite3")
         settings = Settings(jobs=1, device="cpu", precision="fp32")
-        extract_files(database, paths, kinds[0], settings, read_tags, StopRequest())
+        extract_files(database, paths, kinds[0], settings, StopRequest())
         tracks = sorted(Library(database).paths(range(COUNT + 1)))
         with sqlite3.connect(folder / "read.sqlite3") as copy:
             database.connection.backup(copy)
@@ -70,7 +69,7 @@ def small(patch: pytest.MonkeyPatch, folder: Path) -> None:
 def ready(prepared: Path, monkeypatch: pytest.MonkeyPatch, shell: Shell) -> Path:
     """The library as the first stage has left it, in the shell's database; every vector is stored as it comes."""
     small(monkeypatch, prepared)
-    monkeypatch.setattr(sources, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(extract, "SAVE_SECONDS", 0.0)
     shutil.copyfile(prepared / "read.sqlite3", shell.db)
     return prepared
 
@@ -133,7 +132,7 @@ def test_a_run_that_is_interrupted_goes_on_without_computing_a_vector_twice(
     answers, vectors = whole
     seconds = len(vectors["mert"])
     last = {"within the second stage": 1, "between the stages": seconds, "within the third stage": seconds + 1}[moment]
-    put = sources._WriteBuffer.put
+    put = extract._WriteBuffer.put
 
     def struck(self: Any, *what: Any) -> None:
         put(self, *what)
@@ -141,7 +140,7 @@ def test_a_run_that_is_interrupted_goes_on_without_computing_a_vector_twice(
             os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sources._WriteBuffer, "put", struck)
+        patch.setattr(extract._WriteBuffer, "put", struck)
         assert shell(*words(ready)) == 130
     assert "the same command goes on from here" in shell.err
     assert len(shell.objects()) == COUNT
@@ -157,18 +156,18 @@ def test_a_run_that_is_interrupted_goes_on_without_computing_a_vector_twice(
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
-from music_reclass.classification import extract as sources
+from music_reclass.classification import extract
 from music_reclass.cli.main import run
 from music_reclass.extractors import jmla, mert
 from tests.extractors import small_models
-mert.BASE, jmla.Shape, sources.SAVE_SECONDS = small_models.VARIANT, lambda: small_models.SHAPE, 0.0
-put, left = sources._WriteBuffer.put, [int(sys.argv[2])]
+mert.BASE, jmla.Shape, extract.SAVE_SECONDS = small_models.VARIANT, lambda: small_models.SHAPE, 0.0
+put, left = extract._WriteBuffer.put, [int(sys.argv[2])]
 def struck(self, *what):
     put(self, *what)
     left[0] -= 1
     if not left[0]:
         os.kill(os.getpid(), signal.SIGKILL)
-sources._WriteBuffer.put = struck
+extract._WriteBuffer.put = struck
 sys.exit(run(sys.argv[3:]))
 """
 

@@ -24,7 +24,7 @@ from music_reclass.models.early_exit import ExitRule
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from music_reclass.classification.extract import Extracts
+    from music_reclass.classification.extract import ExtractionRunner
     from music_reclass.classification.voter import Cascade
     from music_reclass.domain import TrackTags, Vote
     from music_reclass.features.database import Database
@@ -137,7 +137,7 @@ def certify_exits(
     cascade: Cascade,
     sample: Sample,
     promise: Guarantee,
-    runner: Extracts,
+    runner: ExtractionRunner,
     stop: Callable[[], bool],
     bar: Bar,
 ) -> CertifiedExits:
@@ -147,7 +147,7 @@ def certify_exits(
     them where the two differ. Stopped before all was heard, it certifies nothing.
     """
     tracks = list(sample.genres)
-    extract_missing(database, cascade.stages, tracks, runner, stop, bar)
+    extract_missing(database, cascade.stages, tracks, runner, stop=stop, bar=bar)
     names = {stage.digest: stage.name for stage in cascade.stages[:-1]}
     if stop():
         return CertifiedExits({}, names, 0, 0, stopped=True)

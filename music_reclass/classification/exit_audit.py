@@ -20,7 +20,7 @@ from music_reclass.features.statistics import Candidates
 from music_reclass.models.early_exit import lower_bound, upper_bound
 
 if TYPE_CHECKING:
-    from music_reclass.classification.extract import Extracts
+    from music_reclass.classification.extract import ExtractionRunner
     from music_reclass.classification.voter import Cascade
     from music_reclass.domain import Vote
     from music_reclass.features.database import Database
@@ -180,12 +180,12 @@ def _leavers(database: Database, cascade: Cascade, tracks: Sequence[int]) -> Ite
 
 
 def audited(
-    database: Database, cascade: Cascade, drawn: Drawn, runner: Extracts, stop: Callable[[], bool], bar: Bar
+    database: Database, cascade: Cascade, drawn: Drawn, runner: ExtractionRunner, stop: Callable[[], bool], bar: Bar
 ) -> ExitAudit:
     """Let every stage hear the sample, and compare what the last one says with what each track left as."""
     tracks = [own.track for own in drawn.leavers]
     last = cascade.stages[-1]
-    extract_missing(database, [last], tracks, runner, stop, bar)
+    extract_missing(database, [last], tracks, runner, stop=stop, bar=bar)
     final = last.votes(tracks, Library(database))
     heard = [own for own in drawn.leavers if own.track in final]
     tags = Candidates(database).own_genres(own.track for own in heard)

@@ -1,4 +1,4 @@
-"""From files to vectors: worker readers, on-demand features of one file, and extraction for later stages."""
+"""From files to vectors: readers for worker processes, features on demand, extraction for later stages."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from music_reclass.containers.sniff import payload_digest
 from music_reclass.domain import FeatureKind, TrackTags
@@ -19,96 +19,86 @@ from music_reclass.extractors import pipeline
 from music_reclass.extractors.device import Placement
 from music_reclass.extractors.registry import extractor
 from music_reclass.features.library import Library, Reading
+from music_reclass.tagging.read import read_tags
+from music_reclass.utils.files import FoundFile
+from music_reclass.utils.progress import progress_bar
 from music_reclass.utils.workers import WorkerPool
 
 if TYPE_CHECKING:
+    from music_reclass.classification.voter import Stage
     from music_reclass.config import Settings
-    from music_reclass.domain import Extractor, TagReader, Vector
+    from music_reclass.domain import Extractor, Vector
     from music_reclass.extractors.audio.load import Clip
     from music_reclass.extractors.pipeline import Layered, Windowed
     from music_reclass.features.database import Database
-    from music_reclass.utils.progress import Progress
+    from music_reclass.features.scans import ScanStats
+    from music_reclass.features.scope import Scope
+    from music_reclass.utils.progress import Bar, Progress, StopRequest
 
-    Numbered = tuple[int, str]  # track id, path
-    Answers = Generator[tuple[Numbered, dict[FeatureKind, Vector] | TrackError], None, None]
-    from music_reclass.classification.voter import Stage
-    from music_reclass.utils.progress import Bar
+    Answers = Generator[tuple["TrackPath", dict[FeatureKind, Vector] | TrackError], None, None]
 
+ReadTask = tuple[FoundFile, tuple[bytes, ...]]  # a file, and the digests of audio whose vector is stored
+TrackPath = tuple[int, str]  # track id, path
 
-@dataclass(frozen=True, slots=True)
-class ReadTask:
-    """One file to read. Audio with one of the `stored` digests has its vector in the library."""
-
-    path: str
-    size: int
-    mtime_ns: int
-    stored: tuple[bytes, ...] = ()
+READ_BATCH = 50  # readings in one transaction: what a kill -9 costs at most
+SAVE_BATCH = 20  # tracks whose vectors are stored in one transaction
+SAVE_SECONDS = 2.0
+_STORED_BATCH = 200  # vectors of all layers read at once: 8 MB
 
 
-@dataclass(frozen=True, slots=True)
-class FileReader:
-    """Callable that reads one file into a Reading; picklable, for worker processes. Never raises for a bad file."""
-
-    kind: FeatureKind
-    read_tags: TagReader
-
-    def __call__(self, task: ReadTask) -> Reading:
-        digest: bytes | None = None
-        duration: float | None = None
-        tags = TrackTags()
-        warnings: tuple[str, ...] = ()
-        vector: Vector | None = None
-        error: TrackError | None = None
-        try:
-            path = Path(task.path)
-            digest, tags = self._identify(path)
-            if digest not in task.stored:
-                clip, vector = self._extract(path)
-                duration, warnings = clip.duration, clip.warnings
-            status = os.stat(path)
-            if (status.st_size, status.st_mtime_ns) != (task.size, task.mtime_ns):
-                raise FailTrack("changed", "the file changed while it was read; the next scan takes it up")
-        except TrackError as problem:
-            error, vector = problem, None
-        except OSError as problem:
-            error, vector = FailTrack(_reason(problem), problem.strerror or str(problem)), None
-        return Reading(task.path, task.size, task.mtime_ns, digest, duration, tags, warnings, vector, error)
-
-    def _identify(self, path: Path) -> tuple[bytes, TrackTags]:
-        """Digest and tags; where they cannot be had because there is no sound in the file, that is the reason given."""
-        try:
-            return payload_digest(path), self.read_tags(path)
-        except TrackError:
-            self._extract(path)
-            raise
-
-    def _extract(self, path: Path) -> tuple[Clip, Vector]:
-        from music_reclass.extractors.audio import load as audio
-
-        extractor = _extractor(self.kind.name, self.kind.excerpt)
-        clip = audio.load(path, self.kind.excerpt, extractor.rate)
-        audio.check_usable(clip)
-        return clip, extractor.vector(clip.samples)
+def read_file(task: ReadTask, kind: FeatureKind) -> Reading:
+    """Identity, tags and the vector of `kind` of one file; never raises for a bad file, for worker processes."""
+    file, stored = task
+    digest: bytes | None = None
+    duration: float | None = None
+    tags = TrackTags()
+    warnings: tuple[str, ...] = ()
+    vector: Vector | None = None
+    error: TrackError | None = None
+    try:
+        path = Path(file.path)
+        digest, tags = _identify(path, kind)
+        if digest not in stored:
+            clip, vector = _extract(path, kind)
+            duration, warnings = clip.duration, clip.warnings
+        status = os.stat(path)
+        if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+            raise FailTrack("changed", "the file changed while it was read; the next scan takes it up")
+    except TrackError as problem:
+        error, vector = problem, None
+    except OSError as problem:
+        error, vector = FailTrack(_reason(problem), problem.strerror or str(problem)), None
+    return Reading(file.path, file.size, file.mtime_ns, digest, duration, tags, warnings, vector, error)
 
 
-@dataclass(frozen=True, slots=True)
-class VectorReader:
-    """Callable that gives the vector of one file, however short or silent; raises TrackError."""
+def _identify(path: Path, kind: FeatureKind) -> tuple[bytes, TrackTags]:
+    """Digest and tags; where they cannot be had because there is no audio in the file, that is the reason given."""
+    try:
+        return payload_digest(path), read_tags(path)
+    except TrackError:
+        _extract(path, kind)
+        raise
 
-    kind: str
-    excerpt: str
 
-    def __call__(self, path: Path) -> Vector:
-        from music_reclass.extractors.audio import load as audio
+def _extract(path: Path, kind: FeatureKind) -> tuple[Clip, Vector]:
+    from music_reclass.extractors.audio import load as audio
 
-        extractor = _extractor(self.kind, self.excerpt)
-        return extractor.vector(audio.load(path, self.excerpt, extractor.rate).samples)
+    made = _extractor(kind.name, kind.excerpt)
+    clip = audio.load(path, kind.excerpt, made.rate)
+    audio.check_usable(clip)
+    return clip, made.vector(clip.samples)
+
+
+def read_vector(path: Path, kind: str, excerpt: str) -> Vector:
+    """The vector of one file, however short or silent, for worker processes; raises TrackError."""
+    from music_reclass.extractors.audio import load as audio
+
+    made = _extractor(kind, excerpt)
+    return made.vector(audio.load(path, excerpt, made.rate).samples)
 
 
 @lru_cache(maxsize=4)
 def _extractor(name: str, excerpt: str) -> Extractor:
-    from music_reclass.extractors.registry import extractor
-
     return extractor(name, excerpt)
 
 
@@ -128,39 +118,81 @@ def prepare_worker() -> None:
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for good; PyAV prints what its callbacks raise there
 
 
+def read_pending(
+    database: Database,
+    scope: Scope,
+    kind: FeatureKind,
+    settings: Settings,
+    *,
+    stats: ScanStats,
+    stop: StopRequest,
+    rescan: bool = False,
+    bar: Bar = progress_bar,
+) -> None:
+    """Read the pending files of `scope` for vectors of `kind` and store them in batches, until `stop`."""
+    total = scope.pending_count()
+    if not total:
+        return
+    library = Library(database)
+
+    def tasks() -> Iterator[ReadTask]:
+        for file in scope.pending():
+            if stop:
+                return
+            yield file, () if rescan else library.digests_that_may_return(file.path, file.size, kind)
+
+    def save(batch: list[Reading]) -> None:
+        scope.add(library.save(batch, kind))
+        stats.read += len(batch)
+        batch.clear()
+
+    batch: list[Reading] = []
+    saved = time.monotonic()
+    reader = partial(read_file, kind=kind)
+    pool = WorkerPool(reader, min(settings.workers, total), settings.timeout, prepare_worker)
+    with bar("reading", total) as progress, pool:
+        for (file, _), answer in pool.map(tasks()):
+            if isinstance(answer, TrackError):
+                answer = Reading(file.path, file.size, file.mtime_ns, error=answer)
+            batch.append(answer)
+            progress.advance(1, os.path.basename(file.path)[:40])
+            if len(batch) >= READ_BATCH or time.monotonic() - saved > SAVE_SECONDS:
+                save(batch)
+                saved = time.monotonic()
+        save(batch)
+
+
 @dataclass(slots=True)
 class OnDemandFeatures:
     """A feature source for the track `number` at `path` and, through `stored`, for the others of its album.
 
-    What is not stored is listened to if `listens`. `known`: vectors by kind, also those made here; `seconds`: what
-    listening took, with loading what it needs; `missed`: why it could not be done.
+    What is not stored is extracted if `may_extract`. `known`: vectors by kind, also those made here; `seconds`: what
+    extraction took, with loading what it needs; `failed`: why it could not be done.
     """
 
     number: int
     path: Path
     placement: Placement
     stored: Library | None = None
-    listens: bool = True
+    may_extract: bool = True
     known: dict[FeatureKind, Vector] = field(default_factory=dict)
     seconds: dict[FeatureKind, float] = field(default_factory=dict)
-    missed: dict[FeatureKind, TrackError] = field(default_factory=dict)
+    failed: dict[FeatureKind, TrackError] = field(default_factory=dict)
 
     def vectors(self, track_ids: Iterable[int], kind: FeatureKind) -> dict[int, Vector]:
         """The vectors of those of `track_ids` that have one of `kind`, or get one now."""
         wanted = list(track_ids)
         found = {} if self.stored is None else self.stored.vectors(wanted, kind)
         if self.number in wanted:
-            own = self.known.get(kind, found.get(self.number))
-            if own is None and self.listens and kind not in self.missed:
-                own = self._listened(kind)
-            if own is not None:
-                self.known[kind] = found[self.number] = own
+            vector = self.known.get(kind, found.get(self.number))
+            if vector is None and self.may_extract and kind not in self.failed:
+                vector = self._extracted(kind)
+            if vector is not None:
+                self.known[kind] = found[self.number] = vector
         return found
 
-    def _listened(self, kind: FeatureKind) -> Vector | None:
-        from music_reclass.extractors import pipeline
+    def _extracted(self, kind: FeatureKind) -> Vector | None:
         from music_reclass.extractors.audio import load as audio
-        from music_reclass.extractors.registry import extractor
 
         start = time.perf_counter()
         made: Any
@@ -173,40 +205,17 @@ class OnDemandFeatures:
         try:
             vector: Vector = made.vector(audio.load(self.path, kind.excerpt, made.rate).samples)
         except TrackError as error:
-            self.missed[kind] = error
+            self.failed[kind] = error
             return None
         self.seconds[kind] = time.perf_counter() - start
         return vector
 
 
-SAVE_BATCH = 20
-SAVE_SECONDS = 2.0
-_STORED_BATCH = 200  # vectors of all layers read at once: 8 MB
-
-
-@dataclass(frozen=True, slots=True)
-class NumberedReader:
-    """Callable that reads one (track id, path); picklable, for worker processes. Raises TrackError."""
-
-    reader: Callable[[Path], Vector]
-
-    def __call__(self, item: Numbered) -> Vector:
-        return self.reader(Path(item[1]))
-
-
-@dataclass(slots=True)
-class ExtractionResult:
-    """What listening to some tracks gave; tracks in neither were not reached."""
-
-    heard: set[int] = field(default_factory=set)
-    missed: dict[int, TrackError] = field(default_factory=dict)
-
-
 class ExtractionRunner:
-    """Listens to tracks of the library for vectors of any kind, and stores each as it is done.
+    """Extracts vectors of any kind for tracks of the library, and stores each as it is done.
 
     Kinds of a network run in batches that span files, on the device of the settings, in this process; workers decode
-    for it. Networks stay loaded from call to call, until `rest`. All other kinds are computed whole in workers.
+    for it. Networks stay loaded from call to call, until `release`. All other kinds are computed whole in workers.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -214,61 +223,62 @@ class ExtractionRunner:
         self._settings = settings
         self._placement = Placement(settings.device, settings.gpu_memory, settings.precision)
         self._networks: dict[FeatureKind, Windowed] = {}
-        self._wide: dict[FeatureKind, Layered | None] = {}
+        self._layered: dict[FeatureKind, Layered | None] = {}
 
     @property
-    def pieced(self) -> int:
+    def in_pieces(self) -> int:
         """How many windows were computed in pieces so far, because they did not fit into the memory of the device."""
-        return sum(own.network.pieced for own in self._opened())
+        return sum(opened.network.pieced for opened in self._opened())
 
-    def rest(self) -> None:
-        """Free the memory that networks hold: a stage has listened to all it was asked about."""
-        for own in self._opened():
-            own.network.release()
+    def release(self) -> None:
+        """Free the memory that networks hold: a stage is done with all tracks it was asked about."""
+        for opened in self._opened():
+            opened.network.release()
 
     def _opened(self) -> list[Windowed]:
-        return [*self._networks.values(), *(layers for layers in self._wide.values() if layers is not None)]
+        return [*self._networks.values(), *(layers for layers in self._layered.values() if layers is not None)]
 
-    def listen(
-        self, tracks: Sequence[Numbered], kind: FeatureKind, stop: Callable[[], bool], progress: Progress
-    ) -> ExtractionResult:
-        """Listen to `tracks` for vectors of `kind` until `stop`, which ends it in order: what is under way is kept.
+    def extract(
+        self, tracks: Sequence[TrackPath], kind: FeatureKind, stop: Callable[[], bool], progress: Progress
+    ) -> dict[int, TrackError | None]:
+        """What became of each track that was reached before `stop`: None where its vector of `kind` is stored now.
 
-        BundleError where the extractor at hand makes vectors of another version. Raises OutOfMemory.
+        `stop` ends it in order: what is under way is kept. BundleError where the extractor at hand makes vectors of
+        another version. Raises OutOfMemory.
         """
         cut = self._cut_from_layers(tracks, kind)
         progress.advance(len(cut))
-        hearing = ExtractionResult(set(cut))
+        found: dict[int, TrackError | None] = dict.fromkeys(cut)
         todo = [item for item in tracks if item[0] not in cut]
         if not todo or stop():
-            return hearing
+            return found
         answers = (self._embedded if kind.name in pipeline.network_kinds() else self._whole)(todo, kind, stop)
-        with closing(answers), _WriteBuffer(self._library) as shelf:
+        with closing(answers), _WriteBuffer(self._library) as buffer:
             for (track, path), answer in answers:
                 if isinstance(answer, TrackError):
-                    hearing.missed[track] = answer
+                    found[track] = answer
                 else:
-                    hearing.heard.add(track)
-                    shelf.put(track, answer)
+                    found[track] = None
+                    buffer.put(track, answer)
                 progress.advance(1, os.path.basename(path)[:40])
-        return hearing
+        return found
 
-    def _whole(self, tracks: Sequence[Numbered], kind: FeatureKind, stop: Callable[[], bool]) -> Answers:
+    def _whole(self, tracks: Sequence[TrackPath], kind: FeatureKind, stop: Callable[[], bool]) -> Answers:
         """The vectors of a kind that workers compute whole."""
-        _agree(extractor(kind.name, kind.excerpt).kind, kind)
-        reader = NumberedReader(VectorReader(kind.name, kind.excerpt))
+        _require_kind(extractor(kind.name, kind.excerpt).kind, kind)
+        reader = partial(_read_track, reader=partial(read_vector, kind=kind.name, excerpt=kind.excerpt))
         jobs = min(self._settings.workers, len(tracks))
         with WorkerPool(reader, jobs, self._settings.timeout, prepare_worker) as pool:
             for item, answer in pool.map(_until(stop, tracks)):
                 yield item, answer if isinstance(answer, TrackError) else {kind: answer}
 
-    def _embedded(self, tracks: Sequence[Numbered], kind: FeatureKind, stop: Callable[[], bool]) -> Answers:
+    def _embedded(self, tracks: Sequence[TrackPath], kind: FeatureKind, stop: Callable[[], bool]) -> Answers:
         """The vectors of a kind that a network gives, and of what it gives besides."""
         layers = self._layers(kind) if self._settings.all_layers else None
         network = layers or self._network(kind)
         # Where the network itself runs on the processor, more than one worker would only take its time away.
         jobs = 1 if network.network.device.is_cpu else min(self._settings.workers, len(tracks))
-        reader = NumberedReader(pipeline.WindowReader(network.kind.name, network.kind.excerpt))
+        reader = partial(_read_track, reader=pipeline.WindowReader(network.kind.name, network.kind.excerpt))
         answers = pipeline.embed(tracks, reader, network, jobs=jobs, timeout=self._settings.timeout, stop=stop)
         with closing(answers):
             for item, answer in answers:
@@ -280,18 +290,18 @@ class ExtractionRunner:
     def _network(self, kind: FeatureKind) -> Windowed:
         if kind not in self._networks:
             opened = pipeline.open_extractor(kind.name, kind.excerpt, self._placement)
-            _agree(opened.kind, kind)
+            _require_kind(opened.kind, kind)
             self._networks[kind] = opened
         return self._networks[kind]
 
     def _layers(self, kind: FeatureKind) -> Layered | None:
         """The network whose vectors hold those of `kind` among all layers, if there is one."""
-        if kind not in self._wide:
+        if kind not in self._layered:
             self._network(kind)  # the weights must be the right ones
-            self._wide[kind] = pipeline.open_layers(kind.name, kind.excerpt, self._placement)
-        return self._wide[kind]
+            self._layered[kind] = pipeline.open_layers(kind.name, kind.excerpt, self._placement)
+        return self._layered[kind]
 
-    def _cut_from_layers(self, tracks: Sequence[Numbered], kind: FeatureKind) -> set[int]:
+    def _cut_from_layers(self, tracks: Sequence[TrackPath], kind: FeatureKind) -> set[int]:
         """Store the vectors of `kind` that stored vectors of all layers hold; the tracks that have one now."""
         layers = self._layers(kind) if kind.name in pipeline.network_kinds() else None
         if layers is None:
@@ -300,10 +310,10 @@ class ExtractionRunner:
         for start in range(0, len(tracks), _STORED_BATCH):
             ids = [track for track, _ in tracks[start : start + _STORED_BATCH]]
             found = self._library.vectors(ids, layers.kind)
-            held = {track: layers.parts(vector) for track, vector in found.items()}
-            own = {track: parts[kind] for track, parts in held.items() if kind in parts}
-            self._library.add_vectors(own, kind)
-            done.update(own)
+            parts = {track: layers.parts(vector) for track, vector in found.items()}
+            vectors = {track: held[kind] for track, held in parts.items() if kind in held}
+            self._library.add_vectors(vectors, kind)
+            done.update(vectors)
         return done
 
 
@@ -336,29 +346,23 @@ class _WriteBuffer:
         self._waiting, self._count, self._stored = {}, 0, time.monotonic()
 
 
-def _until(stop: Callable[[], bool], items: Iterable[Numbered]) -> Iterator[Numbered]:
+def _read_track(item: TrackPath, reader: Callable[[Path], Vector]) -> Vector:
+    return reader(Path(item[1]))
+
+
+def _until(stop: Callable[[], bool], items: Iterable[TrackPath]) -> Iterator[TrackPath]:
     for item in items:
         if stop():
             return
         yield item
 
 
-def _agree(at_hand: FeatureKind, wanted: FeatureKind) -> None:
+def _require_kind(at_hand: FeatureKind, wanted: FeatureKind) -> None:
     if at_hand != wanted:
         raise BundleError(
             f"a stage was trained on vectors {wanted.key}, and what is installed makes {at_hand.key}; install the "
             "weights that the stage was trained with (reclass models), or leave the stage out with --stages."
         )
-
-
-class Extracts(Protocol):
-    """Stores vectors of tracks as it listens to them; `sources.Listener` does."""
-
-    def listen(
-        self, tracks: Sequence[tuple[int, str]], kind: FeatureKind, stop: Callable[[], bool], progress: Progress
-    ) -> ExtractionResult:
-        """Listen to (id, path) for vectors of `kind` until `stop`."""
-        ...
 
 
 def missing_vectors(database: Database, stages: Sequence[Stage], tracks: Sequence[int]) -> dict[str, int]:
@@ -373,26 +377,24 @@ def extract_missing(
     database: Database,
     stages: Sequence[Stage],
     tracks: Sequence[int],
-    runner: Extracts,
+    runner: ExtractionRunner,
+    *,
     stop: Callable[[], bool],
-    bar: Bar,
+    bar: Bar = progress_bar,
 ) -> None:
     """Store every vector that `stages` need of `tracks` and that is not stored, until `stop`.
 
-    A kind is listened for only where the kinds before it could be heard.
+    A kind is extracted only for tracks that have the kinds before it.
     """
     library = Library(database)
     left = list(tracks)
     for kind in _kinds(stages):
         stored = library.having(left, kind)
-        missing = [track for track in left if track not in stored]
-        paths = library.paths(missing)
+        paths = library.paths(track for track in left if track not in stored)
         if paths and not stop():
             with bar(kind.name, len(paths)) as progress:
-                hearing = runner.listen(
-                    [(track, paths[track]) for track in missing if track in paths], kind, stop, progress
-                )
-            stored.update(hearing.heard)
+                answers = runner.extract(list(paths.items()), kind, stop, progress)
+            stored.update(track for track, error in answers.items() if error is None)
         left = [track for track in left if track in stored]
 
 

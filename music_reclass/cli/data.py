@@ -79,7 +79,6 @@ def opened_with_views(
 
     from music_reclass.errors import NothingToDo
     from music_reclass.features.database import Database, writing_lease
-    from music_reclass.tagging.read import read_tags
     from music_reclass.training import open as opening
     from music_reclass.training.open import extract_files, extracted_vectors
     from music_reclass.utils.progress import orderly_stop
@@ -104,7 +103,7 @@ def opened_with_views(
             def listen(paths: Sequence[str], kind: FeatureKind) -> Mapping[str, ExtractedFile]:
                 heard = open_database(cache / "listened.sqlite3")
                 if kind.name == kinds[0]:
-                    return extract_files(heard, paths, kind, settings, read_tags, stop)
+                    return extract_files(heard, paths, kind, settings, stop)
                 return _heard_beside(heard, paths, kind, settings, stop)
 
             def hear(database: Database, tracks: Sequence[int], kind: FeatureKind) -> None:

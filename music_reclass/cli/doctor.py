@@ -234,7 +234,7 @@ def _decoders() -> str:
 def _self_test() -> str:
     import tempfile
 
-    from music_reclass.classification.extract import VectorReader
+    from music_reclass.classification.extract import read_vector
     from music_reclass.extractors.audio.synthesis import encode, song
 
     tune = song(seed=1, seconds=6)
@@ -243,7 +243,7 @@ def _self_test() -> str:
         for suffix in (".flac", ".m4a"):
             path = Path(folder) / f"tune{suffix}"
             encode(path, tune)
-            vectors.append(VectorReader("fma518", "mid30")(path))
+            vectors.append(read_vector(path, "fma518", "mid30"))
     return f"a tune written as FLAC and AAC, read back: {len(vectors[0])} features each"
 
 

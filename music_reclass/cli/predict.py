@@ -124,7 +124,9 @@ def _answers(
     files: tuple[Path, ...], kind: str, excerpt: str, jobs: int, timeout: float, settings: Settings
 ) -> Iterator[tuple[Path, Vector | TrackError]]:
     """Each file with its vector: computed whole in workers, or through one network that workers decode for."""
-    from music_reclass.classification.extract import VectorReader, prepare_worker
+    from functools import partial
+
+    from music_reclass.classification.extract import prepare_worker, read_vector
     from music_reclass.extractors.device import Placement
     from music_reclass.extractors.pipeline import WindowReader, embed, network_kinds, open_extractor
     from music_reclass.extractors.registry import extractor
@@ -136,7 +138,7 @@ def _answers(
         network = open_extractor(kind, excerpt, placement)
         yield from embed(files, WindowReader(kind, excerpt), network, jobs=jobs, timeout=timeout)
         return
-    with WorkerPool(VectorReader(kind, excerpt), jobs, timeout, prepare_worker) as pool:
+    with WorkerPool(partial(read_vector, kind=kind, excerpt=excerpt), jobs, timeout, prepare_worker) as pool:
         yield from pool.map(files)
 
 

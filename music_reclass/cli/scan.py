@@ -74,7 +74,6 @@ def scan(
     from music_reclass.features.statistics import Outcomes
     from music_reclass.plex.server import connect
     from music_reclass.report.summary import after_scan, store_scan
-    from music_reclass.tagging.read import read_tags
 
     settings = settings_from(config_file, plex_library=plex_library, **manner)
     roots = tuple(map(str, paths))
@@ -87,7 +86,7 @@ def scan(
             roots = roots_in_plex(work, plex_library, pairs, roots)
         request = ScanRequest(roots, include, exclude, rescan)
         cascade = cascade_for(settings, work.taxonomy, work.database)
-        stats = bring_up_to_date(work.database, request, cascade, settings, read_tags, work.stop)
+        stats = bring_up_to_date(work.database, request, cascade, settings, stop=work.stop)
         arguments = {"paths": [os.path.abspath(path) for path in paths], "rescan": rescan}
         store_scan(work.database, stats, cascade, arguments)
         if not as_json:

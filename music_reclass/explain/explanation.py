@@ -13,7 +13,7 @@ import numpy as np
 
 from music_reclass.classification.albums import STAGE as ALBUM_STAGE
 from music_reclass.classification.albums import album_of
-from music_reclass.classification.extract import FileReader, OnDemandFeatures, ReadTask
+from music_reclass.classification.extract import OnDemandFeatures, read_file
 from music_reclass.domain import Vote
 from music_reclass.explain.attribution import Attribution, attribute
 from music_reclass.explain.evidence import Evidence, evidence, tags_in
@@ -23,7 +23,7 @@ from music_reclass.features.decisions import Decisions, TrackState
 from music_reclass.features.library import Library
 from music_reclass.features.scans import Scans
 from music_reclass.models import early_exit as exits
-from music_reclass.tagging.read import read_tags
+from music_reclass.utils.files import FoundFile
 
 if TYPE_CHECKING:
     from music_reclass.classification.voter import Albums, Cascade, Stage
@@ -227,7 +227,7 @@ def explain(
     placement = placement or Placement()
     if database is not None and state is not None and current:
         company = {state.id: state} if state.error is not None else _fellows(state, database)
-        ear = OnDemandFeatures(state.id, Path(path), placement, Library(database), listens=all_stages)
+        ear = OnDemandFeatures(state.id, Path(path), placement, Library(database), may_extract=all_stages)
     else:
         state, ear = _read_now(path, status, cascade.stages[0], placement)
         company = {state.id: state}
@@ -272,7 +272,7 @@ def _concluded(
         weighing=None if last is None or opinion is None else _weighed(last, ear, opinion.genre),
         heard=evidence(tags_in(ear.known), cascade.taxonomy),
         took={name: sum(own) for name, own in _by_stage(cascade.stages, ear.seconds).items()},
-        missed={name: str(own[0]) for name, own in _by_stage(cascade.stages, ear.missed).items()},
+        missed={name: str(own[0]) for name, own in _by_stage(cascade.stages, ear.failed).items()},
     )
 
 
@@ -294,7 +294,7 @@ def _read_now(
 ) -> tuple[TrackState, OnDemandFeatures]:
     """What the file says about itself, and an ear that has heard it for the first stage."""
     kind = extractor(stage.kinds[0].name, stage.kinds[0].excerpt).kind
-    reading = FileReader(kind, read_tags)(ReadTask(path, status.st_size, status.st_mtime_ns))
+    reading = read_file((FoundFile(path, status.st_size, status.st_mtime_ns), ()), kind)
     state = TrackState(
         0, path, reading.size, reading.mtime_ns, reading.tags, reading.duration, reading.warnings, False, None,
         reading.error,

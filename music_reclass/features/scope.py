@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from music_reclass.domain import FeatureKind
+from music_reclass.domain import FeatureKind, Vote
 from music_reclass.features.database import Database
 from music_reclass.features.library import PASSING, batched_rows
 from music_reclass.features.scans import ScanStats
@@ -23,12 +24,14 @@ class Scope:
             "DROP TABLE IF EXISTS temp.scope",
             "DROP TABLE IF EXISTS temp.pending",
             "DROP TABLE IF EXISTS temp.todo",
-            "DROP TABLE IF EXISTS temp.doubt",
+            "DROP TABLE IF EXISTS temp.open",
             "DROP TABLE IF EXISTS temp.queue",
             "CREATE TEMP TABLE scope (track_id INTEGER PRIMARY KEY)",
             "CREATE TEMP TABLE pending (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER) WITHOUT ROWID",
             "CREATE TEMP TABLE todo (track_id INTEGER PRIMARY KEY)",
-            "CREATE TEMP TABLE doubt (track_id INTEGER PRIMARY KEY, position INTEGER, worth REAL)",
+            "CREATE TEMP TABLE open (track_id INTEGER PRIMARY KEY, album INTEGER, votes TEXT, position INTEGER,"
+            " gain REAL)",
+            "CREATE INDEX temp.open_album ON open (album)",
             "CREATE TEMP TABLE queue (place INTEGER PRIMARY KEY, track_id INTEGER)",
         ):
             self._sql.execute(statement)
@@ -133,30 +136,65 @@ class Scope:
         if chunk:
             yield chunk
 
-    def forget_doubts(self) -> None:
-        """Nobody is known to be in doubt."""
-        self._sql.execute("DELETE FROM doubt")
-
-    def add_doubts(self, position: int, worth: Mapping[int, float]) -> None:
-        """Note the tracks in doubt about which the stage at `position` is the next to ask, with what that is worth."""
+    def keep_open(
+        self,
+        votes: Mapping[int, Sequence[Vote]],
+        albums: Sequence[Sequence[int]],
+        waiting: Mapping[int, tuple[int, float]],
+    ) -> None:
+        """Keep the `votes` of tracks that may be decided again in this run: those `waiting` for a later stage, by its
+        position and the gain expected of it, with the rest of their `albums`. All others of `votes` are finished."""
+        first = {track: members[0] for members in albums for track in members}
+        kept = {first.get(track, track) for track in waiting}
         with self._database.transaction():
+            self._sql.executemany("DELETE FROM open WHERE track_id = ?", ((track,) for track in votes))
             self._sql.executemany(
-                "INSERT OR REPLACE INTO doubt VALUES (?, ?, ?)",
-                ((track_id, position, round(value, 2)) for track_id, value in worth.items()),
+                "INSERT INTO open VALUES (?, ?, ?, ?, ?)",
+                (
+                    (track, first.get(track, track), _votes_as_json(cast), *_place(waiting.get(track)))
+                    for track, cast in votes.items()
+                    if first.get(track, track) in kept
+                ),
             )
 
-    def doubts(self) -> dict[int, int]:
-        """How many tracks are in doubt, by the position of the stage to ask."""
-        return dict(self._sql.execute("SELECT position, count(*) FROM doubt GROUP BY position ORDER BY position"))
+    def waiting(self) -> dict[int, int]:
+        """How many tracks wait for a later stage, by its position."""
+        return dict(
+            self._sql.execute(
+                "SELECT position, count(*) FROM open WHERE position IS NOT NULL GROUP BY position ORDER BY position"
+            )
+        )
+
+    def open_by_album(
+        self, track_ids: Iterable[int], size: int = 2000
+    ) -> Iterator[tuple[dict[int, tuple[Vote, ...]], list[list[int]]]]:
+        """The votes of those of `track_ids` that are open and of all on their albums, and those albums' track ids; in
+        parts of about `size` tracks."""
+        query = "SELECT album FROM open WHERE track_id = ?"
+        found = (self._sql.execute(query, (track,)).fetchone() for track in track_ids)
+        votes: dict[int, tuple[Vote, ...]] = {}
+        albums: list[list[int]] = []
+        for album in sorted({row[0] for row in found if row is not None}):
+            rows = self._sql.execute(
+                "SELECT track_id, votes FROM open WHERE album = ? ORDER BY track_id", (album,)
+            ).fetchall()
+            votes.update((track, _votes_from_json(text)) for track, text in rows)
+            if len(rows) > 1:
+                albums.append([track for track, _ in rows])
+            if len(votes) >= size:
+                yield votes, albums
+                votes, albums = {}, []
+        if votes:
+            yield votes, albums
 
     def queue_up(self, position: int) -> int:
-        """Put the tracks that wait for the stage at `position` in line: the most worth first, in hundredths, and
+        """Put the tracks that wait for the stage at `position` in line: the highest expected gain first, and
         among equals by path, so that a disk is read in order; how many."""
         with self._database.transaction():
             self._sql.execute("DELETE FROM queue")
             return self._sql.execute(
-                "INSERT INTO queue (track_id) SELECT d.track_id FROM doubt d JOIN track t ON t.id = d.track_id"
-                " WHERE d.position = ? AND t.missing_since IS NULL ORDER BY d.worth DESC, t.path",
+                "INSERT INTO queue (track_id) SELECT o.track_id FROM open o JOIN track t ON t.id = o.track_id"
+                " WHERE o.position = ? AND t.missing_since IS NULL ORDER BY o.gain DESC, t.path",
                 (position,),
             ).rowcount
 
@@ -170,3 +208,17 @@ class Scope:
         if rows:
             self._sql.execute("DELETE FROM queue WHERE place <= ?", (rows[-1][0],))
         return [(track_id, os.fsdecode(path)) for _, track_id, path in rows]
+
+
+def _place(waiting: tuple[int, float] | None) -> tuple[int | None, float | None]:
+    """Position and gain, in hundredths: tracks with nearly equal gains are read in the order of their paths."""
+    return (None, None) if waiting is None else (waiting[0], round(waiting[1], 2))
+
+
+def _votes_as_json(votes: Sequence[Vote]) -> str:
+    """Votes with all digits of their probabilities: those of the database are rounded."""
+    return json.dumps([[vote.stage, dict(vote.probabilities)] for vote in votes])
+
+
+def _votes_from_json(text: str) -> tuple[Vote, ...]:
+    return tuple(Vote(stage, probabilities) for stage, probabilities in json.loads(text))

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.classification.extract import prepare_worker
-from music_reclass.classification.scan import SAVE_BATCH
+from music_reclass.classification.extract import READ_BATCH, prepare_worker
 from music_reclass.errors import NothingToDo, TrackError
 from music_reclass.extractors.audio.pcm import int16
 from music_reclass.features.library import AugmentedVectors
@@ -201,7 +200,7 @@ def augmented(
             progress.advance(1, os.path.basename(path)[:40])
             if not isinstance(answer, TrackError):
                 fresh[path] = answer
-            if len(fresh) >= SAVE_BATCH:
+            if len(fresh) >= READ_BATCH:
                 store.save(fresh, kind)
                 fresh = {}
     store.save(fresh, kind)

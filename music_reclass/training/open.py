@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from music_reclass.classification.extract import ExtractionRunner, FileReader
-from music_reclass.classification.scan import read_pending
+from music_reclass.classification.extract import ExtractionRunner, read_pending
 from music_reclass.domain import ExtractedFile, FeatureKind, TrackTags, tags_group
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.features.decisions import Decisions
@@ -28,7 +27,7 @@ from music_reclass.utils.progress import Bar, progress_bar
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
-    from music_reclass.domain import TagReader, Vector
+    from music_reclass.domain import Vector
     from music_reclass.features.database import Database
     from music_reclass.utils.progress import StopRequest
 
@@ -87,7 +86,6 @@ def extract_files(
     paths: Sequence[str],
     kind: FeatureKind,
     settings: Settings,
-    read_tags: TagReader,
     stop: StopRequest,
     bar: Bar = progress_bar,
 ) -> Mapping[str, ExtractedFile]:
@@ -101,7 +99,7 @@ def extract_files(
     found = list(_found(real))
     for start in range(0, len(found), _BATCH):
         scope.sort_found(found[start : start + _BATCH], kind, stats, rescan=False)
-    read_pending(database, scope, FileReader(kind, read_tags), settings, False, stats, stop, bar)
+    read_pending(database, scope, kind, settings, stats=stats, stop=stop, bar=bar)
     if stop:
         raise NothingToDo("stopped as you asked; what was listened to is kept: the same command goes on from here.")
     library, heard = Library(database), {}
@@ -134,7 +132,7 @@ def extracted_vectors(
     lacking = list(library.paths(track for track in wanted if track not in stored).items())
     if lacking and not stop:
         with bar(kind.name, len(lacking)) as progress:
-            ExtractionRunner(database, settings).listen(lacking, kind, lambda: bool(stop), progress)
+            ExtractionRunner(database, settings).extract(lacking, kind, lambda: bool(stop), progress)
     if stop:
         raise NothingToDo("stopped as you asked; what was listened to is kept: the same command goes on from here.")
     return library.vectors(wanted, kind)

@@ -1,5 +1,5 @@
-"""A library of hand-made tracks, a ladder of two stages that read their votes off the vectors, and ears for the dear
-one."""
+"""A library of hand-made tracks, a cascade of two stages that read their votes off the vectors, and a fake runner that
+extracts for the second."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from music_reclass.classification.escalate import Escalation
-from music_reclass.classification.extract import ExtractionResult
 from music_reclass.classification.policy import Thresholds
 from music_reclass.classification.voter import Cascade
 from music_reclass.domain import FeatureKind, TrackTags
-from music_reclass.errors import FailTrack
+from music_reclass.errors import FailTrack, TrackError
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library, Reading
 from music_reclass.features.scope import Scope
@@ -30,7 +29,7 @@ EXIT = ExitRule(0.8, 0.02, 0.1, 500, 2, 0.4, ("digest of dear",))
 
 @dataclass(frozen=True)
 class Tune:
-    """A track: what the cheap and the dear stage say about Jazz, Pop and Rock; `dear` None: it cannot be heard."""
+    """A track: what the cheap and the dear stage say about Jazz, Pop and Rock; `dear` None: its extraction fails."""
 
     path: str
     cheap: tuple[float, float, float]
@@ -48,32 +47,32 @@ def sure(genre: str, confidence: float = 0.9) -> tuple[float, float, float]:
 
 
 @dataclass
-class Ears:
-    """Hears what the tunes hold, and remembers whom it was asked about."""
+class FakeRunner:
+    """Stores the vectors that the tunes hold, and remembers which tracks it was asked for."""
 
     library: Library
     vectors: dict[int, tuple[float, float, float] | None]
     asked: list[int] = field(default_factory=list)
 
-    def listen(
+    def extract(
         self, tracks: Sequence[tuple[int, str]], kind: FeatureKind, stop: Callable[[], bool], progress: Any
-    ) -> ExtractionResult:
+    ) -> dict[int, TrackError | None]:
         """Store the vectors, one track at a time."""
-        heard, missed = [], {}
+        found: dict[int, TrackError | None] = {}
         for track, _ in tracks:
             if stop():
                 break
             self.asked.append(track)
             vector = self.vectors[track]
             if vector is None:
-                missed[track] = FailTrack("decode", "bad frame")
+                found[track] = FailTrack("decode", "bad frame")
                 continue
             self.library.add_vectors({track: np.array(vector, np.float32)}, kind)
-            heard.append(track)
-        return ExtractionResult(type(ExtractionResult().heard)(heard), missed)
+            found[track] = None
+        return found
 
-    def rest(self) -> None:
-        """Nothing to let go of."""
+    def release(self) -> None:
+        """Nothing to free."""
 
 
 class SmallLibrary:
@@ -90,18 +89,18 @@ class SmallLibrary:
             for tune in tunes
         ]  # fmt: skip
         self.ids = self.library.save(readings, CHEAP)
-        self.ears = Ears(self.library, {i: tune.dear for i, tune in zip(self.ids, tunes, strict=True)})
+        self.extractor = FakeRunner(self.library, {i: tune.dear for i, tune in zip(self.ids, tunes, strict=True)})
         certificates = {"confident": {"certified": True, "precision": 0.85}, "likely": {"certified": False}}
         cheap = echo_stage("cheap", (CHEAP,), Thresholds(0.8, 0.5), certificates=certificates)
         cheap = replace(cheap, exit_rule=exit_rule)
         dear = echo_stage("dear", (CHEAP, DEAR), Thresholds(0.8, 0.5))
         self.cascade = Cascade((cheap, dear), TREE)
 
-    def decide(self, listen: bool = True) -> Scope:
-        """Run the ladder over the library as a scan does; the scope it leaves."""
+    def decide(self, extract: bool = True) -> Scope:
+        """Run the cascade over the library as a scan does; the scope it leaves."""
         scope = Scope(self.database)
         scope.add(self.ids)
-        Escalation(self.database, scope, self.cascade, silent).run(self.ears if listen else None)  # type: ignore[arg-type]
+        Escalation(self.database, scope, self.cascade, self.extractor if extract else None, bar=silent).run()  # type: ignore[arg-type]
         return scope
 
 

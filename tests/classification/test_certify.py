@@ -29,7 +29,7 @@ def artists(count: int, wrong_below: float, tags: Sequence[str] = ("Rock",)) -> 
 def calibrate(library: SmallLibrary, labels: bool = True, most: int = 1000, epsilon: float = 0.02) -> CertifiedExits:
     sample = calibrating.draw(library.database, library.cascade, labels, most)
     return calibrating.certify_exits(
-        library.database, library.cascade, sample, Guarantee(labels, epsilon), library.ears, lambda: False, silent
+        library.database, library.cascade, sample, Guarantee(labels, epsilon), library.extractor, lambda: False, silent
     )
 
 

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from music_reclass.classification import escalate as escalation
+from music_reclass.classification import albums, escalate, voter
 from music_reclass.classification.escalate import Budget, Escalation
-from music_reclass.classification.extract import ExtractionResult
-from music_reclass.classification.voter import Cascade
+from music_reclass.classification.voter import Cascade, Stage
 from music_reclass.config import Settings
-from music_reclass.domain import FeatureKind, TrackTags
+from music_reclass.domain import Decision, FeatureKind, TrackTags, Vote
 from music_reclass.errors import FailTrack, TrackError
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library, Reading
@@ -37,37 +36,35 @@ def row(confidence: float) -> list[float]:
 
 
 @dataclass
-class Ears:
-    """A listener that knows every vector already, keeps the order it was asked in, and may be deaf or tired."""
+class FakeRunner:
+    """Knows every vector already, keeps the order it was asked in, and may fail or be interrupted."""
 
     library: Library
     vectors: dict[FeatureKind, dict[int, list[float]]]
     errors: dict[int, TrackError] = field(default_factory=dict)
     after: Callable[[int], None] = lambda count: None
     order: list[tuple[str, int]] = field(default_factory=list)
-    rested_after: list[int] = field(default_factory=list)
+    released_after: list[int] = field(default_factory=list)
 
-    def listen(
+    def extract(
         self, tracks: Sequence[tuple[int, str]], kind: FeatureKind, stop: Callable[[], bool], progress: Any
-    ) -> ExtractionResult:
-        hearing = ExtractionResult()
+    ) -> dict[int, TrackError | None]:
+        found: dict[int, TrackError | None] = {}
         for track, _ in tracks:
             if stop():
                 break
             self.order.append((kind.name, track))
-            if track in self.errors:
-                hearing.missed[track] = self.errors[track]
-            else:
+            found[track] = self.errors.get(track)
+            if track not in self.errors:
                 vector = np.array(self.vectors[kind].get(track, SURE), np.float32)
                 self.library.add_vectors({track: vector}, kind)
-                hearing.heard.add(track)
             self.after(len(self.order))
-        return hearing
+        return found
 
-    def rest(self) -> None:
-        self.rested_after.append(len(self.order))
+    def release(self) -> None:
+        self.released_after.append(len(self.order))
 
-    def heard(self, kind: FeatureKind) -> list[int]:
+    def extracted(self, kind: FeatureKind) -> list[int]:
         return [track for name, track in self.order if name == kind.name]
 
 
@@ -87,7 +84,7 @@ class World:
         ]  # fmt: skip
         self.ids = self.library.save(readings, CHEAP)
         self.vectors: dict[FeatureKind, dict[int, list[float]]] = {DEAR: {}, DEAREST: {}}
-        self.ears = Ears(self.library, self.vectors)
+        self.runner = FakeRunner(self.library, self.vectors)
 
     def cascade(self, names: Sequence[str] = ("cheap", "dear", "dearest")) -> Cascade:
         stages = (echo_stage(n, CHAIN[n]) for n in names)
@@ -100,7 +97,8 @@ class World:
         def no_bar(title: str, total: int | None) -> Any:
             return nullcontext(Silent())
 
-        return Escalation(self.database, scope, self.cascade(**cascade), no_bar).run(self.ears, budget, stop)  # type: ignore[arg-type]
+        run = Escalation(self.database, scope, self.cascade(**cascade), self.runner, bar=no_bar)  # type: ignore[arg-type]
+        return run.run(budget, stop)
 
     def decisions(self) -> list[tuple[Any, ...]]:
         """Every track's decision and votes."""
@@ -131,8 +129,8 @@ def test_each_stage_hears_only_whom_the_one_before_left_in_doubt(tmp_path: Path)
     first, second, third, fourth = world.ids
     world.vectors[DEAR] = {second: row(0.99), third: row(0.5)}
     tally = world.run()
-    assert world.ears.order == [("dear", third), ("dear", second), ("dearest", third)]
-    assert world.ears.rested_after == [2, 3]
+    assert world.runner.order == [("dear", third), ("dear", second), ("dearest", third)]
+    assert world.runner.released_after == [2, 3]
     assert (tally.decided, counted(tally)) == (4, {"extracted": {"dear": 2, "dearest": 1}})
     assert all(stage.seconds > 0 for stage in tally.stages.values())
     assert {line[0]: line[5] for line in world.decisions()} == {
@@ -144,26 +142,26 @@ def test_each_stage_hears_only_whom_the_one_before_left_in_doubt(tmp_path: Path)
 def test_the_most_valuable_are_heard_first_and_equals_in_the_order_of_their_paths(tmp_path: Path) -> None:
     world = World(tmp_path, [0.7, 0.501, 0.6, 0.504, 0.5])
     world.run(names=("cheap", "dear"))
-    assert world.ears.heard(DEAR) == [world.ids[place] for place in (1, 3, 4, 2, 0)]
+    assert world.runner.extracted(DEAR) == [world.ids[place] for place in (1, 3, 4, 2, 0)]
 
 
 def test_a_stage_listens_across_albums_and_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(escalation, "PAGE", 2)
+    monkeypatch.setattr(escalate, "PAGE", 2)
     world = World(tmp_path, [0.5 + number / 100 for number in range(7)])
     assert counted(world.run(names=("cheap", "dear"))) == {"extracted": {"dear": 7}}
-    assert world.ears.heard(DEAR) == world.ids
+    assert world.runner.extracted(DEAR) == world.ids
 
 
 @pytest.mark.parametrize("page", [2, 5000])
 def test_a_number_of_tracks_is_kept_to_exactly_and_spent_on_the_most_valuable(
     page: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(escalation, "PAGE", page)
+    monkeypatch.setattr(escalate, "PAGE", page)
     world = World(tmp_path, [0.5, 0.55, 0.6, 0.65, 0.7])
-    world.ears.errors = {world.ids[0]: FailTrack("decode", "broken")}
+    world.runner.errors = {world.ids[0]: FailTrack("decode", "broken")}
     tally = world.run(Budget(tracks=3))
-    assert world.ears.heard(DEAR) == world.ids[:4]  # the broken one cost nothing
-    assert world.ears.heard(DEAREST) == []
+    assert world.runner.extracted(DEAR) == world.ids[:4]  # the broken one cost nothing
+    assert world.runner.extracted(DEAREST) == []
     assert counted(tally) == {"extracted": {"dear": 3}, "unreached": {"dear": 1}, "failed": {"dear": 1}}
 
 
@@ -176,9 +174,9 @@ def test_what_the_first_dear_stage_leaves_of_the_budget_is_the_next_ones(tmp_pat
 
 def test_no_track_is_begun_when_the_time_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(escalation.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(escalate.time, "perf_counter", lambda: clock[0])
     world = World(tmp_path, [0.5, 0.6, 0.7])
-    world.ears.after = lambda count: clock.__setitem__(0, clock[0] + 10)
+    world.runner.after = lambda count: clock.__setitem__(0, clock[0] + 10)
     tally = world.run(Budget(seconds=15))
     assert counted(tally) == {"extracted": {"dear": 2}, "unreached": {"dear": 1}}
     assert tally.stages["dear"].seconds == 20
@@ -193,11 +191,11 @@ def test_tracks_beyond_the_budget_are_decided_by_the_votes_there_are_and_taken_u
     assert world.finished() == {world.ids[0], world.ids[3]}
     world.run(Budget(tracks=1))
     world.run()
-    assert world.ears.heard(DEAR) == whole.ears.heard(DEAR)
+    assert world.runner.extracted(DEAR) == whole.runner.extracted(DEAR)
     assert world.decisions() == whole.decisions()
-    before = list(world.ears.order)
+    before = list(world.runner.order)
     assert world.run().decided == 0
-    assert world.ears.order == before
+    assert world.runner.order == before
 
 
 def mixed(folder: Path) -> World:
@@ -217,15 +215,15 @@ def test_a_run_that_is_stopped_anywhere_goes_on_without_hearing_anything_twice(m
     def stop_then(count: int) -> None:
         stop.requested = count == moment
 
-    world.ears.after = stop_then
+    world.runner.after = stop_then
     tally = world.run(stop=stop)
-    assert len(world.ears.order) == min(moment, len(whole.ears.order))
+    assert len(world.runner.order) == min(moment, len(whole.runner.order))
     assert sum(stage.unreached for stage in tally.stages.values()) == 20 - len(world.finished())
     assert len(world.decisions()) == 20
-    stop.requested, world.ears.after = False, lambda count: None
+    stop.requested, world.runner.after = False, lambda count: None
     world.run(stop=stop)
-    assert len(set(world.ears.order)) == len(world.ears.order)
-    assert sorted(world.ears.order) == sorted(whole.ears.order)
+    assert len(set(world.runner.order)) == len(world.runner.order)
+    assert sorted(world.runner.order) == sorted(whole.runner.order)
     assert world.decisions() == whole.decisions()
 
 
@@ -238,14 +236,14 @@ def test_a_run_that_dies_anywhere_goes_on_as_well(moment: int, tmp_path: Path) -
         if count == moment:
             raise MemoryError
 
-    world.ears.after = die
-    if moment <= len(whole.ears.order):
+    world.runner.after = die
+    if moment <= len(whole.runner.order):
         with pytest.raises(MemoryError):
             world.run()
         assert len(world.decisions()) == 20  # everybody was decided before anybody listened
-    world.ears.after = lambda count: None
+    world.runner.after = lambda count: None
     world.run()
-    assert len(set(world.ears.order)) == len(world.ears.order)
+    assert len(set(world.runner.order)) == len(world.runner.order)
     assert world.decisions() == whole.decisions()
 
 
@@ -255,9 +253,9 @@ def test_who_cannot_be_heard_is_not_tried_twice_and_later_only_if_it_may_pass(
 ) -> None:
     world = World(tmp_path, [0.5, 0.6])
     bad, good = world.ids
-    world.ears.errors = {bad: FailTrack(reason)}
+    world.runner.errors = {bad: FailTrack(reason)}
     tally = world.run()
-    assert world.ears.order == [("dear", bad), ("dear", good)]
+    assert world.runner.order == [("dear", bad), ("dear", good)]
     assert counted(tally) == {"extracted": {"dear": 1}, "failed": {"dear": 1}}
     assert world.finished() == ({good} if again else {bad, good})
 
@@ -265,7 +263,7 @@ def test_who_cannot_be_heard_is_not_tried_twice_and_later_only_if_it_may_pass(
 def test_an_album_that_is_sure_together_spares_its_tracks_the_dear_stage(tmp_path: Path) -> None:
     world = World(tmp_path, [0.79, 0.79, 0.79, 0.79, 0.79], dict.fromkeys(range(4), "Blue"))
     world.run(names=("cheap", "dear"))
-    assert world.ears.heard(DEAR) == [world.ids[4]]
+    assert world.runner.extracted(DEAR) == [world.ids[4]]
 
 
 def test_one_stage_or_no_listener_decides_by_what_is_stored(tmp_path: Path) -> None:
@@ -275,9 +273,54 @@ def test_one_stage_or_no_listener_decides_by_what_is_stored(tmp_path: Path) -> N
     scope.add(world.ids)
     tally = Escalation(world.database, scope, world.cascade()).run()
     assert counted(tally) == {"unreached": {"dear": 1}}
-    assert world.ears.order == []
+    assert world.runner.order == []
 
 
 def test_budgets_come_from_the_settings() -> None:
     assert Budget.of(Settings()) == Budget(None, None)
     assert Budget.of(Settings(max_time="2h", max_tracks=5)) == Budget(7200, 5)
+
+
+@pytest.mark.parametrize("names", [("cheap",), ("cheap", "dear"), ("cheap", "dear", "dearest")])
+def test_albums_are_grouped_once_a_track_and_only_asked_tracks_are_decided_again(
+    names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grouped: list[str] = []
+    decided: list[int] = []
+    album_of, decide = albums.album_of, voter.decide
+
+    def counted_album(path: str, tags: TrackTags) -> tuple[str, str, str] | None:
+        grouped.append(path)
+        return album_of(path, tags)
+
+    def counted_decision(votes: Sequence[Vote], *arguments: Any, **more: Any) -> Decision:
+        decided.append(len(votes))
+        return decide(votes, *arguments, **more)
+
+    monkeypatch.setattr(albums, "album_of", counted_album)
+    monkeypatch.setattr(voter, "decide", counted_decision)
+    world = World(tmp_path, [0.9, 0.6, 0.5, 0.95, *[0.6] * 4, *[0.95] * 4], {4: "Red", 5: "Red", 6: "Red", 7: "Red"})
+    world.vectors[DEAR] = {world.ids[2]: row(0.5)}
+
+    stats = world.run(names=names)
+
+    assert sorted(grouped) == sorted(set(grouped))
+    assert len(grouped) == stats.decided == 12
+    asked = [stats.stage(name).extracted for name in names[1:]]
+    assert asked == [6, 1][: len(names) - 1]
+    assert len(decided) == 12 + sum(asked)
+
+
+def test_a_stage_votes_once_for_a_track_in_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    predict = Stage.predict
+
+    def counted(stage: Stage, vectors: Any) -> list[Vote]:
+        rows.append(len(vectors))
+        return predict(stage, vectors)
+
+    monkeypatch.setattr(Stage, "predict", counted)
+    world = mixed(tmp_path)
+    stats = world.run()
+
+    assert sum(rows) == 20 + stats.stage("dear").extracted + stats.stage("dearest").extracted

@@ -23,7 +23,7 @@ def tunes(early: int, doubtful: int, broken: int, tags: tuple[str, ...] | None =
 
 def run(library: SmallLibrary, share: float = 1.0, most: int | None = None, seed: int = 0) -> ExitAudit:
     drawn = exit_audit.draw(library.database, library.cascade, share, most, seed)
-    return exit_audit.audited(library.database, library.cascade, drawn, library.ears, lambda: False, silent)
+    return exit_audit.audited(library.database, library.cascade, drawn, library.extractor, lambda: False, silent)
 
 
 def test_exits_that_the_whole_ladder_bears_out_raise_no_alarm(tmp_path: Path) -> None:
@@ -99,14 +99,14 @@ def test_tracks_in_doubt_that_nobody_could_hear_are_no_exits(tmp_path: Path) -> 
     found = run(library)
 
     assert (found.early, found.heard) == (3, 3)
-    assert library.ids[-1] not in library.ears.asked[-3:]
+    assert library.ids[-1] not in library.extractor.asked[-3:]
 
 
 def test_a_track_that_left_by_its_album_is_counted_as_such(tmp_path: Path) -> None:
     album = [Tune(f"/m/a{n}", sure("Rock", 0.99 if n else 0.7), sure("Rock"), None, "Ida", "One") for n in range(8)]
     library = SmallLibrary(tmp_path, [*album, Tune("/m/x", sure("Pop", 0.5), sure("Pop"))])
     library.decide()
-    assert len(library.ears.asked) == 1
+    assert len(library.extractor.asked) == 1
 
     found = run(library)
 
@@ -139,7 +139,7 @@ def test_an_audit_changes_no_vote_and_no_decision_and_keeps_what_was_heard(tmp_p
     run(library)
 
     assert votes() == before
-    assert len(library.ears.asked) == 5
+    assert len(library.extractor.asked) == 5
     library.decide()
     assert votes() == before
 

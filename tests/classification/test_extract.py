@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from music_reclass.classification import extract as sources
+from music_reclass.classification import extract
 from music_reclass.classification.extract import ExtractionRunner
 from music_reclass.config import Settings
 from music_reclass.domain import FeatureKind, TrackTags
-from music_reclass.errors import BundleError
+from music_reclass.errors import BundleError, TrackError
 from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.extractors.registry import extractor
 from music_reclass.features.database import Database
@@ -55,16 +55,15 @@ def runner(database: Database, **settings: object) -> ExtractionRunner:
 def test_what_workers_compute_whole_is_stored_and_what_cannot_be_heard_is_named(
     database: Database, tracks: list[tuple[int, str]]
 ) -> None:
-    hearing = runner(database).listen(tracks, WHOLE, never, Silent())
+    found = runner(database).extract(tracks, WHOLE, never, Silent())
     ids = [track for track, _ in tracks]
-    assert hearing.heard == set(ids[:3])
-    assert hearing.missed.keys() == {ids[3]}
+    assert [track for track in ids if found[track] is None] == ids[:3]
+    assert isinstance(found[ids[3]], TrackError)
     assert Library(database).having(ids, WHOLE) == set(ids[:3])
 
 
 def test_whoever_wants_to_stop_waits_for_nothing_new(database: Database, tracks: list[tuple[int, str]]) -> None:
-    hearing = runner(database).listen(tracks, WHOLE, lambda: True, Silent())
-    assert (hearing.heard, hearing.missed) == (set(), {})
+    assert runner(database).extract(tracks, WHOLE, lambda: True, Silent()) == {}
 
 
 def test_a_kind_that_what_is_installed_does_not_make_is_refused(
@@ -72,7 +71,7 @@ def test_a_kind_that_what_is_installed_does_not_make_is_refused(
 ) -> None:
     older = FeatureKind("fma518", "0", 518, "mid30")
     with pytest.raises(BundleError, match="fma518/0/mid30"):
-        runner(database).listen(tracks, older, never, Silent())
+        runner(database).extract(tracks, older, never, Silent())
 
 
 class TestNetworks:
@@ -95,23 +94,23 @@ class TestNetworks:
         from music_reclass.extractors.audio import load as audio
         from tests.extractors import small_models
 
-        own = runner(database)
-        hearing = own.listen(tracks, self.kind, never, Silent())
+        running = runner(database)
+        found = running.extract(tracks, self.kind, never, Silent())
         ids = [track for track, _ in tracks]
-        assert hearing.heard == set(ids[:3])
-        assert hearing.missed.keys() == {ids[3]}
+        assert [track for track in ids if found[track] is None] == ids[:3]
+        assert isinstance(found[ids[3]], TrackError)
         stored = Library(database).vectors(ids, self.kind)
         assert stored.keys() == set(ids[:3])
         samples = audio.load(Path(tracks[0][1]), "mid30", 24000).samples
         assert np.allclose(stored[ids[0]], small_models.small_mert().vector(samples), atol=1e-5)
-        assert own.pieced == 0
-        own.rest()
-        assert own.listen(tracks[1:2], self.kind, never, Silent()).heard == {ids[1]}
+        assert running.in_pieces == 0
+        running.release()
+        assert running.extract(tracks[1:2], self.kind, never, Silent()) == {ids[1]: None}
 
     def test_all_layers_are_stored_beside_the_one_that_votes_from_one_pass(
         self, database: Database, tracks: list[tuple[int, str]]
     ) -> None:
-        runner(database, all_layers=True).listen(tracks[:2], self.kind, never, Silent())
+        runner(database, all_layers=True).extract(tracks[:2], self.kind, never, Silent())
         ids = [track for track, _ in tracks]
         library = Library(database)
         plain, every = library.vectors(ids, self.kind), library.vectors(ids, self.layers)
@@ -127,8 +126,7 @@ class TestNetworks:
         every = np.arange(13 * 32, dtype=np.float32)
         library.add_vectors({track: every}, self.layers)
         os.remove(path)
-        hearing = runner(database).listen(tracks[:1], self.kind, never, Silent())
-        assert hearing.heard == {track}
+        assert runner(database).extract(tracks[:1], self.kind, never, Silent()) == {track: None}
         assert library.vectors([track], self.kind)[track].tolist() == every[7 * 32 : 8 * 32].tolist()
 
     def test_what_was_heard_is_stored_even_if_the_end_comes_at_once(
@@ -140,7 +138,7 @@ class TestNetworks:
                 if self.seen == 3:
                     raise KeyboardInterrupt
 
-        monkeypatch.setattr(sources, "SAVE_SECONDS", 1e9)
+        monkeypatch.setattr(extract, "SAVE_SECONDS", 1e9)
         with pytest.raises(KeyboardInterrupt):
-            runner(database).listen(tracks[:3], self.kind, never, Impatient())
+            runner(database).extract(tracks[:3], self.kind, never, Impatient())
         assert len(Library(database).having([track for track, _ in tracks], self.kind)) == 3

@@ -2,44 +2,41 @@
 
 import os
 import pickle
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mutagen.flac import FLAC
 
-from music_reclass.classification.extract import FileReader, ReadTask, VectorReader
+from music_reclass.classification import extract
+from music_reclass.classification.extract import ReadTask, read_file, read_vector
 from music_reclass.domain import TrackTags
 from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.extractors.registry import extractor
 from music_reclass.features.library import Reading
+from music_reclass.utils.files import FoundFile
 
 KIND = extractor("fma518", "mid30").kind
 
 
-def fixed_tags(path: Path) -> TrackTags:
-    """A tag reader that opens nothing."""
-    return TrackTags(artist="Ida", genres=("Rock",))
-
-
-def unreadable_tags(path: Path) -> TrackTags:
-    """A tag reader that meets a broken tag."""
-    raise FailTrack("tags", "the tag is broken")
-
-
 def task_for(path: Path, *stored: bytes) -> ReadTask:
     status = os.stat(path)
-    return ReadTask(str(path), status.st_size, status.st_mtime_ns, stored)
+    return FoundFile(str(path), status.st_size, status.st_mtime_ns), stored
 
 
-def read(task: ReadTask, tags: object = fixed_tags) -> Reading:
-    return FileReader(KIND, tags)(task)  # type: ignore[arg-type]
+def read(task: ReadTask) -> Reading:
+    return read_file(task, KIND)
 
 
 @pytest.fixture
 def tune(tmp_path: Path) -> Path:
     path = tmp_path / "tune.flac"
     encode(path, song(seed=1, seconds=6))
+    tagged = FLAC(path)
+    tagged["artist"] = "Ida"
+    tagged.save()
     return path
 
 
@@ -60,8 +57,12 @@ def test_audio_whose_vector_is_stored_is_not_decoded_again(tune: Path) -> None:
     assert (again.digest, again.vector, again.error) == (digest, None, None)
 
 
-def test_a_broken_tag_fails_the_track_before_anything_is_decoded(tune: Path) -> None:
-    reading = read(task_for(tune), unreadable_tags)
+def test_a_broken_tag_fails_the_track(tune: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(path: Path) -> TrackTags:
+        raise FailTrack("tags", "the tag is broken")
+
+    monkeypatch.setattr(extract, "read_tags", unreadable)
+    reading = read(task_for(tune))
     assert isinstance(reading.error, FailTrack)
     assert reading.error.reason == "tags"
     assert reading.vector is None
@@ -77,7 +78,7 @@ def test_a_file_that_changes_while_it_is_read_fails_this_time(tune: Path) -> Non
 
 
 def test_a_file_that_vanished_is_a_typed_failure(tmp_path: Path) -> None:
-    reading = read(ReadTask(str(tmp_path / "gone.mp3"), 1, 1))
+    reading = read((FoundFile(str(tmp_path / "gone.mp3"), 1, 1), ()))
     assert reading.error is not None
     assert reading.error.reason == "vanished"
 
@@ -88,10 +89,11 @@ def test_a_short_file_is_skipped_by_a_scan_but_has_a_vector(tmp_path: Path) -> N
     reading = read(task_for(path))
     assert isinstance(reading.error, SkipTrack)
     assert reading.error.reason == "too_short"
-    vector = VectorReader("fma518", "mid30")(path)
+    vector = read_vector(path, "fma518", "mid30")
     assert vector.shape == (518,)
     assert np.isfinite(vector).all()
 
 
 def test_readers_cross_process_borders() -> None:
-    assert pickle.loads(pickle.dumps(FileReader(KIND, fixed_tags))) == FileReader(KIND, fixed_tags)
+    reader = pickle.loads(pickle.dumps(partial(read_file, kind=KIND)))
+    assert (reader.func, reader.keywords) == (read_file, {"kind": KIND})

@@ -123,27 +123,45 @@ def test_pending_pages_through_any_number_of_files(database: Database) -> None:
     assert [file.path for file in scope.pending()] == names
 
 
-def test_tracks_in_doubt_wait_in_line_the_most_worth_first_and_equals_by_path(database: Database) -> None:
+def waits(*gains: float, position: int = 1) -> list[tuple[int, float]]:
+    return [(position, gain) for gain in gains]
+
+
+def test_uncertain_tracks_wait_in_line_the_highest_gain_first_and_equals_by_path(database: Database) -> None:
     ids = stored(database, "/m/c", "/m/a", "/m/b", "/m/d", "/m/e")
     scope = Scope(database)
-    scope.add_doubts(1, {ids[0]: 0.201, ids[1]: 0.199, ids[2]: 0.5})
-    scope.add_doubts(2, {ids[3]: 0.9})
-    scope.add_doubts(1, {ids[4]: 0.0})
-    assert scope.doubts() == {1: 4, 2: 1}
+    waiting = dict(zip(ids, [*waits(0.201, 0.199, 0.5), *waits(0.9, position=2), *waits(0.0)], strict=True))
+    scope.keep_open(dict.fromkeys(ids, ()), [], waiting)
+    assert scope.waiting() == {1: 4, 2: 1}
     assert scope.queue_up(1) == 4
     assert scope.next_in_queue(2) == [(ids[2], "/m/b"), (ids[1], "/m/a")]
     assert scope.next_in_queue(0) == []
     assert scope.next_in_queue(9) == [(ids[0], "/m/c"), (ids[4], "/m/e")]
     assert scope.next_in_queue(9) == []
-    scope.forget_doubts()
-    assert scope.doubts() == {}
-    assert scope.queue_up(1) == 0
 
 
 def test_a_track_that_has_gone_missing_is_in_no_line(database: Database) -> None:
     ids = stored(database, "/m/a", "/m/b")
     database.connection.execute("UPDATE track SET missing_since = 1 WHERE id = ?", (ids[0],))
     scope = Scope(database)
-    scope.add_doubts(1, dict.fromkeys(ids, 0.5))
+    scope.keep_open(dict.fromkeys(ids, ()), [], dict.fromkeys(ids, (1, 0.5)))
     assert scope.queue_up(1) == 1
     assert scope.next_in_queue(5) == [(ids[1], "/m/b")]
+
+
+def test_open_tracks_keep_their_albums_and_exact_votes_and_finished_ones_are_dropped(database: Database) -> None:
+    ids = stored(database, "/m/a", "/m/b", "/m/c", "/m/d")
+    scope = Scope(database)
+    vote = Vote("first", {"Jazz": 1 / 3, "Rock": 2 / 3})
+    scope.keep_open(dict.fromkeys(ids, (vote,)), [ids[:2]], {ids[1]: (1, 0.5), ids[2]: (1, 0.5)})
+
+    ((votes, albums),) = scope.open_by_album(ids)
+
+    assert votes == dict.fromkeys(ids[:3], (vote,))
+    assert albums == [ids[:2]]
+    assert [list(part) for part, _ in scope.open_by_album([ids[0]])] == [ids[:2]]
+    assert [list(part) for part, _ in scope.open_by_album(ids, size=1)] == [ids[:2], [ids[2]]]
+
+    scope.keep_open(dict.fromkeys(ids[:2], (vote,)), [ids[:2]], {})
+    assert scope.waiting() == {1: 1}
+    assert list(scope.open_by_album(ids[:2])) == []

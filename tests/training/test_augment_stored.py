@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from music_reclass.config import Settings
-from music_reclass.domain import TrackTags
 from music_reclass.errors import NothingToDo
 from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.features.database import Database
@@ -19,10 +18,6 @@ from tests.library import Shell
 KIND, SETTINGS = fma518("mid30"), Settings(jobs=1)
 
 
-def no_tags(path: Path) -> TrackTags:
-    return TrackTags()
-
-
 @pytest.fixture
 def paths(tmp_path: Path) -> list[str]:
     for number in (1, 2):
@@ -32,7 +27,7 @@ def paths(tmp_path: Path) -> list[str]:
 
 def test_versions_come_in_the_order_of_the_files_and_are_made_once(paths: list[str], tmp_path: Path) -> None:
     database, stop = Database(tmp_path / "d.sqlite3"), StopRequest()
-    heard = extract_files(database, paths, KIND, SETTINGS, no_tags, stop)
+    heard = extract_files(database, paths, KIND, SETTINGS, stop)
 
     augmentations = augmented(database, paths, ("gain", "excerpt"), KIND, SETTINGS, stop)
     for path in paths:
@@ -45,7 +40,7 @@ def test_versions_come_in_the_order_of_the_files_and_are_made_once(paths: list[s
     for row, path in zip(augmentations.rows, paths, strict=True):
         distances = {other: np.abs(row[0, 252:392] - heard[other].vector[252:392]).mean() for other in paths}
         assert min(distances, key=lambda other: distances[other]) == path
-    assert len(extract_files(database, paths, KIND, SETTINGS, no_tags, stop)) == 0  # the files themselves are read anew
+    assert len(extract_files(database, paths, KIND, SETTINGS, stop)) == 0  # the files themselves are read anew
 
 
 def test_a_version_that_cannot_be_made_is_the_track_itself() -> None:
