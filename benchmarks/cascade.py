@@ -24,7 +24,7 @@ from music_reclass.models import dataset as tables
 from music_reclass.models.calibration import hits
 from music_reclass.models.crossval import folds_of
 from music_reclass.models.dataset import Augmentations, Dataset
-from music_reclass.models.early_exit import DELTA, EPSILON, ExitRule, certify_exit_rule, exit_rules_of
+from music_reclass.models.early_exit import DELTA, EPSILON, ExitRule, RiskTarget, certify_exit_rule, exit_rules_of
 from music_reclass.models.linear import Linear
 from music_reclass.models.mlp import EMBEDDING_RECIPE, MlpEnsemble
 from music_reclass.models.precision import PrecisionTarget, one_a_group
@@ -284,7 +284,7 @@ def print_simulation(own: Judged, draws: int = 500) -> None:
             shares = []
             for _ in range(draws):
                 drawn = generator.integers(0, len(rows), count)
-                found = certify_exit_rule(confidence[drawn], lost[drawn], epsilon, DELTA)
+                found = certify_exit_rule(confidence[drawn], lost[drawn], RiskTarget(epsilon, DELTA))
                 if found.threshold is not None:
                     made += 1
                     gone = confidence >= found.threshold

@@ -20,7 +20,7 @@ from music_reclass.models.calibration import Calibration, hits
 from music_reclass.models.crossval import Scores, cross_calibrated, folds_of, out_of_fold, pooled_calibration
 from music_reclass.models.linear import Linear
 from music_reclass.models.mlp import MlpEnsemble
-from music_reclass.models.precision import GRID, ThresholdCertificate, certified_threshold, one_a_group
+from music_reclass.models.precision import GRID, certified_threshold, one_a_group
 from music_reclass.models.stacking import TranslatedEstimator, members, stacked
 from music_reclass.models.xgb import Xgb
 from music_reclass.taxonomy import load
@@ -96,8 +96,8 @@ Find = Callable[[Doubles, Marks, Groups, float, int], "float | None"]  # the thr
 
 def of_the_next_sample(confidence: Doubles, right: Marks, groups: Groups, precision: float, seed: int) -> float | None:
     """What the program promises, with 90 %."""
-    found = certified_threshold(confidence, right, groups, precision, 0.1, seed)
-    return found.threshold if isinstance(found, ThresholdCertificate) else None
+    found = certified_threshold(confidence, right, groups, precision, seed=seed)
+    return found.threshold
 
 
 def of_the_true_precision(

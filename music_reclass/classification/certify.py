@@ -168,7 +168,7 @@ def certify_exits(
         else:
             lost = np.array([votes[place][track].genre != final[track].genre for track in heard], dtype=np.bool_)
         found = exits.certify_exit_rule(
-            confidence, lost, promise.epsilon, share, against=against, labels=promise.labels
+            confidence, lost, exits.RiskTarget(promise.epsilon, share, promise.labels), against=against
         )
         if promise.labels and len(heard):
             found = replace(found, gain=exits.gain_curve(confidence, last.astype(float) - right.astype(float)))

@@ -16,7 +16,7 @@ from music_reclass.classification.policy import SECOND_GENRE_SHARE, Thresholds, 
 from music_reclass.domain import Decision, FeatureKind, Vote
 from music_reclass.errors import BundleError
 from music_reclass.models.bundle import Bundle
-from music_reclass.models.early_exit import ExitRule, exit_rules_of, fitting_exit_rule
+from music_reclass.models.early_exit import ExitRule, exit_rules
 from music_reclass.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Cascade:
         `library_exits` are exit rules certified on the user's library, by the digest of the stage's bundle.
         """
         in_order = list(bundles)
-        rules = exit_rules(in_order, library_exits or {})
+        rules = exit_rules(in_order, library_exits)
         stages = (Stage.from_bundle(bundle, taxonomy, rule) for bundle, rule in zip(in_order, rules, strict=True))
         return cls(tuple(stages), taxonomy, max_genres, by_album, absent or {})
 
@@ -254,25 +254,12 @@ class Cascade:
         }
 
 
-def exit_rules(bundles: Sequence[Bundle], library_exits: Mapping[str, Sequence[ExitRule]]) -> list[ExitRule | None]:
-    """The exit rule that holds for each of `bundles` with just the later ones behind it; None for the last."""
-    rules = []
-    for place, bundle in enumerate(bundles):
-        later = [other.digest for other in bundles[place + 1 :]]
-        rule = None
-        if later:
-            rule = fitting_exit_rule(library_exits.get(bundle.digest, ()), later)
-            rule = rule or fitting_exit_rule(exit_rules_of(bundle.manifest), later)
-        rules.append(rule)
-    return rules
-
-
 def predict_rows(bundles: Sequence[Bundle], rows_of: Callable[[Bundle], NDArray[np.float32]], count: int) -> list[Vote]:
     """The last vote for each of `count` rows, in the labels of the bundle that cast it; rows have no albums.
 
     `rows_of` gives all rows as a bundle wants them, (count, dimension). The exit rules are those of the bundles.
     """
-    rules = exit_rules(bundles, {})
+    rules = exit_rules(bundles)
     stages = [Stage(bundle, tuple(bundle.labels), rule) for bundle, rule in zip(bundles, rules, strict=True)]
 
     def ask(stage: Stage, rows: list[int]) -> dict[int, Vote]:

@@ -35,17 +35,14 @@ def list_models(verbose: bool, as_json: bool, settings: Settings) -> None:
     added."""
     from music_reclass.cli.session import available_bundles, library_exits, reading
     from music_reclass.extractors.weights import catalogue, store
-    from music_reclass.models.early_exit import exit_as_manifest, exit_rules_of, fitting_exit_rule
+    from music_reclass.models.early_exit import exit_as_manifest, exit_rules
 
     stages = available_bundles(settings.bundle)
     certified: dict[str, tuple[ExitRule, ...]] = {}
     if settings.database.exists():
         with reading(settings) as library:
             certified = library_exits(library, [stage.digest for stage in stages])
-    for place, stage in enumerate(stages):
-        later = [other.digest for other in stages[place + 1 :]]
-        on_library = fitting_exit_rule(certified.get(stage.digest, ()), later)
-        exit_rule = on_library or fitting_exit_rule(exit_rules_of(stage.manifest), later)
+    for stage, exit_rule in zip(stages, exit_rules(stages, certified), strict=True):
         if as_json:
             stated = None if exit_rule is None else exit_as_manifest(exit_rule)
             print_json({"stage": stage.stage, "digest": stage.digest, "exit": stated, **stage.manifest})
@@ -53,10 +50,13 @@ def list_models(verbose: bool, as_json: bool, settings: Settings) -> None:
         say(stage.stage, f"{stage.name} {stage.version}  ({stage.digest[:12]})")
         say("labels", ", ".join(stage.labels))
         say("thresholds", ", ".join(f"{name} >= {value:.2f}" for name, value in stage.thresholds.items()) or "none")
-        if later:
+        if stage is not stages[-1]:
             sentence = "no certificate with the stages behind it: it never exits"
             sentence = sentence if exit_rule is None else exit_rule.sentence()
-            say("exit", sentence + ("  (certified on your library)" if on_library else ""))
+            say(
+                "exit",
+                sentence + ("  (certified on your library)" if exit_rule in certified.get(stage.digest, ()) else ""),
+            )
         _show_manifest(stage, exit_rule, verbose)
     for model in catalogue.MODELS.values():
         _show(model, store.find(model.name), as_json)

@@ -109,6 +109,7 @@ def _one(name: str, kinds: tuple[str, ...], words: dict[str, Any]) -> None:
 
 def _all(words: dict[str, Any]) -> None:
     from music_reclass.models import bundle as ladders
+    from music_reclass.models.early_exit import RiskTarget
     from music_reclass.taxonomy import load
     from music_reclass.training import cascade as rungs
 
@@ -120,7 +121,7 @@ def _all(words: dict[str, Any]) -> None:
         views = with_views(data, changed, words, taxonomy)
         seen = [(first,), *((first, *later[: place + 1]) for place in range(len(later)))]
         steps = [_stage_recipe(_name(kinds[-1]), kinds, len(data), words, live) for kinds in seen]
-        promise = rungs.RiskTarget(words["epsilon"], words["delta"])
+        promise = RiskTarget(words["epsilon"], words["delta"])
         found = rungs.train_cascade(data, views, steps, words["seed"], promise, live.line, taxonomy.digest)
     live.end()
     ladders.save_cascade([one.bundle for one in found.stages], words["out"])

@@ -13,12 +13,10 @@ from music_reclass.models.base import Estimator
 from music_reclass.models.crossval import Log
 from music_reclass.models.dataset import Augmentations, Dataset
 from music_reclass.models.early_exit import (
-    DELTA,
-    EPSILON,
     MONITORED,
     CalibrationSet,
     ExitRule,
-    StageScores,
+    RiskTarget,
     certified_exit_rule,
     exit_rules_of,
 )
@@ -40,14 +38,6 @@ class StageRecipe:
     kinds: tuple[str, ...]
     estimators: tuple[Estimator, ...]
     aim: PrecisionTarget = field(default_factory=PrecisionTarget)
-
-
-@dataclass(frozen=True, slots=True)
-class RiskTarget:
-    """What every exit promises: see `exits.Exit`. `delta` is shared by the exits of a ladder."""
-
-    epsilon: float = EPSILON
-    delta: float = DELTA
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +87,7 @@ def train_cascade(
         exits = []
         for last in range(position + 1, len(rungs)):
             later = [one.bundle.digest for one in made[: last - position]]
-            exits.append(certified_exit_rule(position, last, trials, promise.epsilon, promise.delta / last, later))
+            exits.append(certified_exit_rule(trials, (position, last), promise.shared(last), later))
         tell_own = _named(tell, rungs[position].kinds[-1])
         made.insert(0, finish(stages[position], taxonomy, exits, tell_own, licence))
     return TrainedCascade(tuple(made), _cascade_scores(trials[0], [_whole(one) for one in made]), tuple(notes))
@@ -150,11 +140,9 @@ def _in_domain(stages: Sequence[CrossValidated]) -> list[CalibrationSet]:
     if augmentations is not None:
         beside = ", its fma518 beside the clean vectors of the later kinds" if len(stages) > 1 else ""
         names += [f"view {name}{beside}" for name in augmentations.names]
-    groups = stages[0].groups[unseen]
+    groups, labels = stages[0].groups[unseen], stages[0].labels[unseen]
     return [
-        CalibrationSet(
-            name, groups, tuple(StageScores.of(s.probabilities[unseen, number], s.labels[unseen]) for s in stages)
-        )
+        CalibrationSet.of(name, groups, [s.probabilities[unseen, number] for s in stages], labels)
         for number, name in enumerate(names)
     ]
 
@@ -191,9 +179,9 @@ def _out_of_domain(
                 cross_validate(other, bad, kept, rung.name, seed, rung.aim, folds=_FOLDS_OUT_OF_DOMAIN)
             ).bundle
             rows = data.of(rung.kinds).table.rows[asked]
-            seen.append(StageScores.of(bundle.predict_proba(rows), labels))
+            seen.append(bundle.predict_proba(rows))
         trials.append(
-            CalibrationSet(f"collection {name}, trained on the others", data.table.groups[asked], tuple(seen))
+            CalibrationSet.of(f"collection {name}, trained on the others", data.table.groups[asked], seen, labels)
         )
     return trials, notes
 
@@ -232,12 +220,10 @@ def _cascade_scores(clean: CalibrationSet, exits: Sequence[ExitRule | None]) -> 
     inside = np.ones(len(clean.groups), dtype=np.bool_)
     right = np.zeros(len(clean.groups), dtype=np.bool_)
     reached = []
-    for seen, exit_rule in zip(clean.stages, exits, strict=True):
+    for confidence, hit, exit_rule in zip(clean.confidence, clean.right, exits, strict=True):
         reached.append(float(inside.mean()))
         threshold = None if exit_rule is None else exit_rule.threshold
-        gone = (
-            inside if exit_rule is None else inside & (seen.confidence >= (np.inf if threshold is None else threshold))
-        )
-        right[gone] = seen.right[gone]
+        gone = inside if exit_rule is None else inside & (confidence >= (np.inf if threshold is None else threshold))
+        right[gone] = hit[gone]
         inside = inside & ~gone
-    return CascadeScores(len(right), float(right.mean()), float(clean.stages[-1].right.mean()), tuple(reached))
+    return CascadeScores(len(right), float(right.mean()), float(clean.right[-1].mean()), tuple(reached))

@@ -25,7 +25,7 @@ from music_reclass.models.dataset import Augmentations, Dataset
 from music_reclass.models.early_exit import ExitRule
 from music_reclass.models.early_exit import exit_as_manifest as stated_exit
 from music_reclass.models.metrics import Evaluation, evaluate
-from music_reclass.models.precision import PrecisionTarget, ThresholdCertificate, as_manifest, certified_threshold
+from music_reclass.models.precision import Certificate, PrecisionTarget, certified_thresholds
 from music_reclass.models.stacking import Members, Selected, Stack, calibrated, members, stacked
 from music_reclass.models.transforms import profile
 from music_reclass.training.npz import beside
@@ -33,7 +33,6 @@ from music_reclass.training.npz import beside
 Doubles = NDArray[np.float64]
 LICENCES = {"fma": "CC BY 4.0 (learned from the metadata and features of the FMA data set, mdeff/fma)"}
 LICENCE = "that of the data it was trained on; no audio is part of it"
-PLAIN = {"confident": 0.85, "likely": 0.6}  # where nothing is certified and nobody asked for a promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,18 +154,9 @@ def finish(
 
 
 def guarantee_lines(bundle: bundles.Bundle) -> Iterator[tuple[str, str]]:
-    """For each threshold its name, and what is promised about it or why nothing is."""
-    for word, own in bundle.manifest["certificates"].items():
-        if own["certified"]:
-            yield (
-                word,
-                f"from {own['threshold']:.2f}: at least {own['precision']:.0%} right, with probability "
-                f"{1 - own['delta']:.0%} ({own['errors']} errors in {own['count']} artists)",
-            )
-        elif word in bundle.thresholds:
-            yield word, f"from {bundle.thresholds[word]:.2f}, {own['why']}"
-        else:
-            yield word, f"never: {own['why']}"
+    """For each threshold its name, and what is guaranteed about it or why nothing is."""
+    for word, stored in bundle.manifest["certificates"].items():
+        yield word, Certificate.from_manifest(stored, bundle.thresholds.get(word)).sentence()
 
 
 def _nobody(text: str) -> None:
@@ -183,25 +173,11 @@ def _account(
     table = data.table
     groups, labels = table.groups[scores.rows], table.labels[scores.rows]
     learning, judging = scores.learning, scores.judging
-    thresholds: dict[str, float] = {}
-    certificates: dict[str, Any] = {}
-    for word, precision in (("confident", aim.confident), ("likely", aim.likely)):
-        each = [
-            certified_threshold(
-                version.max(axis=1), hits(version, labels[learning]), groups[learning], precision, aim.delta
-            )
-            for version in np.moveaxis(probabilities[learning], 1, 0)
-        ]
-        short = [own for own in each if not isinstance(own, ThresholdCertificate)]
-        sound = [own for own in each if isinstance(own, ThresholdCertificate)]
-        own = short[0] if short else max(sound, key=lambda one: one.threshold)
-        certificates[word] = as_manifest(own)
-        if isinstance(own, ThresholdCertificate):
-            thresholds[word] = own.threshold
-        elif not aim.strict:
-            thresholds[word] = PLAIN[word]
-    if len(thresholds) == 2:
-        thresholds["likely"] = min(thresholds.values())
+    versions = [
+        (version.max(axis=1), hits(version, labels[learning])) for version in np.moveaxis(probabilities[learning], 1, 0)
+    ]
+    found = certified_thresholds(versions, groups[learning], aim)
+    thresholds = {word: one.threshold for word, one in found.items() if one.threshold is not None}
     evaluation = evaluate(
         probabilities[judging, 0],
         labels[judging],
@@ -211,7 +187,7 @@ def _account(
         (*data.leaks(), *table.notes),
         thresholds,
     )
-    return evaluation, thresholds, certificates
+    return evaluation, thresholds, {word: one.as_manifest() for word, one in found.items()}
 
 
 def _metrics(own: CrossValidated) -> dict[str, float]:

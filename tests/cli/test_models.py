@@ -67,7 +67,7 @@ def test_the_list_says_what_an_exit_guarantees_and_on_which_tracks(tmp_path):
     }
     ladder_with_exit(tmp_path / "own", exits.ExitRule(0.87, count=700, lost=6, exits=0.18, held_on=seen))
     text = run("list", "-v", "--bundle", str(tmp_path / "own")).stdout
-    assert "exits from 0.87 (18% of tracks): at most 2.0% of all tracks wrong where the whole ladder is right" in text
+    assert "exits from 0.87 (18% of tracks): at most 2.0% of all tracks wrong where the whole cascade is right" in text
     assert "epsilon 0.02, delta 0.1, n 700" in text
     assert "on clean: threshold 0.71, 8 of 800 lost, 31% exit" in text
     assert "on small: monitored only, 69 tracks: at 0.57 1.9% lost, 20% exit" in text

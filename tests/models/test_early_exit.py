@@ -1,6 +1,8 @@
 """An exit is certified by what it loses, never from too few tracks, and holds in repeated draws."""
 
 import dataclasses
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -8,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from music_reclass.errors import BundleError
+from music_reclass.models.bundle import Bundle
 from music_reclass.models.early_exit import (
     ExitRule,
+    RiskTarget,
     certify_exit_rule,
     exit_as_manifest,
     exit_from_manifest,
+    exit_rules,
     exit_rules_of,
-    fitting_exit_rule,
     gain_curve,
     lower_bound,
     strictest,
@@ -70,7 +74,7 @@ def test_over_500_calibration_sets_the_promise_is_broken_no_more_often_than_delt
         broken = exits = 0
         for _ in range(500):
             drawn = generator.integers(0, len(confidence), count)
-            found = certify_exit_rule(confidence[drawn], lost[drawn], epsilon, delta)
+            found = certify_exit_rule(confidence[drawn], lost[drawn], RiskTarget(epsilon, delta))
             if found.threshold is not None:
                 exits += 1
                 broken += bool((lost & (confidence >= found.threshold)).mean() > epsilon)
@@ -84,7 +88,9 @@ def test_over_500_calibration_sets_the_promise_is_broken_no_more_often_than_delt
 def test_a_looser_promise_never_exits_later(count: int, errors: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
     confidence, lost = generator.random(count), generator.permutation(np.arange(count) < errors)
-    strict, loose = (certify_exit_rule(confidence, lost, epsilon).threshold or 1.0 for epsilon in (0.02, 0.05))
+    strict, loose = (
+        certify_exit_rule(confidence, lost, RiskTarget(epsilon)).threshold or 1.0 for epsilon in (0.02, 0.05)
+    )
     assert loose <= strict
 
 
@@ -109,11 +115,21 @@ def test_an_exit_survives_the_manifest_and_nonsense_is_refused() -> None:
             exit_from_manifest(wrong)
 
 
-def test_a_certificate_is_found_by_the_stages_behind_it() -> None:
-    two, three = ExitRule(0.7, against=("b",)), ExitRule(0.9, against=("b", "c"))
-    assert fitting_exit_rule((two, three), ["b", "c"]) is three
-    assert fitting_exit_rule((two, three), ["b"]) is two
-    assert fitting_exit_rule((two, three), ["c"]) is None
+def stage(name: str, *rules: ExitRule) -> Bundle:
+    manifest = {"exits": [exit_as_manifest(rule) for rule in rules]}
+    return cast(Bundle, SimpleNamespace(digest=name, manifest=manifest))
+
+
+def test_a_rule_holds_for_the_very_stages_behind_it_and_the_users_comes_first() -> None:
+    two, three, later = ExitRule(0.7, against=("b",)), ExitRule(0.9, against=("b", "c")), ExitRule(0.8, against=("b",))
+    first, second, third = stage("a", two, three), stage("b"), stage("c", two)
+    assert exit_rules([first, second, third]) == [three, None, None]
+    assert exit_rules([first, second]) == [two, None]
+    assert exit_rules([first, third]) == [None, None]
+    assert exit_rules([first]) == [None]
+    assert exit_rules([first, second], {"a": (later, three)}) == [later, None]
+    assert exit_rules([first, second], {"a": (three,)}) == [two, None]  # the user's was made for another cascade
+    assert exit_rules([stage("a", two, later), second]) == [later, None]
 
 
 def test_the_expected_gain_falls_with_confidence_and_says_what_was_seen() -> None:

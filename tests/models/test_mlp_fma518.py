@@ -12,6 +12,7 @@ from music_reclass.models import mlp as fma_mlp
 from music_reclass.models.bundle import Bundle
 from music_reclass.models.dataset import Augmentations
 from music_reclass.models.mlp import MlpEnsemble
+from music_reclass.models.precision import PLAIN
 from music_reclass.training import npz
 from music_reclass.training import train as recipes
 from tests.training.synthetic import CLASSES, SMALL, arrays, views_of, written
@@ -63,7 +64,7 @@ def test_other_genres_and_one_that_nobody_carries_are_fine(tmp_path: Path) -> No
 
 def test_a_threshold_that_cannot_be_certified_is_cautious_and_the_manifest_says_so(tmp_path: Path) -> None:
     bundle = _bundle(tmp_path, **arrays(90, apart=0.0))
-    assert bundle.thresholds["confident"] == recipes.PLAIN["confident"]
+    assert bundle.thresholds["confident"] == PLAIN["confident"]
     assert bundle.manifest["certificates"]["confident"]["certified"] is False
     assert any("not certified" in text for _, text in recipes.guarantee_lines(bundle))
 

@@ -10,11 +10,10 @@ from music_reclass.models.calibration import hits
 from music_reclass.models.crossval import cross_calibrated, folds_of, out_of_fold
 from music_reclass.models.linear import Linear
 from music_reclass.models.precision import (
-    InsufficientData,
+    Certificate,
     PrecisionTarget,
-    ThresholdCertificate,
-    as_manifest,
     certified_threshold,
+    certified_thresholds,
 )
 from music_reclass.training import npz
 
@@ -34,7 +33,7 @@ def test_the_promised_precision_is_broken_no_more_often_than_promised() -> None:
     for seed in range(200):
         confidence, right = world(400, seed)
         found = certified_threshold(confidence, right, np.arange(400), 0.8, delta=0.1)
-        if isinstance(found, ThresholdCertificate):
+        if found.threshold is not None:
             made += 1
             above = truth_confidence >= found.threshold
             broken += bool(truth_right[above].mean() < 0.8)
@@ -57,7 +56,7 @@ def test_over_200_splits_of_the_real_table_the_other_half_breaks_it_no_more_ofte
         artists = np.random.default_rng(seed).permutation(np.unique(table.groups))
         own = np.isin(table.groups, artists[: len(artists) // 2])
         found = certified_threshold(confidence[own], right[own], table.groups[own], 0.6, delta=0.1, seed=seed)
-        if isinstance(found, ThresholdCertificate):
+        if found.threshold is not None:
             made += 1
             others = ~own & (confidence >= found.threshold)
             broken += bool(np.average(right[others], weights=weight[others]) < 0.6)
@@ -70,13 +69,11 @@ def test_with_too_few_tracks_it_says_how_many_more_and_twice_as_many_mostly_do()
     reached = asked = 0
     for seed in range(20):
         short = certified_threshold(*world(90, seed), np.arange(90), 0.85)
-        if isinstance(short, InsufficientData) and short.more is not None:
+        if not short.certified and short.more is not None:
             assert f"{short.more:,} more labelled tracks" in short.sentence()
             asked += 1
             count = 90 + 2 * short.more
-            reached += isinstance(
-                certified_threshold(*world(count, seed + 500), np.arange(count), 0.85), ThresholdCertificate
-            )
+            reached += certified_threshold(*world(count, seed + 500), np.arange(count), 0.85).certified
 
     assert asked >= 8
     assert reached > asked / 2
@@ -85,17 +82,17 @@ def test_with_too_few_tracks_it_says_how_many_more_and_twice_as_many_mostly_do()
 def test_where_no_number_of_tracks_would_do_it_says_so() -> None:
     found = certified_threshold(*world(500, seed=1, ceiling=0.6), np.arange(500), 0.95)
 
-    assert isinstance(found, InsufficientData)
+    assert not found.certified
     assert found.more is None
-    assert "err too often" in as_manifest(found)["why"]
+    assert "err too often" in found.as_manifest()["why"]
 
 
 def test_rows_of_one_artist_count_once() -> None:
     confidence, right = world(400, seed=3)
 
-    assert isinstance(certified_threshold(confidence, right, np.arange(400), 0.8), ThresholdCertificate)
+    assert certified_threshold(confidence, right, np.arange(400), 0.8).certified
     found = certified_threshold(confidence, right, np.arange(400) // 40, 0.8)
-    assert isinstance(found, InsufficientData)
+    assert not found.certified
     assert found.count == 10
 
 
@@ -105,3 +102,29 @@ def test_one_number_of_the_user_sets_both_aims() -> None:
     assert (aim.confident, aim.strict) == (0.95, True)
     assert aim.likely == pytest.approx(0.9)
     assert PrecisionTarget.of(None) == PrecisionTarget()
+
+
+def test_a_threshold_that_is_lowered_after_its_certificate_is_said_to_be_not_certified() -> None:
+    confidence = np.repeat([0.95, 0.87], 200)
+    right = np.arange(400) % 400 < 200
+    right[200::2] = True
+    target = PrecisionTarget(confident=0.999, likely=0.97)
+
+    alone = certified_threshold(confidence, right, np.arange(400), 0.97)
+    found = certified_thresholds([(confidence, right)], np.arange(400), target)
+
+    assert alone.certified
+    assert alone.threshold == 0.88
+    assert found["confident"].threshold == found["likely"].threshold == 0.85
+    assert found["likely"].as_manifest()["certified"] is False
+    assert found["likely"].sentence() == (
+        "from 0.85, not certified at 97%: lowered from 0.88 to the threshold of `confident`"
+    )
+
+
+def test_the_certificate_of_a_bundle_whose_threshold_is_another_one_is_not_printed() -> None:
+    stored = Certificate(0.8, 0.1, 200, 0.7, 12).as_manifest()
+
+    assert "at least 80% right" in Certificate.from_manifest(stored, 0.7).sentence()
+    assert "not certified at 80%" in Certificate.from_manifest(stored, 0.6).sentence()
+    assert Certificate.from_manifest(stored, None).sentence().startswith("never: not certified")

@@ -18,7 +18,7 @@ DATA = Path(music_reclass.__file__).parent / "data"
 def test_the_first_stage_lets_tracks_go_by_a_certificate_against_the_second() -> None:
     first, second = bundles.embedded(), musicnn_ensemble.embedded_second_stage()
 
-    exit_rule = exits.fitting_exit_rule(exits.exit_rules_of(first.manifest), [second.digest])
+    exit_rule = exits.exit_rules([first, second])[0]
 
     assert exit_rule is not None
     assert exit_rule.threshold is not None

@@ -11,10 +11,10 @@ import pytest
 from music_reclass.models import bundle as ladders
 from music_reclass.models import dataset as tables
 from music_reclass.models.dataset import Dataset
-from music_reclass.models.early_exit import exit_rules_of, fitting_exit_rule
+from music_reclass.models.early_exit import RiskTarget, exit_rules, exit_rules_of
 from music_reclass.models.mlp import EnsembleRecipe, MlpEnsemble, NetworkRecipe
 from music_reclass.training import npz
-from music_reclass.training.cascade import RiskTarget, StageRecipe, answerable, train_cascade
+from music_reclass.training.cascade import StageRecipe, answerable, train_cascade
 from tests.training.synthetic import views_of, with_later_kinds, written
 
 ROWS = 240
@@ -44,9 +44,8 @@ def test_every_exit_names_the_later_bundles_and_shares_delta(tmp_path: Path) -> 
     assert [bundle.stage for bundle in (first, second, third)] == list(NAMES)
     assert [kind.name for kind in third.kinds] == list(NAMES)
     assert exit_rules_of(third.manifest) == ()
-    short = fitting_exit_rule(exit_rules_of(first.manifest), [second.digest])
-    whole = fitting_exit_rule(exit_rules_of(first.manifest), [second.digest, third.digest])
-    inner = fitting_exit_rule(exit_rules_of(second.manifest), [third.digest])
+    short = exit_rules([first, second])[0]
+    whole, inner, _ = exit_rules([first, second, third])
     assert short is not None
     assert whole is not None
     assert inner is not None

@@ -24,7 +24,7 @@ from music_reclass.models.dataset import (
     to_dataset,
 )
 from music_reclass.models.mlp import MlpEnsemble
-from music_reclass.models.precision import PrecisionTarget
+from music_reclass.models.precision import PLAIN, PrecisionTarget
 from music_reclass.models.stacking import members
 from music_reclass.taxonomy import load
 from music_reclass.training import train as recipes
@@ -139,7 +139,7 @@ def test_what_the_user_asks_for_and_cannot_be_certified_is_never_decided() -> No
 
     assert "confident" not in strict.thresholds
     assert "more labelled tracks" in strict.manifest["certificates"]["confident"]["why"]
-    assert plain.thresholds["confident"] == recipes.PLAIN["confident"]
+    assert plain.thresholds["confident"] == PLAIN["confident"]
 
 
 def test_a_single_genre_teaches_nothing() -> None:
