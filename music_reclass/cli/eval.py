@@ -9,7 +9,7 @@ import click
 
 from music_reclass.cli.data import data_flags, opened
 from music_reclass.cli.options import database_flags, json_flag, settings_from
-from music_reclass.cli.output import print_json, say
+from music_reclass.cli.output import check_output, print_json, say, write_file
 
 if TYPE_CHECKING:
     from music_reclass.models.metrics import Evaluation
@@ -46,6 +46,8 @@ def evaluate(
     from music_reclass.taxonomy import load
     from music_reclass.training.evaluate import evaluate_cascade
 
+    if html is not None:
+        check_output(html)
     settings = settings_from(config_file, db=db, bundle=folder, jobs=words["jobs"])
     taxonomy = load(settings.taxonomy)
     stages = (bundles.embedded(),) if settings.bundle is None else ladders.load_cascade(settings.bundle)
@@ -54,21 +56,11 @@ def evaluate(
         chosen = part or (TEST if data.is_split else "")
         evaluation = evaluate_cascade(stages, data, taxonomy, chosen, seed)
     if html is not None:
-        write_page(html, page(evaluation))
+        write_file(html, page(evaluation))
     if as_json:
         print_json(evaluation.as_json())
     else:
         show(evaluation)
-
-
-def write_page(path: Path, text: str) -> None:
-    """Write a page; UsageError where that is not possible."""
-    from music_reclass.errors import UsageError
-
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"the page cannot be written to {path} ({error.strerror}).") from error
 
 
 def show(evaluation: Evaluation) -> None:

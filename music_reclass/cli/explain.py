@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from music_reclass.cli.options import bundle_flag, database_flags, json_flag, network_flags, settings_from
-from music_reclass.cli.output import complain, print_json, printable, say, shorten_home
+from music_reclass.cli.output import check_output, complain, print_json, printable, say, shorten_home, write_file
 
 if TYPE_CHECKING:
     from music_reclass.explain.explanation import Explanation
@@ -45,13 +46,12 @@ def explain(
 
     A file that the library does not know is listened to now. Nothing is stored or written.
     """
-    from music_reclass.cli.session import cascade_for
+    from music_reclass.cli.session import cascade_for, reading
     from music_reclass.domain import OnExisting
     from music_reclass.errors import NothingToDo
     from music_reclass.explain.explanation import explain
     from music_reclass.explain.render import render
     from music_reclass.extractors.device import Placement
-    from music_reclass.features.database import Database
     from music_reclass.tagging.apply import WritePlan
     from music_reclass.taxonomy import load
 
@@ -61,15 +61,16 @@ def explain(
         from music_reclass.explain.plot import check_ending
 
         check_ending(plot)
+        check_output(plot)
     settings = settings_from(
         config_file, db=db, bundle=bundle, device=device, gpu_memory=gpu_memory, precision=precision
     )
     taxonomy = load(settings.taxonomy)
-    database = Database(settings.database) if settings.database.exists() else None
     plan = WritePlan(lambda: iter(()), taxonomy, OnExisting(settings.on_existing))
     placement = Placement(settings.device, settings.gpu_memory, settings.precision)
-    cascade = cascade_for(settings, taxonomy, database)
-    account = explain(os.path.realpath(file), database, cascade, plan, placement, all_stages)
+    with reading(settings) if settings.database.exists() else nullcontext() as library:
+        cascade = cascade_for(settings, taxonomy, library)
+        account = explain(os.path.realpath(file), library, cascade, plan, placement, all_stages)
     if as_json:
         print_json(account.as_json())
     else:
@@ -89,6 +90,6 @@ def _draw(account: Explanation, plot: Path, as_json: bool) -> None:
     except TrackError as error:
         complain(f"no picture: {error}")
         return
-    draw(found, Caption(title(account), caption(account), levels(account)), plot)
+    write_file(plot, draw(found, Caption(title(account), caption(account), levels(account)), plot.suffix))
     if not as_json:
         say("picture", printable(shorten_home(os.path.abspath(plot))))

@@ -6,15 +6,14 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from music_reclass.cli.options import database_flags, json_flag, settings_from
-from music_reclass.cli.output import plain, print_json, printable, say, shorten_home
+from music_reclass.cli.output import check_output, plain, print_json, printable, say, shorten_home, write_file
 from music_reclass.errors import ReclassError
 
 if TYPE_CHECKING:
@@ -46,23 +45,18 @@ def row_of(state: TrackState) -> dict[str, Any]:
 
 
 def table(states: Iterable[TrackState], kind: str, out: Path | None) -> None:
-    """Write CSV or JSON lines to `out`, or to stdout; ReclassError if the file cannot be written."""
-    with ExitStack() as stack:
-        try:
-            # newline="": the csv module writes its own line ends.
-            file: TextIO = (
-                sys.stdout if out is None else stack.enter_context(out.open("w", encoding="utf-8", newline=""))
-            )
-        except OSError as error:
-            raise ReclassError(f"{out} cannot be written: {error.strerror}.") from error
-        if kind == "csv":
-            _csv(states, file)
-        else:
-            for state in states:
-                file.write(json.dumps(row_of(state)) + "\n")
+    """Write CSV or JSON lines to `out`, or to stdout; UsageError or ReclassError if the file cannot be written."""
+    lines = _csv_lines(states) if kind == "csv" else (json.dumps(row_of(state)) + "\n" for state in states)
+    if out is not None:
+        write_file(out, lines)
+        return
+    for line in lines:
+        # A name that is not UTF-8 cannot stand in a text file: its bytes are shown as \udcXX.
+        text = line.encode("utf-8", "backslashreplace").decode()
+        sys.stdout.write("".join(map(_harmless, text)) if sys.stdout.isatty() else text)
 
 
-def _csv(states: Iterable[TrackState], file: TextIO) -> None:
+def _csv_lines(states: Iterable[TrackState]) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS)
     writer.writeheader()
@@ -71,11 +65,10 @@ def _csv(states: Iterable[TrackState], file: TextIO) -> None:
         row["genres"] = "; ".join(row["genres"])
         row["before"] = "" if row["before"] is None else "; ".join(row["before"])
         writer.writerow(row)
-        # A name that is not UTF-8 cannot stand in a text file: its bytes are shown as \udcXX.
-        text = buffer.getvalue().encode("utf-8", "backslashreplace").decode()
-        file.write("".join(map(_harmless, text)) if file.isatty() else text)
+        yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
+    yield buffer.getvalue()  # the header alone, where there is no track
 
 
 def _harmless(char: str) -> str:
@@ -85,27 +78,23 @@ def _harmless(char: str) -> str:
 
 def playlists(states: Iterable[TrackState], folder: Path) -> dict[str, int]:
     """One extended M3U per primary genre of confident and likely tracks; tracks by playlist name."""
-    counts: dict[str, int] = {}
-    with ExitStack() as stack:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            files: dict[str, Any] = {}
-            for state in states:
-                if state.error or not state.decision or not state.decision.genres:
-                    continue
-                name = f"{state.decision.genres[0]}.m3u8"
-                if name not in files:
-                    files[name] = stack.enter_context((folder / name).open("wb"))
-                    files[name].write(b"#EXTM3U\n")
-                label = " - ".join(part for part in (state.tags.artist, state.tags.title) if part)
-                seconds = round(state.duration or -1)
-                line = f"#EXTINF:{seconds},{label}".replace("\n", " ").replace("\r", " ")
-                files[name].write(line.encode("utf-8", "replace") + b"\n")
-                files[name].write(state.path.encode("utf-8", "surrogateescape") + b"\n")
-                counts[name] = counts.get(name, 0) + 1
-        except OSError as error:
-            raise ReclassError(f"the playlists cannot be written to {folder}: {error.strerror}.") from error
-    return counts
+    lists: dict[str, list[bytes]] = {}
+    for state in states:
+        if state.error or not state.decision or not state.decision.genres:
+            continue
+        label = " - ".join(part for part in (state.tags.artist, state.tags.title) if part)
+        line = f"#EXTINF:{round(state.duration or -1)},{label}".replace("\n", " ").replace("\r", " ")
+        path = state.path.encode("utf-8", "surrogateescape")
+        lists.setdefault(f"{state.decision.genres[0]}.m3u8", []).append(
+            line.encode("utf-8", "replace") + b"\n" + path + b"\n"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReclassError(f"The playlists cannot be written to {folder}: {error.strerror}.") from error
+    for name, entries in lists.items():
+        write_file(folder / name, b"".join([b"#EXTM3U\n", *entries]))
+    return {name: len(entries) for name, entries in lists.items()}
 
 
 def open_library(db: Path | None, config_file: Path | None) -> Database:
@@ -117,17 +106,6 @@ def open_library(db: Path | None, config_file: Path | None) -> Database:
     if not path.exists():
         raise NothingToDo(f"there is no library at {path} yet: scan a folder first (reclass scan ~/Music).")
     return Database(path)
-
-
-def next_step() -> None:
-    """What `reclass` alone says: where things stand, and the command that comes next."""
-    from music_reclass.config import load
-
-    if not load({}).database.exists():
-        plain("no library yet.       listen to one:  reclass scan ~/Music     see it work:  reclass demo")
-    else:
-        plain("the library is there. where it stands: reclass status         go on:        reclass scan ~/Music")
-    plain("all commands:         reclass --help")
 
 
 @click.command()
@@ -182,6 +160,8 @@ def export(kind: str, out: Path | None, db: Path | None, config_file: Path | Non
     """Every track with its decision, as CSV, JSON lines, or one M3U playlist per genre."""
     from music_reclass.features.decisions import Decisions
 
+    if out is not None and kind != "m3u":
+        check_output(out)
     states = Decisions(open_library(db, config_file)).below()
     if kind == "m3u":
         folder = out or Path("playlists")

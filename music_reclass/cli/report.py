@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from music_reclass.cli.options import database_flags, json_flag, settings_from
-from music_reclass.cli.output import plain, print_json, printable, say, shorten_home
+from music_reclass.cli.output import check_output, plain, print_json, printable, say, shorten_home, write_file
 
 if TYPE_CHECKING:
     from music_reclass.report.listings import Listing
@@ -35,11 +35,12 @@ def report(page: Path | None, most: int, db: Path | None, config_file: Path | No
     """
     from music_reclass.cli.library import open_library
     from music_reclass.cli.session import cascade_for
-    from music_reclass.errors import ReclassError
     from music_reclass.report.page import page_of
     from music_reclass.report.summary import report_of
     from music_reclass.taxonomy import load
 
+    if page is not None:
+        check_output(page)
     settings = settings_from(config_file, db=db)
     taxonomy = load(settings.taxonomy)
     database = open_library(db, config_file)
@@ -48,10 +49,7 @@ def report(page: Path | None, most: int, db: Path | None, config_file: Path | No
     finally:
         database.close()
     if page is not None:
-        try:
-            page.write_text(page_of(found), encoding="utf-8")
-        except OSError as error:
-            raise ReclassError(f"{page} cannot be written: {error.strerror}; name another file.") from error
+        write_file(page, page_of(found))
     if as_json:
         print_json(found.as_json())
         return

@@ -172,7 +172,8 @@ def _estimators(name: str, data: Dataset, words: dict[str, Any], live: Live) -> 
 
 
 def _report(result: Trained, words: dict[str, Any]) -> None:
-    from music_reclass.cli.eval import show, write_page
+    from music_reclass.cli.eval import show
+    from music_reclass.cli.output import write_file
     from music_reclass.report.evaluation_page import page
     from music_reclass.training.train import guarantee_lines
 
@@ -183,5 +184,5 @@ def _report(result: Trained, words: dict[str, Any]) -> None:
     for note in result.notes:
         say("note", note)
     if words["html"] is not None:
-        write_page(words["html"], page(result.evaluation))
+        write_file(words["html"], page(result.evaluation))
     say("bundle", f"{words['out']}  ({bundle.name} {bundle.version}, {bundle.digest[:12]})")

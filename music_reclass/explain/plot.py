@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.errors import ReclassError, SkipTrack, UsageError
+from music_reclass.errors import SkipTrack, UsageError
 from music_reclass.extractors.mel import PLOT_FLOOR, plot_spectrogram
 from music_reclass.utils.lazy import require
 
@@ -132,9 +132,10 @@ def check_ending(path: Path) -> None:
     require("matplotlib", extra="plots")
 
 
-def draw(course: WindowVotes, caption: Caption, path: Path) -> None:
-    """Write the picture to `path`. MissingExtra without matplotlib; ReclassError where the file cannot be written."""
-    check_ending(path)
+def draw(course: WindowVotes, caption: Caption, ending: str) -> bytes:
+    """The picture as a file that ends in `ending`: `.png`, `.svg` or `.pdf`. MissingExtra without matplotlib."""
+    import io
+
     matplotlib: Any = require("matplotlib", extra="plots")
     figures: Any = require("matplotlib.figure", extra="plots")
     style = {
@@ -148,10 +149,9 @@ def draw(course: WindowVotes, caption: Caption, path: Path) -> None:
         figure.text(_LEFT, 0.925, caption.verdict, fontsize=11, va="center")
         _sound(figure, course)
         _votes(figure.add_axes((_LEFT, 0.085, _WIDE, 0.37)), course, caption.levels)
-        try:
-            figure.savefig(path)
-        except OSError as error:
-            raise ReclassError(f"{path} cannot be written: {error.strerror or error}.") from error
+        content = io.BytesIO()
+        figure.savefig(content, format=ending.lower().removeprefix("."))
+    return content.getvalue()
 
 
 def lines(course: WindowVotes) -> list[tuple[str, list[float]]]:

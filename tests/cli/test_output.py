@@ -2,10 +2,16 @@
 
 import json
 import os
+import sqlite3
+from pathlib import Path
 
 import pytest
 
 from music_reclass.cli import output
+from music_reclass.cli.options import Choice
+from music_reclass.errors import ReclassError, UsageError
+from music_reclass.features.database import Database
+from tests.library import Shell
 
 
 def test_control_characters_and_odd_bytes_are_shown_not_sent() -> None:
@@ -33,3 +39,95 @@ def test_the_home_folder_is_shortened_and_its_neighbours_are_not(monkeypatch: py
     monkeypatch.setenv("HOME", "/somewhere/ida")
     assert output.shorten_home("/somewhere/ida/Music") == "~/Music"
     assert output.shorten_home("/somewhere/idaho") == "/somewhere/idaho"
+
+
+@pytest.mark.parametrize(
+    ("choice", "written"),
+    [
+        (Choice(yes=True), True),
+        (Choice(dry_run=True, yes=True), False),
+        (Choice(), False),
+        (Choice(as_json=True), False),
+    ],
+)
+def test_without_a_terminal_only_yes_writes(
+    choice: Choice, written: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "interactive", lambda: False)
+    assert output.confirm("Write 3 genres?", choice) is written
+    assert ("--yes" in capsys.readouterr().err) is (not choice.yes and not choice.dry_run)
+
+
+def test_somebody_at_the_terminal_is_asked_unless_a_program_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "interactive", lambda: True)
+    monkeypatch.setattr("click.confirm", lambda *_, default: True)
+    assert output.confirm("Write 3 genres?", Choice())
+    assert not output.confirm("Write 3 genres?", Choice(as_json=True))
+
+
+def test_a_result_is_an_object_or_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    output.emit({"count": 1}, "one", True, "count")
+    output.emit({"count": 1}, "one", False, "count")
+    output.emit({"count": 1}, "one", False)
+    assert capsys.readouterr().out.splitlines() == ['{"count": 1}', "count     one", "one"]
+
+
+def test_an_output_file_is_whole_or_not_there_and_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text("before")
+    path.chmod(0o600)
+
+    def fails() -> object:
+        yield "half"
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(ReclassError, match="cannot be written: No space left"):
+        output.write_file(path, fails())  # type: ignore[arg-type]
+    assert path.read_text() == "before"
+    output.write_file(path, ["Ænima ", os.fsdecode(b"\xff")])
+    assert path.read_text("utf-8") == "Ænima \\udcff"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert os.listdir(tmp_path) == ["page.html"]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    output.write_file(tmp_path / "link.csv", b"x")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real.csv").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("name", ["song.flac", "SONG.MP3", "new.opus", "link.html", "folder", "pipe", "/dev/null"])
+def test_music_folders_and_devices_are_never_written_over(name: str, tmp_path: Path) -> None:
+    (tmp_path / "song.flac").write_text("precious")
+    (tmp_path / "link.html").symlink_to(tmp_path / "song.flac")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="name another file"):
+        output.write_file(tmp_path / name, "page")
+    assert (tmp_path / "song.flac").read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["any name.html", "any name.html-wal", "any name.html-shm", "any name.html.lock"])
+def test_a_library_database_and_what_belongs_to_it_is_never_written_over(name: str, tmp_path: Path) -> None:
+    database = Database(tmp_path / "any name.html")
+    with pytest.raises(UsageError, match="belongs to a library database"):
+        output.write_file(tmp_path / name, "page")
+    database.close()
+    assert sqlite3.connect(tmp_path / "any name.html").execute("SELECT count(*) FROM track").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    "words", [["report", "--html"], ["export", "--out"], ["explain", "{song}", "--plot"], ["eval", "--html"]]
+)
+def test_no_command_writes_its_output_over_music(words: list[str], music: Path, shell: Shell, tmp_path: Path) -> None:
+    song = next(path for path in music.rglob("*.flac"))
+    before = song.read_bytes()
+    shell("scan", song, "--dry-run")
+    place = song
+    if words[-1] == "--plot":  # a picture has to be named like one
+        place = tmp_path / "why.png"
+        place.symlink_to(song)
+    assert shell(*(word.format(song=song) for word in words), place) == 2
+    assert "named like music" in shell.err
+    assert song.read_bytes() == before

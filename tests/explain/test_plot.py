@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from music_reclass.domain import Vote
-from music_reclass.errors import MissingExtra, ReclassError, UsageError
+from music_reclass.errors import MissingExtra, UsageError
 from music_reclass.explain.plot import Caption, WindowVotes, check_ending, draw, lines
 from music_reclass.utils import lazy
 
@@ -22,20 +22,16 @@ def course(votes: list[tuple[float, ...] | None], duration: float = 60.0) -> Win
     return WindowVotes("s", starts, 30.0, cast, duration, (15.0, 45.0), sound.astype(np.float32), 44100)
 
 
-def test_the_picture_is_a_png_of_readable_size(tmp_path: Path) -> None:
-    path = tmp_path / "why.png"
-    draw(course([(0.7, 0.3), None, (0.4, 0.6)]), CAPTION, path)
-    content = path.read_bytes()
+def test_the_picture_is_a_png_of_readable_size() -> None:
+    content = draw(course([(0.7, 0.3), None, (0.4, 0.6)]), CAPTION, ".png")
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
     assert width >= 1000
     assert 0.5 < height / width < 0.9
 
 
-def test_an_svg_holds_its_words(tmp_path: Path) -> None:
-    path = tmp_path / "why.svg"
-    draw(course([(0.7, 0.3), (0.4, 0.6)]), CAPTION, path)
-    assert "<svg" in path.read_text()
+def test_an_svg_holds_its_words() -> None:
+    assert b"<svg" in draw(course([(0.7, 0.3), (0.4, 0.6)]), CAPTION, ".SVG")
 
 
 def test_likely_genres_get_lines_and_the_rest_stays_away() -> None:
@@ -54,22 +50,15 @@ def test_whoever_comes_first_anywhere_has_a_line_and_six_are_enough() -> None:
     assert "Country" in [name for name, _ in found]
 
 
-def test_all_silence_still_makes_a_picture(tmp_path: Path) -> None:
+def test_all_silence_still_makes_a_picture() -> None:
     assert lines(course([None, None])) == []
-    draw(course([None, None]), CAPTION, tmp_path / "why.png")
+    assert draw(course([None, None]), CAPTION, ".png")
 
 
 @pytest.mark.parametrize("name", ["song.flac", "why", "why.txt"])
-def test_a_name_that_is_no_pictures_is_refused(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text("precious")
+def test_a_name_that_is_no_pictures_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match=r"\.png"):
-        draw(course([(1.0, 0.0)]), CAPTION, tmp_path / name)
-    assert (tmp_path / name).read_text() == "precious"
-
-
-def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ReclassError, match="cannot be written"):
-        draw(course([(1.0, 0.0)]), CAPTION, tmp_path / "nowhere" / "why.png")
+        check_ending(Path(name))
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
