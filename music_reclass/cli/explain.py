@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from music_reclass.cli.options import bundle_flag, database_flags, json_flag, network_flags, settings_from
+from music_reclass.cli.options import json_flag, setting_flags
 from music_reclass.cli.output import check_output, complain, print_json, printable, say, shorten_home, write_file
 
 if TYPE_CHECKING:
+    from music_reclass.config import Settings
     from music_reclass.explain.explanation import Explanation
 
 
@@ -25,22 +26,9 @@ if TYPE_CHECKING:
     metavar="FILE.png",
     help="Draw the sound and the first stage's votes over the file.",
 )
-@bundle_flag
-@network_flags
-@database_flags
+@setting_flags("bundle", "device", "gpu_memory", "precision")
 @json_flag
-def explain(
-    file: Path,
-    all_stages: bool,
-    plot: Path | None,
-    bundle: Path | None,
-    device: str | None,
-    gpu_memory: str | None,
-    precision: str | None,
-    db: Path | None,
-    config_file: Path | None,
-    as_json: bool,
-) -> None:
+def explain(file: Path, all_stages: bool, plot: Path | None, as_json: bool, settings: Settings) -> None:
     """Why FILE got its genre: what each stage said, whether the next was needed, what spoke for the genre and against
     it, what was heard, the album, and what the tag says.
 
@@ -62,9 +50,6 @@ def explain(
 
         check_ending(plot)
         check_output(plot)
-    settings = settings_from(
-        config_file, db=db, bundle=bundle, device=device, gpu_memory=gpu_memory, precision=precision
-    )
     taxonomy = load(settings.taxonomy)
     plan = WritePlan(lambda: iter(()), taxonomy, OnExisting(settings.on_existing))
     placement = Placement(settings.device, settings.gpu_memory, settings.precision)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from music_reclass.cli.options import database_flags, json_flag, settings_from
-from music_reclass.cli.output import plain, print_json, printable, say
+from music_reclass.cli.options import json_flag, setting_flags
+from music_reclass.cli.output import emit, plain, print_json, printable, say
 
 if TYPE_CHECKING:
+    from music_reclass.config import Settings
     from music_reclass.taxonomy import Taxonomy
 
 
@@ -20,22 +20,20 @@ def genres() -> None:
 
 
 @genres.command("list")
-@database_flags
+@setting_flags("taxonomy")
 @json_flag
-def list_genres(db: Path | None, config_file: Path | None, as_json: bool) -> None:
+def list_genres(as_json: bool, settings: Settings) -> None:
     """All genres that are known, each below its parent."""
     from music_reclass.taxonomy import load
 
-    taxonomy = load(settings_from(config_file, db=db).taxonomy)
+    taxonomy = load(settings.taxonomy)
     children: dict[str | None, list[str]] = {}
     for name in taxonomy.labels:
         children.setdefault(taxonomy.parent(name), []).append(name)
 
     def show(name: str, depth: int) -> None:
-        if as_json:
-            print_json({"genre": name, "parent": taxonomy.parent(name), "written": taxonomy.written(name)})
-        else:
-            plain("  " * depth + name)
+        shown = {"genre": name, "parent": taxonomy.parent(name), "written": taxonomy.written(name)}
+        emit(shown, "  " * depth + name, as_json)
         for child in children.get(name, []):
             show(child, depth + 1)
 
@@ -44,19 +42,20 @@ def list_genres(db: Path | None, config_file: Path | None, as_json: bool) -> Non
 
 
 @genres.command("audit")
-@database_flags
+@setting_flags("taxonomy")
 @json_flag
-def audit_genres(db: Path | None, config_file: Path | None, as_json: bool) -> None:
+def audit_genres(as_json: bool, settings: Settings) -> None:
     """The distinct genres in your files as last scanned: how many, what each maps to, what is junk or unknown."""
-    from music_reclass.cli.library import open_library
+    from music_reclass.cli.session import reading
     from music_reclass.errors import NothingToDo
     from music_reclass.features.library import Library
     from music_reclass.taxonomy import audit, load
 
-    taxonomy: Taxonomy = load(settings_from(config_file, db=db).taxonomy)
-    counts = Library(open_library(db, config_file)).genre_counts()
+    taxonomy: Taxonomy = load(settings.taxonomy)
+    with reading(settings) as library:
+        counts = Library(library).genre_counts()
     if not counts:
-        raise NothingToDo("no file of the library holds a genre.")
+        raise NothingToDo("No file of the library holds a genre.")
     rows = audit(taxonomy, counts)
     if as_json:
         for row in rows:

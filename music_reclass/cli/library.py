@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from music_reclass.cli.options import database_flags, json_flag, settings_from
+from music_reclass.cli.options import json_flag, setting_flags, settings_from
 from music_reclass.cli.output import check_output, plain, print_json, printable, say, shorten_home, write_file
 from music_reclass.errors import ReclassError
 
 if TYPE_CHECKING:
+    from music_reclass.config import Settings
     from music_reclass.domain import Outcome
     from music_reclass.features.database import Database
     from music_reclass.features.decisions import Decisions, TrackState
@@ -111,20 +112,27 @@ def open_library(db: Path | None, config_file: Path | None) -> Database:
 @click.command()
 @click.option("--failed", is_flag=True, help="List the files that were skipped or failed, with the reason.")
 @click.option("--unsure", is_flag=True, help="List the tracks nobody is sure of, likeliest guess first.")
-@database_flags
+@setting_flags()
 @json_flag
-def status(failed: bool, unsure: bool, db: Path | None, config_file: Path | None, as_json: bool) -> None:
+def status(failed: bool, unsure: bool, as_json: bool, settings: Settings) -> None:
     """What is in the library: tracks by outcome, genres, failures."""
+    from music_reclass.cli.session import reading
     from music_reclass.domain import Outcome
+    from music_reclass.features.decisions import Decisions
+
+    with reading(settings) as library:
+        if failed or unsure:
+            wanted = {Outcome.FAILED, Outcome.SKIPPED} if failed else {Outcome.UNSURE}
+            _list(Decisions(library), wanted, as_json)
+        else:
+            _show_status(library, as_json)
+
+
+def _show_status(database: Database, as_json: bool) -> None:
     from music_reclass.features.decisions import Decisions
     from music_reclass.features.library import Library
 
-    database = open_library(db, config_file)
     decisions = Decisions(database)
-    if failed or unsure:
-        wanted = {Outcome.FAILED, Outcome.SKIPPED} if failed else {Outcome.UNSURE}
-        _list(decisions, wanted, as_json)
-        return
     totals, counts = Library(database).totals(), decisions.counts()
     if as_json:
         print_json({"database": str(database.path), **totals, **counts})
@@ -155,17 +163,19 @@ def _list(decisions: Decisions, wanted: set[Outcome], as_json: bool) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), help="File to write (csv, jsonl; default: stdout) or folder (m3u)."
 )
-@database_flags
-def export(kind: str, out: Path | None, db: Path | None, config_file: Path | None) -> None:
+@setting_flags()
+def export(kind: str, out: Path | None, settings: Settings) -> None:
     """Every track with its decision, as CSV, JSON lines, or one M3U playlist per genre."""
+    from music_reclass.cli.session import reading
     from music_reclass.features.decisions import Decisions
 
     if out is not None and kind != "m3u":
         check_output(out)
-    states = Decisions(open_library(db, config_file)).below()
-    if kind == "m3u":
+    with reading(settings) as library:
+        states = Decisions(library).below()
+        if kind != "m3u":
+            table(states, kind, out)
+            return
         folder = out or Path("playlists")
         for name, count in playlists(states, folder).items():
             say("playlist", f"{folder / name}  {count:,} tracks")
-        return
-    table(states, kind, out)

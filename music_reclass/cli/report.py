@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from music_reclass.cli.options import database_flags, json_flag, settings_from
+from music_reclass.cli.options import json_flag, setting_flags
 from music_reclass.cli.output import check_output, plain, print_json, printable, say, shorten_home, write_file
 
 if TYPE_CHECKING:
+    from music_reclass.config import Settings
     from music_reclass.report.listings import Listing
     from music_reclass.report.summary import Report
 
@@ -26,28 +27,22 @@ SHOWN = 5  # albums, paths and scans on a terminal; the page and --json hold mor
 @click.option(
     "--most", type=click.IntRange(1), default=100, show_default=True, help="How many albums a list of the page holds."
 )
-@database_flags
+@setting_flags()
 @json_flag
-def report(page: Path | None, most: int, db: Path | None, config_file: Path | None, as_json: bool) -> None:
+def report(page: Path | None, most: int, as_json: bool, settings: Settings) -> None:
     """Figures of the library: outcomes, stages and their cost, expected precision, confusions, what to look at.
 
     Reads the library only; no file is opened and nothing is written.
     """
-    from music_reclass.cli.library import open_library
-    from music_reclass.cli.session import cascade_for
+    from music_reclass.cli.session import cascade_for, reading
     from music_reclass.report.page import page_of
     from music_reclass.report.summary import report_of
     from music_reclass.taxonomy import load
 
     if page is not None:
         check_output(page)
-    settings = settings_from(config_file, db=db)
-    taxonomy = load(settings.taxonomy)
-    database = open_library(db, config_file)
-    try:
-        found = report_of(database, cascade_for(settings, taxonomy, database), most)
-    finally:
-        database.close()
+    with reading(settings) as library:
+        found = report_of(library, cascade_for(settings, load(settings.taxonomy), library), most)
     if page is not None:
         write_file(page, page_of(found))
     if as_json:

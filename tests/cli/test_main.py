@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.cli import library as listing
+from music_reclass.cli import session
 from music_reclass.cli.main import run
 from music_reclass.errors import DatabaseError, FailTrack, ServerError
 
@@ -24,7 +24,7 @@ def test_each_failure_has_its_exit_code_and_one_line(
     def fail(*_: object) -> None:
         raise problem
 
-    monkeypatch.setattr(listing, "open_library", fail)
+    monkeypatch.setattr(session, "reading", fail)
     assert run(["status"]) == code
     out, err = capsys.readouterr()
     assert out == ""
@@ -37,7 +37,7 @@ def test_a_bug_is_one_line_and_its_traceback_a_file(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr(listing, "open_library", fail)
+    monkeypatch.setattr(session, "reading", fail)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert run(["status"]) == 70
     err = capsys.readouterr().err
