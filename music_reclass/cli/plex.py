@@ -1,197 +1,30 @@
-"""`plex`: check, map, import, diff, sync, restore, unlock, selftest."""
+"""`plex`: check, libraries, map, import, diff, sync, restore, unlock, selftest; and what `scan` does with Plex."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from music_reclass.cli import plex_output as report
-from music_reclass.cli.options import Choice, database_flags, json_flag, settings_from, write_flags
-from music_reclass.cli.output import complain, print_json, printable, say
-from music_reclass.cli.plex_output import compare_flags, library_flag, map_flag, may_write, path_map, request_from
+from music_reclass.cli import plex_output as output
+from music_reclass.cli.options import Choice, choice_flags, json_flag, setting_flags
+from music_reclass.cli.output import complain, confirm, print_json, printable, say
+from music_reclass.cli.plex_output import compare_flags, map_flag, path_map
 
 if TYPE_CHECKING:
     from music_reclass.cli.session import Session
     from music_reclass.config import Settings
-    from music_reclass.features.plex import KnownServer
+    from music_reclass.plex.library import PlexLibrary
     from music_reclass.plex.model import ItemEdit, Section
+    from music_reclass.plex.plan import SyncRequest
     from music_reclass.plex.server import Server
     from music_reclass.plex.write import Outcome
 
-
-@click.command()
-@compare_flags
-@database_flags
-@json_flag
-def diff(
-    library: str | None, pairs: tuple[str, ...], level: str, mode: str, lock: str, allow_partial: bool, as_json: bool,
-    db: Path | None, config_file: Path | None, **flags: Any,
-) -> None:  # fmt: skip
-    """What would change on the server, and why; nothing is written."""
-    from music_reclass.cli.library import open_library
-    from music_reclass.features.plex import PlexJournal
-    from music_reclass.plex.server import connect
-    from music_reclass.plex.sync import compare
-    from music_reclass.taxonomy import load
-
-    settings = settings_from(config_file, db=db, plex_library=library)
-    request = request_from(pairs, level, mode, lock, flags)
-    database = open_library(db, config_file)
-    server = connect(settings)
-    found = compare(
-        server, server.music(settings.plex_library), database, PlexJournal(database), request, load(settings.taxonomy),
-        allow_partial=allow_partial,
-    )  # fmt: skip
-    report.show_survey(found, as_json)
-    counts, _ = report.show_rows(found.rows, as_json)
-    if not as_json:
-        report.show_counts(counts)
-
-
-@click.command()
-@compare_flags
-@write_flags
-def sync(
-    library: str | None, pairs: tuple[str, ...], level: str, mode: str, lock: str, allow_partial: bool, dry_run: bool,
-    yes: bool, as_json: bool, db: Path | None, config_file: Path | None, **flags: Any,
-) -> int:  # fmt: skip
-    """Write the decisions into the Plex library: shown first, verified after, and taken back by `plex restore`."""
-    from music_reclass.cli.library import open_library
-    from music_reclass.cli.session import writing
-    from music_reclass.features.plex import PlexJournal
-    from music_reclass.plex.server import connect
-    from music_reclass.plex.sync import compare, server_in_journal
-
-    settings = settings_from(config_file, db=db, plex_library=library)
-    request = request_from(pairs, level, mode, lock, flags)
-    open_library(db, config_file).close()
-    server = connect(settings)
-    section = server.music(settings.plex_library)
-    with writing(settings, "plex sync") as work:
-        journal = PlexJournal(work.journal.database)
-        known = server_in_journal(server, journal)
-        found = compare(
-            server, section, work.database, journal, request, work.taxonomy, allow_partial=allow_partial,
-            stop=lambda: bool(work.stop),
-        )  # fmt: skip
-        report.show_survey(found, as_json)
-        counts, edits = report.show_rows(found.rows, as_json)
-        if not as_json:
-            report.show_counts(counts)
-        if work.stop:
-            complain("stopped as you asked; nothing was written.")
-            return 130
-        if not may_write(len(edits), "items of the Plex library", dry_run, yes, as_json):
-            return 0
-        journal.remember_mapping(known.id, found.found.path_map.as_dict())
-        arguments: dict[str, object] = {
-            "library": section.title,
-            "server": server.client.name,
-            "level": found.request.level,
-            "mode": mode,
-        }
-        return _write(work, server, section, known, edits, "plex sync", arguments, as_json)
-
-
-def _write(
-    work: Session, server: Server, section: Section, known: KnownServer, edits: list[ItemEdit], command: str,
-    arguments: dict[str, object], as_json: bool,
-) -> int:  # fmt: skip
-    """Write the edits as one run of the journal, and tell how it went; the exit code."""
-    from music_reclass.features.plex import PlexJournal
-    from music_reclass.plex.sync import write_edits
-
-    run = work.journal.begin_run(command, arguments)
-    journal = PlexJournal(work.journal.database)
-    outcome = write_edits(server, section, journal, known, run, edits, lambda: bool(work.stop))
-    work.journal.finish_run(run, {"written": outcome.written, "failed": len(outcome.failed)})
-    if as_json:
-        print_json({"run": run, **report.outcome_as_json(outcome)})
-    else:
-        report.show_outcome(outcome, f"take it back: reclass plex restore {run}")
-    return _code(outcome)
-
-
-def _code(outcome: Outcome) -> int:
-    if outcome.stopped:
-        complain("stopped as you asked; what was sent is verified and booked: the same command goes on from here.")
-        return 130
-    return 1 if outcome.failed or outcome.changed else 0
-
-
-@click.command()
-@click.argument("run", type=int, required=False)
-@click.option("--force", is_flag=True, help="Bring the old genres back even where somebody has set others since.")
-@write_flags
-def restore(
-    run: int | None, force: bool, dry_run: bool, yes: bool, as_json: bool, db: Path | None, config_file: Path | None
-) -> int:
-    """Take RUN back, by default the newest that stands on a server, wherever the server holds what it wrote."""
-    settings = settings_from(config_file, db=db)
-    return restore_run(settings, run, force, Choice(dry_run, yes, as_json))
-
-
-def restore_run(settings: Settings, run: int | None, force: bool, choice: Choice) -> int:
-    """Take a run back on the server, by default the newest that stands there; the exit code."""
-    from music_reclass.cli.session import reading, writing
-    from music_reclass.errors import NothingToDo
-    from music_reclass.features.plex import PlexJournal
-    from music_reclass.plex.restore import plan_restore, restore_planned
-    from music_reclass.plex.server import connect
-    from music_reclass.plex.sync import server_in_journal
-
-    with reading(settings):
-        pass  # a library that is not there is said before the server is asked
-    server = connect(settings)
-    with writing(settings, "plex restore") as work:
-        journal = PlexJournal(work.journal.database)
-        server_in_journal(server, journal)
-        number = run if run is not None else journal.last_standing_run()
-        if number is None:
-            raise NothingToDo("there is nothing to take back: no run has written anything that still stands on Plex.")
-        plan = plan_restore(server, journal, number, force=force)
-        report.show_restore_plan(number, plan, choice.as_json)
-        if not plan.edits and not choice.dry_run:
-            journal.settle(plan.settled)
-        if not may_write(len(plan.edits), "items of the Plex library back", choice.dry_run, choice.yes, choice.as_json):
-            return 1 if plan.left else 0
-        outcome = restore_planned(server, journal, number, plan, lambda: bool(work.stop))
-        if choice.as_json:
-            print_json({"run": number, **report.outcome_as_json(outcome)})
-        else:
-            report.show_outcome(outcome, "", verb="restored")
-        return max(_code(outcome), 1 if plan.left else 0)
-
-
-@click.command()
-@library_flag
-@write_flags
-def unlock(
-    library: str | None, dry_run: bool, yes: bool, as_json: bool, db: Path | None, config_file: Path | None
-) -> int:
-    """Release the locks that `plex sync` has set; the genres stay until the server reads its own again."""
-    from music_reclass.cli.library import open_library
-    from music_reclass.cli.session import writing
-    from music_reclass.features.plex import PlexJournal
-    from music_reclass.plex.server import connect
-    from music_reclass.plex.sync import server_in_journal, unlocking
-
-    settings = settings_from(config_file, db=db, plex_library=library)
-    open_library(db, config_file).close()
-    server = connect(settings)
-    section = server.music(settings.plex_library)
-    with writing(settings, "plex unlock") as work:
-        journal = PlexJournal(work.journal.database)
-        known = server_in_journal(server, journal)
-        edits = unlocking(server, section, journal, known)
-        if not as_json:
-            say("locks", f"{len(edits):,} items hold a lock of ours")
-        if not may_write(len(edits), "locks", dry_run, yes, as_json):
-            return 0
-        return _write(work, server, section, known, edits, "plex unlock", {"library": section.title}, as_json)
+STOPPED = "Stopped as you asked; what was sent is verified and logged: the same command goes on from here."
 
 
 @click.group()
@@ -199,21 +32,113 @@ def plex() -> None:
     """Bring the decisions into a Plex library, safely, and take them back."""
 
 
-for command in (diff, sync, restore, unlock):
-    plex.add_command(command)
+@plex.command()
+@compare_flags
+@json_flag
+@setting_flags("plex_library")
+def diff(*, as_json: bool, settings: Settings, **flags: Any) -> None:
+    """What would change on the server, and why; nothing is written."""
+    from music_reclass.cli.session import reading
+    from music_reclass.features.plex import PlexJournal
+    from music_reclass.plex.library import PlexLibrary
+    from music_reclass.plex.sync import plan_sync
+    from music_reclass.taxonomy import load
+
+    request = _request(**flags)
+    with reading(settings) as database:
+        server, section = _connect(settings)
+        plan = plan_sync(PlexLibrary(server, section, PlexJournal(database)), request, load(settings.taxonomy))
+    output.show_plan(plan, as_json)
 
 
 @plex.command()
-@library_flag
-@database_flags
-@json_flag
-def check(library: str | None, db: Path | None, config_file: Path | None, as_json: bool) -> int:
-    """Whether the server answers, and whether its tracks can carry genres."""
+@compare_flags
+@choice_flags
+@setting_flags("plex_library")
+def sync(*, choice: Choice, settings: Settings, **flags: Any) -> int:
+    """Write the decisions into the Plex library: shown first, verified after, and restored by `plex restore`."""
+    from music_reclass.plex.sync import plan_sync
+
+    request = _request(**flags)
+    with _writing(settings, "plex sync", must_exist=True) as (work, target):
+        plan = plan_sync(target, request, work.taxonomy)
+        output.show_plan(plan, choice.as_json)
+        if work.stop:
+            complain("Stopped as you asked; nothing was written.")
+            return 130
+        if not plan.edits or not confirm(f"Write {len(plan.edits):,} items of the Plex library?", choice):
+            return 0
+        target.store_map(plan.path_map)
+        run, outcome = _write(
+            work, target, plan.edits, "plex sync",
+            server=target.server.client.name, level=plan.level, mode=request.mode,
+        )  # fmt: skip
+        output.show_outcome(outcome, run, choice.as_json, then=f"restore it: reclass plex restore {run}")
+        return _code(outcome)
+
+
+@plex.command()
+@click.argument("run", type=int, required=False)
+@click.option("--force", is_flag=True, help="Bring the old genres back even where somebody has set others since.")
+@choice_flags
+@setting_flags()
+def restore(run: int | None, force: bool, choice: Choice, settings: Settings) -> int:
+    """Restore what RUN changed, by default the newest run that stands on a server, where it still holds that."""
+    return restore_run(settings, run, force, choice)
+
+
+def restore_run(settings: Settings, run: int | None, force: bool, choice: Choice) -> int:
+    """Restore what a run changed on the server, by default the newest that stands there; the exit code."""
+    from music_reclass.cli.session import reading, writing
+    from music_reclass.errors import NothingToDo
+    from music_reclass.features.plex import PlexJournal
+    from music_reclass.plex import write
     from music_reclass.plex.server import connect
 
-    settings = settings_from(config_file, db=db, plex_library=library)
+    with reading(settings):
+        pass  # a library that is not there is said before the server is asked
     server = connect(settings)
-    section = server.music(settings.plex_library)
+    with writing(settings, "plex restore") as work:
+        journal = PlexJournal(work.journal.database)
+        write.settle_open(server, journal)
+        number = run if run is not None else journal.last_standing_run()
+        if number is None:
+            raise NothingToDo("There is nothing to restore: no run has written anything that still stands on Plex.")
+        rows = write.plan_restore(server, journal, number, force=force, dry_run=choice.dry_run)
+        edits = [row.edit for row in rows if row.edit is not None]
+        left = int(any(row.edit is None for row in rows))
+        output.show_restore_plan(number, rows, choice.as_json)
+        if not edits or not confirm(f"Restore {len(edits):,} items of the Plex library?", choice):
+            return left
+        outcome = write.restore(server, journal, number, edits, stop=lambda: bool(work.stop))
+        output.show_outcome(outcome, number, choice.as_json, verb="restored")
+        return max(_code(outcome), left)
+
+
+@plex.command()
+@choice_flags
+@setting_flags("plex_library")
+def unlock(choice: Choice, settings: Settings) -> int:
+    """Release the locks that `plex sync` has set; the genres stay until the server reads them again from the files."""
+    from music_reclass.plex.write import unlocking
+
+    with _writing(settings, "plex unlock", must_exist=True) as (work, target):
+        edits = unlocking(target)
+        if not choice.as_json:
+            say("locks", f"{len(edits):,} items hold a lock of ours")
+        if not edits or not confirm(f"Release the locks of {len(edits):,} items?", choice):
+            return 0
+        run, outcome = _write(work, target, edits, "plex unlock")
+        output.show_outcome(outcome, run, choice.as_json, then=f"restore it: reclass plex restore {run}")
+        return _code(outcome)
+
+
+@plex.command()
+@json_flag
+@setting_flags("plex_library")
+def check(as_json: bool, settings: Settings) -> int:
+    """Whether the server answers, and whether its tracks can carry genres."""
+    server, section = _connect(settings)
     carries = server.carries_genres(section, "track")
     if as_json:
         print_json(
@@ -230,13 +155,13 @@ def check(library: str | None, db: Path | None, config_file: Path | None, as_jso
 
 
 @plex.command()
-@database_flags
 @json_flag
-def libraries(db: Path | None, config_file: Path | None, as_json: bool) -> None:
+@setting_flags()
+def libraries(as_json: bool, settings: Settings) -> None:
     """The libraries of the server."""
     from music_reclass.plex.server import connect
 
-    for one in connect(settings_from(config_file, db=db)).sections():
+    for one in connect(settings).sections():
         if as_json:
             print_json({"number": one.key, "title": one.title, "type": one.kind, "locations": list(one.locations)})
         else:
@@ -245,105 +170,164 @@ def libraries(db: Path | None, config_file: Path | None, as_json: bool) -> None:
 
 @plex.command("map")
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path, exists=True))
-@library_flag
 @map_flag
-@write_flags
-def map_folders(
-    folders: tuple[Path, ...], library: str | None, pairs: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool,
-    db: Path | None, config_file: Path | None,
-) -> int:  # fmt: skip
+@choice_flags
+@setting_flags("plex_library")
+def map_folders(folders: tuple[Path, ...], pairs: tuple[str, ...], choice: Choice, settings: Settings) -> int:
     """Find out which folder of the server is which folder here, from the library or from the files below FOLDERS."""
-    from music_reclass.cli.session import writing
-    from music_reclass.features.plex import PlexJournal, local_tracks
-    from music_reclass.plex.plan import inferred, listing
-    from music_reclass.plex.server import connect
-    from music_reclass.utils.files import walk
-
-    settings = settings_from(config_file, db=db, plex_library=library)
-    server = connect(settings)
-    section = server.music(settings.plex_library)
-    with writing(settings, "plex map") as work:
-        here = [track.path for track in local_tracks(work.database)]
-        here += [found.path for found in walk([str(folder) for folder in folders])]
-        found = inferred(section, listing(server, section), here)
+    with _writing(settings, "plex map", settle=False) as (_, target):
+        found = target.infer_map(_files_below(folders))
         mapped = path_map(pairs).over(found.path_map)
-        report.show_map(found, mapped, as_json)
-        storing = bool(mapped.pairs) and not dry_run
-        if storing:
-            journal = PlexJournal(work.journal.database)
-            known = journal.server(server.client.machine, server.client.name)
-            journal.remember_mapping(known.id, mapped.as_dict())
-        if not as_json:
-            say("stored", "yes" if storing else "no")
+        output.show_map(found, mapped, choice.as_json)
+        is_stored = bool(mapped.pairs) and not choice.dry_run
+        if is_stored:
+            target.store_map(mapped)
+        if not choice.as_json:
+            say("stored", "yes" if is_stored else "no")
     return 0 if mapped.pairs else 3
 
 
 @plex.command("import")
-@library_flag
 @map_flag
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path, exists=True))
-@write_flags
-def import_tracks(
-    library: str | None, pairs: tuple[str, ...], folders: tuple[Path, ...], dry_run: bool, yes: bool, as_json: bool,
-    db: Path | None, config_file: Path | None,
-) -> int:  # fmt: skip
+@choice_flags
+@setting_flags("plex_library")
+def import_tracks(pairs: tuple[str, ...], folders: tuple[Path, ...], choice: Choice, settings: Settings) -> int:
     """Take what a Plex library holds into the library here; FOLDERS help to find out which folder is which.
 
     Only the library database is written, so nothing is asked.
     """
-    from music_reclass.cli.session import writing
-    from music_reclass.features.plex import PlexJournal, local_tracks
-    from music_reclass.plex.library import import_library
-    from music_reclass.plex.server import connect
-    from music_reclass.plex.sync import map_for, server_in_journal
-    from music_reclass.utils.files import walk
-
-    settings = settings_from(config_file, db=db, plex_library=library)
-    server = connect(settings)
-    section = server.music(settings.plex_library)
-    with writing(settings, "plex import") as work:
-        journal = PlexJournal(work.journal.database)
-        known = server_in_journal(server, journal)
-        here = [track.path for track in local_tracks(work.database)]
-        here += [found.path for found in walk([str(folder) for folder in folders])]
-        mapped = map_for(server, section, journal, known, path_map(pairs), here, storing=not dry_run)
-        done = import_library(
-            server, section, work.database, known, mapped, lambda: bool(work.stop), dry_run=dry_run
-        )  # fmt: skip
-        report.show_import(section.title, done, dry_run, as_json)
+    with _writing(settings, "plex import") as (work, target):
+        mapped = target.path_map(path_map(pairs), _files_below(folders))
+        if not choice.dry_run:
+            target.store_map(mapped)
+        done = target.import_tracks(mapped, dry_run=choice.dry_run)
+        output.show_import(target.section.title, done, choice)
         return 130 if work.stop else (0 if done.new + done.known else 3)
 
 
 @plex.command()
 @click.argument("track")
-@library_flag
 @map_flag
-@write_flags
-def selftest(
-    track: str, library: str | None, pairs: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool,
-    db: Path | None, config_file: Path | None,
-) -> int:  # fmt: skip
+@choice_flags
+@setting_flags("plex_library")
+def selftest(track: str, pairs: tuple[str, ...], choice: Choice, settings: Settings) -> int:
     """Try on one TRACK (its file or rating key) what was never tried on your server, and put it back."""
-    from music_reclass.cli.session import writing
-    from music_reclass.features.plex import PlexJournal
-    from music_reclass.plex.paths import PathMap
-    from music_reclass.plex.selftest import find_track
-    from music_reclass.plex.selftest import selftest as steps
-    from music_reclass.plex.server import connect
-    from music_reclass.plex.sync import server_in_journal
+    from music_reclass.plex import selftest as steps
 
-    settings = settings_from(config_file, db=db, plex_library=library)
-    server = connect(settings)
-    section = server.music(settings.plex_library)
-    with writing(settings, "plex selftest") as work:
-        journal = PlexJournal(work.journal.database)
-        known = server_in_journal(server, journal)
-        mapped = path_map(pairs).over(PathMap(tuple(known.mapping.items())))
+    with _writing(settings, "plex selftest") as (work, target):
         named = track if track.isdigit() or "\\" in track else os.path.abspath(os.path.expanduser(track))
-        key = find_track(server, section, named, mapped)
-        if not may_write(1, f"track (number {key}), and put it back", dry_run, yes, as_json):
+        key = steps.find_track(target, named, path_map(pairs))
+        if not confirm(f"Edit the track number {key}, and put it back?", choice):
             return 0
-        run = work.journal.begin_run("plex selftest", {"library": section.title, "track": key})
-        bad = report.show_steps(steps(server, section, key, journal, known, run), as_json)
+        run = work.journal.begin_run("plex selftest", {"library": target.section.title, "track": key})
+        bad = output.show_steps(steps.selftest(target, key, run), choice.as_json)
         work.journal.finish_run(run, {"bad": bad})
         return 1 if bad else 0
+
+
+def files_in_plex(work: Session, pairs: tuple[str, ...], paths: Sequence[str]) -> tuple[str, ...]:
+    """For `scan --plex`: the files here that the Plex library holds, imported just now; below `paths`, where named."""
+    from music_reclass.errors import NothingToDo
+
+    target = _open(work)
+    here = _files_below(paths)
+    mapped = target.path_map(path_map(pairs), here)
+    target.store_map(mapped)
+    target.import_tracks(mapped)
+    files = target.local_files()
+    if not files:
+        raise NothingToDo(
+            f"No track of the Plex library {target.section.title} is a file here; look at `reclass plex map`, "
+            "or name the folders with --map SERVER=LOCAL."
+        )
+    wanted = set(here)
+    return tuple(file for file in files if file in wanted) if paths else files
+
+
+def sync_after_scan(work: Session, pairs: tuple[str, ...], written: Sequence[str], as_json: bool) -> int:
+    """For `scan --sync-plex`: refresh the folders of the files `written` and write their genres; the exit code."""
+    from music_reclass.plex.plan import SyncRequest
+    from music_reclass.plex.sync import AUTO_LEVEL, plan_after_scan
+    from music_reclass.plex.write import Outcome
+
+    target = _open(work)
+    request = SyncRequest(level=AUTO_LEVEL, given=path_map(pairs), only=frozenset(written), allow_partial=True)
+    plan, folders = plan_after_scan(target, request, work.taxonomy)
+    target.store_map(plan.path_map)
+    if plan.warning:
+        complain(plan.warning)
+    run, outcome = None, Outcome()
+    if plan.edits:
+        run, outcome = _write(work, target, plan.edits, "plex sync", files=len(written))
+    if as_json:
+        print_json({"plex": {"run": run, "folders": folders, **output.outcome_as_json(outcome)}})
+    elif run is None:
+        say("plex", f"{folders:,} folders refreshed; nothing to write")
+    else:
+        output.show_outcome(outcome, run, as_json, then=f"undo it: reclass undo {run}")
+    return 1 if outcome.failed or outcome.changed else 0
+
+
+def _request(*, pairs: tuple[str, ...], match_words: bool, track_subgenres: bool, **flags: Any) -> SyncRequest:
+    """What to compare, from the flags of `compare_flags`."""
+    from music_reclass.plex.plan import SyncRequest
+
+    return SyncRequest(given=path_map(pairs), by_tags=match_words, subgenres=track_subgenres, **flags)
+
+
+def _connect(settings: Settings) -> tuple[Server, Section]:
+    """The server and music library that the settings name."""
+    from music_reclass.plex.server import connect
+
+    server = connect(settings)
+    return server, server.music(settings.plex_library)
+
+
+def _open(work: Session, *, settle: bool = True) -> PlexLibrary:
+    """The library that the settings name, edits of killed runs settled."""
+    from music_reclass.features.plex import PlexJournal
+    from music_reclass.plex.library import PlexLibrary
+    from music_reclass.plex.write import settle_open
+
+    server, section = _connect(work.settings)
+    journal = PlexJournal(work.journal.database)
+    if settle:
+        settle_open(server, journal)
+    return PlexLibrary(server, section, journal, stop=lambda: bool(work.stop))
+
+
+@contextmanager
+def _writing(
+    settings: Settings, command: str, *, must_exist: bool = False, settle: bool = True
+) -> Iterator[tuple[Session, PlexLibrary]]:
+    """Hold the library here for a command that may write to a Plex library."""
+    from music_reclass.cli.session import writing
+
+    with writing(settings, command, must_exist=must_exist) as work:
+        yield work, _open(work, settle=settle)
+
+
+def _write(
+    work: Session, target: PlexLibrary, edits: list[ItemEdit], command: str, **arguments: object
+) -> tuple[int, Outcome]:
+    """Write the edits as one run of the journal: its number, and how it went."""
+    from music_reclass.plex.write import write
+
+    run = work.journal.begin_run(command, {"library": target.section.title, **arguments})
+    outcome = write(target, edits, run)
+    work.journal.finish_run(run, {"written": outcome.written, "failed": len(outcome.failed)})
+    return run, outcome
+
+
+def _code(outcome: Outcome) -> int:
+    if outcome.stopped:
+        complain(STOPPED)
+        return 130
+    return 1 if outcome.failed or outcome.changed else 0
+
+
+def _files_below(folders: Sequence[Path | str]) -> list[str]:
+    from music_reclass.utils.files import walk
+
+    return [found.path for found in walk([str(folder) for folder in folders])]

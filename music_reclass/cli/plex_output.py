@@ -1,34 +1,31 @@
-"""Options and output that the Plex commands share, and what `scan` does with Plex."""
+"""Options and output that the Plex commands share."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from music_reclass.cli.output import complain, interactive, plain, print_json, printable, say, shorten_home
+from music_reclass.cli.output import complain, plain, print_json, printable, say, shorten_home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from music_reclass.cli.session import Session
-    from music_reclass.plex.diff import Row
+    from music_reclass.cli.options import Choice
     from music_reclass.plex.library import ImportReport
-    from music_reclass.plex.model import ItemEdit
     from music_reclass.plex.paths import Inference, PathMap
-    from music_reclass.plex.plan import SyncRequest
-    from music_reclass.plex.restore import RestorePlan
+    from music_reclass.plex.plan import Row
     from music_reclass.plex.selftest import Step
-    from music_reclass.plex.sync import Comparison
+    from music_reclass.plex.sync import SyncPlan
     from music_reclass.plex.write import Outcome
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 MODES = ("auto", "fill", "add", "set")
 LEVELS = ("track", "album", "artist", "auto")
 
-library_flag = click.option("--library", metavar="NAME", help="Which music library (default: the only one).")
 map_flag = click.option(
     "--map",
     "pairs",
@@ -61,7 +58,7 @@ def compare_flags(command: Command) -> Command:
             "--level", type=click.Choice(LEVELS), default="track", show_default=True,
             help="auto: tracks, or albums where this server's tracks carry no genre.",
         ),
-        map_flag, library_flag,
+        map_flag,
     ):  # fmt: skip
         command = flag(command)
     return command
@@ -73,30 +70,6 @@ def path_map(pairs: tuple[str, ...]) -> PathMap:
 
     parsed = map(parse_pair, pairs)
     return PathMap(tuple((server, os.path.realpath(os.path.expanduser(local))) for server, local in parsed))
-
-
-def request_from(pairs: tuple[str, ...], level: str, mode: str, lock: str, flags: dict[str, Any]) -> SyncRequest:
-    """What to compare, from the words of `compare_flags`."""
-    from music_reclass.plex.diff import Rules
-    from music_reclass.plex.plan import SyncRequest
-
-    rules = Rules(mode=mode, lock=lock, override_locks=flags["override_locks"], label=flags["label"])
-    return SyncRequest(
-        level=level, rules=rules, given=path_map(pairs), by_words=flags["match_words"],
-        subgenres=flags["track_subgenres"],
-    )  # fmt: skip
-
-
-def may_write(count: int, what: str, dry_run: bool, yes: bool, as_json: bool) -> bool:
-    """Whether to write `count` of `what`: as the flags say, else as somebody at the terminal says."""
-    if not count or dry_run:
-        return False
-    if yes:
-        return True
-    if as_json or not interactive():
-        complain(f"nothing was written: without a terminal, {count:,} {what} are written only with --yes.")
-        return False
-    return click.confirm(f"\nwrite {count:,} {what}?", default=False)
 
 
 SHOWN = 24  # rows shown to people; --json gives all
@@ -125,56 +98,39 @@ def show_map(found: Inference, path_map: PathMap, as_json: bool) -> None:
             support = f"{votes[server]}/{found.sampled} matched" if server in votes else "given"
             plain(f"'{printable(server)}' -> '{printable(shorten_home(local))}'  {support}")
     if not path_map.pairs and not as_json:
-        plain("no folder of the server was found here: name the folders, or give --map SERVER=LOCAL.")
+        plain("No folder of the server was found here: name the folders, or give --map SERVER=LOCAL.")
     for path in found.unmatched[:3] if not as_json else ():
         plain(f"  not here: {printable(path)}")
 
 
-def show_survey(found: Comparison, as_json: bool) -> None:
-    """What was listed and found, and the warning where there is one."""
-    if found.warning:
-        complain(f"warning: {found.warning}")
+def show_plan(plan: SyncPlan, as_json: bool) -> None:
+    """What was listed and found, the rows, and how many there are of each kind, most first."""
+    if plan.warning:
+        complain(f"Warning: {plan.warning}")
     if as_json:
-        return
-    seen = found.found
-    say("library", f"{printable(seen.section.title)}: {len(seen.listed):,} tracks, {seen.matched:,} of them known here")
-    for server, local in seen.path_map.pairs:
-        say("map", f"'{printable(server)}' -> '{printable(shorten_home(local))}'")
-
-
-def show_rows(rows: Iterable[Row], as_json: bool) -> tuple[dict[tuple[str, str], int], list[ItemEdit]]:
-    """Print the rows; how many there are of each kind, and the edits of those that would be set."""
-    counts: dict[tuple[str, str], int] = {}
-    edits: list[ItemEdit] = []
-    lines: list[str] = []  # printed at the end, below the progress bar
-    for row in rows:
-        counts[row.action, row.reason] = counts.get((row.action, row.reason), 0) + 1
-        if as_json:
+        for row in plan.rows:
             print_json(row.as_json())
-        if row.edit is None:
-            continue
-        edits.append(row.edit)
-        if not as_json and len(edits) <= SHOWN:
-            before = ", ".join(row.before) or "(none)"
-            after = click.style(printable(", ".join(row.after)), bold=True)
-            styles = [one.after for one in row.edit.fields if one.field == "style"]
-            style = f"  style: {printable(', '.join(styles[0]))}" if styles else ""
-            lines.append(f"    {printable(row.title)[:52]:<52} {printable(before)[:24]:<24} -> {after}{style}")
-    for line in lines:
-        plain(line)
-    if len(edits) > SHOWN and not as_json:
-        plain(f"    ... and {len(edits) - SHOWN:,} more (all of them: plex diff --json)")
-    return counts, edits
-
-
-def show_counts(counts: dict[tuple[str, str], int]) -> None:
-    """How many items are of each kind, most first."""
-    totals: dict[str, int] = {}
-    for (action, _), count in counts.items():
-        totals[action] = totals.get(action, 0) + count
-    say("plan", " · ".join(f"{name} {totals.get(name, 0):,}" for name in ("set", "noop", "skip")))
-    for (action, reason), count in sorted(counts.items(), key=lambda entry: -entry[1]):
+        return
+    say("library", f"{printable(plan.section.title)}: {plan.listed:,} tracks, {plan.matched:,} of them known here")
+    for server, local in plan.path_map.pairs:
+        say("map", f"'{printable(server)}' -> '{printable(shorten_home(local))}'")
+    edited = [row for row in plan.rows if row.edit is not None]
+    for row in edited[:SHOWN]:
+        _show_row(row)
+    if len(edited) > SHOWN:
+        plain(f"    ... and {len(edited) - SHOWN:,} more (all of them: plex diff --json)")
+    actions = Counter(row.action for row in plan.rows)
+    say("plan", " · ".join(f"{name} {actions[name]:,}" for name in ("set", "noop", "skip")))
+    for (action, reason), count in Counter((row.action, row.reason) for row in plan.rows).most_common():
         say("", f"{count:>8,}  {action}: {REASONS.get(reason, reason)}")
+
+
+def _show_row(row: Row) -> None:
+    before = ", ".join(row.before) or "(none)"
+    after = click.style(printable(", ".join(row.after)), bold=True)
+    styles = [one.after for one in row.edit.fields if one.field == "style"] if row.edit is not None else []
+    style = f"  style: {printable(', '.join(styles[0]))}" if styles else ""
+    plain(f"    {printable(row.title)[:52]:<52} {printable(before)[:24]:<24} -> {after}{style}")
 
 
 def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
@@ -187,8 +143,11 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def show_outcome(outcome: Outcome, then: str, verb: str = "written") -> None:
+def show_outcome(outcome: Outcome, run: int, as_json: bool, *, then: str = "", verb: str = "written") -> None:
     """What was written and verified, and what was not."""
+    if as_json:
+        print_json({"run": run, **outcome_as_json(outcome)})
+        return
     say(verb, f"{outcome.written:,} items, each read back and verified" + (f"; {then}" if then else ""))
     for title, why in (*outcome.failed[:10], *outcome.changed[:10]):
         say("not", f"{printable(title)}: {why}")
@@ -197,32 +156,37 @@ def show_outcome(outcome: Outcome, then: str, verb: str = "written") -> None:
         say("", f"and {more:,} more")
 
 
-def show_restore_plan(run: int, plan: RestorePlan, as_json: bool) -> None:
-    """What taking a run back comes to."""
+def show_restore_plan(run: int, rows: Sequence[Row], as_json: bool) -> None:
+    """The items that go back, and those that are left alone with the reason."""
+    edits = [row.edit for row in rows if row.edit is not None]
+    left = [row for row in rows if row.edit is None]
     if as_json:
-        for edit in plan.edits:
+        for edit in edits:
             fields = {one.field: list(one.after) for one in edit.fields}
             print_json({"action": "restore", "rating_key": edit.item.key, "title": edit.item.label, **fields})
-        for title, why in plan.left:
-            print_json({"action": "leave", "title": title, "reason": why})
+        for row in left:
+            print_json({"action": "leave", "title": row.title, "reason": row.reason})
         return
-    say("run", f"{run}: {len(plan.edits):,} items go back, {len(plan.left):,} are left alone")
-    for title, why in plan.left[:10]:
-        say("left", f"{printable(title)}: {why}")
+    say("run", f"{run}: {len(edits):,} items go back, {len(left):,} are left alone")
+    for row in left[:10]:
+        say("left", f"{printable(row.title)}: {row.reason}")
 
 
-def show_import(title: str, done: ImportReport, dry_run: bool, as_json: bool) -> None:
-    """What the library has learnt."""
-    if as_json:
+def show_import(title: str, done: ImportReport, choice: Choice) -> None:
+    """How many tracks were imported."""
+    if choice.as_json:
         print_json(
             {
                 "listed": done.listed, "new": done.new, "known": done.known, "not_here": done.not_here,
-                "gone": done.gone, "dry_run": dry_run,
+                "gone": done.gone, "dry_run": choice.dry_run,
             }
         )  # fmt: skip
         return
     say("library", f"{printable(title)}: {done.listed:,} tracks")
-    say("imported", f"{done.new:,} new, {done.known:,} known" + (" (dry run: nothing was stored)" if dry_run else ""))
+    say(
+        "imported",
+        f"{done.new:,} new, {done.known:,} known" + (" (dry run: nothing was stored)" if choice.dry_run else ""),
+    )
     if done.not_here:
         say("", f"{done.not_here:,} are no files here: look at reclass plex map")
 
@@ -238,38 +202,3 @@ def show_steps(steps: Iterable[Step], as_json: bool) -> int:
             mark = {True: click.style("ok", fg="green"), False: click.style("! ", fg="red"), None: "  "}[step.fine]
             plain(f"{mark}  {step.name:<34} {printable(step.seen)}")
     return bad
-
-
-def roots_in_plex(work: Session, library: str, pairs: tuple[str, ...], paths: Sequence[str]) -> tuple[str, ...]:
-    """The files here that a Plex library holds; those below `paths` only, where some are named."""
-    from music_reclass.features.plex import PlexJournal
-    from music_reclass.plex.sync import files_of_library
-    from music_reclass.utils.files import walk
-
-    journal = PlexJournal(work.journal.database)
-    here = [found.path for found in walk(list(paths))]
-    files = files_of_library(
-        work.settings, library, work.database, journal, path_map(pairs), here, lambda: bool(work.stop)
-    )
-    wanted = set(here)
-    return tuple(file for file in files if file in wanted) if paths else files
-
-
-def sync_after(work: Session, library: str, written: Sequence[str], as_json: bool) -> int:
-    """Refresh the folders of the files `written` on the server and write their genres there; the exit code."""
-    from music_reclass.features.plex import PlexJournal
-    from music_reclass.plex.sync import sync_written
-
-    done = sync_written(
-        work.settings, library, work.database, work.journal, PlexJournal(work.journal.database), work.taxonomy,
-        written, lambda: bool(work.stop),
-    )  # fmt: skip
-    if done.warning:
-        complain(done.warning)
-    if as_json:
-        print_json({"plex": {"run": done.run, "folders": done.folders, **outcome_as_json(done.outcome)}})
-    elif done.run is None:
-        say("plex", f"{done.folders:,} folders looked into; nothing to write")
-    else:
-        show_outcome(done.outcome, f"take it back: reclass undo {done.run}")
-    return 1 if done.outcome.failed or done.outcome.changed else 0

@@ -68,7 +68,7 @@ def scan(
     """
     from music_reclass.classification.scan import ScanRequest
     from music_reclass.classification.scan import scan as bring_up_to_date
-    from music_reclass.cli.plex_output import roots_in_plex, sync_after
+    from music_reclass.cli.plex import files_in_plex, sync_after_scan
     from music_reclass.cli.session import cascade_for, writing
     from music_reclass.features.decisions import Decisions
     from music_reclass.features.statistics import Outcomes
@@ -83,7 +83,7 @@ def scan(
         connect(settings)  # a server that does not answer is said before hours of listening
     with writing(settings, "scan") as work:
         if plex_library is not None:
-            roots = roots_in_plex(work, plex_library, pairs, roots)
+            roots = files_in_plex(work, pairs, roots)
         request = ScanRequest(roots, include, exclude, rescan)
         cascade = cascade_for(settings, work.taxonomy, work.database)
         stats = bring_up_to_date(work.database, request, cascade, settings, stop=work.stop)
@@ -95,8 +95,7 @@ def scan(
             for label, text in after_scan(stats, Outcomes(work.database, scoped=True), cascade):
                 say(label, printable(text))
         plan = plan_for(work, Decisions(work.database).in_scope)
-        library = settings.plex_library
-        after = (lambda written: sync_after(work, library, written, as_json)) if sync_plex else None
+        after = (lambda written: sync_after_scan(work, pairs, written, as_json)) if sync_plex else None
         code = conclude(work, plan, Choice(dry_run, yes, as_json), command="scan", arguments=arguments, after=after)
         return code or (1 if stats.unreadable else 0)
 

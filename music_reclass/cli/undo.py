@@ -62,7 +62,7 @@ def _run_to_undo(settings: Settings, run: int | None) -> tuple[int, bool]:
     from music_reclass.errors import NothingToDo
     from music_reclass.features.journal import Journal
     from music_reclass.features.plex import PlexJournal
-    from music_reclass.plex.restore import COMMANDS
+    from music_reclass.plex.write import COMMANDS
 
     with reading(settings) as library:
         journal = Journal(library)
@@ -152,12 +152,13 @@ def _show_changes(journal: Journal, plex: PlexJournal, run: int, as_json: bool) 
 
     if journal.command_of(run) is None:
         raise NothingToDo(f"There is no run {run}; reclass history lists the runs.")
-    for edit in plex.of_run(run):
+    for row in plex.of_run(run):
+        edit = row.edit
         before, after = printable(", ".join(edit.before)), printable(", ".join(edit.after))
         shown = {
-            "item": edit.title, "field": edit.field, "state": edit.state, "before": edit.before, "after": edit.after,
+            "item": row.title, "field": edit.field, "state": row.state, "before": edit.before, "after": edit.after,
         }  # fmt: skip
-        emit(shown, f"{edit.state:<9} {printable(edit.title)}  {edit.field}: {before} -> {after}", as_json)
+        emit(shown, f"{row.state:<9} {printable(row.title)}  {edit.field}: {before} -> {after}", as_json)
     for change in journal.changes_of(run, newest_first=False):
         if isinstance(change, DamagedChange):
             complain(f"{printable(change.path)}: {change.why}")

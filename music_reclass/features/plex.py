@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from music_reclass.domain import Decision, Outcome
@@ -21,8 +21,19 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
+class FieldEdit:
+    """What one field of an item holds and what it shall hold, lock included."""
+
+    field: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    lock_before: bool
+    lock_after: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PlexChange:
-    """One field of one item: what it held and what we made of it. `id` is 0 until it is stored."""
+    """One row of the edit log: the edit of one field of one item. `id` is 0 until it is stored."""
 
     run_id: int
     server_id: int
@@ -32,22 +43,10 @@ class PlexChange:
     guid: str
     file: str
     title: str
-    field: str
-    before: tuple[str, ...]
-    after: tuple[str, ...]
-    lock_before: bool
-    lock_after: bool
+    edit: FieldEdit
     state: str = PLANNED
     note: str = ""
     id: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Ownership:
-    """Our last edit of one field that was not taken back, and which of its tags came from us, in all runs."""
-
-    last: PlexChange
-    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +102,8 @@ class PlexJournal:
                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         one.run_id, one.server_id, one.section, one.level, one.rating_key, one.guid, one.file,
-                        one.title, one.field, json.dumps(one.before), json.dumps(one.after), int(one.lock_before),
-                        int(one.lock_after), one.state, one.note, now,
+                        one.title, one.edit.field, json.dumps(one.edit.before), json.dumps(one.edit.after),
+                        int(one.edit.lock_before), int(one.edit.lock_after), one.state, one.note, now,
                     ),
                 )  # fmt: skip
                 ids.append(int(cursor.lastrowid or 0))
@@ -128,28 +127,34 @@ class PlexJournal:
         """The edits of one run, in the order in which they were made."""
         return self._changes("WHERE run_id = ? ORDER BY id", (run_id,))
 
-    def owned(self, server_id: int, rating_keys: Iterable[int]) -> dict[int, dict[str, Ownership]]:
-        """By item and field: what we wrote and did not take back. Items never edited are left out."""
-        found: dict[int, dict[str, Ownership]] = {}
+    def edits_of(self, server_id: int, rating_keys: Iterable[int]) -> dict[int, dict[str, FieldEdit]]:
+        """By item and field: all our edits that stand, as one. Items never edited are left out.
+
+        `after`, the locks: of the last edit. `before`: those tags of `after` that did not come from us in any run.
+        """
+        found: dict[int, dict[str, FieldEdit]] = {}
         for key in rating_keys:
             for change in self._changes(
                 "WHERE server_id = ? AND rating_key = ? AND state = 'written' ORDER BY id", (server_id, key)
             ):
-                fields = found.setdefault(key, {})
-                earlier = fields[change.field].tags if change.field in fields else ()
-                ours = tuple(tag for tag in change.after if tag in earlier or tag not in change.before)
-                fields[change.field] = Ownership(change, ours)
+                edit, fields = change.edit, found.setdefault(key, {})
+                earlier = fields.get(edit.field)
+                ours = set(edit.after) - set(edit.before)
+                if earlier is not None:
+                    ours |= set(earlier.after) - set(earlier.before)
+                fields[edit.field] = replace(edit, before=tuple(tag for tag in edit.after if tag not in ours))
         return found
 
-    def left_locked(self, server_id: int, section: int) -> list[PlexChange]:
-        """Our last edit of every field of a library that it left locked."""
+    def locks_we_left(self, server_id: int, section: int) -> dict[int, list[FieldEdit]]:
+        """By item of a library: our edits, as `edits_of` gives them, of the fields that they left locked."""
         keys = self._sql.execute(
             "SELECT DISTINCT rating_key FROM plex_change WHERE server_id = ? AND section = ? AND lock_after = 1"
             " AND state = 'written' ORDER BY rating_key",
             (server_id, section),
         ).fetchall()
-        owned = self.owned(server_id, [row[0] for row in keys])
-        return [mine.last for fields in owned.values() for mine in fields.values() if mine.last.lock_after]
+        edits = self.edits_of(server_id, [row[0] for row in keys])
+        locked = {key: [one for one in fields.values() if one.lock_after] for key, fields in edits.items()}
+        return {key: fields for key, fields in locked.items() if fields}
 
     def standing(self) -> dict[int, tuple[int, int]]:
         """By run: how many items of servers are as it left them, and how many were taken back."""
@@ -182,8 +187,9 @@ def _change(row: tuple[Any, ...]) -> PlexChange:
     (change_id, run_id, server_id, section, level, rating_key, guid, file, title, field, before, after,
      lock_before, lock_after, state, note) = row  # fmt: skip
     return PlexChange(
-        run_id, server_id, section, level, rating_key, guid, file, title, field, tuple(json.loads(before)),
-        tuple(json.loads(after)), bool(lock_before), bool(lock_after), state, note, change_id,
+        run_id, server_id, section, level, rating_key, guid, file, title,
+        FieldEdit(field, tuple(json.loads(before)), tuple(json.loads(after)), bool(lock_before), bool(lock_after)),
+        state, note, change_id,
     )  # fmt: skip
 
 

@@ -1,24 +1,32 @@
-"""Imports what a Plex library holds, and asks the server to scan changed folders."""
+"""One music library of a server beside the library here: tracks, path map, import, refresh of folders."""
 
 from __future__ import annotations
 
 import os
 import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from music_reclass.features.plex import ServerTrack, forget_vanished, import_tracks, imported_paths
-from music_reclass.plex.paths import PathMap, is_windows, parts_of, path_of
-from music_reclass.plex.plan import Bar, listing
+from music_reclass.features.plex import (
+    KnownServer,
+    PlexJournal,
+    ServerTrack,
+    forget_vanished,
+    import_tracks,
+    imported_paths,
+    local_tracks,
+)
+from music_reclass.plex.paths import NO_MAP, Inference, PathMap, infer, is_windows, parts_of, path_of, spread
 from music_reclass.plex.server import TOGETHER, in_batches
-from music_reclass.utils.progress import progress_bar
+from music_reclass.utils.progress import Bar, progress_bar
 
 if TYPE_CHECKING:
-    from music_reclass.features.database import Database
-    from music_reclass.features.plex import KnownServer
     from music_reclass.plex.model import Listed, Section
     from music_reclass.plex.server import Server
+
+SAMPLES = 200
+MOST_FOLDERS = 25  # requests; above that, wider folders are asked for
 
 
 @dataclass(slots=True)
@@ -32,49 +40,104 @@ class ImportReport:
     gone: int = 0
 
 
-def import_library(
-    server: Server,
-    section: Section,
-    database: Database,
-    known: KnownServer,
-    path_map: PathMap,
-    stop: Callable[[], bool] = lambda: False,
-    bar: Bar = progress_bar,
-    *,
-    dry_run: bool = False,
-) -> ImportReport:
-    """Take every track whose file is here into the library, with the genres that the server has for it.
+class PlexLibrary:
+    """A music library of a server and the log of our edits. Its tracks are listed once, however often they are used."""
 
-    With `dry_run` nothing is stored, and `new` counts every file that is here.
-    """
-    tracks = listing(server, section, bar)
-    report = ImportReport(listed=len(tracks))
-    kept: list[int] = []
-    with bar("importing", len(tracks)) as progress:
-        for batch in in_batches(tracks, TOGETHER):
-            if stop():
-                return report
-            here = {one.key: (one, path) for one in batch if (path := _local_file(one.files, path_map)) is not None}
-            genres = {} if dry_run else {item.key: item.value("genre") for item in server.items(here)}
-            found = [
-                made
-                for key, (one, path) in here.items()
-                if (made := _server_track(one, path, section, genres.get(key, ()))) is not None
-            ]
-            new = len(found) if dry_run else import_tracks(database, known.id, found)
-            report.new += new
-            report.known += len(found) - new
-            report.not_here += len(batch) - len(found)
-            kept += [one.rating_key for one in found]
-            progress.advance(len(batch))
-    if not dry_run:
-        report.gone = forget_vanished(database, known.id, section.key, kept)
-    return report
+    def __init__(
+        self,
+        server: Server,
+        section: Section,
+        journal: PlexJournal,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+        bar: Bar = progress_bar,
+    ) -> None:
+        self.server, self.section, self.journal = server, section, journal
+        self.stop, self.bar = stop, bar
+        client = server.client
+        self.known = journal.known_server(client.machine) or KnownServer(0, client.machine, client.name, {})
+        self._tracks: tuple[Listed, ...] | None = None
 
+    def tracks(self) -> tuple[Listed, ...]:
+        """All tracks, each once."""
+        if self._tracks is None:
+            found: dict[int, Listed] = {}
+            with self.bar("listing", None) as progress:
+                for one in self.server.tracks(self.section):
+                    found[one.key] = one
+                    progress.advance()
+            self._tracks = tuple(found.values())
+        return self._tracks
 
-def files_held(database: Database, known: KnownServer, section: Section) -> tuple[str, ...]:
-    """The files that the Plex library holds, as last imported: what `scan --plex` is limited to."""
-    return tuple(imported_paths(database, known.id, section.key))
+    def path_map(self, given: PathMap = NO_MAP, local_files: Iterable[str] = ()) -> PathMap:
+        """The path map to use: what is given, then what is stored, else what a sample of the tracks suggests."""
+        known = given.over(PathMap(tuple(self.known.mapping.items())))
+        return known if known.pairs else self.infer_map(local_files).path_map
+
+    def infer_map(self, local_files: Iterable[str] = ()) -> Inference:
+        """The path map that a sample of the tracks suggests, from the files known here and `local_files`.
+
+        A server on this machine needs no files known here.
+        """
+        samples = spread([path for one in self.tracks() for path in one.files], SAMPLES)
+        here = [path for path in samples if os.path.exists(path)]
+        known = (track.path for track in local_tracks(self.journal.database))
+        return infer(samples, self.section.locations, (*here, *known, *local_files))
+
+    def store_map(self, path_map: PathMap) -> None:
+        """Store a path map for the next time."""
+        if path_map.pairs and path_map.as_dict() != dict(self.known.mapping):
+            known = self.journal.server(self.known.machine, self.known.name)
+            self.journal.remember_mapping(known.id, path_map.as_dict())
+            self.known = replace(known, mapping=path_map.as_dict())
+
+    def import_tracks(self, path_map: PathMap, *, dry_run: bool = False) -> ImportReport:
+        """Take every track whose file is here into the library, with the genres that the server has for it.
+
+        With `dry_run` nothing is stored, and `new` counts every file that is here.
+        """
+        tracks = self.tracks()
+        report = ImportReport(listed=len(tracks))
+        kept: list[int] = []
+        with self.bar("importing", len(tracks)) as progress:
+            for batch in in_batches(tracks, TOGETHER):
+                if self.stop():
+                    return report
+                here = {one.key: (one, path) for one in batch if (path := _local_file(one.files, path_map)) is not None}
+                genres = {} if dry_run else {item.key: item.value("genre") for item in self.server.items(here)}
+                found = [
+                    made
+                    for key, (one, path) in here.items()
+                    if (made := _server_track(one, path, self.section.key, genres.get(key, ()))) is not None
+                ]
+                new = len(found) if dry_run else import_tracks(self.journal.database, self.known.id, found)
+                report.new += new
+                report.known += len(found) - new
+                report.not_here += len(batch) - len(found)
+                kept += [one.rating_key for one in found]
+                progress.advance(len(batch))
+        if not dry_run:
+            report.gone = forget_vanished(self.journal.database, self.known.id, self.section.key, kept)
+        return report
+
+    def local_files(self) -> tuple[str, ...]:
+        """The files here that the Plex library holds, as last imported."""
+        return tuple(imported_paths(self.journal.database, self.known.id, self.section.key))
+
+    def refresh(self, files: Iterable[str], path_map: PathMap) -> int:
+        """Have the server scan the folders of these local files, and wait for it; how many folders.
+
+        The tracks are listed again only where they were listed before and some of the files were not among them.
+        """
+        there = {path for path in map(path_map.server, files) if path is not None}
+        folders = folders_of(there, self.section.locations)
+        for folder in folders:
+            self.server.look_into(self.section, folder)
+        if folders:
+            self.server.wait_until_looked(self.section)
+        if self._tracks is not None and not there <= {path for one in self._tracks for path in one.files}:
+            self._tracks = None
+        return len(folders)
 
 
 def _local_file(files: Iterable[str], path_map: PathMap) -> str | None:
@@ -88,21 +151,18 @@ def _local_file(files: Iterable[str], path_map: PathMap) -> str | None:
     return None
 
 
-def _server_track(one: Listed, path: str, section: Section, genres: tuple[str, ...]) -> ServerTrack | None:
+def _server_track(one: Listed, path: str, section: int, genres: tuple[str, ...]) -> ServerTrack | None:
     try:
         status = os.stat(path)
     except OSError:
         return None
     return ServerTrack(
         path, status.st_size, status.st_mtime_ns, one.title, one.artist, one.album_artist, one.album, one.seconds,
-        section.key, one.key, genres,
+        section, one.key, genres,
     )  # fmt: skip
 
 
-MOST = 25  # requests; above that, wider folders are asked for
-
-
-def folders_of(files: Iterable[str], roots: Iterable[str], most: int = MOST) -> list[str]:
+def folders_of(files: Iterable[str], roots: Iterable[str], most: int = MOST_FOLDERS) -> list[str]:
     """The folders of `files`, or those above them until there are at most `most`, never above one of `roots`.
 
     All are paths as the server writes them; files outside every root are left out.
@@ -122,14 +182,3 @@ def folders_of(files: Iterable[str], roots: Iterable[str], most: int = MOST) -> 
         found = {(folder[:-1] if len(folder) - top == deepest else folder): top for folder, top in found.items()}
     inside = {folder for folder in found if not any(folder[:n] in found for n in range(1, len(folder)))}
     return sorted(path_of(folder, windows=windows) for folder in inside)
-
-
-def look_into_folders(server: Server, section: Section, path_map: PathMap, files: Iterable[str]) -> int:
-    """Have the server read the folders of these local files anew, and wait for it; how many folders."""
-    there = [path for path in map(path_map.server, files) if path is not None]
-    folders = folders_of(there, section.locations)
-    for folder in folders:
-        server.look_into(section, folder)
-    if folders:
-        server.wait_until_looked(section)
-    return len(folders)

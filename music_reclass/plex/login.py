@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -23,23 +22,12 @@ HOW = (
 _TOKEN = re.compile(r"[!-~]{1,512}")  # what a header can carry; the HTTP library repeats a bad header in its error
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """An address and the token for it."""
-
-    url: str
-    token: Secret
-
-
-def access(settings: Settings, environment: Mapping[str, str] = os.environ) -> Access:
+def url_and_token(settings: Settings, environment: Mapping[str, str] = os.environ) -> tuple[str, Secret]:
     """Address and token: the settings (RECLASS_PLEX_*, config.toml) before PLEX_URL and PLEX_TOKEN; UsageError if none.
 
     A token file beats a token in config.toml or the environment: whoever names one means it.
     """
-    return Access(
-        _url(settings.plex_url or environment.get("PLEX_URL", "")),
-        _checked(_token(settings, environment)),
-    )
+    return _url(settings.plex_url or environment.get("PLEX_URL", "")), _checked(_token(settings, environment))
 
 
 def _token(settings: Settings, environment: Mapping[str, str]) -> str:
@@ -51,16 +39,16 @@ def _token(settings: Settings, environment: Mapping[str, str]) -> str:
 def _url(url: str) -> str:
     """Scheme, host and port, and a path where a proxy wants one; nothing that could hold a secret."""
     if not url:
-        raise UsageError(f"no Plex server is named: {HOW}")
+        raise UsageError(f"No Plex server is named: {HOW}")
     try:
         parts = urlsplit(url.strip())
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         usable = False
     if not usable:
-        raise UsageError("the address of the Plex server must look like http://192.168.1.10:32400.")
+        raise UsageError("The address of the Plex server must look like http://192.168.1.10:32400.")
     if parts.query or parts.fragment or parts.username or parts.password:
-        raise UsageError("the address of the Plex server must hold no token or password; give the token by itself.")
+        raise UsageError("The address of the Plex server must hold no token or password; give the token by itself.")
     return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
 
 
@@ -69,15 +57,15 @@ def _from_file(path: Path) -> str:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             if open_to_others(mode):
-                raise UsageError(f"others can read the token file {path}: chmod 600 {path}")
+                raise UsageError(f"Others can read the token file {path}: chmod 600 {path}")
             return file.read(4096).decode("ascii", "replace").strip()
     except OSError as error:
-        raise UsageError(f"the token file {path} cannot be read ({error.strerror}).") from error
+        raise UsageError(f"The token file {path} cannot be read ({error.strerror}).") from error
 
 
 def _checked(token: str) -> Secret:
     if not token:
-        raise UsageError(f"there is no token for the Plex server: {HOW}")
+        raise UsageError(f"There is no token for the Plex server: {HOW}")
     if not _TOKEN.fullmatch(token):
-        raise UsageError("the Plex token holds characters that no token has; copy it again, alone and on one line.")
+        raise UsageError("The Plex token holds characters that no token has; copy it again, alone and on one line.")
     return Secret(token)

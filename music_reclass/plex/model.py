@@ -1,17 +1,18 @@
-"""Libraries, tracks, items and field edits of a Plex server as frozen values, read from its XML."""
+"""Libraries, tracks, items and their edits on a Plex server as frozen values, read from its XML."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from music_reclass.features.plex import FieldEdit
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 TRACK, ALBUM, ARTIST = "track", "album", "artist"
-LEVELS = (TRACK, ALBUM, ARTIST)
 
 Tags = tuple[str, ...]
 
@@ -46,10 +47,15 @@ class Listed:
     seconds: float | None
     files: tuple[str, ...]  # every part of every medium, as the server sees them
 
+    @property
+    def label(self) -> str:
+        """Artist, album and title in one line."""
+        return " - ".join(part for part in (self.artist, self.album, self.title) if part)
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A track, album or artist as its own page shows it: all its tags, and which fields are locked."""
+    """A track, album or artist as its page (not a listing) shows it: all its tags, and which fields are locked."""
 
     level: str
     key: int
@@ -60,62 +66,48 @@ class Item:
     files: tuple[str, ...]
     tags: Mapping[str, Tags]  # by field: genre, style, label
     locked: frozenset[str]
+    read: float = field(default=0.0, compare=False)  # when the server was asked, on the clock of the client
 
     def value(self, name: str) -> Tags:
         """The tags of one field, in the server's order."""
         return self.tags.get(name, ())
 
+    def edit(self, name: str, after: Tags, *, lock: bool) -> FieldEdit:
+        """The edit that leads from what a field holds here to the tags `after` and to this lock."""
+        return FieldEdit(name, self.value(name), after, name in self.locked, lock)
+
+    def is_after(self, edit: FieldEdit) -> bool:
+        """Whether the field is as the edit asks for."""
+        return same_tags(self.value(edit.field), edit.after) and (edit.field in self.locked) == edit.lock_after
+
+    def is_before(self, edit: FieldEdit) -> bool:
+        """Whether the field is as it was when the edit was planned."""
+        return same_tags(self.value(edit.field), edit.before) and (edit.field in self.locked) == edit.lock_before
+
     @property
     def label(self) -> str:
-        """What people call it."""
+        """Artist, album and title in one line."""
         return " - ".join(part for part in (self.artist, self.album, self.title) if part)
 
 
 @dataclass(frozen=True, slots=True)
-class FieldEdit:
-    """What one field of an item holds and what it shall hold, lock included."""
-
-    field: str
-    before: Tags
-    after: Tags
-    lock_before: bool
-    lock_after: bool
-
-    @property
-    def changes_tags(self) -> bool:
-        """Whether the tags change, and not only the lock or the order, which is the server's affair."""
-        return not same_tags(self.before, self.after)
-
-    @property
-    def changes(self) -> bool:
-        """Whether there is anything to write."""
-        return self.changes_tags or self.lock_before != self.lock_after
-
-    def holds_after(self, item: Item) -> bool:
-        """Whether the server holds what this edit asks for."""
-        return same_tags(item.value(self.field), self.after) and (self.field in item.locked) == self.lock_after
-
-    def holds_before(self, item: Item) -> bool:
-        """Whether the server still holds what was there when this edit was planned."""
-        return same_tags(item.value(self.field), self.before) and (self.field in item.locked) == self.lock_before
-
-
-@dataclass(frozen=True, slots=True)
 class ItemEdit:
-    """All edits of one item; they travel in one request and are verified together."""
+    """All edits of one item; they travel in one request and are verified together.
+
+    `undoes`: for each field the row of the edit log that this edit takes back; () for a new edit.
+    """
 
     item: Item
     fields: tuple[FieldEdit, ...]
-    path: str = ""  # the local file, where there is one
-    read: float = 0.0  # when the item was read, on the clock of the client
+    undoes: tuple[int, ...] = ()
 
     def is_done(self, item: Item) -> bool:
         """Whether the server holds what all these edits ask for."""
-        return all(one.holds_after(item) for one in self.fields)
+        return all(item.is_after(one) for one in self.fields)
 
-    def is_undone(self, item: Item) -> bool:
+    def is_open(self, item: Item) -> bool:
         """Whether the server holds what it held when these edits were planned."""
-        return all(one.holds_before(item) for one in self.fields)
+        return all(item.is_before(one) for one in self.fields)
 
 
 def tag_key(tag: str) -> str:
@@ -172,8 +164,8 @@ def listed_of(element: Element) -> Listed:
     )
 
 
-def item_of(element: Element) -> Item | None:
-    """A track, album or artist from its element on its own page (or that of several); None for anything else."""
+def item_of(element: Element, read: float = 0.0) -> Item | None:
+    """A track, album or artist from its element on its page (or that of several); None for anything else."""
     get = element.attrib.get
     level = get("type", TRACK if element.tag == "Track" else "")
     if level not in (TRACK, ALBUM, ARTIST):
@@ -197,11 +189,12 @@ def item_of(element: Element) -> Item | None:
         files=_files(element) if level == TRACK else (),
         tags={name: _each_once(values) for name, values in tags.items()},
         locked=frozenset(locked),
+        read=read,
     )
 
 
 def carries_genres(container: Element, level: str) -> bool:
-    """Whether the library's own description lists a genre among the fields of `level`."""
+    """Whether the library's description lists a genre among the fields of `level`."""
     return any(
         field.attrib.get("key") == f"{level}.genre"
         for kind in container.iter("Type")

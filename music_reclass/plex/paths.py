@@ -91,13 +91,13 @@ def parse_pair(text: str) -> tuple[str, str]:
     """`SERVER=LOCAL` as two folders; UsageError if it is not that."""
     server, found, local = text.partition("=")
     if not found or not server.strip() or not local.strip():
-        raise UsageError(f"a path pair is written SERVER=LOCAL, e.g. /data/music=/home/me/Music, not {text!r}.")
+        raise UsageError(f"A path pair is written SERVER=LOCAL, e.g. /data/music=/home/me/Music, not {text!r}.")
     return server.strip(), local.strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """What comparing gave: pairs with the number of samples each explains, and those that nothing explains."""
+    """An inferred map: pairs with the number of samples that each explains, and the samples that none explains."""
 
     pairs: tuple[tuple[str, str, int], ...]
     sampled: int
@@ -115,8 +115,10 @@ class Inference:
 
 
 def infer(samples: Sequence[str], locations: Sequence[str], local_paths: Iterable[str]) -> Inference:
-    """Pairs of roots from files of the server and files here: each file votes for the roots that remain when the
-    longest equal end of the two paths is taken off. `local_paths` is read once."""
+    """Infer the pairs of folders from files of the server and files here; `local_paths` is read once.
+
+    Each file votes for the two folders that remain when the longest equal end of the two paths is taken off.
+    """
     candidates = _by_name(samples, local_paths)
     roots = [parts_of(location) for location in locations]
     votes = {sample: _votes(sample, candidates.get(_name(sample), ()), roots) for sample in dict.fromkeys(samples)}
@@ -124,51 +126,43 @@ def infer(samples: Sequence[str], locations: Sequence[str], local_paths: Iterabl
     return Inference(pairs, len(votes), tuple(left))
 
 
-class _Candidate(NamedTuple):
-    parts: Parts
-    plain: Parts  # in one Unicode form
-    folded: Parts  # and in one case
-
-
-def _candidate(path: str) -> _Candidate:
-    parts = parts_of(path)
-    plain = tuple(_same(part, fold=False) for part in parts)
-    return _Candidate(parts, plain, tuple(part.casefold() for part in plain))
-
-
 def _name(path: str) -> str:
     return _same(parts_of(path)[-1], fold=True)
 
 
-def _by_name(samples: Iterable[str], local_paths: Iterable[str]) -> Mapping[str, list[_Candidate]]:
-    found: dict[str, list[_Candidate]] = {_name(sample): [] for sample in samples}
+def _by_name(samples: Iterable[str], local_paths: Iterable[str]) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = {_name(sample): [] for sample in samples}
     for path in local_paths:
         same_name = found.get(_name(path))
         if same_name is not None:
-            same_name.append(_candidate(path))
+            same_name.append(path)
     return found
 
 
-def _votes(sample: str, candidates: Sequence[_Candidate], roots: Sequence[Parts]) -> frozenset[tuple[str, str]]:
+def _votes(sample: str, candidates: Sequence[str], roots: Sequence[Parts]) -> frozenset[tuple[str, str]]:
     windows = is_windows(sample)
-    own = _candidate(sample)
-    parts, compared = own.parts, own.folded if windows else own.plain
-    common = [_common_end(compared, one.folded if windows else one.plain) for one in candidates]
+    parts, compared = parts_of(sample), _compared(sample, fold=windows)
+    common = [_common_end(compared, _compared(path, fold=windows)) for path in candidates]
     best = max(common, default=0)
     root = max((root for root in roots if _below(parts, root, windows)), key=len, default=())
     inside = len(parts) - len(root)
     found = set()
-    for candidate, length in zip(candidates, common, strict=True):
+    for path, length in zip(candidates, common, strict=True):
         if not length or length != best:
             continue
+        here = parts_of(path)
         if root and length >= inside:
             cut = inside  # all below the library's folder agrees: that folder is the pair, not one above it
         elif length >= ENOUGH:
-            cut = min(length, len(parts) - 1, len(candidate.parts) - 1)
+            cut = min(length, len(parts) - 1, len(here) - 1)
         else:
             continue
-        found.add((path_of(parts[:-cut], windows=windows), path_of(candidate.parts[:-cut])))
+        found.add((path_of(parts[:-cut], windows=windows), path_of(here[:-cut])))
     return frozenset(found)
+
+
+def _compared(path: str, *, fold: bool) -> Parts:
+    return tuple(_same(part, fold=fold) for part in parts_of(path))
 
 
 def _below(parts: Parts, root: Parts, fold: bool) -> bool:
@@ -232,12 +226,12 @@ class Match(NamedTuple):
 
 
 class LocalIndex:
-    """The files of the library, to be found by path in any Unicode form, and by their words."""
+    """The files of the library, to be found by path in any Unicode form, and by artist, album, title and length."""
 
     def __init__(self, tracks: Iterable[LocalTrack]) -> None:
         self._by_path = {unicodedata.normalize("NFC", track.path): track for track in tracks}
         self._by_folded: dict[str, LocalTrack | None] | None = None
-        self._by_words: dict[tuple[str, str, str], list[LocalTrack]] | None = None
+        self._by_tags: dict[tuple[str, str, str], list[LocalTrack]] | None = None
 
     def __len__(self) -> int:
         return len(self._by_path)
@@ -256,27 +250,27 @@ class LocalIndex:
 
     def like(self, listed: Listed) -> LocalTrack | None:
         """The only file with this artist, album, title and length; None where several or none have them."""
-        if self._by_words is None:
-            self._by_words = {}
+        if self._by_tags is None:
+            self._by_tags = {}
             for track in self._by_path.values():
-                words = (key(track.artist), key(track.album), key(track.title))
-                if all(words):
-                    self._by_words.setdefault(words, []).append(track)
+                triple = (key(track.artist), key(track.album), key(track.title))
+                if all(triple):
+                    self._by_tags.setdefault(triple, []).append(track)
         names = {key(listed.artist), key(listed.album_artist)}
         found = [
             track
             for name in names
-            for track in self._by_words.get((name, key(listed.album), key(listed.title)), ())
+            for track in self._by_tags.get((name, key(listed.album), key(listed.title)), ())
             if track.seconds and listed.seconds and abs(track.seconds - listed.seconds) <= SECONDS_APART
         ]
         return found[0] if len(found) == 1 else None
 
 
-def match(listed: Listed, index: LocalIndex, path_map: PathMap, *, by_words: bool = False) -> Match:
+def match(listed: Listed, index: LocalIndex, path_map: PathMap, *, by_tags: bool = False) -> Match:
     """The file of one track. Several parts may be several files; if their decisions differ it is `ambiguous`."""
     paths = [path for path in map(path_map.local, listed.files) if path is not None]
     found = {track.path: track for track in map(index.at, paths) if track is not None}
-    if not found and by_words:
+    if not found and by_tags:
         alike = index.like(listed)
         if alike is not None:
             return Match(alike)

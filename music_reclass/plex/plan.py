@@ -1,213 +1,251 @@
-"""Compares a whole Plex library with the decisions: lists it, matches files, reads whole what would change."""
+"""The desired state of each item and the edit that leads to it, one row an item (set, noop, skip). Pure."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from music_reclass.errors import NothingToDo, UsageError
-from music_reclass.features.plex import local_tracks
-from music_reclass.plex.diff import (
-    DEFAULT_RULES,
-    SKIP,
-    DesiredState,
-    Relations,
-    Row,
-    Rules,
-    desired_group_state,
-    desired_track_state,
-    row_of,
-)
-from music_reclass.plex.model import ALBUM, ARTIST, TRACK, Listed, Section
-from music_reclass.plex.paths import NO_MAP, Inference, LocalIndex, Match, PathMap, infer, match, spread
-from music_reclass.plex.server import TOGETHER, in_batches
-from music_reclass.tagging.policy import SURE
-from music_reclass.utils.progress import Progress, progress_bar
+from music_reclass.domain import Decision, OnExisting, Outcome, Relation
+from music_reclass.plex.model import TRACK, Item, ItemEdit, Tags, same_tags, without
+from music_reclass.plex.paths import NO_MAP, PathMap
+from music_reclass.tagging.policy import NONE, SURE, propose
+from music_reclass.taxonomy.tree import key
 
 if TYPE_CHECKING:
-    from music_reclass.features.database import Database
-    from music_reclass.features.plex import KnownServer, PlexJournal
-    from music_reclass.plex.server import Server
+    from music_reclass.features.plex import FieldEdit
     from music_reclass.taxonomy import Taxonomy
 
-AUTO_LEVEL = "auto"
-SAMPLES = 200
-LEAST_COVERAGE = 0.95
+MAJORITY = 0.6  # of the decided tracks, for one genre or for two together
+SECOND = 0.25  # what the second of two needs by itself
+QUORUM = 0.5  # of all tracks must be decided
+MANY_ARTISTS = frozenset({"variousartists", "various", "va"})
 
-Bar = Callable[[str, "int | None"], AbstractContextManager[Progress]]
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """What an item shall hold. `decision.genres` are those for its genre field; `reason`: why there is no decision."""
+
+    decision: Decision | None
+    styles: tuple[str, ...] = ()
+    path: str = ""
+    reason: str = ""
+
+
+def split(genres: Sequence[str], taxonomy: Taxonomy) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The top genres, and the sub-genres: "Shoegaze" is Rock and Shoegaze, an unknown name is a top genre."""
+    tops, subs = [], []
+    for name in genres:
+        genre = taxonomy.canonical(name)
+        if genre is None or taxonomy.parent(genre) is None:
+            tops.append(name)
+            continue
+        subs.append(name)
+        top = _top(genre, taxonomy)
+        tops.append(taxonomy.written(top) or name)
+    return tuple(dict.fromkeys(tops)), tuple(dict.fromkeys(subs))
+
+
+def _top(genre: str, taxonomy: Taxonomy) -> str:
+    above = taxonomy.parent(genre)
+    while above is not None:
+        genre, above = above, taxonomy.parent(above)
+    return genre
+
+
+def desired_track_state(
+    decision: Decision | None, path: str, taxonomy: Taxonomy, *, subgenres: bool = False
+) -> DesiredState:
+    """A track gets its top genre; with `subgenres` also those below it, because a track has no style field."""
+    if decision is None:
+        return DesiredState(None, path=path, reason="undecided")
+    tops, subs = split(decision.genres, taxonomy)
+    genres = tuple(dict.fromkeys((*tops, *subs))) if subgenres else tops
+    return DesiredState(replace(decision, genres=genres), path=path)
+
+
+def desired_group_state(decisions: Sequence[Decision | None], artist: str, taxonomy: Taxonomy) -> DesiredState:
+    """An album (or artist) gets what its tracks agree on; a collection of various artists gets nothing."""
+    if key(artist) in MANY_ARTISTS:
+        return DesiredState(None, reason="various-artists")
+    sure = [one for one in decisions if one is not None and one.outcome in SURE and one.genres]
+    if not sure or len(sure) < QUORUM * len(decisions):
+        return DesiredState(None, reason="unsure")
+    parted = [split(one.genres, taxonomy) for one in sure]
+    genres = _agreed([tops[0] for tops, _ in parted])
+    if not genres:
+        return DesiredState(None, reason="no-consensus")
+    confident = sum(one.outcome is Outcome.CONFIDENT for one in sure) >= MAJORITY * len(sure)
+    outcome = Outcome.CONFIDENT if confident else Outcome.LIKELY
+    confidence = sum(one.confidence for one in sure) / len(sure)
+    styles = _agreed([subs[0] if subs else "" for _, subs in parted])
+    return DesiredState(
+        Decision(outcome, "consensus", genres, confidence, "album"), tuple(style for style in styles if style)
+    )
+
+
+def _agreed(names: Sequence[str]) -> tuple[str, ...]:
+    """The name of most, or the two that most share, the commoner first; () where they do not agree."""
+    counts = Counter(names).most_common(2)
+    total = len(names)
+    if counts[0][1] >= MAJORITY * total:
+        return (counts[0][0],)
+    if len(counts) == 2 and counts[0][1] + counts[1][1] >= MAJORITY * total and counts[1][1] >= SECOND * total:
+        return (counts[0][0], counts[1][0])
+    return ()
+
+
+SET, NOOP, SKIP = "set", "noop", "skip"
+RESTORE, LEAVE = "restore", "leave"  # of the rows of a restore
+LOCKED = "locked-by-user"
+
+FILL, ADD, REPLACE, AUTO = "fill", "add", "set", "auto"
+LOCK, KEEP_LOCK, UNLOCK = "lock", "keep", "unlock"
+
+_POLICY = {
+    AUTO: OnExisting.MERGE,
+    ADD: OnExisting.MERGE,
+    FILL: OnExisting.REPLACE_JUNK,
+    REPLACE: OnExisting.REPLACE_CONFLICT,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest:
-    """What to compare. `only`: no other files than these; None means all."""
+    """What to compare, and how to treat what the server holds.
+
+    `mode` auto replaces what we wrote ourselves and what says nothing, and adds to the rest; add removes nothing;
+    fill leaves every genre that is there; set replaces, but never a finer genre by its parent. `lock` is what
+    becomes of the lock of a field that is written: without a lock the next refresh of the server takes it back.
+    """
 
     level: str = TRACK
-    rules: Rules = DEFAULT_RULES
+    mode: str = AUTO
+    lock: str = LOCK
+    override_locks: bool = False
+    label: str = ""  # put on every item that is written
     given: PathMap = NO_MAP  # from the command line, before what is stored or inferred
-    by_words: bool = False
+    by_tags: bool = False  # match by artist, album, title and length where no path fits
     subgenres: bool = False
-    only: frozenset[str] | None = None
+    allow_partial: bool = False
+    only: frozenset[str] | None = None  # no other files than these
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    """A library on the server beside the files here."""
+class Row:
+    """One item: what happens to it, why, and the edit where there is one. Rows without an edit change nothing."""
 
-    section: Section
-    listed: tuple[Listed, ...]
-    matches: tuple[Match, ...]
-    path_map: PathMap
-    inference: Inference | None  # where the map was inferred just now
-    known: int  # files in the library here
+    action: str
+    reason: str
+    level: str
+    key: int
+    title: str
+    path: str = ""
+    before: Tags = ()
+    after: Tags = ()
+    edit: ItemEdit | None = None
 
-    @property
-    def matched(self) -> int:
-        """Tracks of the server that are files here."""
-        return sum(one.track is not None for one in self.matches)
-
-    @property
-    def coverage(self) -> float:
-        """The share that found its counterpart, of the server's tracks or of the files here, whichever is larger.
-
-        Either may hold more than the other: one folder scanned of a large library, or one library of several. A
-        wrong path map makes both small.
-        """
-        here = len({one.track.path for one in self.matches if one.track is not None})
-        return max(self.matched / max(len(self.listed), 1), here / max(self.known, 1))
-
-
-def survey(
-    server: Server, section: Section, database: Database, stored: PathMap, request: SyncRequest, bar: Bar = progress_bar
-) -> Survey:
-    """List the library and find the file of each track. NothingToDo if either side is empty."""
-    listed = listing(server, section, bar)
-    if not listed:
-        raise NothingToDo(f"the Plex library {section.title} holds no tracks.")
-    index = LocalIndex(local_tracks(database))
-    if not len(index):
-        raise NothingToDo("no file is known here yet: scan a folder first (reclass scan ~/Music).")
-    path_map, inference = request.given.over(stored), None
-    if not path_map.pairs:
-        inference = inferred(section, listed, (track.path for track in local_tracks(database)))
-        path_map = inference.path_map
-    matches = tuple(match(one, index, path_map, by_words=request.by_words) for one in listed)
-    return Survey(section, listed, matches, path_map, inference, len(index))
-
-
-def listing(server: Server, section: Section, bar: Bar = progress_bar) -> tuple[Listed, ...]:
-    """All tracks of a library, each once."""
-    found: dict[int, Listed] = {}
-    with bar("listing", None) as progress:
-        for one in server.tracks(section):
-            found[one.key] = one
-            progress.advance()
-    return tuple(found.values())
-
-
-def inferred(section: Section, listed: Sequence[Listed], local_paths: Iterable[str]) -> Inference:
-    """The path map that a sample of the tracks suggests; a server on this machine needs no files known here."""
-    samples = spread([path for one in listed for path in one.files], SAMPLES)
-    here = [path for path in samples if os.path.exists(path)]
-    return infer(samples, section.locations, (*here, *local_paths))
-
-
-def level_for(server: Server, section: Section, wanted: str) -> tuple[str, str]:
-    """The level to write, and a warning where `auto` had to fall back; UsageError where tracks cannot have genres."""
-    if wanted in (ALBUM, ARTIST) or server.carries_genres(section, TRACK):
-        return (TRACK if wanted == AUTO_LEVEL else wanted), ""
-    problem = "tracks of this server carry no genre (Plex Media Server 1.40 and later do)"
-    if wanted == AUTO_LEVEL:
-        return ALBUM, f"{problem}: albums are written instead."
-    raise UsageError(f"{problem}; use --level album, or upgrade the server.")
-
-
-def rows(
-    server: Server,
-    found: Survey,
-    journal: PlexJournal,
-    known: KnownServer | None,
-    request: SyncRequest,
-    taxonomy: Taxonomy,
-    stop: Callable[[], bool] = lambda: False,
-    bar: Bar = progress_bar,
-) -> Iterator[Row]:
-    """The row of every item of the level asked for, until `stop`. Only items that may change are read whole."""
-    desired_states, skipped = _desired_states(found, request, taxonomy)
-    yield from skipped
-    relations = Relations(taxonomy)
-    with bar("comparing", len(desired_states)) as progress:
-        for keys in in_batches(list(desired_states), TOGETHER):
-            if stop():
-                return
-            read = server.client.clock()
-            items = {item.key: item for item in server.items(keys)}
-            owned = journal.owned(known.id, keys) if known is not None else {}
-            for key in keys:
-                desired, item = desired_states[key], items.get(key)
-                if item is None or item.level != request.level:
-                    yield Row(SKIP, "gone", request.level, key, "", desired.path)
-                    continue
-                row = row_of(item, desired, owned.get(key, {}), request.rules, relations)
-                yield row if row.edit is None else replace(row, edit=replace(row.edit, read=read))
-            progress.advance(len(keys))
-
-
-def _desired_states(
-    found: Survey, request: SyncRequest, taxonomy: Taxonomy
-) -> tuple[dict[int, DesiredState], list[Row]]:
-    """What the items shall say, by key, and rows for those that need not be read."""
-    if request.level == TRACK:
-        named = {
-            one.key: (_track_label(one), _desired_track_state(answer, request, taxonomy))
-            for one, answer in zip(found.listed, found.matches, strict=True)
-            if _is_wanted(answer, request)
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`: one object (docs/how-to/plex.md)."""
+        others = {one.field: list(one.after) for one in self.edit.fields if one.field != "genre"} if self.edit else {}
+        return {
+            "action": self.action,
+            "reason": self.reason,
+            "level": self.level,
+            "rating_key": self.key,
+            "title": self.title,
+            "path": self.path,
+            "before": list(self.before),
+            "after": list(self.after),
+            **others,
         }
-    else:
-        named = _desired_group_states(found, request, taxonomy)
-    desired_states: dict[int, DesiredState] = {}
-    skipped: list[Row] = []
-    for key, (label, desired) in named.items():
-        if desired.decision is not None and desired.decision.outcome in SURE:
-            desired_states[key] = desired
-        else:
-            skipped.append(Row(SKIP, desired.reason or "unsure", request.level, key, label, desired.path))
-    return desired_states, skipped
 
 
-def _track_label(one: Listed) -> str:
-    return " - ".join(part for part in (one.artist, one.album, one.title) if part)
+class Comparison:
+    """Compares items with their desired states, as a request asks for it."""
+
+    def __init__(self, request: SyncRequest, taxonomy: Taxonomy) -> None:
+        self._request, self._taxonomy = request, taxonomy
+        self._relations: dict[tuple[str, Tags], Relation] = {}  # a library holds few distinct pairs, and many tracks
+
+    def row(self, item: Item, desired: DesiredState, ours: Mapping[str, FieldEdit]) -> Row:
+        """The row of one item; `ours`: by field, what the edit log knows of our edits of it."""
+        before = item.value("genre")
+        edits: list[FieldEdit] = []
+        action, reason = SKIP, desired.reason
+        if desired.decision is not None:
+            genre, action, reason = self._genre(item, desired.decision, ours.get("genre"))
+            edits += [genre] if genre is not None else []
+            style = self._style(item, desired.styles, ours.get("style")) if action != SKIP else None
+            if style is not None:
+                edits.append(style)
+                action, reason = SET, reason if action == SET else "style"
+        after = edits[0].after if edits and edits[0].field == "genre" else ()
+        if edits and self._request.label:
+            edits += self._label(item)
+        return Row(
+            action, reason, item.level, item.key, item.label, desired.path, before, after or before,
+            ItemEdit(item, tuple(edits)) if edits else None,
+        )  # fmt: skip
+
+    def _genre(self, item: Item, decision: Decision, ours: FieldEdit | None) -> tuple[FieldEdit | None, str, str]:
+        """The edit of the genres, or None; action and reason of the row."""
+        mode, before = self._request.mode, item.value("genre")
+        untouched = _untouched(item, ours) and mode != ADD
+        theirs = _of_others(item, "genre", ours) if untouched else before
+        relation = self._relation(decision.genres[0], theirs) if decision.genres else None
+        proposal = propose(decision, theirs or None, relation, _POLICY[mode], self._taxonomy)
+        if proposal.action == NONE:
+            return None, SKIP, "unsure"
+        after = proposal.genres if proposal.writes else theirs
+        if mode == ADD:
+            after = (*before, *without(after, before))
+        if same_tags(before, after):
+            return None, NOOP, "it is there already" if proposal.writes or untouched else proposal.reason
+        if self._is_locked(item, "genre", ours):
+            return None, SKIP, LOCKED
+        edit = item.edit("genre", without(after, ()), lock=self._lock(item, "genre"))
+        return edit, SET, "ours" if untouched else proposal.reason
+
+    def _style(self, item: Item, styles: Tags, ours: FieldEdit | None) -> FieldEdit | None:
+        """Styles are added to those that are there; those that we wrote ourselves are replaced."""
+        mode = self._request.mode
+        theirs = item.value("style") if mode == ADD else _of_others(item, "style", ours)
+        if not styles or self._is_locked(item, "style", ours) or (mode == FILL and theirs):
+            return None
+        after = styles if mode == REPLACE else (*theirs, *without(styles, theirs))
+        if same_tags(after, item.value("style")):
+            return None
+        return item.edit("style", after, lock=self._lock(item, "style"))
+
+    def _label(self, item: Item) -> list[FieldEdit]:
+        """The label by which a user finds what we edited; the lock of the labels stays as it is."""
+        labels = item.value("label")
+        new = without((self._request.label,), labels)
+        return [item.edit("label", (*labels, *new), lock="label" in item.locked)] if new else []
+
+    def _relation(self, genre: str, existing: Tags) -> Relation:
+        pair = (genre, existing)
+        if pair not in self._relations:
+            self._relations[pair] = self._taxonomy.relation(genre, existing or None)
+        return self._relations[pair]
+
+    def _lock(self, item: Item, name: str) -> bool:
+        return {LOCK: True, UNLOCK: False, KEEP_LOCK: name in item.locked}[self._request.lock]
+
+    def _is_locked(self, item: Item, name: str, ours: FieldEdit | None) -> bool:
+        """Whether a lock forbids us to write: one that is not from us is a user's decision."""
+        return name in item.locked and not _untouched(item, ours) and not self._request.override_locks
 
 
-def _desired_track_state(answer: Match, request: SyncRequest, taxonomy: Taxonomy) -> DesiredState:
-    if answer.track is None:
-        return DesiredState(None, reason=answer.reason)
-    return desired_track_state(answer.track.decision, answer.track.path, taxonomy, subgenres=request.subgenres)
+def _untouched(item: Item, ours: FieldEdit | None) -> bool:
+    """Whether a field is as our last edit left it, lock included: nobody has set it since."""
+    return ours is not None and item.is_after(ours)
 
 
-def _is_wanted(answer: Match, request: SyncRequest) -> bool:
-    return request.only is None or (answer.track is not None and answer.track.path in request.only)
-
-
-def _desired_group_states(
-    found: Survey, request: SyncRequest, taxonomy: Taxonomy
-) -> dict[int, tuple[str, DesiredState]]:
-    members: dict[int, list[tuple[Listed, Match]]] = {}
-    for one, answer in zip(found.listed, found.matches, strict=True):
-        group = one.album_key if request.level == ALBUM else one.artist_key
-        if group:
-            members.setdefault(group, []).append((one, answer))
-    desired_states = {}
-    for key, pairs in members.items():
-        if not any(_is_wanted(answer, request) for _, answer in pairs):
-            continue
-        first = pairs[0][0]
-        label = f"{first.album_artist} - {first.album}" if request.level == ALBUM else first.album_artist
-        decisions = [answer.track.decision if answer.track is not None else None for _, answer in pairs]
-        if all(answer.track is None for _, answer in pairs):
-            desired_states[key] = (label, DesiredState(None, reason=pairs[0][1].reason))
-        else:
-            desired_states[key] = (label, desired_group_state(decisions, first.album_artist, taxonomy))
-    return desired_states
+def _of_others(item: Item, name: str, ours: FieldEdit | None) -> Tags:
+    """The tags that are not from us. Once somebody has set the field, all of them are theirs."""
+    if ours is None or not item.is_after(ours):
+        return item.value(name)
+    return without(item.value(name), [tag for tag in ours.after if tag not in ours.before])

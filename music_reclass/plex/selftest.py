@@ -1,19 +1,19 @@
-"""`plex selftest`: one track the user names gets a genre, loses it again, and tells how this server behaves."""
+"""`plex selftest`: gives one track a genre, takes it off again, and reports how this server behaves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from music_reclass.errors import NothingToDo, ServerError
-from music_reclass.features.plex import UNDONE, WRITTEN, PlexJournal
-from music_reclass.plex.model import TRACK, FieldEdit, Item, ItemEdit, Section, same_tags
-from music_reclass.plex.paths import PathMap
-from music_reclass.plex.write import new_edit_log, parameters
+from music_reclass.features.plex import UNDONE, WRITTEN, FieldEdit
+from music_reclass.plex.model import TRACK, Item, ItemEdit, Section, same_tags
+from music_reclass.plex.paths import NO_MAP, PathMap
+from music_reclass.plex.write import log_edits, parameters
 
 if TYPE_CHECKING:
-    from music_reclass.features.plex import KnownServer
+    from music_reclass.plex.library import PlexLibrary
     from music_reclass.plex.server import Server
 
 MARK = "Reclass Selftest"
@@ -29,50 +29,49 @@ class Step:
     seen: str
 
 
-def find_track(server: Server, section: Section, named: str, path_map: PathMap) -> int:
+def find_track(library: PlexLibrary, named: str, given: PathMap = NO_MAP) -> int:
     """The rating key of the track that the user names: by that number, or by its file here or on the server."""
     if named.isdigit():
         return int(named)
+    path_map = library.path_map(given)
     there = path_map.server(named)
-    for one in server.tracks(section):
+    for one in library.tracks():
         if named in one.files or there in one.files or any(path_map.local(path) == named for path in one.files):
             return one.key
-    raise NothingToDo("no track of the Plex library has this file; name it as the server does, or by its rating key.")
+    raise NothingToDo("No track of the Plex library has this file; name it as the server does, or by its rating key.")
 
 
-def selftest(
-    server: Server, section: Section, key: int, journal: PlexJournal, known: KnownServer, run_id: int
-) -> Iterator[Step]:
+def selftest(library: PlexLibrary, key: int, run_id: int) -> Iterator[Step]:
     """Try everything that was never tried on a real server, on one track, and put it back; each step as it is done."""
+    server, section, journal = library.server, library.section, library.journal
     start = _read(server, key)
+    several = [key, next((one.key for one in server.tracks(section) if one.key != key), key)]
     yield Step("track", None, f"{start.label}; genres: {_shown(start)}; {_lock(start)}")
     yield Step(
         "track genres listed", None, "yes" if server.carries_genres(section, TRACK) else "no: --level track will refuse"
     )
-    yield _pages_agree(server, section, start)
-    after = (*start.value("genre"), MARK)
-    edit = FieldEdit("genre", start.value("genre"), after, "genre" in start.locked, True)
-    edit_log = new_edit_log(journal, run_id, known.id, section)
-    ids = edit_log.begin([ItemEdit(start, (edit,))])[0]
+    yield _pages_agree(server, several, start)
+    edit = start.edit("genre", (*start.value("genre"), MARK), lock=True)
+    (ids,) = log_edits(library, [ItemEdit(start, (edit,))], run_id)
     yield _bare_addition(server, section, start)
     yield _converge(server, section, key, edit)
     journal.settle([(one, WRITTEN, "") for one in ids])
-    yield _together_shows_lock(server, section, key)
+    yield _together_shows_lock(server, several)
     yield _absent_removal(server, section, key)
     yield _case(server, section, key)
     now = _read(server, key)
-    back = FieldEdit("genre", now.value("genre"), edit.before, "genre" in now.locked, edit.lock_before)
+    back = now.edit("genre", edit.before, lock=edit.lock_before)
     server.edit(section, TRACK, [key], parameters([ItemEdit(now, (back,))]))
     end = _read(server, key)
-    if back.holds_after(end):
+    if end.is_after(back):
         journal.settle([(one, UNDONE, "") for one in ids])
-    yield Step("as before", back.holds_after(end), f"genres: {_shown(end)}; {_lock(end)}")
+    yield Step("as before", end.is_after(back), f"genres: {_shown(end)}; {_lock(end)}")
 
 
 def _read(server: Server, key: int) -> Item:
     item = next(server.items([key]), None)
     if item is None or item.level != TRACK:
-        raise ServerError(f"the Plex server has no track with the number {key}.")
+        raise ServerError(f"The Plex server has no track with the number {key}.")
     return item
 
 
@@ -84,13 +83,9 @@ def _lock(item: Item) -> str:
     return "locked" if "genre" in item.locked else "not locked"
 
 
-def _neighbour(server: Server, section: Section, key: int) -> int:
-    return next((one.key for one in server.tracks(section) if one.key != key), key)
-
-
-def _pages_agree(server: Server, section: Section, item: Item) -> Step:
-    several = next(server.items([item.key, _neighbour(server, section, item.key)]), None)
-    fine = several is not None and several.tags == item.tags and several.locked == item.locked
+def _pages_agree(server: Server, several: Sequence[int], item: Item) -> Step:
+    among = next(server.items(several), None)
+    fine = among is not None and among.tags == item.tags and among.locked == item.locked
     return Step("several at once show as much as one", fine, "the same" if fine else "less: sync would misjudge")
 
 
@@ -99,7 +94,7 @@ def _bare_addition(server: Server, section: Section, item: Item) -> Step:
     server.edit(section, TRACK, [item.key], {"genre[0].tag.tag": MARK, "genre.locked": 1})
     now = _read(server, item.key).value("genre")
     if same_tags(now, (*item.value("genre"), MARK)):
-        seen = "adds to the list" if item.value("genre") else "gives that genre (the track had none: cannot tell more)"
+        seen = "adds to the list" if item.value("genre") else "gives that genre (the track had none: no more to see)"
     else:
         seen = "replaces the list" if same_tags(now, (MARK,)) else f"gives {', '.join(now) or '(none)'}"
     return Step("a bare addition", None, seen)
@@ -107,10 +102,10 @@ def _bare_addition(server: Server, section: Section, item: Item) -> Step:
 
 def _converge(server: Server, section: Section, key: int, edit: FieldEdit) -> Step:
     now = _read(server, key)
-    wanted = FieldEdit("genre", now.value("genre"), edit.after, "genre" in now.locked, edit.lock_after)
+    wanted = now.edit("genre", edit.after, lock=edit.lock_after)
     server.edit(section, TRACK, [key], {**parameters([ItemEdit(now, (wanted,))]), **_whole(edit)})
     now = _read(server, key)
-    return Step("the edit of sync", edit.holds_after(now), f"genres: {_shown(now)}; {_lock(now)}")
+    return Step("the edit of sync", now.is_after(edit), f"genres: {_shown(now)}; {_lock(now)}")
 
 
 def _whole(edit: FieldEdit) -> dict[str, str | int]:
@@ -118,9 +113,9 @@ def _whole(edit: FieldEdit) -> dict[str, str | int]:
     return {f"{edit.field}[{number}].tag.tag": tag for number, tag in enumerate(edit.after)}
 
 
-def _together_shows_lock(server: Server, section: Section, key: int) -> Step:
-    several = next(server.items([key, _neighbour(server, section, key)]), None)
-    fine = several is not None and "genre" in several.locked
+def _together_shows_lock(server: Server, several: Sequence[int]) -> Step:
+    among = next(server.items(several), None)
+    fine = among is not None and "genre" in among.locked
     return Step("the lock shows among several", fine, "yes" if fine else "no: sync would stop")
 
 

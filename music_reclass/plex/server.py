@@ -1,14 +1,17 @@
-"""What we ask of a Plex server and tell it: libraries, tracks, whole items, edits. Every edit names its items."""
+"""One Plex server: paced and retried requests through plexapi, and what is asked of it. Every edit names its items."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote, quote_plus
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, quote_plus, urlsplit
 
+from music_reclass import __version__
 from music_reclass.errors import NothingToDo, ServerError, UsageError
-from music_reclass.plex.http import Client, Refused
-from music_reclass.plex.login import access
+from music_reclass.plex.login import url_and_token
 from music_reclass.plex.model import (
     ALBUM,
     ARTIST,
@@ -25,7 +28,167 @@ from music_reclass.plex.model import (
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-    from music_reclass.config import Settings
+    from music_reclass.config import Secret, Settings
+
+DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""Seconds before each further attempt; together a minute, what a restart of the server may take."""
+
+FIRST_DELAYS = DELAYS[:2]  # a server that was never reached is more likely misspelt than restarting
+PATIENCE = 60.0  # seconds a server may ask us to wait
+SUCCESS = (200, 201, 204)
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+Answer = TypeVar("Answer")
+
+
+class Refused(Exception):
+    """The server answered with a status that is no success. `wait`: the seconds its Retry-After asks for."""
+
+    def __init__(self, status: int, wait: float = 0.0) -> None:
+        super().__init__(status)
+        self.status = status
+        self.wait = wait
+
+
+class _Trouble(Exception):
+    """A fault that may pass by itself; `words` complete "the server at ... "."""
+
+    def __init__(self, words: str, wait: float = 0.0) -> None:
+        super().__init__(words)
+        self.wait = wait
+
+
+class Client:
+    """Asks one server, one request at a time; `count` is the number of requests sent, repeated ones included.
+
+    Every method raises Refused for a refusal that concerns this request, ServerError where the server cannot be
+    used at all. `rate` is in requests a second, 0 means unlimited.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: Secret,
+        *,
+        rate: float = 0.0,
+        timeout: float = 30.0,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        import requests
+
+        self.url = url
+        self.count = 0
+        self.sleep, self.clock = sleep, clock
+        self._gap = 1.0 / rate if rate > 0 else 0.0
+        self._free = 0.0  # when the next request may leave
+        self._session = requests.Session()
+        self._session.hooks["response"].append(_refuse)
+        self._server = self._retried(lambda: self._connected(token, timeout), "/", FIRST_DELAYS)
+
+    @property
+    def name(self) -> str:
+        """What its owner calls the server."""
+        return str(self._server.friendlyName or "")
+
+    @property
+    def version(self) -> str:
+        """The release of the server."""
+        return str(self._server.version or "unknown")
+
+    @property
+    def machine(self) -> str:
+        """The name of this server among all others; it survives moves and new addresses."""
+        return str(self._server.machineIdentifier or "")
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> Element | None:
+        """The XML of one page, None where the answer is empty."""
+        answer: Element | None = self._retried(lambda: self._server.query(path, headers=headers or {}), path)
+        return answer
+
+    def put(self, path: str) -> None:
+        """Send one edit. Whatever we send may be sent again: it names the state wanted, not a step."""
+        self._retried(lambda: self._server.query(path, method=self._session.put), path)
+
+    def _retried(self, send: Callable[[], Answer], path: str, delays: Sequence[float] = DELAYS) -> Answer:
+        page = urlsplit(path).path
+        words = ""
+        for delay in (*delays, None):
+            self._pace()
+            try:
+                return self._attempt(send, page)
+            except _Trouble as trouble:
+                words, wait = str(trouble), trouble.wait
+            if delay is not None:
+                self.sleep(max(delay, min(wait, PATIENCE)))
+        raise ServerError(f"The Plex server at {self.url} {words}; is it running, and is this its address?")
+
+    def _attempt(self, send: Callable[[], Answer], page: str) -> Answer:
+        from requests import exceptions as trouble
+
+        try:
+            return send()
+        except Refused as refusal:
+            if refusal.status == 401:
+                raise ServerError(f"The Plex server at {self.url} does not accept the token.") from None
+            if 300 <= refusal.status < 400:  # followed, the token would go to whoever is named there
+                raise ServerError(f"{self.url} sends us on to another address; name that one instead.") from None
+            if refusal.status in PASSING:
+                raise _Trouble(f"keeps answering {refusal.status}", refusal.wait) from None
+            raise
+        except trouble.SSLError as error:
+            raise ServerError(f"The certificate of {self.url} is not made for this address, or not trusted.") from error
+        except trouble.Timeout as error:
+            raise _Trouble("does not answer in time") from error
+        except (trouble.ConnectionError, trouble.ChunkedEncodingError, trouble.ContentDecodingError) as error:
+            raise _Trouble("cannot be reached") from error
+        except SyntaxError as error:  # xml.etree's ParseError is one
+            raise ServerError(f"What answers at {self.url}{page} is not a Plex server.") from error
+
+    def _connected(self, token: Secret, timeout: float) -> Any:
+        with _without_user_settings():
+            from plexapi import server
+
+            make: Any = server.PlexServer
+            return make(self.url, token.reveal(), session=self._session, timeout=max(timeout, 0.1))
+
+    def _pace(self) -> None:
+        self.count += 1
+        if self._gap:
+            now = self.clock()
+            if now < self._free:
+                self.sleep(self._free - now)
+            self._free = max(now, self._free) + self._gap
+
+
+def _refuse(response: Any, *_: object, **__: object) -> None:
+    """Raise before plexapi makes a message of it, which would repeat the address and the server's words."""
+    if response.status_code in SUCCESS:
+        return
+    after = response.headers.get("Retry-After", "")
+    response.close()
+    raise Refused(response.status_code, float(after) if after.isdigit() else 0.0)
+
+
+@contextmanager
+def _without_user_settings() -> Iterator[None]:
+    """plexapi without the user's plexapi settings: they can put the token into every address, or log to a file."""
+    ours = {
+        "PLEXAPI_CONFIG_PATH": os.devnull,
+        "PLEXAPI_PLEXAPI_AUTORELOAD": "0",
+        "PLEXAPI_HEADER_PRODUCT": "reclass",
+        "PLEXAPI_HEADER_VERSION": __version__,
+    }
+    users = {name: value for name, value in os.environ.items() if name.startswith("PLEXAPI_")}
+    for name in users:
+        del os.environ[name]
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
+        os.environ.update(users)
+
 
 PAGE = 1000  # tracks in one page of a listing
 TOGETHER = 100  # items in one address: 1 kB of it; proxies refuse 8
@@ -48,16 +211,16 @@ class Server:
         """The music library of this title or number, or the only one; UsageError names those there are."""
         found = [section for section in self.sections() if section.is_music]
         if not found:
-            raise NothingToDo("the Plex server holds no music library.")
+            raise NothingToDo("The Plex server holds no music library.")
         wanted = [one for one in found if not name or name.strip().casefold() in (one.title.casefold(), str(one.key))]
         if len(wanted) == 1:
             return wanted[0]
         names = ", ".join(f"{one.title} (number {one.key})" for one in found)
-        what = f"there is no music library {name!r}" if not wanted else "there are several music libraries"
+        what = f"There is no music library {name!r}" if not wanted else "There are several music libraries"
         raise UsageError(f"{what}; name one with --library: {names}.")
 
     def carries_genres(self, section: Section, level: str) -> bool:
-        """Whether items of this level can hold genres here; asked, as the version does not tell."""
+        """Whether items of this level can hold genres here; asked, because the version does not say."""
         path = f"/library/sections/{section.key}/all?includeMeta=1&includeAdvanced=1"
         container = self._page(path, _window(0, 0))
         return carries_genres(container, level)
@@ -86,6 +249,7 @@ class Server:
 
     def _together(self, keys: Sequence[int]) -> list[Item]:
         path = f"/library/metadata/{','.join(map(str, keys))}"
+        read = self.client.clock()
         try:
             page = self.client.get(path, _window(0, len(keys)))
         except Refused as refusal:
@@ -95,7 +259,7 @@ class Server:
                 return []
             half = len(keys) // 2
             return self._together(keys[:half]) + self._together(keys[half:])
-        return [item for item in map(item_of, () if page is None else page) if item is not None]
+        return [item for one in (() if page is None else page) if (item := item_of(one, read)) is not None]
 
     def edit(self, section: Section, level: str, keys: Sequence[int], fields: Mapping[str, str | int]) -> None:
         """Change `fields` of the items; raises Refused where the server refuses these items or this request.
@@ -110,7 +274,7 @@ class Server:
             self.client.put(f"/library/sections/{section.key}/all?{words}")
         except Refused as refusal:
             if refusal.status == 403:
-                raise ServerError("this token may not edit the library: only the server's owner may.") from refusal
+                raise ServerError("This token may not edit the library: only the server's owner may.") from refusal
             raise
 
     def look_into(self, section: Section, folder: str) -> None:
@@ -139,13 +303,14 @@ class Server:
     def _unusable(self, refusal: Refused, path: str) -> ServerError:
         page = path.partition("?")[0]
         if refusal.status == 403:
-            return ServerError("this token may not use the library: only the server's owner may.")
-        return ServerError(f"the Plex server answers {refusal.status} to {page[:60]}; does the library still exist?")
+            return ServerError("This token may not use the library: only the server's owner may.")
+        return ServerError(f"The Plex server answers {refusal.status} to {page[:60]}; does the library still exist?")
 
 
 def connect(settings: Settings) -> Server:
     """The server that the settings or the environment name."""
-    return Server(Client(access(settings), rate=settings.plex_rate, timeout=settings.plex_timeout))
+    url, token = url_and_token(settings)
+    return Server(Client(url, token, rate=settings.plex_rate, timeout=settings.plex_timeout))
 
 
 def in_batches(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:

@@ -1,210 +1,168 @@
-"""The sync workflow: settle open edits, compare, write; the same after a scan; release of our locks."""
+"""Plans a sync: the tracks of a Plex library are matched with files here, and compared with their decisions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from music_reclass.errors import NothingToDo, UsageError
-from music_reclass.plex.library import files_held, import_library, look_into_folders
-from music_reclass.plex.model import FieldEdit, ItemEdit, Section
-from music_reclass.plex.paths import NO_MAP, PathMap
+from music_reclass.features.plex import local_tracks
+from music_reclass.plex.model import ALBUM, ARTIST, TRACK, Listed, Section
+from music_reclass.plex.paths import LocalIndex, Match, PathMap, match
 from music_reclass.plex.plan import (
-    AUTO_LEVEL,
-    LEAST_COVERAGE,
-    Bar,
-    Survey,
+    SKIP,
+    Comparison,
+    DesiredState,
+    Row,
     SyncRequest,
-    inferred,
-    level_for,
-    listing,
-    rows,
-    survey,
+    desired_group_state,
+    desired_track_state,
 )
-from music_reclass.plex.server import Server, connect
-from music_reclass.plex.write import Outcome, edit_of, new_edit_log, settle_open, write
-from music_reclass.utils.progress import progress_bar
+from music_reclass.plex.server import TOGETHER, in_batches
+from music_reclass.tagging.policy import SURE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from music_reclass.config import Settings
-    from music_reclass.features.database import Database
-    from music_reclass.features.journal import Journal
-    from music_reclass.features.plex import KnownServer, PlexJournal
-    from music_reclass.plex.diff import Row
+    from music_reclass.plex.library import PlexLibrary
+    from music_reclass.plex.model import ItemEdit
+    from music_reclass.plex.server import Server
     from music_reclass.taxonomy import Taxonomy
+
+AUTO_LEVEL = "auto"
+LEAST_COVERAGE = 0.95
+
+Matched = Sequence[tuple[Listed, Match]]
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """A survey, the level that will be written, and the rows, which are read from the server as they are taken."""
+class SyncPlan:
+    """What a sync would write: a row for every item of `level`, how they were found, and a warning or ""."""
 
-    found: Survey
-    request: SyncRequest
+    section: Section
+    level: str
     warning: str
-    rows: Iterator[Row]
+    listed: int  # tracks of the server
+    matched: int  # of those, tracks that are files here
+    path_map: PathMap
+    rows: tuple[Row, ...]
+
+    @property
+    def edits(self) -> list[ItemEdit]:
+        """The edits to write."""
+        return [row.edit for row in self.rows if row.edit is not None]
 
 
-def compare(
-    server: Server,
-    section: Section,
-    database: Database,
-    journal: PlexJournal,
-    request: SyncRequest,
-    taxonomy: Taxonomy,
-    *,
-    allow_partial: bool = False,
-    stop: Callable[[], bool] = lambda: False,
-    bar: Bar = progress_bar,
-) -> Comparison:
-    """What would change. UsageError where the path map fits so badly that it must be wrong."""
-    known = journal.known_server(server.client.machine)
-    level, warning = level_for(server, section, request.level)
+def plan_sync(library: PlexLibrary, request: SyncRequest, taxonomy: Taxonomy) -> SyncPlan:
+    """List the library, find the file of each track, and compare what may change; a stop leaves out the rest.
+
+    NothingToDo if either side is empty, UsageError where the path map fits so badly that it must be wrong.
+    """
+    section = library.section
+    level, warning = level_for(library.server, section, request.level)
     request = replace(request, level=level)
-    stored = PathMap(tuple(known.mapping.items())) if known is not None else PathMap()
-    found = survey(server, section, database, stored, request, bar)
-    if found.coverage < LEAST_COVERAGE and not allow_partial:
+    tracks = library.tracks()
+    if not tracks:
+        raise NothingToDo(f"The Plex library {section.title} holds no tracks.")
+    index = LocalIndex(local_tracks(library.journal.database))
+    if not len(index):
+        raise NothingToDo("No file is known here yet: scan a folder first (reclass scan ~/Music).")
+    path_map = library.path_map(request.given)
+    matched = [(one, match(one, index, path_map, by_tags=request.by_tags)) for one in tracks]
+    found = [answer.track.path for _, answer in matched if answer.track is not None]
+    # Either side may hold more than the other: one folder scanned of a large library, or one library of several. A
+    # wrong path map makes both shares small.
+    coverage = max(len(found) / len(tracks), len(set(found)) / len(index))
+    if coverage < LEAST_COVERAGE and not request.allow_partial:
         raise UsageError(
-            f"only {found.matched:,} of {len(found.listed):,} tracks in {section.title} are files that reclass knows. "
+            f"Only {len(found):,} of {len(tracks):,} tracks in {section.title} are files that reclass knows. "
             "Look at `reclass plex map`, name the folders with --map SERVER=LOCAL, scan the rest, "
             "or go on with those by --allow-partial."
         )
-    return Comparison(found, request, warning, rows(server, found, journal, known, request, taxonomy, stop, bar))
+    rows = tuple(_rows(library, matched, request, taxonomy))
+    return SyncPlan(section, level, warning, len(tracks), len(found), path_map, rows)
 
 
-def server_in_journal(server: Server, journal: PlexJournal) -> KnownServer:
-    """The journal's entry of this server, with the edits of killed runs settled."""
-    known = journal.server(server.client.machine, server.client.name)
-    settle_open(server, journal, known.id)
-    return known
+def plan_after_scan(library: PlexLibrary, request: SyncRequest, taxonomy: Taxonomy) -> tuple[SyncPlan, int]:
+    """After `scan` wrote the files `request.only`: the server scans their folders, then they are compared.
 
-
-def write_edits(
-    server: Server,
-    section: Section,
-    journal: PlexJournal,
-    known: KnownServer,
-    run_id: int,
-    edits: list[ItemEdit],
-    stop: Callable[[], bool] = lambda: False,
-    bar: Bar = progress_bar,
-) -> Outcome:
-    """Write the edits of one run into the journal and to the server."""
-    with bar("writing", len(edits)) as progress:
-        return write(server, section, new_edit_log(journal, run_id, known.id, section), edits, stop, progress)
-
-
-def unlocking(server: Server, section: Section, journal: PlexJournal, known: KnownServer) -> list[ItemEdit]:
-    """Edits that release every lock that is from us and still stands over what we wrote; tags stay as they are."""
-    changes = journal.left_locked(known.id, section.key)
-    fields: dict[int, list[FieldEdit]] = {}
-    read = server.client.clock()
-    items = {item.key: item for item in server.items(sorted({change.rating_key for change in changes}))}
-    for change in changes:
-        item = items.get(change.rating_key)
-        if item is not None and edit_of(change).holds_after(item) and not change.lock_before:
-            value = item.value(change.field)
-            fields.setdefault(item.key, []).append(FieldEdit(change.field, value, value, True, False))
-    return [ItemEdit(items[key], tuple(edits), read=read) for key, edits in fields.items()]
-
-
-COMMAND = "plex sync"
-
-
-@dataclass(frozen=True, slots=True)
-class Synced:
-    """What a sync after a scan did; `run` None where there was nothing to write."""
-
-    run: int | None
-    folders: int
-    outcome: Outcome
-    warning: str = ""
-
-
-def files_of_library(
-    settings: Settings,
-    library: str,
-    database: Database,
-    journal: PlexJournal,
-    given: PathMap = NO_MAP,
-    extra: Sequence[str] = (),
-    stop: Callable[[], bool] = lambda: False,
-    bar: Bar = progress_bar,
-) -> tuple[str, ...]:
-    """The files here that a Plex library holds, imported just now: the roots of `scan --plex LIBRARY`.
-
-    `extra` are files here that may help to find out which folder is which. NothingToDo if none is here.
+    The plan, and how many folders were refreshed. The refresh comes first and the edit locks its field, so that what
+    the server reads from the files later does not replace it.
     """
-    server = connect(settings)
-    section = server.music(library or settings.plex_library)
-    known = server_in_journal(server, journal)
-    path_map = map_for(server, section, journal, known, given, extra, bar)
-    import_library(server, section, database, known, path_map, stop, bar)
-    files = files_held(database, known, section)
-    if not files:
-        raise NothingToDo(
-            f"no track of the Plex library {section.title} is a file here; look at `reclass plex map`, "
-            "or name the folders with --map SERVER=LOCAL."
-        )
-    return files
+    path_map = library.path_map(request.given)
+    folders = library.refresh(request.only or (), path_map)
+    return plan_sync(library, replace(request, given=path_map), taxonomy), folders
 
 
-def map_for(
-    server: Server,
-    section: Section,
-    journal: PlexJournal,
-    known: KnownServer,
-    given: PathMap,
-    local_files: Sequence[str],
-    bar: Bar = progress_bar,
-    *,
-    storing: bool = True,
-) -> PathMap:
-    """The path map to use: what is given, then what is stored, else what a sample suggests; stored for next time."""
-    path_map = given.over(PathMap(tuple(known.mapping.items())))
-    if not path_map.pairs:
-        path_map = inferred(section, listing(server, section, bar), local_files).path_map
-    if storing and path_map.pairs and path_map.as_dict() != dict(known.mapping):
-        journal.remember_mapping(known.id, path_map.as_dict())
-    return path_map
+def level_for(server: Server, section: Section, wanted: str) -> tuple[str, str]:
+    """The level to write, and a warning where `auto` had to fall back; UsageError where tracks cannot have genres."""
+    if wanted in (ALBUM, ARTIST) or server.carries_genres(section, TRACK):
+        return (TRACK if wanted == AUTO_LEVEL else wanted), ""
+    problem = "Tracks of this server carry no genre (Plex Media Server 1.40 and later do)"
+    if wanted == AUTO_LEVEL:
+        return ALBUM, f"{problem}: albums are written instead."
+    raise UsageError(f"{problem}; use --level album, or upgrade the server.")
 
 
-def sync_written(
-    settings: Settings,
-    library: str,
-    database: Database,
-    journal: Journal,
-    plex_journal: PlexJournal,
-    taxonomy: Taxonomy,
-    written: Sequence[str],
-    stop: Callable[[], bool] = lambda: False,
-    bar: Bar = progress_bar,
-) -> Synced:
-    """After `scan` wrote the files `written`: the server looks into their folders, then gets their genres.
+def _rows(library: PlexLibrary, matched: Matched, request: SyncRequest, taxonomy: Taxonomy) -> Iterator[Row]:
+    """The row of every item of the level asked for. Only items that may change are read whole."""
+    states = _track_states if request.level == TRACK else _group_states
+    desired_states: dict[int, DesiredState] = {}
+    for key, (label, desired) in states(matched, request, taxonomy).items():
+        if desired.decision is not None and desired.decision.outcome in SURE:
+            desired_states[key] = desired
+        else:
+            yield Row(SKIP, desired.reason or "unsure", request.level, key, label, desired.path)
+    comparison = Comparison(request, taxonomy)
+    with library.bar("comparing", len(desired_states)) as progress:
+        for keys in in_batches(list(desired_states), TOGETHER):
+            if library.stop():
+                return
+            items = {item.key: item for item in library.server.items(keys)}
+            ours = library.journal.edits_of(library.known.id, keys)
+            for key in keys:
+                desired, item = desired_states[key], items.get(key)
+                if item is None or item.level != request.level:
+                    yield Row(SKIP, "gone", request.level, key, "", desired.path)
+                else:
+                    yield comparison.row(item, desired, ours.get(key, {}))
+            progress.advance(len(keys))
 
-    The refresh comes first and the edit locks its field, so that what the server reads from the files later does
-    not replace it.
-    """
-    server = connect(settings)
-    section = server.music(library or settings.plex_library)
-    known = server_in_journal(server, plex_journal)
-    request = SyncRequest(level=AUTO_LEVEL, only=frozenset(written))
-    first = compare(server, section, database, plex_journal, request, taxonomy, allow_partial=True, stop=stop, bar=bar)
-    path_map = first.found.path_map
-    folders = look_into_folders(server, section, path_map, written)
-    if folders:  # there may be tracks now that were not there before
-        request = SyncRequest(level=AUTO_LEVEL, only=frozenset(written), given=path_map)
-        first = compare(
-            server, section, database, plex_journal, request, taxonomy, allow_partial=True, stop=stop, bar=bar
-        )
-    edits = [row.edit for row in first.rows if row.edit is not None]
-    if path_map.pairs:
-        plex_journal.remember_mapping(known.id, path_map.as_dict())
-    if not edits:
-        return Synced(None, folders, Outcome(), first.warning)
-    run = journal.begin_run(COMMAND, {"library": section.title, "files": len(written)})
-    outcome = write_edits(server, section, plex_journal, known, run, edits, stop, bar)
-    journal.finish_run(run, {"written": outcome.written, "failed": len(outcome.failed)})
-    return Synced(run, folders, outcome, first.warning)
+
+def _track_states(matched: Matched, request: SyncRequest, taxonomy: Taxonomy) -> Mapping[int, tuple[str, DesiredState]]:
+    """Label and desired state of every track, by key."""
+    states = {}
+    for one, answer in matched:
+        if not _is_wanted(answer, request):
+            continue
+        desired = DesiredState(None, reason=answer.reason)
+        if answer.track is not None:
+            desired = desired_track_state(
+                answer.track.decision, answer.track.path, taxonomy, subgenres=request.subgenres
+            )
+        states[one.key] = (one.label, desired)
+    return states
+
+
+def _group_states(matched: Matched, request: SyncRequest, taxonomy: Taxonomy) -> Mapping[int, tuple[str, DesiredState]]:
+    """Label and desired state of every album or artist, by key."""
+    members: dict[int, list[tuple[Listed, Match]]] = {}
+    for one, answer in matched:
+        group = one.album_key if request.level == ALBUM else one.artist_key
+        if group:
+            members.setdefault(group, []).append((one, answer))
+    states = {}
+    for key, pairs in members.items():
+        if not any(_is_wanted(answer, request) for _, answer in pairs):
+            continue
+        first = pairs[0][0]
+        label = f"{first.album_artist} - {first.album}" if request.level == ALBUM else first.album_artist
+        decisions = [answer.track.decision if answer.track is not None else None for _, answer in pairs]
+        if all(answer.track is None for _, answer in pairs):
+            states[key] = (label, DesiredState(None, reason=pairs[0][1].reason))
+        else:
+            states[key] = (label, desired_group_state(decisions, first.album_artist, taxonomy))
+    return states
+
+
+def _is_wanted(answer: Match, request: SyncRequest) -> bool:
+    return request.only is None or (answer.track is not None and answer.track.path in request.only)

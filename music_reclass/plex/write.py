@@ -1,4 +1,4 @@
-"""Writes edits in batches: logged, sent, read back and verified; converges whatever the server means by `add`."""
+"""Writes edits in batches, each logged, sent, read back and verified; restores runs from the edit log."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from music_reclass.errors import ServerError
+from music_reclass.errors import NothingToDo, ServerError, UsageError
 from music_reclass.features.plex import ABANDONED, UNDONE, WRITTEN, PlexChange
-from music_reclass.plex.http import Refused
-from music_reclass.plex.model import FieldEdit, Item, ItemEdit, without
-from music_reclass.plex.server import TOGETHER
-from music_reclass.utils.progress import Progress, Silent
+from music_reclass.plex.library import PlexLibrary
+from music_reclass.plex.model import ItemEdit, same_tags, without
+from music_reclass.plex.plan import LEAVE, RESTORE, Row
+from music_reclass.plex.server import TOGETHER, Refused
+from music_reclass.utils.progress import Bar, Progress, progress_bar
 
 if TYPE_CHECKING:
     from music_reclass.features.plex import PlexJournal
-    from music_reclass.plex.model import Section
+    from music_reclass.plex.model import Item, Section
     from music_reclass.plex.server import Server
 
 # What may concern one item, or the length of the request, and so is asked again in halves.
@@ -27,10 +28,13 @@ Failure = tuple[ItemEdit, str]
 
 
 def parameters(edits: Sequence[ItemEdit]) -> dict[str, str | int]:
-    """The query of one PUT for items that shall all hold the same; only tags that are known to be there are removed."""
+    """The query of one PUT for items that shall all hold the same: it ends there whatever the server means by "add".
+
+    Only tags that are known to be there are removed.
+    """
     query: dict[str, str | int] = {}
     for position, one in enumerate(edits[0].fields):
-        if one.changes_tags:
+        if not same_tags(one.before, one.after):
             for number, tag in enumerate(one.after):
                 query[f"{one.field}[{number}].tag.tag"] = tag
             present = [tag for edit in edits for tag in edit.fields[position].before]
@@ -46,7 +50,7 @@ def grouped(edits: Iterable[ItemEdit], size: int = TOGETHER) -> Iterator[list[It
     """Batches of items that shall hold the same, at most `size` in each."""
     groups: dict[object, list[ItemEdit]] = {}
     for edit in edits:
-        wanted = tuple((one.field, one.after, one.lock_after, one.changes_tags) for one in edit.fields)
+        wanted = tuple((one.field, one.after, one.lock_after, same_tags(one.before, one.after)) for one in edit.fields)
         groups.setdefault((edit.item.level, wanted), []).append(edit)
     for group in groups.values():
         for start in range(0, len(group), size):
@@ -70,7 +74,7 @@ class Sender:
         self._accepted += len(batch) - len(failures)
         self._hopeless += len(failures) == len(batch)
         if self._hopeless >= HOPELESS and not self._accepted:
-            raise ServerError(f"the Plex server refuses every edit ({failures[0][1]}); nothing was changed.")
+            raise ServerError(f"The Plex server refuses every edit ({failures[0][1]}); nothing was changed.")
         return failures
 
     def _halving(self, batch: Sequence[ItemEdit]) -> list[Failure]:
@@ -80,7 +84,7 @@ class Sender:
         except Refused as refusal:
             status = refusal.status
         if status not in DIVISIBLE:
-            raise ServerError(f"the Plex server answers {status} to an edit; this is no server that reclass knows.")
+            raise ServerError(f"The Plex server answers {status} to an edit; this is no server that reclass knows.")
         if len(batch) == 1:
             return [(batch[0], f"the server answers {status}")]
         half = (len(batch) + 1) // 2
@@ -96,40 +100,6 @@ CHANGED, GONE, UNVERIFIED = "changed meanwhile", "gone from the server", "not as
 Ids = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class EditLog:
-    """How edits are booked: `begin` gives the journal ids of each edit's fields before anything is sent."""
-
-    journal: PlexJournal
-    begin: Callable[[Sequence[ItemEdit]], list[Ids]]
-    done: str
-    failed: str
-
-
-def new_edit_log(journal: PlexJournal, run_id: int, server_id: int, section: Section) -> EditLog:
-    """The ledger of a run that makes new edits."""
-
-    def begin(edits: Sequence[ItemEdit]) -> list[Ids]:
-        changes = [
-            PlexChange(
-                run_id, server_id, section.key, edit.item.level, edit.item.key, edit.item.guid,
-                edit.item.files[0] if edit.item.files else "", edit.item.label, one.field, one.before, one.after,
-                one.lock_before, one.lock_after,
-            )
-            for edit in edits
-            for one in edit.fields
-        ]  # fmt: skip
-        ids = iter(journal.plan(changes))
-        return [tuple(next(ids) for _ in edit.fields) for edit in edits]
-
-    return EditLog(journal, begin, WRITTEN, ABANDONED)
-
-
-def restore_log(journal: PlexJournal, ids_of: Callable[[ItemEdit], Ids]) -> EditLog:
-    """The ledger of a run that takes earlier edits back: it settles their own entries."""
-    return EditLog(journal, lambda edits: [ids_of(edit) for edit in edits], UNDONE, WRITTEN)
-
-
 @dataclass(slots=True)
 class Outcome:
     """What became of the edits: `failed` and `changed` hold the item's name and why."""
@@ -139,57 +109,63 @@ class Outcome:
     changed: list[tuple[str, str]] = field(default_factory=list)
     stopped: bool = False
 
+    def add(self, other: Outcome) -> None:
+        """Count the edits of `other` too."""
+        self.written += other.written
+        self.failed += other.failed
+        self.changed += other.changed
+        self.stopped |= other.stopped
 
-def write(
-    server: Server,
-    section: Section,
-    edit_log: EditLog,
-    edits: Iterable[ItemEdit],
-    stop: Callable[[], bool] = lambda: False,
-    progress: Progress | None = None,
-) -> Outcome:
-    """Send the edits in batches and verify each; when `stop` says so, what was sent is still verified and settled."""
-    work = _Work(server, edit_log, Sender(server, section), progress or Silent())
-    for batch in grouped(edits):
-        if stop():
-            work.outcome.stopped = True
-            break
-        work.send(batch)
-    work.verify(0)
+
+def write(library: PlexLibrary, edits: Sequence[ItemEdit], run_id: int = 0, *, title: str = "writing") -> Outcome:
+    """Send the edits in batches and verify each; when asked to stop, what was sent is still verified and settled.
+
+    New edits go into the edit log as those of run `run_id`; edits that restore settle the rows that they undo.
+    """
+    with library.bar(title, len(edits)) as progress:
+        work = _Work(library, run_id, progress)
+        for batch in grouped(edits):
+            if library.stop():
+                work.outcome.stopped = True
+                break
+            work.send(batch)
+        work.verify(0)
     return work.outcome
 
 
 class _Work:
-    def __init__(self, server: Server, edit_log: EditLog, sender: Sender, progress: Progress) -> None:
+    def __init__(self, library: PlexLibrary, run_id: int, progress: Progress) -> None:
         self.outcome = Outcome()
-        self._server, self._edit_log, self._sender, self._progress = server, edit_log, sender, progress
+        self._library, self._server, self._run_id = library, library.server, run_id
+        self._sender = Sender(library.server, library.section)
+        self._progress = progress
         self._sent: list[tuple[ItemEdit, Ids]] = []
         self._locks_seen = False
 
     def send(self, batch: list[ItemEdit]) -> None:
-        """Write down and send what is still as it was planned."""
+        """Log and send what is still as it was planned."""
         batch = self._still_so(batch)
         if not batch:
             return
-        booked = list(zip(batch, self._edit_log.begin(batch), strict=True))
+        logged = list(zip(batch, log_edits(self._library, batch, self._run_id), strict=True))
         failures = {id(edit): why for edit, why in self._sender.send(batch)}
-        refused = [(edit, ids) for edit, ids in booked if id(edit) in failures]
+        refused = [(edit, ids) for edit, ids in logged if id(edit) in failures]
         for edit, _ in refused:
             self.outcome.failed.append((edit.item.label, failures[id(edit)]))
-        self._settle([(ids, self._edit_log.failed, failures[id(edit)]) for edit, ids in refused])
+        self._settle([(ids, _failed(edit), failures[id(edit)]) for edit, ids in refused])
         self._progress.advance(len(refused))
-        self._sent += [(edit, ids) for edit, ids in booked if id(edit) not in failures]
+        self._sent += [(edit, ids) for edit, ids in logged if id(edit) not in failures]
         self.verify(TOGETHER)
 
     def _still_so(self, batch: list[ItemEdit]) -> list[ItemEdit]:
         """The edits whose item is as it was when it was read; read again if that is some time ago."""
-        if self._server.client.clock() - min(edit.read for edit in batch) <= FRESH_SECONDS:
+        if self._server.client.clock() - min(edit.item.read for edit in batch) <= FRESH_SECONDS:
             return batch
         items = {item.key: item for item in self._server.items(edit.item.key for edit in batch)}
         left = []
         for edit in batch:
             now = items.get(edit.item.key)
-            if now is not None and edit.is_undone(now):
+            if now is not None and edit.is_open(now):
                 left.append(edit)
             else:
                 self.outcome.changed.append((edit.item.label, GONE if now is None else CHANGED))
@@ -212,11 +188,11 @@ class _Work:
             item = next(self._server.items([item.key]), None)
         if item is not None and edit.is_done(item):
             self.outcome.written += 1
-            return self._edit_log.done, ""
+            return UNDONE if edit.undoes else WRITTEN, ""
         if item is None:
             why, state = GONE, ABANDONED
-        elif edit.is_undone(item):
-            why, state = UNVERIFIED, self._edit_log.failed
+        elif edit.is_open(item):
+            why, state = UNVERIFIED, _failed(edit)
         else:  # neither one nor the other: `restore` will find that and leave it alone
             why, state = CHANGED if _has_foreign(edit, item) else UNVERIFIED, WRITTEN
         self.outcome.failed.append((edit.item.label, why))
@@ -232,13 +208,32 @@ class _Work:
             alone = next(self._server.items([wanted[0].item.key]), None)
             if alone is not None and alone.locked:
                 raise ServerError(
-                    "this Plex server shows locks only item by item, so locks that users set cannot be respected; "
+                    "This Plex server shows locks only item by item, so locks that users set cannot be respected; "
                     "nothing more is written. Please report this with the output of: reclass plex selftest"
                 )
 
     def _settle(self, verdicts: Sequence[tuple[Ids, str, str]]) -> None:
         if verdicts:
-            self._edit_log.journal.settle([(one, state, note) for ids, state, note in verdicts for one in ids])
+            self._library.journal.settle([(one, state, note) for ids, state, note in verdicts for one in ids])
+
+
+def log_edits(library: PlexLibrary, edits: Sequence[ItemEdit], run_id: int) -> list[Ids]:
+    """Write edits into the log before anything is sent; for each the rows of its fields."""
+    changes = [
+        PlexChange(
+            run_id, library.known.id, library.section.key, edit.item.level, edit.item.key, edit.item.guid,
+            edit.item.files[0] if edit.item.files else "", edit.item.label, one,
+        )
+        for edit in edits if not edit.undoes
+        for one in edit.fields
+    ]  # fmt: skip
+    ids = iter(library.journal.plan(changes))
+    return [edit.undoes or tuple(next(ids) for _ in edit.fields) for edit in edits]
+
+
+def _failed(edit: ItemEdit) -> str:
+    """The state of the log's rows where an edit did not come about."""
+    return WRITTEN if edit.undoes else ABANDONED
 
 
 def _has_foreign(edit: ItemEdit, item: Item) -> bool:
@@ -248,27 +243,25 @@ def _has_foreign(edit: ItemEdit, item: Item) -> bool:
 
 def _remaining(edit: ItemEdit, item: Item) -> ItemEdit:
     """What is left to do for an item that came out otherwise than asked; foreign tags are not touched."""
-    fields = tuple(
-        FieldEdit(one.field, item.value(one.field), one.after, one.field in item.locked, one.lock_after)
-        for one in edit.fields
-    )
+    fields = tuple(item.edit(one.field, one.after, lock=one.lock_after) for one in edit.fields)
     return replace(edit, item=item, fields=fields)
 
 
-def settle_open(server: Server, journal: PlexJournal, server_id: int) -> int:
-    """Find out what became of edits over which an earlier run was killed, and book it; how many there were."""
-    changes = journal.open_changes(server_id)
+def settle_open(server: Server, journal: PlexJournal) -> int:
+    """Remember the server, and find out what became of edits over which an earlier run was killed; how many."""
+    known = journal.server(server.client.machine, server.client.name)
+    changes = journal.open_changes(known.id)
     if not changes:
         return 0
     items = {item.key: item for item in server.items(sorted({change.rating_key for change in changes}))}
     verdicts = []
     for change in changes:
-        item, one = items.get(change.rating_key), edit_of(change)
+        item = items.get(change.rating_key)
         if item is None:
             verdicts.append((change.id, ABANDONED, GONE))
-        elif one.holds_after(item):
+        elif item.is_after(change.edit):
             verdicts.append((change.id, WRITTEN, ""))
-        elif one.holds_before(item):
+        elif item.is_before(change.edit):
             verdicts.append((change.id, ABANDONED, "interrupted"))
         else:
             verdicts.append((change.id, WRITTEN, CHANGED))
@@ -276,6 +269,105 @@ def settle_open(server: Server, journal: PlexJournal, server_id: int) -> int:
     return len(changes)
 
 
-def edit_of(change: PlexChange) -> FieldEdit:
-    """The edit that a journal entry tells of."""
-    return FieldEdit(change.field, change.before, change.after, change.lock_before, change.lock_after)
+def unlocking(library: PlexLibrary) -> list[ItemEdit]:
+    """Edits that release every lock that is from us and still stands over what we wrote; tags stay as they are."""
+    locked = library.journal.locks_we_left(library.known.id, library.section.key)
+    found = []
+    for item in library.server.items(sorted(locked)):
+        fields = tuple(
+            item.edit(one.field, item.value(one.field), lock=False)
+            for one in locked[item.key]
+            if item.is_after(one) and not one.lock_before
+        )
+        found += [ItemEdit(item, fields)] if fields else []
+    return found
+
+
+COMMANDS = ("plex sync", "plex unlock", "plex selftest")
+"""The commands whose runs are restored on the server and not in files."""
+
+OTHER = "another item has its number now"
+
+
+def plan_restore(
+    server: Server, journal: PlexJournal, run_id: int, *, force: bool = False, dry_run: bool = False
+) -> list[Row]:
+    """A row for every item that goes back or is left alone. NothingToDo if nothing of the run is left to restore.
+
+    What is as before already, or gone from the server, is settled in the edit log, except with `dry_run`. With
+    `force` the former value comes back even where somebody has set another since.
+    """
+    made_on = journal.machine_of_run(run_id)
+    if made_on is None:
+        raise NothingToDo(f"Run {run_id} wrote nothing to a Plex server; reclass history lists the runs.")
+    if made_on[0] != server.client.machine:
+        raise UsageError(f"Run {run_id} wrote to the server {made_on[1]!r}, and this is {server.client.name!r}.")
+    by_item: dict[int, list[PlexChange]] = {}
+    for change in journal.of_run(run_id):
+        if change.state == WRITTEN:
+            by_item.setdefault(change.rating_key, []).append(change)
+    if not by_item:
+        raise NothingToDo(f"Nothing of run {run_id} is on the Plex server any more.")
+    items = {item.key: item for item in server.items(by_item)}
+    rows: list[Row] = []
+    settled: list[tuple[int, str, str]] = []
+    for key, changes in by_item.items():
+        item = items.get(key)
+        if item is None:
+            rows.append(_left(changes[0], GONE))
+            settled += [(change.id, ABANDONED, GONE) for change in changes]
+        elif not _is_the_same(item, changes[0]):
+            rows.append(_left(changes[0], OTHER))
+        else:
+            settled += [(change.id, UNDONE, "") for change in changes if item.is_before(change.edit)]
+            rows += _rows_back(item, [change for change in changes if not item.is_before(change.edit)], force)
+    if not dry_run:
+        journal.settle(settled)
+    return rows
+
+
+def _left(change: PlexChange, why: str) -> Row:
+    return Row(LEAVE, why, change.level, change.rating_key, change.title)
+
+
+def _rows_back(item: Item, changes: Sequence[PlexChange], force: bool) -> Iterator[Row]:
+    """The row of what goes back on one item, and one for each field that somebody has set since."""
+    back = [change for change in changes if force or item.is_after(change.edit)]
+    if back:
+        fields = tuple(item.edit(one.edit.field, one.edit.before, lock=one.edit.lock_before) for one in back)
+        edit = ItemEdit(item, fields, tuple(change.id for change in back))
+        yield Row(RESTORE, "", item.level, item.key, item.label, edit=edit)
+    yield from (_left(change, f"{change.edit.field} {CHANGED}") for change in changes if change not in back)
+
+
+def _is_the_same(item: Item, change: PlexChange) -> bool:
+    """Whether the number still means the item that we edited: a rebuilt server counts anew.
+
+    Tracks that Plex does not know have the guid local://NUMBER, so their file must agree too.
+    """
+    if item.guid != change.guid:
+        return False
+    return not change.file or not change.guid.startswith("local:") or change.file in item.files
+
+
+def restore(
+    server: Server,
+    journal: PlexJournal,
+    run_id: int,
+    edits: Sequence[ItemEdit],
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    bar: Bar = progress_bar,
+) -> Outcome:
+    """Send the edits of `plan_restore`, verify them, and mark the rows of the run in the edit log."""
+    total = Outcome()
+    number_of = {change.rating_key: change.section for change in journal.of_run(run_id)}
+    sections = {section.key: section for section in server.sections()}
+    for number in sorted(set(number_of.values())):
+        part = [edit for edit in edits if number_of[edit.item.key] == number]
+        if number in sections:
+            library = PlexLibrary(server, sections[number], journal, stop=stop, bar=bar)
+            total.add(write(library, part, title="restoring"))
+        else:
+            total.failed += [(edit.item.label, "the library is gone from the server") for edit in part]
+    return total

@@ -1,4 +1,4 @@
-"""`scan --plex` and `scan --sync-plex`: listening, files and server in one command, and one undo for both."""
+"""`scan --plex` and `scan --sync-plex`: tracks, files and server in one command, and one undo for both."""
 
 from __future__ import annotations
 
@@ -37,6 +37,13 @@ def test_a_scan_can_be_limited_to_a_plex_library(music: Path, shell: Shell, fake
     }
     assert shell("scan", music / "Moss Chapel", "--plex", "Music", "--dry-run", "--json") == 0
     assert {Path(item["path"]).parent.name for item in shell.objects()} == {"Undertow"}
+
+
+def test_a_plex_library_with_no_file_here_is_one_sentence(shell: Shell, fake: FakePlex) -> None:
+    fake.things.clear()
+    fake.album("Ada", "Blue", 3)
+    assert shell("scan", "--plex", "Music", "--dry-run") == 3
+    assert "--map SERVER=LOCAL" in shell.err
 
 
 def test_files_and_server_get_the_same_genres_and_undo_takes_both_back(

@@ -7,7 +7,7 @@ import pytest
 
 from music_reclass.features.database import Database
 from music_reclass.features.journal import Journal
-from music_reclass.features.plex import ABANDONED, UNDONE, WRITTEN, PlexChange, PlexJournal
+from music_reclass.features.plex import ABANDONED, UNDONE, WRITTEN, FieldEdit, PlexChange, PlexJournal
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ def change(journal: PlexJournal) -> PlexChange:
     server = journal.server("machine-1", "Attic")
     run = Journal(journal.database).begin_run("plex sync", {})
     return PlexChange(
-        run, server.id, 5, "track", 301, "plex://x", "/a/1.mp3", "Ada - Tune", "genre", ("Folk",), ("Folk", "Jazz"),
-        False, True,
+        run, server.id, 5, "track", 301, "plex://x", "/a/1.mp3", "Ada - Tune",
+        FieldEdit("genre", ("Folk",), ("Folk", "Jazz"), False, True),
     )  # fmt: skip
 
 
@@ -44,25 +44,34 @@ def test_servers_are_known_by_machine_and_keep_their_map(journal: PlexJournal) -
 
 
 def test_tags_stay_ours_over_several_runs_until_they_are_taken_back(journal: PlexJournal, change: PlexChange) -> None:
-    one, two = journal.plan([change, replace(change, before=("Folk", "Jazz"), after=("Folk", "Jazz", "Blues"))])
-    assert journal.owned(change.server_id, [301]) == {}
+    again = FieldEdit("genre", ("Folk", "Jazz"), ("Folk", "Jazz", "Blues"), True, True)
+    one, two = journal.plan([change, replace(change, edit=again)])
+    assert journal.edits_of(change.server_id, [301]) == {}
     journal.settle([(one, WRITTEN, ""), (two, WRITTEN, "")])
-    assert journal.owned(change.server_id, [301, 302])[301]["genre"].tags == ("Jazz", "Blues")
+    assert journal.edits_of(change.server_id, [301, 302])[301]["genre"] == replace(again, before=("Folk",))
     journal.settle([(two, UNDONE, "")])
-    assert journal.owned(change.server_id, [301])[301]["genre"].tags == ("Jazz",)
+    assert journal.edits_of(change.server_id, [301])[301]["genre"] == change.edit
     journal.settle([(one, ABANDONED, "")])
-    assert journal.owned(change.server_id, [301]) == {}
+    assert journal.edits_of(change.server_id, [301]) == {}
 
 
 def test_locks_that_we_left_are_found(journal: PlexJournal, change: PlexChange) -> None:
-    ids = journal.plan([change, replace(change, rating_key=302, lock_after=False), replace(change, section=6)])
+    ids = journal.plan(
+        [
+            change,
+            replace(change, rating_key=302, edit=replace(change.edit, lock_after=False)),
+            replace(change, section=6),
+        ]
+    )
     journal.settle([(number, WRITTEN, "") for number in ids])
-    assert [found.rating_key for found in journal.left_locked(change.server_id, 5)] == [301]
+    assert journal.locks_we_left(change.server_id, 5) == {301: [change.edit]}
 
 
 def test_runs_are_counted_by_items(journal: PlexJournal, change: PlexChange) -> None:
     assert journal.last_standing_run() is None
-    ids = journal.plan([change, replace(change, field="label"), replace(change, rating_key=302)])
+    ids = journal.plan(
+        [change, replace(change, edit=replace(change.edit, field="label")), replace(change, rating_key=302)]
+    )
     journal.settle([(ids[0], WRITTEN, ""), (ids[1], WRITTEN, ""), (ids[2], UNDONE, "")])
     assert journal.standing() == {change.run_id: (1, 1)}
     assert journal.last_standing_run() == change.run_id

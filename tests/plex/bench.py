@@ -15,14 +15,11 @@ from music_reclass.config import Secret
 from music_reclass.features.database import Database
 from music_reclass.features.journal import Journal
 from music_reclass.features.plex import PlexJournal
-from music_reclass.plex.diff import Row
-from music_reclass.plex.http import Client
-from music_reclass.plex.login import Access
-from music_reclass.plex.plan import SyncRequest
-from music_reclass.plex.restore import RestorePlan, restore
-from music_reclass.plex.server import Server
-from music_reclass.plex.sync import compare, server_in_journal, write_edits
-from music_reclass.plex.write import Outcome
+from music_reclass.plex.library import PlexLibrary
+from music_reclass.plex.plan import Row, SyncRequest
+from music_reclass.plex.server import Client, Server
+from music_reclass.plex.sync import plan_sync
+from music_reclass.plex.write import Outcome, plan_restore, restore, settle_open, write
 from music_reclass.taxonomy import Taxonomy, load
 from music_reclass.utils.progress import Silent
 from tests.fakes.plex_server import TOKEN, FakePlex
@@ -55,7 +52,7 @@ class Clock:
 def connected(fake: FakePlex, clock: Clock | None = None, token: str = TOKEN, **options: Any) -> Server:
     """The real client on real sockets, with time that does not pass."""
     clock = clock or Clock()
-    return Server(Client(Access(fake.url, Secret(token)), sleep=clock.sleep, clock=clock, **options))
+    return Server(Client(fake.url, Secret(token), sleep=clock.sleep, clock=clock, **options))
 
 
 def local(server_path: str) -> str:
@@ -106,31 +103,33 @@ class Bench:
         """The same decision for every track of the server."""
         decide(self.database, [(local(thing.files[0]), genre) for thing in self.fake.tracks()], outcome)
 
-    def rows(self, request: SyncRequest | None = None, **options: Any) -> list[Row]:
-        server = connected(self.fake, self.clock)
-        found = compare(
-            server, server.music(), self.database, self.journal, request or SyncRequest(), self.taxonomy,
-            bar=no_bar, **options,
-        )  # fmt: skip
-        return list(found.rows)
-
-    def sync(
-        self, request: SyncRequest | None = None, stop: Any = lambda: False, **options: Any
-    ) -> tuple[int, Outcome]:
+    def target(self, *, settle: bool = True, stop: Any = lambda: False) -> PlexLibrary:
+        """The music library of the server, as a command opens it."""
         server = connected(self.fake, self.clock)
         section = server.music()
-        known = server_in_journal(server, self.journal)
-        found = compare(
-            server, section, self.database, self.journal, request or SyncRequest(), self.taxonomy, bar=no_bar, **options
-        )
-        run = Journal(self.database).begin_run("plex sync", {"at": time.time()})
-        edits = [row.edit for row in found.rows if row.edit is not None]
-        return run, write_edits(server, section, self.journal, known, run, edits, stop, no_bar)
+        if settle:
+            settle_open(server, self.journal)
+        return PlexLibrary(server, section, self.journal, stop=stop, bar=no_bar)
 
-    def restore(self, run: int, **options: Any) -> tuple[RestorePlan, Outcome]:
+    def rows(self, **request: Any) -> list[Row]:
+        return list(plan_sync(self.target(settle=False), SyncRequest(**request), self.taxonomy).rows)
+
+    def sync(self, stop: Any = lambda: False, **request: Any) -> tuple[int, Outcome]:
+        target = self.target(stop=stop)
+        plan = plan_sync(target, SyncRequest(**request), self.taxonomy)
+        run = Journal(self.database).begin_run("plex sync", {"at": time.time()})
+        return run, write(target, plan.edits, run)
+
+    def restore(
+        self, run: int, *, dry_run: bool = False, force: bool = False, **options: Any
+    ) -> tuple[list[Row], Outcome]:
+        """The rows of items that were left alone, and what became of the others."""
         server = connected(self.fake, self.clock)
-        server_in_journal(server, self.journal)
-        return restore(server, self.journal, run, bar=no_bar, **options)
+        settle_open(server, self.journal)
+        rows = plan_restore(server, self.journal, run, dry_run=dry_run, force=force)
+        edits = [row.edit for row in rows if row.edit is not None]
+        outcome = Outcome() if dry_run else restore(server, self.journal, run, edits, bar=no_bar, **options)
+        return [row for row in rows if row.edit is None], outcome
 
     def states(self, run: int) -> list[str]:
         return [change.state for change in self.journal.of_run(run)]

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.plex.library import files_held, import_library
+from music_reclass.plex.library import ImportReport
 from music_reclass.plex.paths import PathMap
 from tests.fakes.plex_server import FakePlex
-from tests.plex.bench import Bench, connected, no_bar
+from tests.plex.bench import Bench
 
 
 def put_files(fake: FakePlex, folder: Path) -> None:
@@ -22,20 +22,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "Music"
 
 
-def imported(bench: Bench, fake: FakePlex, folder: Path) -> tuple[object, tuple[str, ...]]:
-    server = connected(fake)
-    known = bench.journal.server(fake.machine, "Fake")
-    pairs = PathMap((("/data/music", str(folder)),))
-    report = import_library(server, server.music(), bench.database, known, pairs, bar=no_bar)
-    return report, files_held(bench.database, known, server.music())
+def imported(bench: Bench, folder: Path) -> tuple[ImportReport, tuple[str, ...]]:
+    target = bench.target()
+    report = target.import_tracks(PathMap((("/data/music", str(folder)),)))
+    return report, target.local_files()
 
 
-def test_files_that_are_here_come_in_with_words_and_genres(bench: Bench, fake: FakePlex, folder: Path) -> None:
+def test_files_that_are_here_come_in_with_tags_and_genres(bench: Bench, fake: FakePlex, folder: Path) -> None:
     fake.album("Ada", "Blue", 3, genres=["A", "B", "C"])
     put_files(fake, folder)
     fake.album("Bob", "Not here", 2)
-    report, files = imported(bench, fake, folder)
-    assert (report.listed, report.new, report.known, report.not_here) == (5, 3, 0, 2)  # type: ignore[attr-defined]
+    report, files = imported(bench, folder)
+    assert (report.listed, report.new, report.known, report.not_here) == (5, 3, 0, 2)
     assert len(files) == 3
     row = bench.database.connection.execute(
         "SELECT t.title, t.artist, t.album, t.genres, t.size, p.rating_key, p.genres FROM track t"
@@ -48,11 +46,11 @@ def test_files_that_are_here_come_in_with_words_and_genres(bench: Bench, fake: F
 def test_a_second_import_changes_nothing_and_forgets_what_is_gone(bench: Bench, fake: FakePlex, folder: Path) -> None:
     fake.album("Ada", "Blue", 3)
     put_files(fake, folder)
-    imported(bench, fake, folder)
+    imported(bench, folder)
     bench.database.connection.execute("UPDATE track SET title = 'from the file'")
     del fake.things[fake.tracks()[0].key]
-    report, files = imported(bench, fake, folder)
-    assert (report.new, report.known, report.gone, len(files)) == (0, 2, 1, 2)  # type: ignore[attr-defined]
+    report, files = imported(bench, folder)
+    assert (report.new, report.known, report.gone, len(files)) == (0, 2, 1, 2)
     titles = bench.database.connection.execute("SELECT DISTINCT title FROM track").fetchall()
     assert titles == [("from the file",)]
 
@@ -62,7 +60,7 @@ def test_a_name_in_another_unicode_form_is_found_on_disk(bench: Bench, fake: Fak
     thing.files = ["/data/music/Cafe\u0301.mp3"]
     folder.mkdir()
     (folder / "Caf\u00e9.mp3").write_bytes(b"x")
-    _, files = imported(bench, fake, folder)
+    _, files = imported(bench, folder)
     assert [Path(path).name for path in files] in (["Caf\u00e9.mp3"], ["Cafe\u0301.mp3"])
 
 
@@ -74,7 +72,19 @@ def test_imported_files_are_read_by_the_next_scan(bench: Bench, fake: FakePlex, 
 
     fake.album("Ada", "Blue", 2)
     put_files(fake, folder)
-    _, files = imported(bench, fake, folder)
+    _, files = imported(bench, folder)
     scope = Scope(bench.database)
     scope.sort_found(list(walk(files)), FeatureKind("fma518", "1", 3, "mid30"), ScanStats(), False)
     assert scope.pending_count() == 2
+
+
+def test_a_map_is_stored_for_the_next_time(bench: Bench, fake: FakePlex, folder: Path) -> None:
+    fake.locations = [str(folder)]
+    fake.album("Ada", "Blue", 3, root=str(folder))
+    put_files(fake, folder)
+    target = bench.target()
+    target.store_map(target.path_map())
+    known = bench.journal.known_server("machine-1")
+    assert known is not None
+    assert dict(known.mapping) == {str(folder): str(folder)}
+    assert target.path_map(PathMap((("/other", "/there"),))).as_dict() == {"/other": "/there", str(folder): str(folder)}

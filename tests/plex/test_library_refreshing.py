@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from music_reclass.plex.library import folders_of, look_into_folders
+from music_reclass.plex.library import folders_of
 from music_reclass.plex.paths import PathMap
 from tests.fakes.plex_server import FakePlex
-from tests.plex.bench import LOCAL, SERVER, connected
+from tests.plex.bench import LOCAL, SERVER, Bench
 
 ROOT = "/data/music"
 
@@ -33,8 +33,7 @@ def test_there_are_never_too_many_and_every_file_lies_in_one(places: list[tuple[
     assert all(folder == ROOT or folder.startswith(ROOT + "/") for folder in folders)
 
 
-def test_the_server_looks_into_its_own_names_of_the_folders(fake: FakePlex) -> None:
-    server = connected(fake)
+def test_the_server_refreshes_folders_by_its_names_for_them(bench: Bench, fake: FakePlex) -> None:
     files = [f"{LOCAL}/Ada & Bo/Blue/1.mp3", "/not mapped/1.mp3"]
-    assert look_into_folders(server, server.music(), PathMap(((SERVER, LOCAL),)), files) == 1
+    assert bench.target().refresh(files, PathMap(((SERVER, LOCAL),))) == 1
     assert fake.refreshed == [f"{SERVER}/Ada & Bo/Blue"]

@@ -6,7 +6,7 @@ import pytest
 
 from music_reclass.config import Secret, Settings
 from music_reclass.errors import UsageError
-from music_reclass.plex.login import access
+from music_reclass.plex.login import url_and_token
 
 TOKEN = "s3cret_T0ken"
 URL = "http://nas:32400"
@@ -21,32 +21,32 @@ def token_file(tmp_path: Path, text: str = TOKEN + "\n", mode: int = 0o600) -> P
 
 def test_settings_come_before_the_general_variables(tmp_path: Path) -> None:
     environment = {"PLEX_URL": "http://other:1", "PLEX_TOKEN": "other"}
-    found = access(Settings(plex_url=URL + "/", plex_token=Secret(TOKEN)), environment)
-    assert (found.url, found.token.reveal()) == (URL, TOKEN)
-    found = access(Settings(), environment)
-    assert (found.url, found.token.reveal()) == ("http://other:1", "other")
+    url, token = url_and_token(Settings(plex_url=URL + "/", plex_token=Secret(TOKEN)), environment)
+    assert (url, token.reveal()) == (URL, TOKEN)
+    url, token = url_and_token(Settings(), environment)
+    assert (url, token.reveal()) == ("http://other:1", "other")
 
 
 def test_a_token_file_is_read_and_beats_the_rest(tmp_path: Path) -> None:
     settings = Settings(plex_url=URL, plex_token=Secret("other"), plex_token_file=token_file(tmp_path))
-    assert access(settings, {}).token.reveal() == TOKEN
+    assert url_and_token(settings, {})[1].reveal() == TOKEN
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
 def test_a_token_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
     with pytest.raises(UsageError, match="chmod 600"):
-        access(Settings(plex_url=URL, plex_token_file=token_file(tmp_path, mode=mode)), {})
+        url_and_token(Settings(plex_url=URL, plex_token_file=token_file(tmp_path, mode=mode)), {})
 
 
 def test_a_missing_token_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
-        access(Settings(plex_url=URL, plex_token_file=tmp_path / "absent"), {})
+        url_and_token(Settings(plex_url=URL, plex_token_file=tmp_path / "absent"), {})
 
 
 @pytest.mark.parametrize("token", ["two words", "line\nbreak", "umläut", "x" * 600])
 def test_what_can_be_no_token_is_refused_without_repeating_it(token: str) -> None:
     with pytest.raises(UsageError, match="no token has") as caught:
-        access(Settings(plex_url=URL, plex_token=Secret(token)), {})
+        url_and_token(Settings(plex_url=URL, plex_token=Secret(token)), {})
     assert token not in str(caught.value)
 
 
@@ -56,16 +56,16 @@ def test_what_can_be_no_token_is_refused_without_repeating_it(token: str) -> Non
 )  # fmt: skip
 def test_an_address_that_cannot_be_or_hides_a_secret_is_refused(url: str) -> None:
     with pytest.raises(UsageError) as caught:
-        access(Settings(plex_url=url, plex_token=Secret(TOKEN)), {})
+        url_and_token(Settings(plex_url=url, plex_token=Secret(TOKEN)), {})
     assert TOKEN not in str(caught.value)
 
 
 def test_without_address_or_token_the_cure_is_named() -> None:
     with pytest.raises(UsageError, match="RECLASS_PLEX_URL"):
-        access(Settings(), {})
-    with pytest.raises(UsageError, match="there is no token"):
-        access(Settings(plex_url=URL), {})
+        url_and_token(Settings(), {})
+    with pytest.raises(UsageError, match="There is no token"):
+        url_and_token(Settings(plex_url=URL), {})
 
 
 def test_no_form_of_the_access_shows_the_token() -> None:
-    assert TOKEN not in repr(access(Settings(plex_url=URL, plex_token=Secret(TOKEN)), {}))
+    assert TOKEN not in repr(url_and_token(Settings(plex_url=URL, plex_token=Secret(TOKEN)), {}))

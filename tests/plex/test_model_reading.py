@@ -1,4 +1,4 @@
-"""XML of the server becomes our nouns."""
+"""XML of the server becomes frozen values."""
 
 from xml.etree.ElementTree import fromstring
 

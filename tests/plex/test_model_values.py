@@ -1,6 +1,7 @@
 """What a server holds, compared."""
 
-from music_reclass.plex.model import FieldEdit, Item, ItemEdit, Listed, Section, same_tags, without
+from music_reclass.features.plex import FieldEdit
+from music_reclass.plex.model import Item, ItemEdit, Listed, Section, same_tags, without
 
 
 def item(*genres: str, locked: bool = False) -> Item:
@@ -16,17 +17,18 @@ def test_without_keeps_each_tag_once_and_in_order() -> None:
     assert without(("Pop", "Rock", "pop", "Folk"), ("ROCK",)) == ("Pop", "Folk")
 
 
-def test_an_edit_of_order_alone_changes_nothing() -> None:
-    assert not FieldEdit("genre", ("A", "B"), ("B", "A"), True, True).changes
-    assert FieldEdit("genre", ("A",), ("A",), True, False).changes
+def test_an_edit_starts_from_what_the_item_holds() -> None:
+    assert item("Folk", locked=True).edit("genre", ("Jazz",), lock=False) == FieldEdit(
+        "genre", ("Folk",), ("Jazz",), True, False
+    )
 
 
 def test_an_edit_is_done_only_with_its_lock() -> None:
     edit = ItemEdit(item("Folk"), (FieldEdit("genre", ("Folk",), ("Jazz",), False, True),))
-    assert edit.is_undone(item("Folk"))
+    assert edit.is_open(item("Folk"))
     assert edit.is_done(item("jazz", locked=True))
     assert not edit.is_done(item("Jazz"))
-    assert not edit.is_undone(item("Folk", locked=True))
+    assert not edit.is_open(item("Folk", locked=True))
 
 
 def test_items_and_sections_tell_what_they_are() -> None:

@@ -23,7 +23,7 @@ def test_a_track_is_found_by_its_mapped_path() -> None:
     assert match(track("/data/a/1.mp3"), LocalIndex([file("/here/a/1.mp3")]), MAP).track == file("/here/a/1.mp3")
 
 
-def test_the_reason_tells_unmapped_from_unscanned() -> None:
+def test_the_reason_separates_unmapped_from_unscanned() -> None:
     index = LocalIndex([file("/here/a/1.mp3")])
     assert match(track("/other/1.mp3"), index, MAP).reason == UNMAPPED
     assert match(track("/data/a/2.mp3"), index, MAP).reason == UNSCANNED
@@ -53,12 +53,12 @@ def test_the_same_path_with_other_music_is_no_match() -> None:
     assert match(track("/data/CD 1/01.mp3", seconds=None), index, MAP).track is not None
 
 
-def test_words_match_only_if_asked_if_unique_and_if_as_long() -> None:
+def test_tags_match_only_if_asked_if_unique_and_if_as_long() -> None:
     index = LocalIndex([file("/elsewhere/1.mp3")])
     assert match(track("/x/1.mp3"), index, MAP).track is None
-    assert match(track("/x/1.mp3"), index, MAP, by_words=True).track == file("/elsewhere/1.mp3")
-    assert match(track("/x/1.mp3", seconds=184.0), index, MAP, by_words=True).track is None
-    assert match(track("/x/1.mp3", seconds=None), index, MAP, by_words=True).track is None
+    assert match(track("/x/1.mp3"), index, MAP, by_tags=True).track == file("/elsewhere/1.mp3")
+    assert match(track("/x/1.mp3", seconds=184.0), index, MAP, by_tags=True).track is None
+    assert match(track("/x/1.mp3", seconds=None), index, MAP, by_tags=True).track is None
     twice = LocalIndex([file("/elsewhere/1.mp3"), file("/elsewhere/2.mp3")])
-    assert match(track("/x/1.mp3"), twice, MAP, by_words=True).track is None
+    assert match(track("/x/1.mp3"), twice, MAP, by_tags=True).track is None
     assert len(twice) == 2

@@ -1,160 +1,177 @@
-"""From a library on the server to rows."""
-
-from dataclasses import replace
+"""What would change and why, item by item."""
 
 import pytest
 
-from music_reclass.errors import NothingToDo, UsageError
-from music_reclass.plex.paths import PathMap
-from music_reclass.plex.plan import AUTO_LEVEL, SyncRequest, inferred, level_for, listing
-from tests.fakes.plex_server import FakePlex
-from tests.plex.bench import LOCAL, SERVER, Bench, connected, decide, local, no_bar
+from music_reclass.domain import Decision, Outcome
+from music_reclass.features.plex import FieldEdit
+from music_reclass.plex.model import Item
+from music_reclass.plex.plan import (
+    ADD,
+    AUTO,
+    FILL,
+    KEEP_LOCK,
+    LOCKED,
+    REPLACE,
+    UNLOCK,
+    Comparison,
+    DesiredState,
+    Row,
+    SyncRequest,
+)
+from music_reclass.taxonomy import Taxonomy, load
 
 
-def counts(bench: Bench, request: SyncRequest | None = None, **options: bool) -> dict[tuple[str, str], int]:
-    found: dict[tuple[str, str], int] = {}
-    for row in bench.rows(request, **options):
-        found[row.action, row.reason] = found.get((row.action, row.reason), 0) + 1
-    return found
+@pytest.fixture(scope="module")
+def taxonomy() -> Taxonomy:
+    return load()
 
 
-def test_every_track_gets_one_row_with_its_reason(bench: Bench, fake: FakePlex) -> None:
-    tracks = fake.album("Ada", "Blue", 8)
-    tracks[1].tags["genre"] = ["Folk"]
-    tracks[1].locked.add("genre")
-    tracks[2].tags["genre"] = ["Jazz"]
-    tracks[3].files = ["/outside/x.mp3"]
-    tracks[4].files = [f"{SERVER}/Ada/Blue/never scanned.mp3"]
-    paths = [local(thing.files[0]) for thing in tracks]
-    decide(bench.database, [(path, "Jazz") for path in (*paths[:3], *paths[7:])])
-    decide(bench.database, [(paths[5], None)])
-    decide(bench.database, [(paths[6], [])], outcome="unsure")
-    assert counts(bench, allow_partial=True) == {
-        ("set", "fill"): 2, ("skip", "locked-by-user"): 1, ("noop", "the genre that is there agrees"): 1,
-        ("skip", "unmapped"): 1, ("skip", "unscanned"): 1, ("skip", "undecided"): 1, ("skip", "unsure"): 1,
+def item(*genres: str, locked: tuple[str, ...] = (), **more: tuple[str, ...]) -> Item:
+    return Item("track", 1, "g", "Tune", "Blue", "Ada", (), {"genre": genres, **more}, frozenset(locked))
+
+
+def desired(*genres: str, outcome: Outcome = Outcome.CONFIDENT, styles: tuple[str, ...] = ()) -> DesiredState:
+    return DesiredState(Decision(outcome, "sure", genres, 0.9, "fma518"), styles, "/x.mp3")
+
+
+def edited(others: tuple[str, ...], after: tuple[str, ...], field: str = "genre") -> dict[str, FieldEdit]:
+    """Our edits of a field that hold `after`, of which `others` are not from us."""
+    return {field: FieldEdit(field, others, after, False, True)}
+
+
+def test_an_empty_field_is_filled_and_locked(taxonomy: Taxonomy) -> None:
+    row = Comparison(SyncRequest(), taxonomy).row(item(), desired("Jazz"), {})
+    assert (row.action, row.reason, row.after) == ("set", "fill", ("Jazz",))
+    assert row.edit is not None
+    assert row.edit.fields[0].lock_after
+    assert row.as_json() == {
+        "action": "set", "reason": "fill", "level": "track", "rating_key": 1, "title": "Ada - Blue - Tune",
+        "path": "/x.mp3", "before": [], "after": ["Jazz"],
     }  # fmt: skip
 
 
-def test_a_thousand_tracks_are_compared_in_45_requests(bench: Bench, fake: FakePlex) -> None:
-    for n in range(100):
-        fake.album(f"Artist {n}", "Album", 10, genres=["Other"])
-    bench.decide_all("Jazz")
-    assert counts(bench) == {("set", "junk"): 1000}
-    assert len(fake.requests) <= 45
-    assert fake.puts == fake.unbounded == 0
+@pytest.mark.parametrize(
+    ("mode", "there", "after"),
+    [
+        (AUTO, ("Other",), ("Jazz",)),
+        (AUTO, ("Folk", "Pop"), ("Folk", "Pop", "Jazz")),
+        (AUTO, ("Bebop",), None),
+        (AUTO, ("Jazz",), None),
+        (ADD, ("Folk",), ("Folk", "Jazz")),
+        (ADD, ("Other",), ("Other", "Jazz")),
+        (FILL, ("Other",), ("Jazz",)),
+        (FILL, ("Folk",), None),
+        (REPLACE, ("Folk", "Pop"), ("Jazz",)),
+        (REPLACE, ("Bebop",), None),
+    ],
+)
+def test_the_mode_says_what_may_happen_to_what_is_there(
+    mode: str, there: tuple[str, ...], after: tuple[str, ...] | None, taxonomy: Taxonomy
+) -> None:
+    row = Comparison(SyncRequest(mode=mode), taxonomy).row(item(*there), desired("Jazz"), {})
+    assert (row.action, row.after) == (("set", after) if after else ("noop", there))
 
 
-def test_tracks_nobody_is_sure_of_are_not_even_read(bench: Bench, fake: FakePlex) -> None:
-    fake.album("Ada", "Blue", 300)
-    bench.decide_all([], outcome="unsure")
-    assert counts(bench) == {("skip", "unsure"): 300}
-    assert not any(request.path.startswith("/library/metadata") for request in fake.requests)
+@pytest.mark.parametrize("mode", [AUTO, ADD, REPLACE])
+def test_a_lock_of_a_user_is_a_users_decision(mode: str, taxonomy: Taxonomy) -> None:
+    locked = item("Folk", locked=("genre",))
+    row = Comparison(SyncRequest(mode=mode), taxonomy).row(locked, desired("Jazz"), {})
+    assert (row.action, row.reason, row.edit) == ("skip", LOCKED, None)
+    assert (
+        Comparison(SyncRequest(mode=mode, override_locks=True), taxonomy).row(locked, desired("Jazz"), {}).action
+        == "set"
+    )
 
 
-def test_a_map_that_fits_badly_stops_unless_allowed(bench: Bench, fake: FakePlex) -> None:
-    fake.album("Ada", "Blue", 10)
-    fake.album("Bob", "Red", 10)
-    decide(bench.database, [(local(thing.files[0]), "Jazz") for thing in fake.tracks()[:10]])
-    decide(bench.database, [(f"{LOCAL}/Eve/Green/{n:02} x.mp3", "Jazz") for n in range(10)])
-    with pytest.raises(UsageError, match=r"only 10 of 20 tracks.*plex map.*--allow-partial"):
-        bench.rows()
-    assert counts(bench, allow_partial=True)["set", "fill"] == 10
+def test_what_we_wrote_is_replaced_without_what_others_wrote(taxonomy: Taxonomy) -> None:
+    ours = edited(("Folk",), ("Folk", "Jazz"))
+    row = Comparison(SyncRequest(), taxonomy).row(item("Folk", "Jazz", locked=("genre",)), desired("Rock"), ours)
+    assert (row.action, row.reason, row.after) == ("set", "ours", ("Folk", "Rock"))
 
 
-def test_one_scanned_folder_of_a_large_library_is_enough(bench: Bench, fake: FakePlex) -> None:
-    for name in "abcdef":
-        fake.album(name, "Album", 10)
-    decide(bench.database, [(local(thing.files[0]), "Jazz") for thing in fake.tracks()[:10]])
-    assert counts(bench) == {("set", "fill"): 10, ("skip", "unscanned"): 50}
+def test_add_removes_nothing_not_even_ours(taxonomy: Taxonomy) -> None:
+    ours = edited(("Folk",), ("Folk", "Jazz"))
+    row = Comparison(SyncRequest(mode=ADD), taxonomy).row(
+        item("Folk", "Jazz", locked=("genre",)), desired("Rock"), ours
+    )
+    assert row.after == ("Folk", "Jazz", "Rock")
 
 
-def test_given_folders_beat_stored_ones(bench: Bench, fake: FakePlex) -> None:
-    fake.album("Ada", "Blue", 3)
-    bench.decide_all("Jazz")
-    known = bench.journal.server(fake.machine, "Fake")
-    bench.journal.remember_mapping(known.id, {SERVER: "/wrong"})
-    with pytest.raises(UsageError, match="--map"):
-        bench.rows()
-    assert counts(bench, SyncRequest(given=PathMap(((SERVER, LOCAL),)))) == {("set", "fill"): 3}
+def test_our_old_word_goes_where_the_others_already_say_it_better(taxonomy: Taxonomy) -> None:
+    ours = edited(("Bebop",), ("Bebop", "Rock"))
+    row = Comparison(SyncRequest(), taxonomy).row(item("Bebop", "Rock", locked=("genre",)), desired("Jazz"), ours)
+    assert row.after == ("Bebop",)
 
 
-def test_only_the_files_asked_for_are_compared(bench: Bench, fake: FakePlex) -> None:
-    tracks = fake.album("Ada", "Blue", 5) + fake.album("Bob", "Red", 5)
-    bench.decide_all("Jazz")
-    only = frozenset({local(tracks[1].files[0])})
-    assert counts(bench, SyncRequest(only=only)) == {("set", "fill"): 1}
-    assert counts(bench, SyncRequest(only=only, level="album")) == {("set", "fill"): 1}
+@pytest.mark.parametrize(("there", "locked"), [(("Jazz", "Blues"), True), (("Jazz",), False)])
+def test_what_was_touched_since_is_not_ours_any_more(there: tuple[str, ...], locked: bool, taxonomy: Taxonomy) -> None:
+    ours = edited((), ("Jazz",))
+    row = Comparison(SyncRequest(), taxonomy).row(
+        item(*there, locked=("genre",) if locked else ()), desired("Rock"), ours
+    )
+    assert row.after == (there if locked else (*there, "Rock"))
 
 
-def test_auto_falls_back_to_albums_and_track_refuses_where_tracks_have_no_genre(fake: FakePlex) -> None:
-    server = connected(fake)
-    section = server.music()
-    assert level_for(server, section, AUTO_LEVEL) == ("track", "")
-    fake.track_genres = False
-    level, warning = level_for(server, section, AUTO_LEVEL)
-    assert level == "album"
-    assert "albums are written instead" in warning
-    assert level_for(server, section, "artist") == ("artist", "")
-    with pytest.raises(UsageError, match="--level album"):
-        level_for(server, section, "track")
+def test_a_second_sync_finds_nothing_to_do(taxonomy: Taxonomy) -> None:
+    ours = edited((), ("Jazz",))
+    row = Comparison(SyncRequest(), taxonomy).row(item("Jazz", locked=("genre",)), desired("Jazz"), ours)
+    assert (row.action, row.edit) == ("noop", None)
 
 
-def test_albums_get_the_consensus_and_its_styles(bench: Bench, fake: FakePlex) -> None:
-    fake.album("Ada", "Blue", 5)
-    fake.album("Various Artists", "Hits", 5)
-    fake.album("Eve", "Gone", 2)[0].files = fake.tracks()[-1].files = ["/outside/1.mp3"]
-    decide(bench.database, [(local(t.files[0]), "Shoegaze") for t in fake.tracks()[:10]])
-    rows = bench.rows(SyncRequest(level="album"), allow_partial=True)
-    assert [(row.title, row.action, row.reason) for row in rows if row.action == "skip"] == [
-        ("Various Artists - Hits", "skip", "various-artists"), ("Eve - Gone", "skip", "unmapped"),
-    ]  # fmt: skip
-    (row,) = (row for row in rows if row.edit is not None)
+@pytest.mark.parametrize(
+    ("lock", "was", "then"), [(UNLOCK, False, False), (KEEP_LOCK, False, False), (KEEP_LOCK, True, True)]
+)
+def test_the_lock_follows_the_rule(lock: str, was: bool, then: bool, taxonomy: Taxonomy) -> None:
+    start = item(locked=("genre",) if was else ())
+    row = Comparison(SyncRequest(lock=lock, override_locks=True), taxonomy).row(start, desired("Jazz"), {})
     assert row.edit is not None
-    assert {one.field: one.after for one in row.edit.fields} == {"genre": ("Rock",), "style": ("Shoegaze",)}
+    assert row.edit.fields[0].lock_after is then
 
 
-def test_artists_are_written_only_when_asked_for(bench: Bench, fake: FakePlex) -> None:
-    fake.album("Ada", "Blue", 5)
-    bench.decide_all("Jazz")
-    (row,) = bench.rows(SyncRequest(level="artist"))
-    assert (row.level, row.title, row.after) == ("artist", "Ada", ("Jazz",))
+def test_unsure_and_undecided_items_are_skipped_with_the_reason(taxonomy: Taxonomy) -> None:
+    assert Comparison(SyncRequest(), taxonomy).row(item(), desired(outcome=Outcome.UNSURE), {}).reason == "unsure"
+    assert (
+        Comparison(SyncRequest(), taxonomy).row(item(), DesiredState(None, reason="undecided"), {}).reason
+        == "undecided"
+    )
 
 
-def test_a_track_that_goes_while_we_look_is_skipped(bench: Bench, fake: FakePlex) -> None:
-    gone, *_ = fake.album("Ada", "Blue", 3)
-    bench.decide_all("Jazz")
-    answer = fake._metadata
-    fake._metadata = lambda keys: (fake.things.pop(gone.key, None), answer(keys))[1]  # type: ignore[method-assign]
-    assert counts(bench) == {("set", "fill"): 2, ("skip", "gone"): 1}
+def test_styles_are_added_and_ours_replaced(taxonomy: Taxonomy) -> None:
+    def styles(row: Row) -> tuple[str, ...] | None:
+        return next((one.after for one in row.edit.fields if one.field == "style"), None) if row.edit else None
+
+    album = desired("Rock", styles=("Shoegaze",))
+    assert styles(Comparison(SyncRequest(), taxonomy).row(item("Rock"), album, {})) == ("Shoegaze",)
+    assert Comparison(SyncRequest(), taxonomy).row(item("Rock"), album, {}).reason == "style"
+    assert styles(Comparison(SyncRequest(), taxonomy).row(item("Rock", style=("Grunge",)), album, {})) == (
+        "Grunge",
+        "Shoegaze",
+    )
+    assert styles(Comparison(SyncRequest(mode=FILL), taxonomy).row(item("Rock", style=("Grunge",)), album, {})) is None
+    assert styles(Comparison(SyncRequest(mode=REPLACE), taxonomy).row(item("Rock", style=("Grunge",)), album, {})) == (
+        "Shoegaze",
+    )
+    assert (
+        styles(Comparison(SyncRequest(), taxonomy).row(item("Rock", style=("Grunge",), locked=("style",)), album, {}))
+        is None
+    )
+    ours = edited((), ("Grunge",), "style")
+    held = item("Rock", style=("Grunge",), locked=("style",))
+    assert styles(Comparison(SyncRequest(mode=ADD), taxonomy).row(held, album, ours)) == ("Grunge", "Shoegaze")
+    assert styles(
+        Comparison(SyncRequest(), taxonomy).row(item("Rock", style=("Grunge",), locked=("style",)), album, ours)
+    ) == ("Shoegaze",)
 
 
-def test_windows_servers_decomposed_names_and_several_parts(bench: Bench, fake: FakePlex) -> None:
-    fake.locations = ["D:\\Musik"]
-    one, two, three = fake.album("Ada", "Blue", 3)
-    one.files = ["D:\\Musik\\Ada\\Blue\\01 Tune 1.mp3", "D:\\Musik\\Ada\\Blue\\01 Tune 1 (copy).mp3"]
-    two.files = ["d:\\musik\\ada\\blue\\02 tune 2.MP3"]
-    three.files = ["D:\\Musik\\Ada\\Blue\\03 Cafe\u0301.mp3"]
-    here = [f"{LOCAL}/Ada/Blue/{name}.mp3" for name in ("01 Tune 1", "02 Tune 2", "03 Caf\u00e9")]
-    decide(bench.database, [(path, "Jazz") for path in here])
-    assert counts(bench) == {("set", "fill"): 3}
-
-
-def test_an_empty_side_is_named(bench: Bench, fake: FakePlex) -> None:
-    with pytest.raises(NothingToDo, match="holds no tracks"):
-        bench.rows()
-    fake.album("Ada", "Blue", 1)
-    with pytest.raises(NothingToDo, match="scan a folder first"):
-        bench.rows()
-
-
-def test_a_server_on_this_machine_needs_no_known_files(tmp_path: object, fake: FakePlex) -> None:
-    import pathlib
-
-    folder = pathlib.Path(str(tmp_path)) / "music"
-    things = fake.album("Ada", "Blue", 3, root=str(folder))
-    (folder / "Ada" / "Blue").mkdir(parents=True)
-    for thing in things:
-        pathlib.Path(thing.files[0]).touch()
-    server = connected(fake)
-    section = replace(server.music(), locations=(str(folder),))
-    assert inferred(section, listing(server, section, no_bar), []).pairs == ((str(folder), str(folder), 3),)
+def test_a_label_marks_what_is_written_and_nothing_else(taxonomy: Taxonomy) -> None:
+    request = SyncRequest(label="reclass")
+    row = Comparison(request, taxonomy).row(item(label=("mine",)), desired("Jazz"), {})
+    assert row.edit is not None
+    assert [(one.field, one.after, one.lock_after) for one in row.edit.fields] == [
+        ("genre", ("Jazz",), True), ("label", ("mine", "reclass"), False),
+    ]  # fmt: skip
+    assert row.as_json()["label"] == ["mine", "reclass"]
+    assert Comparison(request, taxonomy).row(item("Jazz"), desired("Jazz"), {}).edit is None
+    again = Comparison(request, taxonomy).row(item(label=("Reclass",)), desired("Jazz"), {})
+    assert again.edit is not None
+    assert len(again.edit.fields) == 1

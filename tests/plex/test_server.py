@@ -3,8 +3,7 @@
 import pytest
 
 from music_reclass.errors import NothingToDo, ServerError, UsageError
-from music_reclass.plex.http import Refused
-from music_reclass.plex.server import PAGE, connect, in_batches
+from music_reclass.plex.server import PAGE, Refused, connect, in_batches
 from tests.fakes.plex_server import TOKEN, FakePlex
 from tests.plex.bench import connected
 
@@ -25,7 +24,7 @@ def test_several_music_libraries_must_be_told_apart(fake: FakePlex) -> None:
     assert server.music("9").key == 9
 
 
-def test_a_server_without_music_is_told(fake: FakePlex) -> None:
+def test_a_server_without_music_is_one_sentence(fake: FakePlex) -> None:
     fake.kind = "movie"
     with pytest.raises(NothingToDo, match="holds no music"):
         connected(fake).music()
@@ -72,7 +71,7 @@ def test_an_edit_without_items_is_never_sent(fake: FakePlex) -> None:
     assert fake.unbounded == 0
 
 
-def test_a_token_that_may_not_edit_is_told(fake: FakePlex) -> None:
+def test_a_token_that_may_not_edit_is_one_sentence(fake: FakePlex) -> None:
     server = connected(fake)
     section = server.music()
     fake.faults = [403]

@@ -5,13 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.plex.diff import Rules
 from music_reclass.plex.paths import PathMap
-from music_reclass.plex.plan import SyncRequest
-from music_reclass.plex.sync import server_in_journal, unlocking, write_edits
+from music_reclass.plex.write import unlocking, write
 from music_reclass.taxonomy import load
 from tests.fakes.plex_server import FakePlex, semantics
-from tests.plex.bench import LOCAL, SERVER, Bench, connected, decide, local, no_bar
+from tests.plex.bench import LOCAL, SERVER, Bench, decide, local
 
 GENRES = ["Jazz", "Rock", "Folk", "Shoegaze", "Electronic"]
 THERE = [[], ["Other"], ["Folk"], ["Folk", "Pop", "Wedding"], ["Shoegaze"], ["R&B, Soul", "AC/DC"]]
@@ -37,11 +35,11 @@ def test_sync_and_restore_end_in_one_state_whatever_the_server_means(tmp_path: P
             bench = Bench.at(tmp_path / str(number), fake)
             mixed(fake, bench)
             start = fake.state()
-            run, outcome = bench.sync(SyncRequest(level=level, rules=Rules(mode=mode, label="reclass")))
+            run, outcome = bench.sync(level=level, mode=mode, label="reclass")
             assert not outcome.failed
             assert outcome.written
             ends.append(fake.state())
-            assert not [row for row in bench.rows(SyncRequest(level=level, rules=Rules(mode=mode))) if row.edit]
+            assert not [row for row in bench.rows(level=level, mode=mode) if row.edit]
             _, back = bench.restore(run)
             assert back.written == outcome.written
             assert fake.state() == start
@@ -54,11 +52,11 @@ def test_sync_and_restore_end_in_one_state_whatever_the_server_means(tmp_path: P
 def test_what_users_locked_stays_as_it_is(bench: Bench, fake: FakePlex) -> None:
     mixed(fake, bench)
     locked = {thing.key: list(thing.genres) for thing in fake.tracks() if "genre" in thing.locked}
-    bench.sync(SyncRequest(rules=Rules(mode="set")))
+    bench.sync(mode="set")
     assert {key: fake.things[key].genres for key in locked} == locked
 
 
-def test_new_decisions_replace_our_words_and_keep_the_users(bench: Bench, fake: FakePlex) -> None:
+def test_new_decisions_replace_our_genres_and_keep_the_users(bench: Bench, fake: FakePlex) -> None:
     fake.album("Ada", "Blue", 3, genres=["Folk"])
     bench.decide_all("Jazz")
     bench.sync()
@@ -74,8 +72,8 @@ def test_runs_are_taken_back_newest_first(bench: Bench, fake: FakePlex) -> None:
     first, _ = bench.sync()
     bench.database.connection.execute("""UPDATE decision SET genres = '["Blues"]'""")
     second, _ = bench.sync()
-    plan, outcome = bench.restore(first)
-    assert (len(plan.left), outcome.written) == (3, 0)
+    left, outcome = bench.restore(first)
+    assert (len(left), outcome.written) == (3, 0)
     bench.restore(second)
     bench.restore(first)
     assert all((thing.genres, thing.locked) == (["Other"], set()) for thing in fake.tracks())
@@ -88,15 +86,12 @@ def test_unlocking_releases_only_locks_that_are_ours(bench: Bench, fake: FakePle
     bench.decide_all("Jazz")
     bench.sync()
     two.tags["genre"] = ["Wedding"]
-    server = connected(fake, bench.clock)
-    known = server_in_journal(server, bench.journal)
-    section = server.music()
-    edits = unlocking(server, section, bench.journal, known)
-    outcome = write_edits(server, section, bench.journal, known, 1, edits, bar=no_bar)
+    target = bench.target()
+    outcome = write(target, unlocking(target), 1)
     assert outcome.written == 1
     assert [thing.locked for thing in fake.tracks()] == [set(), {"genre"}, {"genre"}]
     assert one.genres == ["Jazz"]
-    assert not unlocking(server, section, bench.journal, known)
+    assert not unlocking(target)
     assert fake.unbounded == 0
 
 
@@ -108,7 +103,7 @@ def test_a_library_of_50_000_tracks_takes_1700_requests(tmp_path: Path) -> None:
             fake.album(f"Artist {n}", "Album", 10, genres=["Other"])
         bench = Bench.at(tmp_path, fake)
         decide(bench.database, [(local(thing.files[0]), dice.choice(names)) for thing in fake.tracks()])
-        _, outcome = bench.sync(SyncRequest(given=PathMap(((SERVER, LOCAL),))))
+        _, outcome = bench.sync(given=PathMap(((SERVER, LOCAL),)))
         assert (outcome.written, outcome.failed) == (50_000, [])
         assert len(fake.requests) <= 1700
         assert all(thing.genres != ["Other"] for thing in fake.tracks())

@@ -1,21 +1,17 @@
-"""The chains behind `scan --plex` and `scan --sync-plex`."""
+"""The chain behind `scan --sync-plex`: the server scans the folders, then gets the genres, and is listed once."""
 
 from pathlib import Path
 
 import pytest
 
-from music_reclass.config import Secret, Settings
-from music_reclass.errors import NothingToDo
 from music_reclass.features.journal import Journal
-from music_reclass.plex.sync import files_of_library, sync_written
-from tests.fakes.plex_server import TOKEN, FakePlex
-from tests.plex.bench import Bench, connected, decide, no_bar
-
-
-@pytest.fixture
-def settings(fake: FakePlex, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr("music_reclass.plex.sync.connect", lambda settings: connected(fake))
-    return Settings(plex_url=fake.url, plex_token=Secret(TOKEN), plex_rate=0)
+from music_reclass.plex.library import PlexLibrary
+from music_reclass.plex.paths import NO_MAP, PathMap
+from music_reclass.plex.plan import SyncRequest
+from music_reclass.plex.sync import AUTO_LEVEL, SyncPlan, plan_after_scan
+from music_reclass.plex.write import write
+from tests.fakes.plex_server import FakePlex
+from tests.plex.bench import Bench, decide
 
 
 @pytest.fixture
@@ -28,37 +24,59 @@ def music(tmp_path: Path, fake: FakePlex) -> Path:
     return folder
 
 
-def test_a_scan_can_be_limited_to_what_plex_holds(bench: Bench, settings: Settings, music: Path) -> None:
-    (music / "not in plex.mp3").write_bytes(b"x")
-    files = files_of_library(settings, "Music", bench.database, bench.journal, bar=no_bar)
-    assert [Path(path).name for path in files] == [f"{n:02} Tune {n}.mp3" for n in (1, 2, 3)]
-    known = bench.journal.known_server("machine-1")
-    assert known is not None
-    assert dict(known.mapping) == {str(music): str(music)}
+def planned(target: PlexLibrary, bench: Bench, written: list[str], given: PathMap = NO_MAP) -> tuple[SyncPlan, int]:
+    request = SyncRequest(level=AUTO_LEVEL, given=given, only=frozenset(written), allow_partial=True)
+    return plan_after_scan(target, request, bench.taxonomy)
 
 
-def test_a_library_with_no_file_here_is_told(bench: Bench, settings: Settings, fake: FakePlex) -> None:
-    fake.album("Ada", "Blue", 3)
-    with pytest.raises(NothingToDo, match="--map"):
-        files_of_library(settings, "", bench.database, bench.journal, bar=no_bar)
+def listings(fake: FakePlex) -> int:
+    """How often a listing of the tracks was begun."""
+    pages = [
+        dict(request.query) for request in fake.requests if request.method == "GET" and request.path[-4:] == "/all"
+    ]
+    return sum(page.get("type") == "10" for page in pages)
 
 
-def test_after_a_scan_the_server_looks_and_then_gets_the_genres(
-    bench: Bench, settings: Settings, fake: FakePlex, music: Path
-) -> None:
+def test_after_a_scan_the_server_looks_and_then_gets_the_genres(bench: Bench, fake: FakePlex, music: Path) -> None:
     one, two, three = fake.tracks()
     new = fake.things.pop(three.key)
     fake.on_refresh = lambda path: fake.things.update({new.key: new})
     fake.refreshing_polls = 2
     paths = [thing.files[0] for thing in (one, two, three)]
     decide(bench.database, [(path, "Jazz") for path in paths])
-    journal = Journal(bench.database)
-    done = sync_written(
-        settings, "", bench.database, journal, bench.journal, bench.taxonomy, [paths[1], paths[2]], bar=no_bar
-    )
+    target = bench.target()
+    plan, folders = planned(target, bench, paths[1:])
+    run = Journal(bench.database).begin_run("plex sync", {})
     assert fake.refreshed == [str(music / "Ada" / "Blue")]
-    assert (done.folders, done.outcome.written, done.warning) == (1, 2, "")
+    assert (folders, plan.warning, write(target, plan.edits, run).written) == (1, "", 2)
     assert [thing.genres for thing in (one, two, three)] == [[], ["Jazz"], ["Jazz"]]
-    assert journal.command_of(done.run or 0) == "plex sync"
-    again = sync_written(settings, "", bench.database, journal, bench.journal, bench.taxonomy, paths[1:], bar=no_bar)
-    assert (again.run, again.outcome.written) == (None, 0)
+    assert not planned(bench.target(), bench, paths[1:])[0].edits
+
+
+def test_the_library_is_listed_once_where_the_map_is_inferred(bench: Bench, fake: FakePlex, music: Path) -> None:
+    paths = [thing.files[0] for thing in fake.tracks()]
+    decide(bench.database, [(path, "Jazz") for path in paths])
+    plan, _ = planned(bench.target(), bench, paths)
+    assert (len(plan.edits), listings(fake)) == (3, 1)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_the_library_is_listed_once_where_the_map_is_known_though_files_are_new(
+    bench: Bench, fake: FakePlex, music: Path, stored: bool
+) -> None:
+    new = fake.things.pop(fake.tracks()[2].key)
+    fake.on_refresh = lambda path: fake.things.update({new.key: new})
+    paths = [thing.files[0] for thing in (*fake.tracks(), new)]
+    decide(bench.database, [(path, "Jazz") for path in paths])
+    path_map = PathMap(((str(music), str(music)),))
+    target = bench.target()
+    if stored:
+        target.store_map(path_map)
+    plan, _ = planned(target, bench, paths, NO_MAP if stored else path_map)
+    assert (len(plan.edits), listings(fake)) == (3, 1)
+
+
+def test_an_import_lists_the_library_once(bench: Bench, fake: FakePlex, music: Path) -> None:
+    target = bench.target()
+    assert target.import_tracks(target.path_map()).new == 3
+    assert listings(fake) == 1

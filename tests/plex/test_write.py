@@ -1,15 +1,12 @@
-"""One batch after the other: written down, sent, read back, settled, whatever happens in between."""
+"""One batch after the other: logged, sent, read back, settled, whatever happens in between."""
 
 import pytest
 
 from music_reclass.errors import ServerError
 from music_reclass.features.journal import Journal
-from music_reclass.plex.diff import Rules
-from music_reclass.plex.plan import SyncRequest
-from music_reclass.plex.sync import server_in_journal, write_edits
-from music_reclass.plex.write import CHANGED, GONE, UNVERIFIED, settle_open
+from music_reclass.plex.write import CHANGED, GONE, UNVERIFIED, settle_open, write
 from tests.fakes.plex_server import FakePlex
-from tests.plex.bench import Bench, connected, no_bar
+from tests.plex.bench import Bench, connected
 
 
 def library(bench: Bench, fake: FakePlex, count: int = 5, genre: str = "Jazz", **more: list[str]) -> None:
@@ -17,15 +14,15 @@ def library(bench: Bench, fake: FakePlex, count: int = 5, genre: str = "Jazz", *
     bench.decide_all(genre)
 
 
-def test_what_is_written_is_verified_locked_and_booked(bench: Bench, fake: FakePlex) -> None:
+def test_what_is_written_is_verified_locked_and_logged(bench: Bench, fake: FakePlex) -> None:
     library(bench, fake, 250, genres=["Other"])
-    run, outcome = bench.sync(SyncRequest(rules=Rules(label="reclass")))
+    run, outcome = bench.sync(label="reclass")
     assert (outcome.written, outcome.failed, outcome.changed) == (250, [], [])
     assert all(thing.genres == ["Jazz"] and thing.locked == {"genre"} for thing in fake.tracks())
     assert all(thing.tags["label"] == ["reclass"] for thing in fake.tracks())
     changes = bench.journal.of_run(run)
     assert len(changes) == 500
-    assert {(change.field, change.before, change.after, change.state) for change in changes} == {
+    assert {(one.edit.field, one.edit.before, one.edit.after, one.state) for one in changes} == {
         ("genre", ("Other",), ("Jazz",), "written"), ("label", (), ("reclass",), "written"),
     }  # fmt: skip
     assert fake.puts == 3
@@ -41,7 +38,7 @@ def test_a_refresh_of_the_server_leaves_what_we_locked(bench: Bench, fake: FakeP
 
 def test_without_a_lock_a_refresh_takes_it_back(bench: Bench, fake: FakePlex) -> None:
     library(bench, fake, 2, embedded=["Noise"])
-    bench.sync(SyncRequest(rules=Rules(lock="unlock")))
+    bench.sync(lock="unlock")
     fake.refresh_metadata()
     assert [thing.genres for thing in fake.tracks()] == [["Noise"]] * 2
 
@@ -53,7 +50,7 @@ def test_an_edit_that_the_server_loses_is_sent_once_more(bench: Bench, fake: Fak
     assert (outcome.written, set(bench.states(run))) == (5, {"written"})
 
 
-def test_an_edit_that_never_takes_is_told_and_booked_as_not_done(bench: Bench, fake: FakePlex) -> None:
+def test_an_edit_that_never_takes_is_reported_and_logged_as_not_done(bench: Bench, fake: FakePlex) -> None:
     library(bench, fake, 2)
     fake.loses_edits = 100
     run, outcome = bench.sync()
@@ -61,15 +58,15 @@ def test_an_edit_that_never_takes_is_told_and_booked_as_not_done(bench: Bench, f
     assert bench.states(run) == ["abandoned"] * 2
 
 
-def test_a_genre_that_a_user_adds_in_the_same_moment_is_kept_and_told(bench: Bench, fake: FakePlex) -> None:
+def test_a_genre_that_a_user_adds_in_the_same_moment_is_kept_and_reported(bench: Bench, fake: FakePlex) -> None:
     library(bench, fake)
     theirs = fake.tracks()[2]
     fake.before_put = lambda keys: theirs.tags.setdefault("genre", ["Wedding"])
     run, outcome = bench.sync()
     assert (outcome.written, outcome.failed) == (4, [("Ada - Blue - Tune 3", CHANGED)])
     assert theirs.genres == ["Wedding", "Jazz"]
-    plan, _ = bench.restore(run)
-    assert plan.left == [("Ada - Blue - Tune 3", f"genre {CHANGED}")]
+    left, _ = bench.restore(run)
+    assert [(row.title, row.reason) for row in left] == [("Ada - Blue - Tune 3", f"genre {CHANGED}")]
     assert theirs.genres == ["Wedding", "Jazz"]
 
 
@@ -83,16 +80,14 @@ def test_what_was_read_long_ago_is_read_again_before_it_is_overwritten(bench: Be
     theirs, gone = fake.tracks()[1], fake.tracks()[4]
     theirs.tags["genre"] = ["Wedding"]
     del fake.things[gone.key]
-    server = connected(fake, bench.clock)
     run = Journal(bench.database).begin_run("plex sync", {})
-    known = server_in_journal(server, bench.journal)
-    outcome = write_edits(server, server.music(), bench.journal, known, run, edits, bar=no_bar)
+    outcome = write(bench.target(), edits, run)
     assert outcome.written == 4
     assert outcome.changed == [("Ada - Blue - Tune 2", CHANGED), ("Bob - Red - Tune 2", GONE)]
     assert theirs.genres == ["Wedding"]
 
 
-def test_a_track_that_vanishes_after_the_edit_is_told(bench: Bench, fake: FakePlex) -> None:
+def test_a_track_that_vanishes_after_the_edit_is_reported(bench: Bench, fake: FakePlex) -> None:
     library(bench, fake, 3)
     fake.after_put = lambda number: fake.things.pop(fake.tracks()[0].key, None) and None  # type: ignore[func-returns-value]
     _, outcome = bench.sync()
@@ -147,14 +142,13 @@ def test_a_server_that_goes_away_for_good_leaves_an_open_journal_that_the_next_r
     fake.tracks()[0].locked.clear()
     del fake.things[fake.tracks()[5].key]
     server = connected(fake, bench.clock)
-    known = bench.journal.server(fake.machine, "Fake")
-    assert settle_open(server, bench.journal, known.id) == 6
+    assert settle_open(server, bench.journal) == 6
     states = [(change.state, change.note) for change in bench.journal.of_run(1)]
     assert states == [
         ("abandoned", "interrupted"), ("written", CHANGED), ("written", ""), ("written", ""), ("written", ""),
         ("abandoned", GONE),
     ]  # fmt: skip
-    assert settle_open(server, bench.journal, known.id) == 0
+    assert settle_open(server, bench.journal) == 0
 
 
 def test_a_request_to_stop_ends_after_the_batch_and_verifies_it(bench: Bench, fake: FakePlex) -> None:
@@ -176,5 +170,5 @@ def test_a_server_that_hides_locks_among_several_items_is_not_trusted(bench: Ben
 def test_odd_names_arrive_as_they_are(bench: Bench, fake: FakePlex) -> None:
     fake.album("Ada", "Blue", 1, genres=["R&B, Soul", "AC/DC", "100%", "Été"])
     bench.decide_all("Old-Time, “Historic” & more")
-    bench.sync(SyncRequest(rules=Rules(mode="set")))
+    bench.sync(mode="set")
     assert [thing.genres for thing in fake.tracks()] == [["Old-Time, “Historic” & more"]]

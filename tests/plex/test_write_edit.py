@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from music_reclass.errors import ServerError
-from music_reclass.plex.model import FieldEdit, Item, ItemEdit, same_tags
+from music_reclass.features.plex import FieldEdit
+from music_reclass.plex.model import Item, ItemEdit, same_tags
 from music_reclass.plex.write import Sender, grouped, parameters
 from tests.fakes.plex_server import FakePlex, Request, Thing, semantics
 from tests.plex.bench import connected

@@ -3,7 +3,7 @@
 import pytest
 
 from music_reclass.domain import Decision, Outcome
-from music_reclass.plex.diff import desired_group_state, desired_track_state, split
+from music_reclass.plex.plan import desired_group_state, desired_track_state, split
 from music_reclass.taxonomy import Taxonomy, load
 
 

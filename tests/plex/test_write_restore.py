@@ -3,8 +3,7 @@
 import pytest
 
 from music_reclass.errors import NothingToDo, UsageError
-from music_reclass.plex.restore import COMMANDS, OTHER
-from music_reclass.plex.write import CHANGED, GONE
+from music_reclass.plex.write import CHANGED, COMMANDS, GONE, OTHER
 from tests.fakes.plex_server import FakePlex
 from tests.plex.bench import Bench
 
@@ -22,14 +21,14 @@ def test_a_run_is_taken_back_once(bench: Bench, fake: FakePlex, run: int) -> Non
     _, outcome = bench.restore(run)
     assert outcome.written == 5
     assert all((thing.genres, thing.locked) == (["Other"], set()) for thing in fake.tracks())
-    with pytest.raises(NothingToDo, match="nothing of run"):
+    with pytest.raises(NothingToDo, match="Nothing of run"):
         bench.restore(run)
 
 
 def test_a_dry_run_changes_nothing(bench: Bench, fake: FakePlex, run: int) -> None:
     before = fake.state()
-    plan, outcome = bench.restore(run, dry_run=True)
-    assert (len(plan.edits), outcome.written, fake.state()) == (5, 0, before)
+    left, outcome = bench.restore(run, dry_run=True)
+    assert (left, outcome.written, fake.state()) == ([], 0, before)
     assert set(bench.states(run)) == {"written"}
 
 
@@ -37,8 +36,8 @@ def test_what_was_edited_since_is_named_and_left_unless_forced(bench: Bench, fak
     one, two, *_ = fake.tracks()
     one.tags["genre"] = ["Wedding"]
     two.locked.clear()
-    plan, outcome = bench.restore(run)
-    assert [why for _, why in plan.left] == [f"genre {CHANGED}"] * 2
+    left, outcome = bench.restore(run)
+    assert [row.reason for row in left] == [f"genre {CHANGED}"] * 2
     assert outcome.written == 3
     assert (one.genres, two.genres) == (["Wedding"], ["Jazz"])
     bench.restore(run, force=True)
@@ -50,15 +49,15 @@ def test_what_is_as_before_already_is_only_marked(bench: Bench, fake: FakePlex, 
         thing.tags["genre"] = ["Other"]
         thing.locked.clear()
     puts = fake.puts
-    plan, outcome = bench.restore(run)
-    assert (plan.edits, outcome.written, fake.puts) == ([], 0, puts)
+    left, outcome = bench.restore(run)
+    assert (left, outcome.written, fake.puts) == ([], 0, puts)
     assert set(bench.states(run)) == {"undone"}
 
 
 def test_a_track_that_is_gone_harms_no_other(bench: Bench, fake: FakePlex, run: int) -> None:
     del fake.things[fake.tracks()[0].key]
-    plan, outcome = bench.restore(run)
-    assert (plan.left, outcome.written) == ([("Ada - Blue - Tune 1", GONE)], 4)
+    left, outcome = bench.restore(run)
+    assert ([(row.title, row.reason) for row in left], outcome.written) == ([("Ada - Blue - Tune 1", GONE)], 4)
 
 
 @pytest.mark.parametrize("change", ["guid", "file"])
@@ -71,8 +70,8 @@ def test_a_number_that_now_means_another_item_is_left_alone(
         thing.guid = "plex://track/other"
     else:
         thing.files = ["/data/music/Else/Where/1.mp3"]
-    plan, outcome = bench.restore(run)
-    assert (plan.left, outcome.written) == ([("Ada - Blue - Tune 1", OTHER)], 4)
+    left, outcome = bench.restore(run)
+    assert ([(row.title, row.reason) for row in left], outcome.written) == ([("Ada - Blue - Tune 1", OTHER)], 4)
     assert thing.genres == ["Jazz"]
 
 
@@ -85,7 +84,7 @@ def test_another_server_is_refused(bench: Bench, fake: FakePlex, run: int) -> No
         bench.restore(run + 99)
 
 
-def test_a_library_that_is_gone_is_told(bench: Bench, fake: FakePlex, run: int) -> None:
+def test_a_library_that_is_gone_is_reported(bench: Bench, fake: FakePlex, run: int) -> None:
     sections = fake._sections
     fake._sections = lambda: sections().replace('key="5"', 'key="6"')  # type: ignore[method-assign]
     _, outcome = bench.restore(run)

@@ -1,4 +1,4 @@
-"""One conversation: paced, retried where that helps, one sentence where it does not, and the token never shown."""
+"""Requests: paced, retried where that helps, one sentence where it does not, and the token never shown."""
 
 import logging
 import os
@@ -7,7 +7,7 @@ import traceback
 import pytest
 
 from music_reclass.errors import ReclassError, ServerError
-from music_reclass.plex.http import DELAYS, Client, Refused
+from music_reclass.plex.server import DELAYS, Client, Refused
 from tests.fakes.plex_server import TOKEN, FakePlex
 from tests.plex.bench import Clock, connected
 
@@ -98,7 +98,7 @@ def test_a_redirect_is_not_followed_with_the_token(fake: FakePlex) -> None:
     assert all(request.path != "/elsewhere" for request in fake.requests)
 
 
-def test_what_is_no_plex_server_is_told(fake: FakePlex) -> None:
+def test_what_is_no_plex_server_is_one_sentence(fake: FakePlex) -> None:
     fake.faults = ["html"]
     with pytest.raises(ServerError, match="is not a Plex server"):
         connected(fake)
