@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.models.base import Estimator, with_augmentations
+from music_reclass.models.calibration import expected_calibration_error, hits
 from music_reclass.models.crossval import Log, pooled_calibration, scored
 from music_reclass.models.dataset import Augmentations, Dataset, Table
-from music_reclass.models.metrics import Figures, summary_metrics
+from music_reclass.models.metrics import Evaluation, balanced_accuracy, coverage
 from music_reclass.training.cascade import StageRecipe
 from music_reclass.training.train import CrossValidated, cross_validate
 
 Doubles = NDArray[np.float64]
+_LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def model_card(data: Dataset, augmentations: Augmentations | None, rung: StageRecipe, seed: int, say: Log) -> str:
@@ -25,7 +27,7 @@ def model_card(data: Dataset, augmentations: Augmentations | None, rung: StageRe
         *_versions(own.probabilities, table, versions),
         *_coverage(own.probabilities, table, versions),
         *_certificates(own),
-        *_genres(summary_metrics(own.probabilities[:, 0], table.labels, table.classes)),
+        *_genres(own.evaluation),
         *_mistaken(own.probabilities[:, 0], table),
         *_collections(own, rung.estimators[0], versions, say),
     ]
@@ -33,24 +35,23 @@ def model_card(data: Dataset, augmentations: Augmentations | None, rung: StageRe
 
 
 def _versions(measured: Doubles, table: Table, versions: Sequence[str]) -> Iterator[str]:
-    figures = [summary_metrics(measured[:, number], table.labels, table.classes) for number in range(len(versions))]
-    rows = [
-        (name, f"{own.hit:.3f}", f"{own.hit / figures[0].hit:.0%}", f"{own.balanced:.3f}", f"{own.ece:.3f}")
-        for name, own in zip(versions, figures, strict=True)
-    ]
+    rows = []
+    clean = hits(measured[:, 0], table.labels).mean()
+    for number, name in enumerate(versions):
+        right, confidence = hits(measured[:, number], table.labels), measured[:, number].max(axis=1)
+        balanced = balanced_accuracy(measured[:, number], table.labels)
+        error = expected_calibration_error(confidence, right)
+        rows.append((name, f"{right.mean():.3f}", f"{right.mean() / clean:.0%}", f"{balanced:.3f}", f"{error:.3f}"))
     yield f"{len(table)} rows of {len(np.unique(table.groups))} artists, {len(table.classes)} genres"
     yield from _table(("version", "hit@1", "of clean", "balanced recall", "ECE"), rows)
 
 
 def _coverage(measured: Doubles, table: Table, versions: Sequence[str]) -> Iterator[str]:
-    figures = [summary_metrics(measured[:, number], table.labels, table.classes) for number in range(len(versions))]
-    rows = [
-        (
-            f"{level.confidence:.1f}",
-            *(_share(own.coverage[place].coverage, own.coverage[place].precision) for own in figures),
-        )
-        for place, level in enumerate(figures[0].coverage)
-    ]
+    sides = [(measured[:, n].max(axis=1), hits(measured[:, n], table.labels)) for n in range(len(versions))]
+    rows = []
+    for level in _LEVELS:
+        points = [coverage(confidence, right, level) for confidence, right in sides]
+        rows.append((f"{level:.1f}", *(_share(point.coverage, point.precision) for point in points)))
     yield from _table(("confidence", *versions), rows)
 
 
@@ -68,21 +69,15 @@ def _certificates(own: CrossValidated) -> Iterator[str]:
     yield from _table(("outcome", "threshold", "certified precision", "artists above", "errors"), rows)
 
 
-def _genres(figures: Figures) -> Iterator[str]:
+def _genres(evaluation: Evaluation) -> Iterator[str]:
     rows = [
         (
-            own.genre,
-            str(own.support),
-            _number(own.hit),
-            str(own.alone),
-            _number(own.recall_alone),
-            str(own.predicted),
-            _number(own.precision),
+            row.genre, str(row.carried), str(row.support), str(row.predicted),
+            _number(row.precision), _number(row.recall), _number(row.f1),
         )
-        for own in figures.genres
-    ]
-    heads = ("genre", "rows", "right with any label", "rows with it alone", "recall there", "predicted", "precision")
-    yield from _table(heads, rows)
+        for row in evaluation.genres
+    ]  # fmt: skip
+    yield from _table(("genre", "rows", "counted", "predicted", "precision", "recall", "F1"), rows)
 
 
 def _mistaken(probabilities: Doubles, table: Table) -> Iterator[str]:
@@ -115,8 +110,8 @@ def _collections(own: CrossValidated, estimator: Estimator, versions: Sequence[s
         calibrated = pooled_calibration(scores[~outside], table.labels[~outside])
         for label, columns in (("any of all genres", np.ones(len(common), dtype=bool)), ("the shared genres", common)):
             kept = calibrated(np.where(columns, foreign, -np.inf))
-            figures = [summary_metrics(kept[:, number], sets, table.classes) for number in range(len(versions))]
-            rows.append((name, str(len(asked)), label, *(f"{one.hit:.3f}" for one in figures)))
+            shares = [hits(kept[:, number], sets).mean() for number in range(len(versions))]
+            rows.append((name, str(len(asked)), label, *(f"{share:.3f}" for share in shares)))
         say(f"{name} judged by the other collections")
     if rows:
         yield from _table(("left out", "rows", "choice among", *versions), rows)

@@ -41,10 +41,10 @@ def evaluate_bundle(bundle: Bundle, data: Dataset, taxonomy: Taxonomy, part: str
         labels[known],
         bundle.labels,
         data.table.groups[known],
-        title,
-        tuple(warnings),
-        dict(bundle.thresholds),
-        seed,
+        title=title,
+        warnings=warnings,
+        thresholds=bundle.thresholds,
+        seed=seed,
     )
 
 
@@ -139,8 +139,8 @@ def evaluate_cascade(
         labels[known],
         stages[0].labels,
         own.table.groups,
-        f"{name} on {data.name}{f' ({part})' if part else ''}",
-        tuple(warnings),
-        dict(stages[0].thresholds) if len(stages) == 1 else {},
-        seed,
+        title=f"{name} on {data.name}{f' ({part})' if part else ''}",
+        warnings=warnings,
+        thresholds=stages[0].thresholds if len(stages) == 1 else None,
+        seed=seed,
     )

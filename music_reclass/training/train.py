@@ -109,7 +109,7 @@ def cross_validate(
     if len(data.table.classes) < 2:
         raise UsageError("The data hold a single genre; training needs at least two.")
     augmentations = beside(augmentations, data.table)
-    scores, fitted = held_out(data, augmentations, estimators, seed, tell, folds)
+    scores, fitted = held_out(data, augmentations, estimators, seed=seed, log=tell, folds=folds)
     labels = data.table.labels[scores.rows]
     chosen = members(scores, labels, estimators)
     for note in chosen.notes:
@@ -183,9 +183,9 @@ def _account(
         labels[judging],
         table.classes,
         groups[judging],
-        f"{name} on new artists of {data.name}",
-        (*data.leaks(), *table.notes),
-        thresholds,
+        title=f"{name} on new artists of {data.name}",
+        warnings=(*data.leaks(), *table.notes),
+        thresholds=thresholds,
     )
     return evaluation, thresholds, {word: one.as_manifest() for word, one in found.items()}
 

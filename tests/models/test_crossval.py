@@ -1,5 +1,7 @@
 """Nothing that is judged was seen in training."""
 
+import hashlib
+import time
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from music_reclass.errors import UsageError
 from music_reclass.models import crossval as validation
 from music_reclass.models import dataset as tables
+from music_reclass.models.crossval import grouped_folds
 from music_reclass.models.dataset import Augmentations, Table
 from tests.training.synthetic import arrays, views_of, written
 
@@ -61,3 +64,31 @@ def test_a_table_without_labels_teaches_nothing(tmp_path: Path) -> None:
     path = written(tmp_path, "p.npz", {key: content[key] for key in ("fma518", "columns")})
     with pytest.raises(UsageError, match="no labels"):
         validation.folds_of(tables.read_table(path), 0)
+
+
+def test_no_artist_is_in_two_folds_and_every_fold_has_its_share() -> None:
+    generator = np.random.default_rng(0)
+    groups = generator.integers(0, 60, 400) * 13
+    labels = np.eye(4, dtype=bool)[generator.integers(0, 4, 400)]
+    folds = grouped_folds(groups, labels, 5, seed=1)
+    for group in np.unique(groups):
+        assert len(set(folds[groups == group])) == 1
+    assert np.bincount(folds).min() > 60
+    for fold in range(5):
+        assert labels[folds == fold].sum(axis=0).min() > 10
+
+
+def test_folds_depend_on_the_seed_and_on_nothing_else() -> None:
+    groups, labels = np.arange(50), np.eye(2, dtype=bool)[np.arange(50) % 2]
+    assert np.array_equal(grouped_folds(groups, labels, 5, 0), grouped_folds(groups, labels, 5, 0))
+    assert not np.array_equal(grouped_folds(groups, labels, 5, 0), grouped_folds(groups, labels, 5, 1))
+
+
+def test_folds_of_thousands_of_artists_take_no_time_and_are_those_they_always_were() -> None:
+    generator = np.random.default_rng(0)
+    groups = generator.integers(0, 5000, 20_000)
+    labels = np.eye(16, dtype=bool)[generator.integers(0, 16, 20_000)]
+    begun = time.process_time()
+    folds = grouped_folds(groups, labels, 5, seed=0)
+    assert time.process_time() - begun < 2.0
+    assert hashlib.sha256(folds.astype("<i8").tobytes()).hexdigest()[:16] == "ba77d9fc05992023"
