@@ -12,9 +12,9 @@ import numpy as np
 from music_reclass.classification.escalate import Escalation
 from music_reclass.classification.relabel import relabel
 from music_reclass.classification.voter import Cascade
-from music_reclass.domain import TrackTags
+from music_reclass.domain import Track, TrackTags
 from music_reclass.features.database import Database
-from music_reclass.features.library import Library, Reading
+from music_reclass.features.library import Library
 from music_reclass.features.scope import Scope
 from music_reclass.models import bundle as bundles
 from music_reclass.taxonomy import load
@@ -32,7 +32,7 @@ def main() -> None:
         library, scope = Library(database), Scope(database)
         for start in range(0, count, 1000):
             readings = [
-                Reading(
+                Track(
                     f"/m/{n}.mp3", 1, 1, n.to_bytes(4, "big"), 9.0, TrackTags(None, album=f"a{n // 10}"), (),
                     generator.normal(size=first.dimension).astype(np.float32),
                 )

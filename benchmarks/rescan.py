@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from music_reclass.domain import TrackTags
+from music_reclass.domain import Track, TrackTags
 from music_reclass.features.database import Database
-from music_reclass.features.library import Library, Reading
+from music_reclass.features.library import Library
 from music_reclass.models import bundle as bundles
 
 CHILD = """
@@ -56,7 +56,7 @@ def build(folder: Path, count: int) -> tuple[Path, Path]:
         tags = TrackTags(genres=("Other",), artist=f"artist{number // 120}", album=f"album{number // 12}")
         vector = random.standard_normal(kind.dimension).astype(np.float32)
         batch.append(
-            Reading(os.path.realpath(path), 1, status.st_mtime_ns, number.to_bytes(20, "big"), 200.0, tags, (), vector)
+            Track(os.path.realpath(path), 1, status.st_mtime_ns, number.to_bytes(20, "big"), 200.0, tags, (), vector)
         )
         if len(batch) == 1000:
             library.save(batch, kind)

@@ -8,6 +8,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from music_reclass.errors import SkipTrack, TrackError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(str, Enum):
-    """What the ladder concluded about one track."""
+    """What the cascade concluded about one track."""
 
     CONFIDENT = "confident"
     LIKELY = "likely"
@@ -124,6 +126,34 @@ class Decision:
             raise ValueError(f"a {self.outcome.value} decision names a genre")
 
 
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One audio file: where it lies, what reading it gave, and what was decided; the default for what was not asked.
+
+    `vector` is of the feature kind that was asked for; `error` says why there can be none, and no decision.
+    """
+
+    path: str
+    size: int = 0
+    mtime_ns: int = 0
+    digest: bytes | None = None  # of the audio payload
+    duration: float | None = None  # seconds
+    tags: TrackTags = field(default_factory=TrackTags)
+    warnings: tuple[str, ...] = ()
+    vector: Vector | None = None
+    error: TrackError | None = None
+    decision: Decision | None = None
+    missing: bool = False  # from where it was last seen
+    id: int = 0  # in the library; 0 where it is not stored
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The outcome of the decision, or of the failure; None where the track was never reached."""
+        if self.error is not None:
+            return Outcome.SKIPPED if isinstance(self.error, SkipTrack) else Outcome.FAILED
+        return None if self.decision is None else self.decision.outcome
+
+
 class Extractor(Protocol):
     """Turns samples into one vector of one feature kind. Deterministic; float32; always finite."""
 
@@ -135,28 +165,10 @@ class Extractor(Protocol):
         ...
 
 
-class Classifier(Protocol):
-    """Calibrated probabilities for rows of one feature kind."""
-
-    labels: tuple[str, ...]
-
-    def predict_proba(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Shape (n, len(labels)), rows sum to one; `rows` is (n, kind.dimension)."""
-        ...
-
-
 class TagReader(Protocol):
     """Reads what a file says about itself; raises TrackError. Picklable, as workers call it."""
 
     def __call__(self, path: Path) -> TrackTags: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ExtractedFile:
-    """What listening to one file gave: its vector and what it says about itself."""
-
-    vector: Vector
-    tags: TrackTags
 
 
 def tags_group(tags: TrackTags) -> str:

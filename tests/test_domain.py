@@ -2,7 +2,8 @@
 
 import pytest
 
-from music_reclass.domain import Decision, FeatureKind, Outcome, Vote
+from music_reclass.domain import Decision, FeatureKind, Outcome, Track, TrackTags, Vote, tags_group
+from music_reclass.errors import FailTrack, SkipTrack
 
 
 def test_a_vote_is_a_probability_distribution() -> None:
@@ -37,3 +38,18 @@ def test_kinds_that_differ_in_anything_have_different_keys() -> None:
     assert len(keys) == 8
     with pytest.raises(ValueError, match="positive"):
         FeatureKind("x", "1", 0, "full")
+
+
+def test_the_outcome_of_a_track_is_that_of_its_failure_or_else_of_its_decision() -> None:
+    decided = Decision(Outcome.LIKELY, "why", ("Jazz",))
+    assert Track("/a").outcome is None
+    assert Track("/a", decision=decided).outcome is Outcome.LIKELY
+    assert Track("/a", decision=decided, error=SkipTrack("silence")).outcome is Outcome.SKIPPED
+    assert Track("/a", error=FailTrack("decode")).outcome is Outcome.FAILED
+
+
+def test_tracks_are_grouped_by_their_artist_or_else_their_album() -> None:
+    assert tags_group(TrackTags(artist=" Ida ", album="Blue")) == "artist ida"
+    assert tags_group(TrackTags(album_artist="Ida", album="Blue")) == "artist ida"
+    assert tags_group(TrackTags(album_artist="Various", album="Blue", compilation=True)) == "album blue"
+    assert tags_group(TrackTags()) == ""

@@ -12,7 +12,7 @@ from music_reclass.domain import TrackTags, Vote
 from music_reclass.taxonomy.tree import key
 
 if TYPE_CHECKING:
-    from music_reclass.features.decisions import TrackState
+    from music_reclass.domain import Track
 
 STAGE = "album"
 """The name under which an album's vote is kept beside those of the stages."""
@@ -55,7 +55,7 @@ def album_of(path: str, tags: TrackTags) -> tuple[str, str, str] | None:
     return artist, tags.album, folder
 
 
-def group_by_album(tracks: Mapping[int, TrackState]) -> list[list[int]]:
+def group_by_album(tracks: Mapping[int, Track]) -> list[list[int]]:
     """The ids of `tracks` that belong to one album, in ascending order; only albums with MIN_TRACKS or more."""
     groups: dict[tuple[str, str, str], list[int]] = {}
     for track_id in sorted(tracks):

@@ -125,10 +125,10 @@ def _by_artist(database: Database, cascade: Cascade, labels: bool) -> dict[str, 
     """Tracks that may be drawn, with the genres of their tags, by artist."""
     own = tag_agreement(cascade)
     groups: dict[str, list[tuple[int, tuple[str, ...]]]] = {}
-    for track, path, tags in Candidates(database).heard(cascade.stages[0].kinds[0], tagged=labels):
-        genres = (tags.genres or ()) if labels else ()
+    for track in Candidates(database).with_vector(cascade.stages[0].kinds[0], tagged=labels):
+        genres = (track.tags.genres or ()) if labels else ()
         if not labels or own.counted_as(genres) is not None:
-            groups.setdefault(_artist(path, tags), []).append((track, genres))
+            groups.setdefault(_artist(track.path, track.tags), []).append((track.id, genres))
     return groups
 
 

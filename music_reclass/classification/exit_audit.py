@@ -14,7 +14,7 @@ from music_reclass.classification.albums import album_of
 from music_reclass.classification.extract import extract_missing
 from music_reclass.classification.relabel import translated
 from music_reclass.errors import NothingToDo
-from music_reclass.features.decisions import Decisions, StoredVotes
+from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.statistics import Candidates
 from music_reclass.models.early_exit import lower_bound, upper_bound
@@ -144,7 +144,7 @@ def draw(database: Database, cascade: Cascade, share: float = SHARE, most: int |
     NothingToDo where none did.
     """
     candidates = Candidates(database)
-    early = candidates.left_before(len(cascade.stages), cascade.basis)
+    early = candidates.exited_before(len(cascade.stages), cascade.basis)
     count = math.ceil(share * len(early))
     count = min(count, most) if most is not None else count
     chosen = np.random.default_rng(seed).permutation(len(early))[:count]
@@ -157,21 +157,23 @@ def draw(database: Database, cascade: Cascade, share: float = SHARE, most: int |
             "after a scan with the stages at hand."
         )
     return Drawn(
-        leavers, candidates.voted_on(), len(early) * len(leavers) / len(looked_at), len(looked_at), share, seed
+        leavers, candidates.count_voted(), len(early) * len(leavers) / len(looked_at), len(looked_at), share, seed
     )
 
 
 def _leavers(database: Database, cascade: Cascade, tracks: Sequence[int]) -> Iterator[EarlyExit]:
     """Those of `tracks` that no further stage needs to be asked about, each judged among its album."""
-    decisions, stored = Decisions(database), StoredVotes(database)
+    decisions = Decisions(database)
     digests = {stage.name: stage.digest for stage in cascade.stages}
-    for state in decisions.states(tracks):
+    for state in decisions.tracks(tracks):
         company = {state.id: state}
         album = album_of(state.path, state.tags)
         if cascade.by_album and album is not None:
             others = decisions.on_album(state.tags.album)
             company = {other.id: other for other in others if album_of(other.path, other.tags) == album}
-        votes = {i: translated(own, cascade.taxonomy) for i, own in stored.of(list(company), digests).items()}
+        votes = {
+            i: translated(own, cascade.taxonomy) for i, own in decisions.votes_cast_by(digests, list(company)).items()
+        }
         own = votes.get(state.id)
         if own is None or state.id in cascade.unfinished(votes, cascade.albums(company)):
             continue
@@ -188,7 +190,7 @@ def audited(
     extract_missing(database, [last], tracks, runner, stop=stop, bar=bar)
     final = last.votes(tracks, Library(database))
     heard = [own for own in drawn.leavers if own.track in final]
-    tags = Candidates(database).own_genres(own.track for own in heard)
+    tags = Candidates(database).user_genres(own.track for own in heard)
     rows = tuple(_rows(heard, final, tags, cascade))
     others = ((own.track, own.genre, final[own.track].genre) for own in heard)
     return ExitAudit(

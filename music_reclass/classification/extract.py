@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from music_reclass.containers.sniff import payload_digest
-from music_reclass.domain import FeatureKind, TrackTags
+from music_reclass.domain import FeatureKind, Track, TrackTags
 from music_reclass.errors import BundleError, FailTrack, TrackError
 from music_reclass.extractors import pipeline
 from music_reclass.extractors.device import Placement
 from music_reclass.extractors.registry import extractor
-from music_reclass.features.library import Library, Reading
+from music_reclass.features.library import Library
 from music_reclass.tagging.read import read_tags
 from music_reclass.utils.files import FoundFile
 from music_reclass.utils.progress import progress_bar
@@ -46,7 +46,7 @@ SAVE_SECONDS = 2.0
 _STORED_BATCH = 200  # vectors of all layers read at once: 8 MB
 
 
-def read_file(task: ReadTask, kind: FeatureKind) -> Reading:
+def read_file(task: ReadTask, kind: FeatureKind) -> Track:
     """Identity, tags and the vector of `kind` of one file; never raises for a bad file, for worker processes."""
     file, stored = task
     digest: bytes | None = None
@@ -68,7 +68,7 @@ def read_file(task: ReadTask, kind: FeatureKind) -> Reading:
         error, vector = problem, None
     except OSError as problem:
         error, vector = FailTrack(_reason(problem), problem.strerror or str(problem)), None
-    return Reading(file.path, file.size, file.mtime_ns, digest, duration, tags, warnings, vector, error)
+    return Track(file.path, file.size, file.mtime_ns, digest, duration, tags, warnings, vector, error)
 
 
 def _identify(path: Path, kind: FeatureKind) -> tuple[bytes, TrackTags]:
@@ -141,19 +141,19 @@ def read_pending(
                 return
             yield file, () if rescan else library.digests_that_may_return(file.path, file.size, kind)
 
-    def save(batch: list[Reading]) -> None:
+    def save(batch: list[Track]) -> None:
         scope.add(library.save(batch, kind))
         stats.read += len(batch)
         batch.clear()
 
-    batch: list[Reading] = []
+    batch: list[Track] = []
     saved = time.monotonic()
     reader = partial(read_file, kind=kind)
     pool = WorkerPool(reader, min(settings.workers, total), settings.timeout, prepare_worker)
     with bar("reading", total) as progress, pool:
         for (file, _), answer in pool.map(tasks()):
             if isinstance(answer, TrackError):
-                answer = Reading(file.path, file.size, file.mtime_ns, error=answer)
+                answer = Track(file.path, file.size, file.mtime_ns, error=answer)
             batch.append(answer)
             progress.advance(1, os.path.basename(file.path)[:40])
             if len(batch) >= READ_BATCH or time.monotonic() - saved > SAVE_SECONDS:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from music_reclass.classification.voter import Cascade
 from music_reclass.domain import Vote
-from music_reclass.features.decisions import Decisions, StoredVotes
+from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.scope import Scope
 from music_reclass.taxonomy import Taxonomy
@@ -47,16 +47,18 @@ def relabel(database: Database, cascade: Cascade, dry_run: bool = False) -> Rela
     another one, it votes again on the stored vectors. A track in doubt for which a later stage has not listened yet
     is decided by what is there, and taken up again by the next scan. A dry run tells the same and stores nothing.
     """
-    stored, library, decisions = StoredVotes(database), Library(database), Decisions(database)
+    library, decisions = Library(database), Decisions(database)
     scope = Scope(database)
-    with database.transaction():
-        scope.add(stored.all_tracks())
+    scope.add_all()
     scope.collect_undecided(cascade.basis, cascade.stages[0].kinds[0])
     digests = {stage.name: stage.digest for stage in cascade.stages}
     report = Relabelled()
     for chunk in scope.undecided_by_album():
-        tracks = {state.id: state for state in decisions.states(chunk)}
-        known = {track_id: translated(own, cascade.taxonomy) for track_id, own in stored.of(chunk, digests).items()}
+        tracks = {state.id: state for state in decisions.tracks(chunk)}
+        known = {
+            track_id: translated(own, cascade.taxonomy)
+            for track_id, own in decisions.votes_cast_by(digests, chunk).items()
+        }
         albums = cascade.albums(tracks)
         votes = cascade.predict(tracks, library, albums, known)
         other = [track_id for track_id in tracks if votes[track_id] != known.get(track_id, ())]
@@ -75,8 +77,8 @@ def relabel(database: Database, cascade: Cascade, dry_run: bool = False) -> Rela
             fresh = cascade.conclude({i: votes[i] for i in other}, ())
             decisions.save(fresh, bundles, "")  # their votes; the decision with the album's opinion follows
         still_open = set(cascade.unfinished(votes, albums))
-        stored.conclude({i: d for i, d in concluded.items() if i in still_open}, "")
-        stored.conclude({i: d for i, d in concluded.items() if i not in still_open}, cascade.basis)
+        decisions.save_without_votes({i: d for i, d in concluded.items() if i in still_open}, "")
+        decisions.save_without_votes({i: d for i, d in concluded.items() if i not in still_open}, cascade.basis)
     return report
 
 

@@ -21,7 +21,6 @@ from music_reclass.utils.progress import Bar, progress_bar
 if TYPE_CHECKING:
     from music_reclass.config import Settings
     from music_reclass.domain import FeatureKind
-    from music_reclass.features.database import Database
     from music_reclass.utils.progress import StopRequest
 
 WALK_BATCH = 1000
@@ -38,7 +37,7 @@ class ScanRequest:
 
 
 def scan(
-    database: Database,
+    scope: Scope,
     request: ScanRequest,
     cascade: Cascade,
     settings: Settings,
@@ -48,11 +47,11 @@ def scan(
 ) -> ScanStats:
     """Bring the library up to date with the files below the roots and decide what is undecided.
 
-    The tracks met are left in `Scope`'s temporary table of this connection. Raises NothingToDo when no root exists
-    or none holds audio. When `stop` is set, what was read is kept, decided, and `stopped` says so.
+    The tracks met are in `scope` then. Raises NothingToDo when no root exists or none holds audio. When `stop` is set,
+    what was read is kept, decided, and `stopped` says so.
     """
     stats = ScanStats(stages={stage.name: StageStats() for stage in cascade.stages})
-    scope = Scope(database)
+    database = scope.database
     first = cascade.stages[0]
     kind = extractor(first.kinds[0].name, first.kinds[0].excerpt).kind
     first.require(kind)

@@ -21,8 +21,7 @@ from music_reclass.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from music_reclass.classification.extract import OnDemandFeatures
-    from music_reclass.domain import Vector
-    from music_reclass.features.decisions import TrackState
+    from music_reclass.domain import Track, Vector
     from music_reclass.features.library import Library
 
 Votes = tuple[Vote, ...]
@@ -203,7 +202,7 @@ class Cascade:
         """The thresholds of each stage by its name."""
         return {stage.name: stage.thresholds for stage in self.stages}
 
-    def albums(self, tracks: Mapping[int, TrackState]) -> list[list[int]]:
+    def albums(self, tracks: Mapping[int, Track]) -> list[list[int]]:
         """The ids of `tracks` by album, for the other methods; none where albums do not vote together."""
         return group_by_album(tracks) if self.by_album else []
 
@@ -240,7 +239,7 @@ class Cascade:
         """The tracks that a later stage is to be asked about and that the last one has not voted for."""
         return self.uncertain(votes, len(self.stages) - 1, albums) if len(self.stages) > 1 else []
 
-    def decide(self, tracks: Mapping[int, TrackState], source: Library | OnDemandFeatures) -> dict[int, Decision]:
+    def decide(self, tracks: Mapping[int, Track], source: Library | OnDemandFeatures) -> dict[int, Decision]:
         """One decision a track, in ascending order; tracks of one album must come in one call."""
         albums = self.albums(tracks)
         return self.conclude(self.predict(tracks, source, albums), albums)

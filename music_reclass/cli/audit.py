@@ -14,8 +14,8 @@ from music_reclass.cli.output import complain, plain, print_json, printable, say
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
+    from music_reclass.domain import Track
     from music_reclass.features.database import Database
-    from music_reclass.features.decisions import TrackState
     from music_reclass.models.dataset import Dataset
     from music_reclass.taxonomy import Taxonomy
     from music_reclass.training.label_issues import LabelIssues
@@ -135,9 +135,9 @@ def _fix(
     with writing(replace(settings, on_existing=OnExisting.REPLACE.value), "audit") as work:
         decisions = Decisions(work.database)
 
-        def states() -> Iterator[TrackState]:
+        def states() -> Iterator[Track]:
             for path, row in wanted.items():
-                state = decisions.state_of(path)
+                state = decisions.track_at(path)
                 if state is not None:
                     genres = (str(row["suggested"]),)
                     decided = Decision(Outcome.CONFIDENT, "audit", genres, min(1.0, row["wrong"]), "audit")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
-    from music_reclass.domain import ExtractedFile, FeatureKind
+    from music_reclass.domain import FeatureKind, Track
     from music_reclass.features.database import Database
     from music_reclass.models.dataset import Augmentations, Dataset
     from music_reclass.taxonomy import Taxonomy
@@ -100,7 +101,7 @@ def opened_with_views(
     try:
         with orderly_stop() as stop:  # while listening; a training that follows ends at the first Ctrl-C
 
-            def listen(paths: Sequence[str], kind: FeatureKind) -> Mapping[str, ExtractedFile]:
+            def listen(paths: Sequence[str], kind: FeatureKind) -> Mapping[str, Track]:
                 heard = open_database(cache / "listened.sqlite3")
                 if kind.name == kinds[0]:
                     return extract_files(heard, paths, kind, settings, stop)
@@ -130,17 +131,16 @@ def opened_with_views(
 
 def _heard_beside(
     database: Database, paths: Sequence[str], kind: FeatureKind, settings: Settings, stop: StopRequest
-) -> dict[str, ExtractedFile]:
+) -> dict[str, Track]:
     """Vectors of a further kind for files that were listened to already, through one network for all of them."""
-    from music_reclass.domain import ExtractedFile
     from music_reclass.features.decisions import Decisions
     from music_reclass.training.open import extracted_vectors
 
     decisions = Decisions(database)
-    states = {path: decisions.state_of(os.path.realpath(path)) for path in paths}
-    known = {path: state for path, state in states.items() if state is not None and state.error is None}
-    vectors = extracted_vectors(database, [state.id for state in known.values()], kind, settings, stop)
-    return {path: ExtractedFile(vectors[state.id], state.tags) for path, state in known.items() if state.id in vectors}
+    found = {path: decisions.track_at(os.path.realpath(path)) for path in paths}
+    known = {path: track for path, track in found.items() if track is not None and track.error is None}
+    vectors = extracted_vectors(database, [track.id for track in known.values()], kind, settings, stop)
+    return {path: replace(track, vector=vectors[track.id]) for path, track in known.items() if track.id in vectors}
 
 
 def _versions(words: dict[str, Any]) -> tuple[str, ...]:

@@ -120,13 +120,13 @@ def drift(as_json: bool, settings: Settings) -> int:
 
     from music_reclass.cli.session import reading
     from music_reclass.errors import NothingToDo
-    from music_reclass.features.library import LabelledTracks
+    from music_reclass.features.library import Library
     from music_reclass.models.bundle import embedded, load_cascade
     from music_reclass.training import drift as comparison
 
     model = embedded() if settings.bundle is None else load_cascade(settings.bundle)[0]
     with reading(settings) as library:
-        vectors = LabelledTracks(library).vectors_of_all(model.kinds[0], _MOST)
+        vectors = Library(library).sampled_vectors(model.kinds[0], _MOST)
     if not vectors:
         raise NothingToDo(f"The library holds no {model.kinds[0].key} features yet: scan a folder first.")
     found = comparison.drift(np.stack(vectors), comparison.reference_of(model))

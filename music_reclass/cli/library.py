@@ -18,16 +18,16 @@ from music_reclass.errors import ReclassError
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
-    from music_reclass.domain import Outcome
+    from music_reclass.domain import Outcome, Track
     from music_reclass.features.database import Database
-    from music_reclass.features.decisions import Decisions, TrackState
+    from music_reclass.features.decisions import Decisions
 
 COLUMNS = (
     "path", "outcome", "reason", "genres", "confidence", "stage", "before", "artist", "album", "title", "duration",
 )  # fmt: skip
 
 
-def row_of(state: TrackState) -> dict[str, Any]:
+def row_of(state: Track) -> dict[str, Any]:
     """One track as the columns of an export; `before` is None where the file had no genre field."""
     decision, error, tags = state.decision, state.error, state.tags
     return {
@@ -45,7 +45,7 @@ def row_of(state: TrackState) -> dict[str, Any]:
     }
 
 
-def table(states: Iterable[TrackState], kind: str, out: Path | None) -> None:
+def table(states: Iterable[Track], kind: str, out: Path | None) -> None:
     """Write CSV or JSON lines to `out`, or to stdout; UsageError or ReclassError if the file cannot be written."""
     lines = _csv_lines(states) if kind == "csv" else (json.dumps(row_of(state)) + "\n" for state in states)
     if out is not None:
@@ -57,7 +57,7 @@ def table(states: Iterable[TrackState], kind: str, out: Path | None) -> None:
         sys.stdout.write("".join(map(_harmless, text)) if sys.stdout.isatty() else text)
 
 
-def _csv_lines(states: Iterable[TrackState]) -> Iterator[str]:
+def _csv_lines(states: Iterable[Track]) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS)
     writer.writeheader()
@@ -77,7 +77,7 @@ def _harmless(char: str) -> str:
     return char if char.isprintable() or char in "\r\n" else char.encode("unicode_escape").decode()
 
 
-def playlists(states: Iterable[TrackState], folder: Path) -> dict[str, int]:
+def playlists(states: Iterable[Track], folder: Path) -> dict[str, int]:
     """One extended M3U per primary genre of confident and likely tracks; tracks by playlist name."""
     lists: dict[str, list[bytes]] = {}
     for state in states:

@@ -71,6 +71,7 @@ def scan(
     from music_reclass.cli.plex import files_in_plex, sync_after_scan
     from music_reclass.cli.session import cascade_for, writing
     from music_reclass.features.decisions import Decisions
+    from music_reclass.features.scope import Scope
     from music_reclass.features.statistics import Outcomes
     from music_reclass.plex.server import connect
     from music_reclass.report.summary import after_scan, store_scan
@@ -86,15 +87,16 @@ def scan(
             roots = files_in_plex(work, pairs, roots)
         request = ScanRequest(roots, include, exclude, rescan)
         cascade = cascade_for(settings, work.taxonomy, work.database)
-        stats = bring_up_to_date(work.database, request, cascade, settings, stop=work.stop)
+        scope = Scope(work.database)
+        stats = bring_up_to_date(scope, request, cascade, settings, stop=work.stop)
         arguments = {"paths": [os.path.abspath(path) for path in paths], "rescan": rescan}
-        store_scan(work.database, stats, cascade, arguments)
+        store_scan(scope, stats, cascade, arguments)
         if not as_json:
             _show_discovery(stats, paths, settings)
             _show_later_stages(stats, cascade.absent)
-            for label, text in after_scan(stats, Outcomes(work.database, scoped=True), cascade):
+            for label, text in after_scan(stats, Outcomes(work.database, scope), cascade):
                 say(label, printable(text))
-        plan = plan_for(work, Decisions(work.database).in_scope)
+        plan = plan_for(work, lambda: Decisions(work.database).in_scope(scope))
         after = (lambda written: sync_after_scan(work, pairs, written, as_json)) if sync_plex else None
         code = conclude(work, plan, Choice(dry_run, yes, as_json), command="scan", arguments=arguments, after=after)
         return code or (1 if stats.unreadable else 0)

@@ -12,7 +12,7 @@ from music_reclass.cli.output import complain, confirm, plain, print_json, print
 if TYPE_CHECKING:
     from music_reclass.cli.options import Choice
     from music_reclass.cli.session import Session
-    from music_reclass.features.decisions import TrackState
+    from music_reclass.domain import Track
     from music_reclass.tagging.apply import WritePlan, WriteReport
     from music_reclass.tagging.policy import Proposal
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 KINDS_SHOWN = 15
 
 
-def plan_for(work: Session, states: Callable[[], Iterator[TrackState]]) -> WritePlan:
+def plan_for(work: Session, states: Callable[[], Iterator[Track]]) -> WritePlan:
     """The changes that the settings allow for the tracks of `states`."""
     from music_reclass.domain import OnExisting
     from music_reclass.tagging.apply import WritePlan
@@ -74,7 +74,7 @@ def _write(work: Session, plan: WritePlan, run: int, count: int, *, as_objects: 
 
     paths: list[str] = []
 
-    def note(state: TrackState, proposal: Proposal | None, written: bool, problem: str) -> None:
+    def note(state: Track, proposal: Proposal | None, written: bool, problem: str) -> None:
         if as_objects:
             print_json(as_json(state, proposal, written, problem))
         if written:

@@ -14,12 +14,12 @@ import numpy as np
 from music_reclass.classification.albums import STAGE as ALBUM_STAGE
 from music_reclass.classification.albums import album_of
 from music_reclass.classification.extract import OnDemandFeatures, read_file
-from music_reclass.domain import Vote
+from music_reclass.domain import Track, Vote
 from music_reclass.explain.attribution import Attribution, attribute
 from music_reclass.explain.evidence import Evidence, evidence, tags_in
 from music_reclass.extractors.device import Placement
 from music_reclass.extractors.registry import extractor
-from music_reclass.features.decisions import Decisions, TrackState
+from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.scans import Scans
 from music_reclass.models import early_exit as exits
@@ -136,7 +136,7 @@ class Explanation:
     track in the library's scans. `missed`: why a stage could not listen.
     """
 
-    state: TrackState
+    state: Track
     cascade: Cascade
     company: int = 1
     in_library: bool = False
@@ -222,7 +222,7 @@ def explain(
     Nothing is stored. With `all_stages` every installed stage listens; what was not needed stays out of the decision.
     """
     status = os.stat(path)
-    state = None if database is None else Decisions(database).state_of(path)
+    state = None if database is None else Decisions(database).track_at(path)
     current = state is not None and (state.size, state.mtime_ns) == (status.st_size, status.st_mtime_ns)
     placement = placement or Placement()
     if database is not None and state is not None and current:
@@ -244,7 +244,7 @@ def explain(
 
 def _concluded(
     explanation: Explanation,
-    company: Mapping[int, TrackState],
+    company: Mapping[int, Track],
     ear: OnDemandFeatures,
     plan: WritePlan,
     all_stages: bool,
@@ -276,7 +276,7 @@ def _concluded(
     )
 
 
-def _fellows(state: TrackState, database: Database) -> dict[int, TrackState]:
+def _fellows(state: Track, database: Database) -> dict[int, Track]:
     """The tracks of its album, itself among them: the stored decision holds the stages' votes, not the album's."""
     album = album_of(state.path, state.tags)
     if album is None:
@@ -289,18 +289,12 @@ def _fellows(state: TrackState, database: Database) -> dict[int, TrackState]:
     }
 
 
-def _read_now(
-    path: str, status: os.stat_result, stage: Stage, placement: Placement
-) -> tuple[TrackState, OnDemandFeatures]:
+def _read_now(path: str, status: os.stat_result, stage: Stage, placement: Placement) -> tuple[Track, OnDemandFeatures]:
     """What the file says about itself, and an ear that has heard it for the first stage."""
     kind = extractor(stage.kinds[0].name, stage.kinds[0].excerpt).kind
-    reading = read_file((FoundFile(path, status.st_size, status.st_mtime_ns), ()), kind)
-    state = TrackState(
-        0, path, reading.size, reading.mtime_ns, reading.tags, reading.duration, reading.warnings, False, None,
-        reading.error,
-    )  # fmt: skip
-    known = {} if reading.vector is None else {kind: reading.vector}
-    return state, OnDemandFeatures(0, Path(path), placement, known=known)
+    track = read_file((FoundFile(path, status.st_size, status.st_mtime_ns), ()), kind)
+    known = {} if track.vector is None else {kind: track.vector}
+    return track, OnDemandFeatures(0, Path(path), placement, known=known)
 
 
 def _weighed(stage: Stage, ear: OnDemandFeatures, genre: str) -> Attribution | None:

@@ -1,4 +1,4 @@
-"""Tracks, their vectors and failures; vectors of augmentations; tracks whose genre tag is the user's."""
+"""Tracks, their vectors, tags and failures; vectors of augmentations; which genre tags are the user's."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from music_reclass.domain import FeatureKind, TrackTags
+from music_reclass.domain import Decision, FeatureKind, Outcome, Track, TrackTags, Vote
 from music_reclass.errors import FailTrack, SkipTrack, TrackError
 from music_reclass.features.database import Database, decode, encode
 
@@ -24,23 +25,47 @@ if TYPE_CHECKING:
 # A failure that may pass without the file changing is tried again at every scan.
 PASSING = ("permission", "io", "vanished", "no_space", "timeout", "crashed")
 
+# Of a track t: a change that was not undone wrote these very genres into a file with this audio, whatever its name is
+# now. Genres that somebody else put in their place are the user's. Answered by the index `change_genres`; the journal
+# stores plain characters, `track` escaped ones.
+WRITTEN_BY_US = """EXISTS (
+    SELECT 1 FROM change c WHERE c.payload = t.digest AND c.state = 'written' AND c.undoes IS NULL
+    AND CASE WHEN json_valid(c.after) THEN json(c.after) END = (SELECT json_group_array(value) FROM json_each(t.genres))
+)"""
+TAGGED_BY_USER = f"json_array_length(t.genres) > 0 AND NOT {WRITTEN_BY_US}"
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What reading one file gave: identity, tags and vector, or why not.
+# One row of a track for `track_of`, of track t with its decision d and its failure f.
+TRACK = """
+    SELECT t.id, t.path, t.size, t.mtime_ns, t.digest, t.duration, t.genres, t.title, t.artist, t.album_artist,
+           t.album, t.compilation, t.warnings, t.missing_since, d.outcome, d.reason, d.genres, d.confidence, d.stage,
+           f.outcome, f.reason, f.detail"""
+FROM_TRACK = """
+    FROM track t LEFT JOIN decision d ON d.track_id = t.id LEFT JOIN failure f ON f.track_id = t.id
+"""
 
-    `vector` is None where `digest` is one whose vector is stored already, or where `error` says why.
-    """
 
-    path: str
-    size: int
-    mtime_ns: int
-    digest: bytes | None = None
-    duration: float | None = None
-    tags: TrackTags = field(default_factory=TrackTags)
-    warnings: tuple[str, ...] = ()
-    vector: Vector | None = None
-    error: TrackError | None = None
+def track_of(row: Sequence[Any], votes: Sequence[Vote] = (), vector: Vector | None = None) -> Track:
+    """A row of TRACK as a track."""
+    (track_id, path, size, mtime_ns, digest, duration, genres, title, artist, album_artist, album, compilation,
+     warnings, missing, outcome, reason, decided, confidence, stage, failed, why, detail) = row  # fmt: skip
+    tags = TrackTags(
+        genres=None if genres is None else _strings(genres),
+        title=title, artist=artist, album_artist=album_artist, album=album, compilation=bool(compilation),
+    )  # fmt: skip
+    decision = None
+    if outcome is not None:
+        decision = Decision(Outcome(outcome), reason, _strings(decided), confidence, stage, tuple(votes))
+    error = None if failed is None else (SkipTrack if failed == "skipped" else FailTrack)(why, detail)
+    return Track(
+        os.fsdecode(path), size, mtime_ns, digest, duration, tags, _strings(warnings), vector, error, decision,
+        missing is not None, track_id,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _strings(text: str) -> tuple[str, ...]:
+    """A JSON list; few distinct ones in many tracks."""
+    return tuple(json.loads(text))
 
 
 class Library:
@@ -50,19 +75,19 @@ class Library:
         self.database = database
         self._sql = database.connection
 
-    def save(self, readings: Sequence[Reading], kind: FeatureKind) -> list[int]:
+    def save(self, tracks: Sequence[Track], kind: FeatureKind) -> list[int]:
         """Store a batch in one transaction; the track ids in the same order. A moved track keeps its id."""
         with self.database.transaction():
-            return [self._save_one(reading, kind) for reading in readings]
+            return [self._save_one(track, kind) for track in tracks]
 
-    def _save_one(self, reading: Reading, kind: FeatureKind) -> int:
-        track_id, known_digest = self._row_for(reading)
-        if reading.vector is None and reading.digest is not None and reading.error is None:
-            reading = self._as_first_read(reading)
-        tags, genres = reading.tags, None if reading.tags.genres is None else json.dumps(list(reading.tags.genres))
+    def _save_one(self, track: Track, kind: FeatureKind) -> int:
+        track_id, known_digest = self._row_for(track)
+        if track.vector is None and track.digest is not None and track.error is None:
+            track = self._as_first_read(track)
+        tags, genres = track.tags, None if track.tags.genres is None else json.dumps(list(track.tags.genres))
         values: dict[str, Any] = {
-            "path": os.fsencode(reading.path), "size": reading.size, "mtime_ns": reading.mtime_ns,
-            "digest": reading.digest, "duration": reading.duration, "warnings": json.dumps(reading.warnings),
+            "path": os.fsencode(track.path), "size": track.size, "mtime_ns": track.mtime_ns,
+            "digest": track.digest, "duration": track.duration, "warnings": json.dumps(track.warnings),
             "title": tags.title, "artist": tags.artist, "album_artist": tags.album_artist, "album": tags.album,
             "compilation": int(tags.compilation), "genres": genres, "seen": time.time(), "missing_since": None,
         }  # fmt: skip
@@ -72,35 +97,35 @@ class Library:
             cursor = self._sql.execute(f"INSERT INTO track ({columns}) VALUES ({marks})", values)  # noqa: S608
             track_id = int(cursor.lastrowid or 0)
         else:
-            if reading.digest is None:  # it could not be read this time: keep what was known of it
+            if track.digest is None:  # it could not be read this time: keep what was known of it
                 values = {name: values[name] for name in ("size", "mtime_ns", "seen", "missing_since")}
-            elif known_digest != reading.digest:  # other audio under the same name
+            elif known_digest != track.digest:  # other audio under the same name
                 self._sql.execute("DELETE FROM vector WHERE track_id = ?", (track_id,))
                 self._sql.execute("DELETE FROM vote WHERE track_id = ?", (track_id,))
             assignments = ", ".join(f"{name} = :{name}" for name in values)
             self._sql.execute(f"UPDATE track SET {assignments} WHERE id = :id", {**values, "id": track_id})  # noqa: S608
         self._sql.execute("DELETE FROM decision WHERE track_id = ?", (track_id,))
         self._sql.execute("DELETE FROM failure WHERE track_id = ?", (track_id,))
-        if reading.error is not None:
-            self._save_failure(track_id, reading.error)
-        elif reading.vector is not None:
-            self._save_vector(track_id, kind, encode(reading.vector))
-        elif reading.digest is not None:
-            self._copy_vectors(track_id, reading.digest)
+        if track.error is not None:
+            self._save_failure(track_id, track.error)
+        elif track.vector is not None:
+            self._save_vector(track_id, kind, encode(track.vector))
+        elif track.digest is not None:
+            self._copy_vectors(track_id, track.digest)
         return track_id
 
-    def _as_first_read(self, reading: Reading) -> Reading:
-        """A reading that was spared the decoding, with what decoding this audio told the first time."""
+    def _as_first_read(self, track: Track) -> Track:
+        """A track that was spared the decoding, with what decoding this audio told the first time."""
         row = self._sql.execute(
-            "SELECT duration, warnings FROM track WHERE digest = ? AND duration IS NOT NULL LIMIT 1", (reading.digest,)
+            "SELECT duration, warnings FROM track WHERE digest = ? AND duration IS NOT NULL LIMIT 1", (track.digest,)
         ).fetchone()
-        return reading if row is None else replace(reading, duration=row[0], warnings=tuple(json.loads(row[1])))
+        return track if row is None else replace(track, duration=row[0], warnings=tuple(json.loads(row[1])))
 
-    def _row_for(self, reading: Reading) -> tuple[int | None, bytes | None]:
-        """The row this reading belongs to: the one of its path, else one of a file with this audio that has moved."""
-        row = self._sql.execute("SELECT id, digest FROM track WHERE path = ?", (os.fsencode(reading.path),)).fetchone()
-        if row is None and reading.digest is not None:
-            same_audio = self._sql.execute("SELECT id, digest, path FROM track WHERE digest = ?", (reading.digest,))
+    def _row_for(self, track: Track) -> tuple[int | None, bytes | None]:
+        """The row this track belongs to: the one of its path, else one of a file with this audio that has moved."""
+        row = self._sql.execute("SELECT id, digest FROM track WHERE path = ?", (os.fsencode(track.path),)).fetchone()
+        if row is None and track.digest is not None:
+            same_audio = self._sql.execute("SELECT id, digest, path FROM track WHERE digest = ?", (track.digest,))
             for track_id, digest, path in same_audio.fetchall():
                 if not os.path.lexists(path):
                     return track_id, digest
@@ -146,7 +171,7 @@ class Library:
         return found
 
     def digests_that_may_return(self, path: str, size: int, kind: FeatureKind) -> tuple[bytes, ...]:
-        """Digests with a stored vector that this file may turn out to have: its own last one (retagged), or
+        """Digests with a stored vector that this file may turn out to have: that of its last state (retagged), or
         those of files of the same size (moved or copied)."""
         rows = self._sql.execute(
             "SELECT DISTINCT t.digest FROM track t JOIN vector v ON v.track_id = t.id AND v.kind = :kind"
@@ -192,16 +217,35 @@ class Library:
         )
         return [(str(value), int(count)) for value, count in rows]
 
+    def tagged_by_user(self, kind: FeatureKind) -> Iterator[Track]:
+        """The tracks that have a vector of `kind` and a genre that we did not write, by path."""
+        cursor = self._sql.execute(
+            f"{TRACK}, v.data {FROM_TRACK} JOIN vector v ON v.track_id = t.id AND v.kind = ?"
+            f" WHERE t.missing_since IS NULL AND {TAGGED_BY_USER} ORDER BY t.path",
+            (kind.key,),
+        )
+        for rows in batched_rows(cursor):
+            for *row, blob in rows:
+                yield track_of(row, vector=decode(blob, kind.dimension))
+
+    def sampled_vectors(self, kind: FeatureKind, most: int) -> list[Vector]:
+        """Vectors of `kind` of at most `most` tracks that are there, spread evenly over the library."""
+        query = "FROM vector v JOIN track t ON t.id = v.track_id WHERE v.kind = ? AND t.missing_since IS NULL"
+        (count,) = self._sql.execute(f"SELECT count(*) {query}", (kind.key,)).fetchone()
+        step = max(1, -(-count // most))
+        rows = self._sql.execute(f"SELECT v.data {query} AND v.track_id % ? = 0", (kind.key, step))
+        return [decode(blob, kind.dimension) for (blob,) in rows]
+
+    def written_by_us(self) -> int:
+        """How many tracks hold a genre that we wrote and that was not undone."""
+        query = f"SELECT count(*) FROM track t WHERE t.missing_since IS NULL AND {WRITTEN_BY_US}"  # noqa: S608
+        return int(self._sql.execute(query).fetchone()[0])
+
     def totals(self) -> dict[str, int]:
         """Tracks, missing tracks and vectors in the library."""
         tracks, missing = self._sql.execute("SELECT count(*), count(missing_since) FROM track").fetchone()
         (vectors,) = self._sql.execute("SELECT count(*) FROM vector").fetchone()
         return {"tracks": tracks - missing, "missing": missing, "vectors": vectors}
-
-
-def stored_error(outcome: str, reason: str, detail: str) -> TrackError:
-    """The failure of a track as the exception it once was."""
-    return (SkipTrack if outcome == "skipped" else FailTrack)(reason, detail)
 
 
 def batched_rows(cursor: sqlite3.Cursor, size: int = 500) -> Iterator[list[tuple[Any, ...]]]:
@@ -225,8 +269,8 @@ class AugmentedVectors:
     def save(self, vectors: Mapping[str, Mapping[str, Vector]], kind: FeatureKind) -> None:
         """Store path -> version -> vector in one transaction; paths that are no track are left out."""
         with self._database.transaction():
-            for path, own in vectors.items():
-                for version, vector in own.items():
+            for path, by_version in vectors.items():
+                for version, vector in by_version.items():
                     self._sql.execute(
                         "INSERT OR REPLACE INTO vector (track_id, kind, data)"
                         " SELECT id, ?, ? FROM track WHERE path = ?",
@@ -244,58 +288,3 @@ class AugmentedVectors:
             if row is not None:
                 found[path] = decode(row[0], kind.dimension)
         return found
-
-
-# Of a track t: a change that was not undone wrote these very genres into a file with this audio, whatever its name is
-# now. Genres that somebody else put in their place are the user's. Answered by the index `change_genres`; the journal
-# stores plain characters, `track` escaped ones.
-WRITTEN_BY_US = """EXISTS (
-    SELECT 1 FROM change c WHERE c.payload = t.digest AND c.state = 'written' AND c.undoes IS NULL
-    AND CASE WHEN json_valid(c.after) THEN json(c.after) END = (SELECT json_group_array(value) FROM json_each(t.genres))
-)"""
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledTrack:
-    """One track with a genre tag and a vector."""
-
-    id: int
-    path: str
-    genres: tuple[str, ...]
-    tags: TrackTags
-    vector: Vector
-
-
-class LabelledTracks:
-    """Questions about tracks that carry a genre."""
-
-    def __init__(self, database: Database) -> None:
-        self._sql = database.connection
-
-    def with_vector(self, kind: FeatureKind) -> Iterator[LabelledTrack]:
-        """The tracks that have a vector of `kind` and a genre that we did not write, by path."""
-        cursor = self._sql.execute(
-            "SELECT t.id, t.path, t.genres, t.title, t.artist, t.album_artist, t.album, t.compilation, v.data"  # noqa: S608
-            " FROM track t JOIN vector v ON v.track_id = t.id AND v.kind = ?"
-            f" WHERE t.missing_since IS NULL AND json_array_length(t.genres) > 0 AND NOT {WRITTEN_BY_US}"
-            " ORDER BY t.path",
-            (kind.key,),
-        )
-        for rows in batched_rows(cursor):
-            for track_id, path, genres, title, artist, album_artist, album, compilation, blob in rows:
-                values = tuple(json.loads(genres))
-                tags = TrackTags(values, title, artist, album_artist, album, bool(compilation))
-                yield LabelledTrack(track_id, os.fsdecode(path), values, tags, decode(blob, kind.dimension))
-
-    def vectors_of_all(self, kind: FeatureKind, most: int) -> list[Vector]:
-        """Vectors of `kind` of at most `most` tracks that are there, spread evenly over the library."""
-        query = "FROM vector v JOIN track t ON t.id = v.track_id WHERE v.kind = ? AND t.missing_since IS NULL"
-        (count,) = self._sql.execute(f"SELECT count(*) {query}", (kind.key,)).fetchone()
-        step = max(1, -(-count // most))
-        rows = self._sql.execute(f"SELECT v.data {query} AND v.track_id % ? = 0", (kind.key, step))
-        return [decode(blob, kind.dimension) for (blob,) in rows]
-
-    def written_by_us(self) -> int:
-        """How many tracks hold a genre that we wrote and that was not undone."""
-        query = f"SELECT count(*) FROM track t WHERE t.missing_since IS NULL AND {WRITTEN_BY_US}"  # noqa: S608
-        return int(self._sql.execute(query).fetchone()[0])

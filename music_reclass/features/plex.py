@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from music_reclass.domain import Decision, Outcome
+from music_reclass.domain import Track
 from music_reclass.features.database import Database
+from music_reclass.features.library import FROM_TRACK, TRACK, track_of
 
 PLANNED, WRITTEN, UNDONE, ABANDONED = "planned", "written", "undone", "abandoned"
 
@@ -193,75 +194,38 @@ def _change(row: tuple[Any, ...]) -> PlexChange:
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class LocalTrack:
-    """One file: who and where, and the decision on it without the votes; None where there is none."""
-
-    path: str
-    title: str
-    artist: str
-    album: str
-    seconds: float | None
-    decision: Decision | None
-
-
-@dataclass(frozen=True, slots=True)
-class ServerTrack:
-    """A file that a server holds; `genres` as the server has them."""
-
-    path: str
-    size: int
-    mtime_ns: int
-    title: str
-    artist: str
-    album_artist: str
-    album: str
-    seconds: float | None
-    section: int
-    rating_key: int
-    genres: tuple[str, ...]
-
-
-def local_tracks(database: Database) -> Iterator[LocalTrack]:
-    """Every file that is not missing, by path."""
-    lists: dict[str, tuple[str, ...]] = {}  # few distinct lists, many tracks
+def local_tracks(database: Database) -> Iterator[Track]:
+    """Every file that is not missing, without votes, by path."""
     last = b""
     while True:  # keyset paging, so that the caller may write between two rows
         rows = database.connection.execute(
-            "SELECT t.path, t.title, t.artist, t.album, t.duration, d.outcome, d.reason, d.genres, d.confidence,"
-            " d.stage FROM track t LEFT JOIN decision d ON d.track_id = t.id"
-            " WHERE t.missing_since IS NULL AND t.path > ? ORDER BY t.path LIMIT 2000",
-            (last,),
+            f"{TRACK} {FROM_TRACK} WHERE t.missing_since IS NULL AND t.path > ? ORDER BY t.path LIMIT 2000", (last,)
         ).fetchall()
         if not rows:
             return
-        for path, title, artist, album, duration, outcome, reason, genres, confidence, stage in rows:
-            decision = None
-            if outcome is not None:
-                if genres not in lists:
-                    lists[genres] = tuple(json.loads(genres))
-                decision = Decision(Outcome(outcome), reason, lists[genres], confidence, stage)
-            yield LocalTrack(os.fsdecode(path), title, artist, album, duration, decision)
-        last = rows[-1][0]
+        yield from map(track_of, rows)
+        last = rows[-1][1]
 
 
-def import_tracks(database: Database, server_id: int, tracks: Sequence[ServerTrack]) -> int:
-    """Take files that a server holds into the library, in one transaction; how many were new to it.
+def import_tracks(database: Database, server_id: int, section: int, tracks: Iterable[tuple[int, Track]]) -> int:
+    """Take files that a library of a server holds into ours, in one transaction; how many were new to it.
 
-    What is known of a file from the file itself stays; only where it is new do the server's words go in, until a
+    `tracks` are pairs of rating key and track, with the genres as the server has them.
+
+    What is known of a file from the file itself stays; only where it is new do the server's tags go in, until a
     scan has read it.
     """
     new = 0
     sql = database.connection
     with database.transaction():
-        for one in tracks:
-            path, genres = os.fsencode(one.path), json.dumps(list(one.genres))
+        for rating_key, track in tracks:
+            path, tags, genres = os.fsencode(track.path), track.tags, json.dumps(list(track.tags.genres or ()))
             new += sql.execute(
                 "INSERT INTO track (path, size, mtime_ns, duration, title, artist, album_artist, album, genres, seen)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO NOTHING",
                 (
-                    path, one.size, one.mtime_ns, one.seconds, one.title, one.artist, one.album_artist, one.album,
-                    genres if one.genres else None, time.time(),
+                    path, track.size, track.mtime_ns, track.duration, tags.title, tags.artist, tags.album_artist,
+                    tags.album, genres if tags.genres else None, time.time(),
                 ),
             ).rowcount  # fmt: skip
             sql.execute(
@@ -269,7 +233,7 @@ def import_tracks(database: Database, server_id: int, tracks: Sequence[ServerTra
                 " SELECT ?, id, ?, ?, ? FROM track WHERE path = ?"
                 " ON CONFLICT (server_id, track_id) DO UPDATE SET section = excluded.section,"
                 " rating_key = excluded.rating_key, genres = excluded.genres",
-                (server_id, one.section, one.rating_key, genres, path),
+                (server_id, section, rating_key, genres, path),
             )
     return new
 

@@ -1,4 +1,6 @@
-"""What one run is about: the tracks it met, those it must read, those it must decide; temporary tables, flat memory."""
+"""The tracks of one run: those it met, must read, must decide; in temporary tables, so that memory stays flat."""
+
+# ruff: noqa: S608 (the names of the tables are made here)
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 
 from music_reclass.domain import FeatureKind, Vote
 from music_reclass.features.database import Database
@@ -13,26 +16,30 @@ from music_reclass.features.library import PASSING, batched_rows
 from music_reclass.features.scans import ScanStats
 from music_reclass.utils.files import FoundFile
 
+_NUMBERS = count(1)
+
 
 class Scope:
-    """The tracks of one run. Lives in SQLite's temporary tables and ends with the connection."""
+    """The tracks of one run, those it must read and those it must decide, in temporary tables of its connection.
+
+    Who asks about the tracks of a run is given the scope; `tracks` is its table of track ids (`track_id`).
+    """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
         self._sql = database.connection
+        number = next(_NUMBERS)  # scopes of one connection do not meet
+        self.tracks, self._pending = f"temp.scope_{number}", f"temp.pending_{number}"
+        self._undecided, self._open = f"temp.undecided_{number}", f"temp.open_{number}"
+        self._queue = f"temp.queue_{number}"
         for statement in (
-            "DROP TABLE IF EXISTS temp.scope",
-            "DROP TABLE IF EXISTS temp.pending",
-            "DROP TABLE IF EXISTS temp.todo",
-            "DROP TABLE IF EXISTS temp.open",
-            "DROP TABLE IF EXISTS temp.queue",
-            "CREATE TEMP TABLE scope (track_id INTEGER PRIMARY KEY)",
-            "CREATE TEMP TABLE pending (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER) WITHOUT ROWID",
-            "CREATE TEMP TABLE todo (track_id INTEGER PRIMARY KEY)",
-            "CREATE TEMP TABLE open (track_id INTEGER PRIMARY KEY, album INTEGER, votes TEXT, position INTEGER,"
+            f"CREATE TABLE {self.tracks} (track_id INTEGER PRIMARY KEY)",
+            f"CREATE TABLE {self._pending} (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER) WITHOUT ROWID",
+            f"CREATE TABLE {self._undecided} (track_id INTEGER PRIMARY KEY)",
+            f"CREATE TABLE {self._open} (track_id INTEGER PRIMARY KEY, album INTEGER, votes TEXT, position INTEGER,"
             " gain REAL)",
-            "CREATE INDEX temp.open_album ON open (album)",
-            "CREATE TEMP TABLE queue (place INTEGER PRIMARY KEY, track_id INTEGER)",
+            f"CREATE INDEX {self._open}_album ON open_{number} (album)",
+            f"CREATE TABLE {self._queue} (place INTEGER PRIMARY KEY, track_id INTEGER)",
         ):
             self._sql.execute(statement)
 
@@ -40,7 +47,7 @@ class Scope:
         """Put each file into the scope if its size and mtime are known and its vector (or lasting failure) is stored,
         else among the pending; counted in `stats`. Nothing is opened."""
         now = time.time()
-        with self._database.transaction():
+        with self.database.transaction():
             for file in files:
                 path = os.fsencode(file.path)
                 row = self._sql.execute(
@@ -51,11 +58,11 @@ class Scope:
                 ).fetchone()
                 settled = row is not None and row[1] and (row[2] or (row[3] is not None and row[3] not in PASSING))
                 if settled and not rescan:
-                    if self._sql.execute("INSERT OR IGNORE INTO scope VALUES (?)", (row[0],)).rowcount:
+                    if self._sql.execute(f"INSERT OR IGNORE INTO {self.tracks} VALUES (?)", (row[0],)).rowcount:
                         stats.found += 1
                     self._sql.execute("UPDATE track SET seen = ?, missing_since = NULL WHERE id = ?", (now, row[0]))
                 elif self._sql.execute(
-                    "INSERT OR IGNORE INTO pending VALUES (?, ?, ?)", (path, file.size, file.mtime_ns)
+                    f"INSERT OR IGNORE INTO {self._pending} VALUES (?, ?, ?)", (path, file.size, file.mtime_ns)
                 ).rowcount:
                     stats.found += 1
                     if row is None:
@@ -65,14 +72,14 @@ class Scope:
 
     def pending_count(self) -> int:
         """How many files must be read."""
-        return int(self._sql.execute("SELECT count(*) FROM pending").fetchone()[0])
+        return int(self._sql.execute(f"SELECT count(*) FROM {self._pending}").fetchone()[0])
 
     def pending(self) -> Iterator[FoundFile]:
         """The files that must be read, by path."""
         last = b""
         while True:  # keyset paging: other statements may run between two rows
             rows = self._sql.execute(
-                "SELECT path, size, mtime_ns FROM pending WHERE path > ? ORDER BY path LIMIT 500", (last,)
+                f"SELECT path, size, mtime_ns FROM {self._pending} WHERE path > ? ORDER BY path LIMIT 500", (last,)
             ).fetchall()
             if not rows:
                 return
@@ -83,18 +90,24 @@ class Scope:
     def add(self, track_ids: Sequence[int]) -> None:
         """Take tracks into the scope."""
         for track_id in track_ids:
-            self._sql.execute("INSERT OR IGNORE INTO scope VALUES (?)", (track_id,))
+            self._sql.execute(f"INSERT OR IGNORE INTO {self.tracks} VALUES (?)", (track_id,))
+
+    def add_all(self) -> None:
+        """Take every track that is not missing into the scope."""
+        with self.database.transaction():
+            self._sql.execute(f"INSERT OR IGNORE INTO {self.tracks} SELECT id FROM track WHERE missing_since IS NULL")
 
     def mark_missing(self, roots: Sequence[str]) -> int:
         """Mark the tracks below the folders `roots` that were not met; their rows and vectors stay."""
         gone = 0
         now = time.time()
-        with self._database.transaction():
+        with self.database.transaction():
             for root in roots:
                 prefix = os.fsencode(root).rstrip(b"/") + b"/"
                 gone += self._sql.execute(
                     "UPDATE track SET missing_since = ? WHERE path >= ? AND path < ? AND missing_since IS NULL"
-                    " AND id NOT IN (SELECT track_id FROM scope) AND path NOT IN (SELECT path FROM pending)",
+                    f" AND id NOT IN (SELECT track_id FROM {self.tracks})"
+                    f" AND path NOT IN (SELECT path FROM {self._pending})",
                     (now, prefix, prefix[:-1] + b"0"),  # "0" follows "/": everything that starts with the prefix
                 ).rowcount
         return gone
@@ -102,26 +115,27 @@ class Scope:
     def collect_undecided(self, basis: str, kind: FeatureKind) -> int:
         """Gather the tracks with a vector whose decision is missing or rests on something else, with the rest of
         their albums (they vote together); how many."""
-        with self._database.transaction():
-            self._sql.execute("DELETE FROM todo")
+        with self.database.transaction():
+            self._sql.execute(f"DELETE FROM {self._undecided}")
             self._sql.execute(
-                "INSERT INTO todo SELECT s.track_id FROM scope s"
+                f"INSERT INTO {self._undecided} SELECT s.track_id FROM {self.tracks} s"
                 " JOIN vector v ON v.track_id = s.track_id AND v.kind = ?"
                 " LEFT JOIN decision d ON d.track_id = s.track_id WHERE d.basis IS NOT ?",
                 (kind.key, basis),
             )
             self._sql.execute(
-                "INSERT OR IGNORE INTO todo SELECT DISTINCT other.id FROM todo JOIN track t ON t.id = todo.track_id"
+                f"INSERT OR IGNORE INTO {self._undecided} SELECT DISTINCT other.id"
+                f" FROM {self._undecided} u JOIN track t ON t.id = u.track_id"
                 " JOIN track other ON other.album = t.album AND other.missing_since IS NULL"
                 " JOIN vector v ON v.track_id = other.id AND v.kind = ? WHERE t.album <> ''",
                 (kind.key,),
             )
-        return int(self._sql.execute("SELECT count(*) FROM todo").fetchone()[0])
+        return int(self._sql.execute(f"SELECT count(*) FROM {self._undecided}").fetchone()[0])
 
     def undecided_by_album(self, size: int = 2000) -> Iterator[list[int]]:
         """The gathered tracks in lists of about `size`, no album of the library cut in two."""
         cursor = self._sql.execute(
-            "SELECT t.id, t.album FROM todo JOIN track t ON t.id = todo.track_id"
+            f"SELECT t.id, t.album FROM {self._undecided} u JOIN track t ON t.id = u.track_id"
             " ORDER BY t.album, t.album_artist, t.artist, t.path"
         )
         chunk: list[int] = []
@@ -146,10 +160,10 @@ class Scope:
         position and the gain expected of it, with the rest of their `albums`. All others of `votes` are finished."""
         first = {track: members[0] for members in albums for track in members}
         kept = {first.get(track, track) for track in waiting}
-        with self._database.transaction():
-            self._sql.executemany("DELETE FROM open WHERE track_id = ?", ((track,) for track in votes))
+        with self.database.transaction():
+            self._sql.executemany(f"DELETE FROM {self._open} WHERE track_id = ?", ((track,) for track in votes))
             self._sql.executemany(
-                "INSERT INTO open VALUES (?, ?, ?, ?, ?)",
+                f"INSERT INTO {self._open} VALUES (?, ?, ?, ?, ?)",
                 (
                     (track, first.get(track, track), _votes_as_json(cast), *_place(waiting.get(track)))
                     for track, cast in votes.items()
@@ -161,7 +175,8 @@ class Scope:
         """How many tracks wait for a later stage, by its position."""
         return dict(
             self._sql.execute(
-                "SELECT position, count(*) FROM open WHERE position IS NOT NULL GROUP BY position ORDER BY position"
+                f"SELECT position, count(*) FROM {self._open} WHERE position IS NOT NULL"
+                " GROUP BY position ORDER BY position"
             )
         )
 
@@ -170,13 +185,13 @@ class Scope:
     ) -> Iterator[tuple[dict[int, tuple[Vote, ...]], list[list[int]]]]:
         """The votes of those of `track_ids` that are open and of all on their albums, and those albums' track ids; in
         parts of about `size` tracks."""
-        query = "SELECT album FROM open WHERE track_id = ?"
+        query = f"SELECT album FROM {self._open} WHERE track_id = ?"
         found = (self._sql.execute(query, (track,)).fetchone() for track in track_ids)
         votes: dict[int, tuple[Vote, ...]] = {}
         albums: list[list[int]] = []
         for album in sorted({row[0] for row in found if row is not None}):
             rows = self._sql.execute(
-                "SELECT track_id, votes FROM open WHERE album = ? ORDER BY track_id", (album,)
+                f"SELECT track_id, votes FROM {self._open} WHERE album = ? ORDER BY track_id", (album,)
             ).fetchall()
             votes.update((track, _votes_from_json(text)) for track, text in rows)
             if len(rows) > 1:
@@ -190,10 +205,11 @@ class Scope:
     def queue_up(self, position: int) -> int:
         """Put the tracks that wait for the stage at `position` in line: the highest expected gain first, and
         among equals by path, so that a disk is read in order; how many."""
-        with self._database.transaction():
-            self._sql.execute("DELETE FROM queue")
+        with self.database.transaction():
+            self._sql.execute(f"DELETE FROM {self._queue}")
             return self._sql.execute(
-                "INSERT INTO queue (track_id) SELECT o.track_id FROM open o JOIN track t ON t.id = o.track_id"
+                f"INSERT INTO {self._queue} (track_id)"
+                f" SELECT o.track_id FROM {self._open} o JOIN track t ON t.id = o.track_id"
                 " WHERE o.position = ? AND t.missing_since IS NULL ORDER BY o.gain DESC, t.path",
                 (position,),
             ).rowcount
@@ -201,12 +217,12 @@ class Scope:
     def next_in_queue(self, count: int) -> list[tuple[int, str]]:
         """Take the first `count` tracks out of the line: (track id, path)."""
         rows = self._sql.execute(
-            "SELECT q.place, q.track_id, t.path FROM queue q JOIN track t ON t.id = q.track_id"
+            f"SELECT q.place, q.track_id, t.path FROM {self._queue} q JOIN track t ON t.id = q.track_id"
             " ORDER BY q.place LIMIT ?",
             (count,),
         ).fetchall()
         if rows:
-            self._sql.execute("DELETE FROM queue WHERE place <= ?", (rows[-1][0],))
+            self._sql.execute(f"DELETE FROM {self._queue} WHERE place <= ?", (rows[-1][0],))
         return [(track_id, os.fsdecode(path)) for _, track_id, path in rows]
 
 

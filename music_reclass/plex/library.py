@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from music_reclass.domain import Track, TrackTags
 from music_reclass.features.plex import (
     KnownServer,
     PlexJournal,
-    ServerTrack,
     forget_vanished,
     import_tracks,
     imported_paths,
@@ -105,16 +105,17 @@ class PlexLibrary:
                     return report
                 here = {one.key: (one, path) for one in batch if (path := _local_file(one.files, path_map)) is not None}
                 genres = {} if dry_run else {item.key: item.value("genre") for item in self.server.items(here)}
-                found = [
-                    made
+                found = {
+                    key: track
                     for key, (one, path) in here.items()
-                    if (made := _server_track(one, path, self.section.key, genres.get(key, ()))) is not None
-                ]
-                new = len(found) if dry_run else import_tracks(self.journal.database, self.known.id, found)
+                    if (track := _server_track(one, path, genres.get(key, ()))) is not None
+                }
+                database, section = self.journal.database, self.section.key
+                new = len(found) if dry_run else import_tracks(database, self.known.id, section, found.items())
                 report.new += new
                 report.known += len(found) - new
                 report.not_here += len(batch) - len(found)
-                kept += [one.rating_key for one in found]
+                kept += found
                 progress.advance(len(batch))
         if not dry_run:
             report.gone = forget_vanished(self.journal.database, self.known.id, self.section.key, kept)
@@ -151,15 +152,14 @@ def _local_file(files: Iterable[str], path_map: PathMap) -> str | None:
     return None
 
 
-def _server_track(one: Listed, path: str, section: int, genres: tuple[str, ...]) -> ServerTrack | None:
+def _server_track(one: Listed, path: str, genres: tuple[str, ...]) -> Track | None:
+    """A file of the server's library with the tags that the server has for it; None where it cannot be read."""
     try:
         status = os.stat(path)
     except OSError:
         return None
-    return ServerTrack(
-        path, status.st_size, status.st_mtime_ns, one.title, one.artist, one.album_artist, one.album, one.seconds,
-        section, one.key, genres,
-    )  # fmt: skip
+    tags = TrackTags(genres, one.title, one.artist, one.album_artist, one.album)
+    return Track(path, status.st_size, status.st_mtime_ns, duration=one.seconds, tags=tags)
 
 
 def folders_of(files: Iterable[str], roots: Iterable[str], most: int = MOST_FOLDERS) -> list[str]:

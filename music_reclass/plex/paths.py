@@ -13,7 +13,7 @@ from music_reclass.errors import UsageError
 from music_reclass.taxonomy.tree import key
 
 if TYPE_CHECKING:
-    from music_reclass.features.plex import LocalTrack
+    from music_reclass.domain import Track
     from music_reclass.plex.model import Listed
 
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\|[A-Za-z]:$")
@@ -221,22 +221,22 @@ SAME_FILE_APART = 10.0  # and in that of one file, which may be damaged or have 
 class Match(NamedTuple):
     """The file of a track on the server, or the reason why there is none."""
 
-    track: LocalTrack | None
+    track: Track | None
     reason: str = ""
 
 
 class LocalIndex:
     """The files of the library, to be found by path in any Unicode form, and by artist, album, title and length."""
 
-    def __init__(self, tracks: Iterable[LocalTrack]) -> None:
+    def __init__(self, tracks: Iterable[Track]) -> None:
         self._by_path = {unicodedata.normalize("NFC", track.path): track for track in tracks}
-        self._by_folded: dict[str, LocalTrack | None] | None = None
-        self._by_tags: dict[tuple[str, str, str], list[LocalTrack]] | None = None
+        self._by_folded: dict[str, Track | None] | None = None
+        self._by_tags: dict[tuple[str, str, str], list[Track]] | None = None
 
     def __len__(self) -> int:
         return len(self._by_path)
 
-    def at(self, path: str) -> LocalTrack | None:
+    def at(self, path: str) -> Track | None:
         """The file at a path; where none has this very name, the only one that has it in another case."""
         exact = self._by_path.get(unicodedata.normalize("NFC", path))
         if exact is not None:
@@ -248,12 +248,12 @@ class LocalIndex:
                 self._by_folded[folded] = None if folded in self._by_folded else track
         return self._by_folded.get(unicodedata.normalize("NFC", path).casefold())
 
-    def like(self, listed: Listed) -> LocalTrack | None:
+    def like(self, listed: Listed) -> Track | None:
         """The only file with this artist, album, title and length; None where several or none have them."""
         if self._by_tags is None:
             self._by_tags = {}
             for track in self._by_path.values():
-                triple = (key(track.artist), key(track.album), key(track.title))
+                triple = (key(track.tags.artist), key(track.tags.album), key(track.tags.title))
                 if all(triple):
                     self._by_tags.setdefault(triple, []).append(track)
         names = {key(listed.artist), key(listed.album_artist)}
@@ -261,7 +261,7 @@ class LocalIndex:
             track
             for name in names
             for track in self._by_tags.get((name, key(listed.album), key(listed.title)), ())
-            if track.seconds and listed.seconds and abs(track.seconds - listed.seconds) <= SECONDS_APART
+            if track.duration and listed.seconds and abs(track.duration - listed.seconds) <= SECONDS_APART
         ]
         return found[0] if len(found) == 1 else None
 
@@ -284,7 +284,7 @@ def match(listed: Listed, index: LocalIndex, path_map: PathMap, *, by_tags: bool
     return Match(decided[0] if decided else next(iter(found.values())))
 
 
-def _differs(track: LocalTrack, listed: Listed) -> bool:
-    if not track.seconds or not listed.seconds:
+def _differs(track: Track, listed: Listed) -> bool:
+    if not track.duration or not listed.seconds:
         return False
-    return abs(track.seconds - listed.seconds) > max(SAME_FILE_APART, 0.05 * listed.seconds)
+    return abs(track.duration - listed.seconds) > max(SAME_FILE_APART, 0.05 * listed.seconds)

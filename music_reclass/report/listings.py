@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from music_reclass.classification.agreement import TagAgreement
 from music_reclass.classification.albums import MIN_TRACKS, album_of
-from music_reclass.report.statistics import voters_of
 
 if TYPE_CHECKING:
     from music_reclass.classification.voter import Cascade
-    from music_reclass.features.statistics import DecidedTrack, Outcomes
+    from music_reclass.domain import Track
+    from music_reclass.features.statistics import Outcomes
 
 _SHOWN = 8  # tracks of one album
 
@@ -56,9 +56,9 @@ class _Group:
     count: int = 0
     total: float = 0.0
     best: float = 0.0
-    heap: list[tuple[float, int, DecidedTrack]] = field(default_factory=list)
+    heap: list[tuple[float, int, Track]] = field(default_factory=list)
 
-    def add(self, track: DecidedTrack, value: float) -> None:
+    def add(self, track: Track, value: float) -> None:
         self.count += 1
         self.total += value
         self.best = max(self.best, value)
@@ -67,7 +67,7 @@ class _Group:
             heapq.heappop(self.heap)
 
     @property
-    def shown(self) -> list[DecidedTrack]:
+    def shown(self) -> list[Track]:
         """The most valuable tracks, the most valuable first."""
         return [track for _, _, track in sorted(self.heap, key=lambda item: item[:2], reverse=True)]
 
@@ -75,9 +75,10 @@ class _Group:
 def conflicts(outcomes: Outcomes, own: TagAgreement, most: int) -> Listing:
     """Albums whose own tags the decisions contradict, the surest decision first; at most `most` of them."""
     groups: dict[tuple[str, ...], _Group] = {}
-    for track in outcomes.with_own_tag():
-        if track.genre and own.agrees(track.genre, track.tags.genres or ()) is False:
-            _group_of(track, groups).add(track, track.confidence)
+    for track in outcomes.tagged_by_user():
+        decision = track.decision
+        if decision and decision.genres and own.agrees(decision.genres[0], track.tags.genres or ()) is False:
+            _group_of(track, groups).add(track, decision.confidence)
     order = heapq.nlargest(most, groups.values(), key=lambda group: (round(group.best, 2), group.count))
     albums = [
         ListedAlbum(group.name, group.folder, group.count, group.best, tuple(map(_decided, group.shown)))
@@ -92,31 +93,24 @@ def unsure(outcomes: Outcomes, cascade: Cascade, most: int) -> Listing:
     The value of a track that a later stage has not heard is what asking it is expected to gain; of any other one its
     confidence, since the likeliest guess takes a person the least time. An album is worth the sum of its tracks.
     """
-    order = [voter.stage for voter in voters_of(outcomes, cascade)]
     stages = {stage.name: stage for stage in cascade.stages}
     groups: dict[tuple[str, ...], _Group] = {}
     for track in outcomes.unsure():
-        value = track.confidence
-        if track.votes < len(stages):
-            vote = outcomes.last_votes([track.id], list(stages)).get(track.id)
-            value = value if vote is None else stages[vote.stage].expected_gain(vote)
+        votes = track.decision.votes if track.decision else ()
+        value = track.decision.confidence if track.decision else 0.0
+        known = [vote for vote in votes if vote.stage in stages]
+        if known and len(votes) < len(stages):
+            value = stages[known[-1].stage].expected_gain(known[-1])
         _group_of(track, groups).add(track, value)
     chosen = heapq.nlargest(most, groups.values(), key=lambda g: (bool(g.name) and g.count >= MIN_TRACKS, g.total))
-    votes = outcomes.last_votes((track.id for group in chosen for track in group.shown), order)
     albums = [
-        ListedAlbum(
-            group.name,
-            group.folder,
-            group.count,
-            group.total,
-            tuple(_guessed(track, dict(votes[track.id].top(2)) if track.id in votes else {}) for track in group.shown),
-        )
+        ListedAlbum(group.name, group.folder, group.count, group.total, tuple(map(_guessed, group.shown)))
         for group in chosen
     ]
     return _listing(albums, groups.values())
 
 
-def _group_of(track: DecidedTrack, groups: dict[tuple[str, ...], _Group]) -> _Group:
+def _group_of(track: Track, groups: dict[tuple[str, ...], _Group]) -> _Group:
     """The group of a track's album; tracks without such company go together by folder."""
     found = album_of(track.path, track.tags)
     folder = os.path.dirname(track.path)
@@ -127,13 +121,19 @@ def _group_of(track: DecidedTrack, groups: dict[tuple[str, ...], _Group]) -> _Gr
     return groups[key]
 
 
-def _decided(track: DecidedTrack) -> ListedTrack:
-    genres = ((track.genre, track.confidence),) if track.genre else ()
-    return ListedTrack(track.path, track.tags.genres or (), genres, track.confidence)
+def _decided(track: Track) -> ListedTrack:
+    decision = track.decision
+    if decision is None or not decision.genres:
+        return ListedTrack(track.path, track.tags.genres or (), (), 0.0)
+    genres = ((decision.genres[0], decision.confidence),)
+    return ListedTrack(track.path, track.tags.genres or (), genres, decision.confidence)
 
 
-def _guessed(track: DecidedTrack, guesses: Mapping[str, float]) -> ListedTrack:
-    return ListedTrack(track.path, track.tags.genres or (), tuple(guesses.items()), track.confidence)
+def _guessed(track: Track) -> ListedTrack:
+    decision = track.decision
+    guesses = decision.votes[-1].top(2) if decision and decision.votes else ()
+    confidence = decision.confidence if decision else 0.0
+    return ListedTrack(track.path, track.tags.genres or (), tuple(guesses), confidence)
 
 
 def _listing(albums: Sequence[ListedAlbum], groups: Iterable[_Group]) -> Listing:

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from music_reclass.classification.agreement import TagAgreement, tag_agreement
-from music_reclass.features.statistics import BINS, Voter
+from music_reclass.features.statistics import BINS
 
 if TYPE_CHECKING:
     from music_reclass.classification.voter import Cascade
-    from music_reclass.features.statistics import Cell, Outcomes, TaggedCell
+    from music_reclass.features.statistics import Cell, Outcomes
 
 NOBODY = "nobody"
 _STEPS = 10  # of the reliability curve
@@ -88,12 +88,12 @@ def statistics_of(outcomes: Outcomes, cascade: Cascade) -> Statistics:
     for cell in cells:
         counts[cell.outcome] += cell.count
         histogram[cell.outcome][cell.bin] += cell.count
-        if cell.genre is not None and cell.outcome != "unsure":
+        if cell.genre and cell.outcome != "unsure":
             genres[cell.genre] += cell.count
     for cause in outcomes.causes(0):
         counts[cause.outcome] += cause.count
     own = tag_agreement(cascade)
-    beside = outcomes.beside_tags()
+    beside = outcomes.cells_by_tags()
     names, matrix = _matrix(beside, own, cascade)
     judged = list(_judged(beside, own))
     return Statistics(
@@ -116,18 +116,17 @@ def _last_word(cell: Cell, order: Sequence[str]) -> str:
     return voted[-1] if voted else NOBODY
 
 
-def voters_of(outcomes: Outcomes, cascade: Cascade) -> list[Voter]:
-    """The stages of `ladder` and those besides that have votes in the library, from cheap to dear."""
-    found = {voter.stage: voter for voter in outcomes.voters()}
-    for stage in cascade.stages:
-        found.setdefault(stage.name, Voter(stage.name, stage.manifest))
+def voters_of(outcomes: Outcomes, cascade: Cascade) -> dict[str, Mapping[str, Any]]:
+    """The stages of `cascade` and those besides that have votes in the library, in cascade order, with the manifest of
+    the bundle of each."""
+    found = {stage.name: stage.manifest for stage in cascade.stages} | outcomes.manifests()
     place = {stage.name: number for number, stage in enumerate(cascade.stages)}
-    return sorted(found.values(), key=lambda own: (place.get(own.stage, len(own.manifest.get("kinds", ()))), own.stage))
+    return dict(sorted(found.items(), key=lambda item: (place.get(item[0], len(item[1].get("kinds", ()))), item[0])))
 
 
-def decided_by(cells: Iterable[Cell], voters: Sequence[Voter]) -> tuple[DecidedBy, ...]:
-    """Who had the last word for how many tracks: each of `voters`, and `NOBODY` where none has voted."""
-    order = [voter.stage for voter in voters]
+def decided_by(cells: Iterable[Cell], voters: Iterable[str]) -> tuple[DecidedBy, ...]:
+    """Which stage voted last for how many tracks: each of `voters`, and `NOBODY` where none has voted."""
+    order = list(voters)
     tracks: Counter[str] = Counter()
     by_album: Counter[str] = Counter()
     for cell in cells:
@@ -138,9 +137,9 @@ def decided_by(cells: Iterable[Cell], voters: Sequence[Voter]) -> tuple[DecidedB
     return tuple(DecidedBy(stage, tracks[stage], by_album[stage]) for stage in stages)
 
 
-def _expected(cells: Iterable[Cell], voters: Sequence[Voter]) -> Iterator[ExpectedPrecision]:
-    order = [voter.stage for voter in voters]
-    certificates = {voter.stage: voter.manifest.get("certificates", {}) for voter in voters}
+def _expected(cells: Iterable[Cell], voters: Mapping[str, Mapping[str, Any]]) -> Iterator[ExpectedPrecision]:
+    order = list(voters)
+    certificates = {stage: manifest.get("certificates", {}) for stage, manifest in voters.items()}
     tracks: Counter[tuple[str, str]] = Counter()
     confidence: defaultdict[tuple[str, str], float] = defaultdict(float)
     for cell in cells:
@@ -156,14 +155,14 @@ def _expected(cells: Iterable[Cell], voters: Sequence[Voter]) -> Iterator[Expect
                 yield ExpectedPrecision(outcome, stage, count, confidence[outcome, stage] / count, promised)
 
 
-def _judged(beside: Iterable[TaggedCell], own: TagAgreement) -> Iterator[tuple[TaggedCell, bool]]:
+def _judged(beside: Iterable[Cell], own: TagAgreement) -> Iterator[tuple[Cell, bool]]:
     for cell in beside:
         right = own.agrees(cell.genre, cell.tags)
         if right is not None:
             yield cell, right
 
 
-def _confusions(judged: Iterable[tuple[TaggedCell, bool]], own: TagAgreement) -> tuple[Confusion, ...]:
+def _confusions(judged: Iterable[tuple[Cell, bool]], own: TagAgreement) -> tuple[Confusion, ...]:
     pairs: Counter[tuple[str, str]] = Counter()
     for cell, right in judged:
         if not right:
@@ -172,7 +171,7 @@ def _confusions(judged: Iterable[tuple[TaggedCell, bool]], own: TagAgreement) ->
     return tuple(Confusion(genre, tag, count) for (genre, tag), count in ranked)
 
 
-def _reliability(judged: Iterable[tuple[TaggedCell, bool]]) -> tuple[Bin, ...]:
+def _reliability(judged: Iterable[tuple[Cell, bool]]) -> tuple[Bin, ...]:
     count, confidence, right = [0] * _STEPS, [0.0] * _STEPS, [0] * _STEPS
     for cell, borne_out in judged:
         step = cell.bin * _STEPS // BINS
@@ -187,7 +186,7 @@ def _reliability(judged: Iterable[tuple[TaggedCell, bool]]) -> tuple[Bin, ...]:
 
 
 def _matrix(
-    beside: Iterable[TaggedCell], own: TagAgreement, cascade: Cascade
+    beside: Iterable[Cell], own: TagAgreement, cascade: Cascade
 ) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
     """Own tag by decided genre, for the genres that occur; a track whose tag bears the decision out counts under it."""
     pairs: Counter[tuple[str, str]] = Counter()

@@ -19,6 +19,7 @@ from music_reclass.report.statistics import ExpectedPrecision, Statistics, decid
 if TYPE_CHECKING:
     from music_reclass.classification.voter import Cascade
     from music_reclass.features.database import Database
+    from music_reclass.features.scope import Scope
     from music_reclass.report.listings import Listing
 
 MOST = 100
@@ -68,17 +69,15 @@ def report_of(database: Database, cascade: Cascade, most: int = MOST) -> Report:
     )
 
 
-def store_scan(database: Database, stats: ScanStats, cascade: Cascade, arguments: Mapping[str, object]) -> None:
-    """Keep what a scan did, a dry one too: `report` shows it, and `explain` says what a stage costs a track.
-
-    To be called while the tracks of the scan are in `Scope`.
-    """
-    outcomes = Outcomes(database, scoped=True)
+def store_scan(scope: Scope, stats: ScanStats, cascade: Cascade, arguments: Mapping[str, object]) -> None:
+    """Store what a scan of the tracks in `scope` did, a dry one too: `report` shows it, and `explain` says what a stage
+    costs a track."""
+    outcomes = Outcomes(scope.database, scope)
     last_words = {own.stage: own.tracks for own in decided_by(outcomes.cells(), voters_of(outcomes, cascade))}
     stats.arguments = arguments
     for stage in cascade.stages:
         stats.stage(stage.name).settled = last_words.get(stage.name, 0)
-    Scans(database).save(stats)
+    Scans(scope.database).save(stats)
 
 
 def after_scan(stats: ScanStats, outcomes: Outcomes, cascade: Cascade) -> Iterator[tuple[str, str]]:

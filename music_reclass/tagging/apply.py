@@ -17,7 +17,7 @@ from music_reclass.tagging.rewrite import write_genres
 from music_reclass.utils.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from music_reclass.features.decisions import TrackState
+    from music_reclass.domain import Track
     from music_reclass.features.journal import Journal
     from music_reclass.features.library import Library
     from music_reclass.taxonomy import Taxonomy
@@ -62,7 +62,7 @@ class WriteReport:
         """Tracks whose file could not be read."""
         return self.outcomes[Outcome.FAILED.value]
 
-    def count(self, state: TrackState, proposal: Proposal | None) -> None:
+    def count(self, state: Track, proposal: Proposal | None) -> None:
         """Take one track in."""
         self.tracks += 1
         if state.outcome is not None:
@@ -94,19 +94,19 @@ class WriteReport:
 class WritePlan:
     """What the decisions of a set of tracks amount to under a policy. Computed anew at each pass: flat memory."""
 
-    states: Callable[[], Iterator[TrackState]]
+    states: Callable[[], Iterator[Track]]
     taxonomy: Taxonomy
     on_existing: OnExisting
     profile: str = NATIVE
     _relations: dict[tuple[str, tuple[str, ...] | None], Relation] = field(default_factory=dict)
 
-    def __iter__(self) -> Iterator[tuple[TrackState, Proposal | None]]:
+    def __iter__(self) -> Iterator[tuple[Track, Proposal | None]]:
         """Each track with its proposal; None for tracks that have no decision."""
         for state in self.states():
             decided = state.decision is not None and state.error is None
             yield state, self.proposal_for(state, state.decision) if decided and state.decision else None
 
-    def proposal_for(self, state: TrackState, decision: Decision) -> Proposal:
+    def proposal_for(self, state: Track, decision: Decision) -> Proposal:
         """What would happen to one track's genre field."""
         relation: Relation | None = None
         if decision.genres:
@@ -135,9 +135,9 @@ class WritePlan:
 
     def write(
         self,
-        write_one: Callable[[TrackState, Sequence[str]], None],
+        write_one: Callable[[Track, Sequence[str]], None],
         stop: Callable[[], bool],
-        emit: Callable[[TrackState, Proposal | None, bool, str], None],
+        emit: Callable[[Track, Proposal | None, bool, str], None],
         progress: Progress | None = None,
     ) -> WriteReport:
         """Write what is proposed with `write_one` until `stop`; `emit` hears of each track: written, or why not."""
@@ -166,10 +166,10 @@ def shown(genres: Sequence[str] | None) -> str:
 
 def track_writer(
     journal: Journal, library: Library, run: int, options: WriteOptions
-) -> Callable[[TrackState, Sequence[str]], None]:
+) -> Callable[[Track, Sequence[str]], None]:
     """What writes one track's genres: the file by way of the journal, then the library's row of it."""
 
-    def write_one(state: TrackState, genres: Sequence[str]) -> None:
+    def write_one(state: Track, genres: Sequence[str]) -> None:
         def after_step(name: str) -> None:
             # Before the journal's confirmation: killed in between, the change is open, and settling it does this again.
             if name == "sync folder":
@@ -189,7 +189,7 @@ def note_file(library: Library, path: str) -> None:
     library.refresh(path, status.st_size, status.st_mtime_ns, read_tags(Path(path)).genres)
 
 
-def as_json(state: TrackState, proposal: Proposal | None, written: bool, problem: str = "") -> dict[str, Any]:
+def as_json(state: Track, proposal: Proposal | None, written: bool, problem: str = "") -> dict[str, Any]:
     """One track as `scan --json` prints it (docs/reference/json.md)."""
     decision, error = state.decision, state.error
     sure = decision is not None and error is None

@@ -10,7 +10,7 @@ import numpy as np
 from music_reclass.domain import FeatureKind, tags_group
 from music_reclass.errors import NothingToDo
 from music_reclass.features.database import Database
-from music_reclass.features.library import LabelledTracks, Library
+from music_reclass.features.library import Library
 from music_reclass.models.dataset import Raw
 
 
@@ -20,15 +20,16 @@ def read(database: Database, kind: FeatureKind, more: Sequence[FeatureKind] = ()
     Tracks that lack a vector of one of the kinds in `more` are left out, and the notes say how many.
     """
     rows, genres, groups, names = [], [], [], []
-    tracks, library = LabelledTracks(database), Library(database)
+    library = Library(database)
     lacking = 0
-    for track in tracks.with_vector(kind):
-        beside = [library.vectors([track.id], other).get(track.id) for other in more]
-        if any(vector is None for vector in beside):
+    for track in library.tagged_by_user(kind):
+        vectors = [track.vector, *(library.vectors([track.id], other).get(track.id) for other in more)]
+        known = [vector for vector in vectors if vector is not None]
+        if len(known) < len(vectors):
             lacking += 1
             continue
-        rows.append(np.concatenate([track.vector, *(vector for vector in beside if vector is not None)]))
-        genres.append(track.genres)
+        rows.append(np.concatenate(known))
+        genres.append(track.tags.genres or ())
         groups.append(tags_group(track.tags) or f"folder {os.path.dirname(track.path)}")
         names.append(track.path)
     if not rows and lacking:
@@ -41,7 +42,7 @@ def read(database: Database, kind: FeatureKind, more: Sequence[FeatureKind] = ()
             "no track of the library has both a genre tag of its own and stored features; scan a tagged folder first "
             "(reclass scan --dry-run PATH)."
         )
-    ours = tracks.written_by_us()
+    ours = library.written_by_us()
     notes = [f"{ours} tracks hold a genre that reclass wrote; they teach nothing and are left out"] if ours else []
     if lacking:
         notes.append(f"{lacking} tagged tracks have no vectors of {', '.join(k.name for k in more)} and are left out")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from music_reclass.classification.extract import ExtractionRunner, read_pending
-from music_reclass.domain import ExtractedFile, FeatureKind, TrackTags, tags_group
+from music_reclass.domain import FeatureKind, Track, TrackTags, tags_group
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.features.decisions import Decisions
-from music_reclass.features.library import LabelledTracks, Library
+from music_reclass.features.library import Library
 from music_reclass.features.scans import ScanStats
 from music_reclass.features.scope import Scope
 from music_reclass.models.dataset import FIRST, Dataset, LabelledFile, Listing, Raw, fma518, to_dataset
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from music_reclass.utils.progress import StopRequest
 
 # Vectors of files, by path; files that cannot be used are absent. Resumable: a second call reads only what is missing.
-ExtractFiles = Callable[[Sequence[str], FeatureKind], Mapping[str, ExtractedFile]]
+ExtractFiles = Callable[[Sequence[str], FeatureKind], Mapping[str, Track]]
 
 
 def with_vectors(listing: Listing, kind: FeatureKind, listen: ExtractFiles, more: Sequence[FeatureKind] = ()) -> Raw:
@@ -88,7 +88,7 @@ def extract_files(
     settings: Settings,
     stop: StopRequest,
     bar: Bar = progress_bar,
-) -> Mapping[str, ExtractedFile]:
+) -> Mapping[str, Track]:
     """Vector and tags of every usable one of `paths`, by the path as given.
 
     Vectors already in `database` are used; new ones are stored in batches, so that an interrupted call goes on where
@@ -105,12 +105,12 @@ def extract_files(
     library, heard = Library(database), {}
     decisions = Decisions(database)
     for path, named in real.items():
-        state = decisions.state_of(path)
-        if state is None or state.error is not None:
+        track = decisions.track_at(path)
+        if track is None or track.error is not None:
             continue
-        vectors = library.vectors([state.id], kind)
-        if state.id in vectors:
-            heard[named] = ExtractedFile(vectors[state.id], state.tags)
+        vectors = library.vectors([track.id], kind)
+        if track.id in vectors:
+            heard[named] = replace(track, vector=vectors[track.id])
     return heard
 
 
@@ -188,7 +188,7 @@ def open_dataset(request: DatasetRequest, taxonomy: Taxonomy, sources: Sources) 
     if request.kind == "library":
         database, first, more = sources.library(), fma518(request.excerpt), _more(request)
         if more and sources.hear is not None:
-            tagged = [track.id for track in LabelledTracks(database).with_vector(first)]
+            tagged = [track.id for track in Library(database).tagged_by_user(first)]
             for kind in more:
                 sources.hear(database, tagged, kind)
         raw = library.read(database, first, more)

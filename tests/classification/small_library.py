@@ -13,10 +13,10 @@ import numpy as np
 from music_reclass.classification.escalate import Escalation
 from music_reclass.classification.policy import Thresholds
 from music_reclass.classification.voter import Cascade
-from music_reclass.domain import FeatureKind, TrackTags
+from music_reclass.domain import FeatureKind, Track, TrackTags
 from music_reclass.errors import FailTrack, TrackError
 from music_reclass.features.database import Database
-from music_reclass.features.library import Library, Reading
+from music_reclass.features.library import Library
 from music_reclass.features.scope import Scope
 from music_reclass.models.early_exit import ExitRule
 from music_reclass.taxonomy import load
@@ -82,7 +82,7 @@ class SmallLibrary:
         self.database = Database(folder / "library.sqlite3")
         self.library = Library(self.database)
         readings = [
-            Reading(
+            Track(
                 tune.path, 1, 1, os.fsencode(tune.path), 9.0, TrackTags(tune.tags, "", tune.artist, "", tune.album), (),
                 np.array(tune.cheap, np.float32),
             )

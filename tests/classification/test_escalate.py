@@ -16,10 +16,10 @@ from music_reclass.classification import albums, escalate, voter
 from music_reclass.classification.escalate import Budget, Escalation
 from music_reclass.classification.voter import Cascade, Stage
 from music_reclass.config import Settings
-from music_reclass.domain import Decision, FeatureKind, TrackTags, Vote
+from music_reclass.domain import Decision, FeatureKind, Track, TrackTags, Vote
 from music_reclass.errors import FailTrack, TrackError
 from music_reclass.features.database import Database
-from music_reclass.features.library import Library, Reading
+from music_reclass.features.library import Library
 from music_reclass.features.scans import ScanStats
 from music_reclass.features.scope import Scope
 from music_reclass.taxonomy import load
@@ -76,7 +76,7 @@ class World:
         self.database = Database(self.path)
         self.library = Library(self.database)
         readings = [
-            Reading(
+            Track(
                 f"/music/{number:03}", 1, 1, bytes([number]), 1.0,
                 TrackTags(artist="Ida", album=(albums or {}).get(number, "")), (), np.array(row(share), np.float32),
             )

@@ -9,7 +9,7 @@ from music_reclass.classification import exit_audit
 from music_reclass.classification.exit_audit import ExitAudit
 from music_reclass.domain import Vote
 from music_reclass.errors import NothingToDo
-from music_reclass.features.decisions import StoredVotes
+from music_reclass.features.decisions import Decisions
 from tests.classification.small_library import EXIT, SmallLibrary, Tune, silent, sure
 
 
@@ -132,7 +132,7 @@ def test_an_audit_changes_no_vote_and_no_decision_and_keeps_what_was_heard(tmp_p
     digests = {stage.name: stage.digest for stage in library.cascade.stages}
 
     def votes() -> dict[int, tuple[Vote, ...]]:
-        return StoredVotes(library.database).of(library.ids, digests)
+        return Decisions(library.database).votes_cast_by(digests, library.ids)
 
     before = votes()
     run(library)

@@ -11,12 +11,12 @@ import pytest
 from music_reclass.classification import extract
 from music_reclass.classification.extract import ExtractionRunner
 from music_reclass.config import Settings
-from music_reclass.domain import FeatureKind, TrackTags
+from music_reclass.domain import FeatureKind, Track, TrackTags
 from music_reclass.errors import BundleError, TrackError
 from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.extractors.registry import extractor
 from music_reclass.features.database import Database
-from music_reclass.features.library import Library, Reading
+from music_reclass.features.library import Library
 from music_reclass.utils.progress import Silent
 
 CHEAP = FeatureKind("cheap", "1", 2, "mid30")
@@ -38,7 +38,7 @@ def tracks(database: Database, tmp_path: Path) -> list[tuple[int, str]]:
         status = os.stat(path)
         vector = np.ones(2, np.float32)
         digest = bytes([number])
-        readings.append(Reading(str(path), status.st_size, status.st_mtime_ns, digest, 6.0, TrackTags(), (), vector))
+        readings.append(Track(str(path), status.st_size, status.st_mtime_ns, digest, 6.0, TrackTags(), (), vector))
     (tmp_path / "3.wav").write_text("no sound any more")
     ids = Library(database).save(readings, CHEAP)
     return [(track, reading.path) for track, reading in zip(ids, readings, strict=True)]

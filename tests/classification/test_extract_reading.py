@@ -11,11 +11,10 @@ from mutagen.flac import FLAC
 
 from music_reclass.classification import extract
 from music_reclass.classification.extract import ReadTask, read_file, read_vector
-from music_reclass.domain import TrackTags
+from music_reclass.domain import Track, TrackTags
 from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.extractors.registry import extractor
-from music_reclass.features.library import Reading
 from music_reclass.utils.files import FoundFile
 
 KIND = extractor("fma518", "mid30").kind
@@ -26,7 +25,7 @@ def task_for(path: Path, *stored: bytes) -> ReadTask:
     return FoundFile(str(path), status.st_size, status.st_mtime_ns), stored
 
 
-def read(task: ReadTask) -> Reading:
+def read(task: ReadTask) -> Track:
     return read_file(task, KIND)
 
 

@@ -9,10 +9,10 @@ import pytest
 from music_reclass.classification.escalate import Escalation
 from music_reclass.classification.relabel import relabel, translated
 from music_reclass.classification.voter import Cascade
-from music_reclass.domain import TrackTags, Vote
+from music_reclass.domain import Track, TrackTags, Vote
 from music_reclass.features.database import Database
 from music_reclass.features.decisions import Decisions
-from music_reclass.features.library import Library, Reading
+from music_reclass.features.library import Library
 from music_reclass.features.scope import Scope
 from music_reclass.models import bundle as bundles
 from music_reclass.taxonomy import load
@@ -27,7 +27,7 @@ def database(tmp_path: Path) -> Database:
     generator = np.random.default_rng(0)
     rows = generator.normal(size=(40, first.dimension)).astype(np.float32)
     readings = [
-        Reading(f"/m/{n}.mp3", 1, 1, bytes([n]), 9.0, TrackTags(None, album=f"a{n // 4}"), (), row)
+        Track(f"/m/{n}.mp3", 1, 1, bytes([n]), 9.0, TrackTags(None, album=f"a{n // 4}"), (), row)
         for n, row in enumerate(rows)
     ]
     scope = Scope(database)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from music_reclass.containers.sniff import payload_digest
-from music_reclass.domain import TrackTags
+from music_reclass.domain import Track, TrackTags
 from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.features.database import Database
-from music_reclass.features.library import Library, Reading
+from music_reclass.features.library import Library
 from music_reclass.models import bundle as bundles
 from music_reclass.models.dataset import fma518
 from music_reclass.tagging.read import read_tags
@@ -44,7 +44,7 @@ def tagged(shell: Shell, tmp_path: Path) -> Path:
         status = path.stat()
         tags = TrackTags((genre,), artist=f"artist {number // 2}", album=f"album {number // 8}")
         digest = payload_digest(path)
-        readings.append(Reading(str(path), status.st_size, status.st_mtime_ns, digest, 3.0, tags, (), rows[number]))
+        readings.append(Track(str(path), status.st_size, status.st_mtime_ns, digest, 3.0, tags, (), rows[number]))
     database = Database(shell.db)
     Library(database).save(readings, bundles.embedded().kinds[0])
     database.close()
@@ -85,30 +85,30 @@ def test_fix_writes_and_undo_gives_every_byte_back(shell: Shell, tagged: Path) -
 
 
 def test_what_we_wrote_ourselves_is_no_evidence(shell: Shell, tagged: Path) -> None:
-    from music_reclass.features.library import LabelledTracks
+    from music_reclass.features.library import Library
 
     shell("audit", "--fix", "--yes")
     database = Database(shell.db)
-    tracks = LabelledTracks(database)
+    tracks = Library(database)
 
     written = tracks.written_by_us()
     assert written >= len(WRONG)
-    assert len(list(tracks.with_vector(fma518("mid30")))) == 80 - written
+    assert len(list(tracks.tagged_by_user(fma518("mid30")))) == 80 - written
     database.close()
 
 
 def test_what_we_wrote_is_no_evidence_after_the_files_were_renamed(shell: Shell, tagged: Path) -> None:
-    from music_reclass.features.library import LabelledTracks
+    from music_reclass.features.library import Library
 
     shell("audit", "--fix", "--yes")
     tagged.rename(tagged.with_name("renamed"))
     shell("scan", tagged.with_name("renamed"), "--dry-run")
     database = Database(shell.db)
-    tracks = LabelledTracks(database)
+    tracks = Library(database)
 
     written = tracks.written_by_us()
     assert written >= len(WRONG)
-    assert len(list(tracks.with_vector(fma518("mid30")))) == 80 - written
+    assert len(list(tracks.tagged_by_user(fma518("mid30")))) == 80 - written
     database.close()
 
 

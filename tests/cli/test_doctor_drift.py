@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from music_reclass.domain import TrackTags
+from music_reclass.domain import Track, TrackTags
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.features.database import Database
-from music_reclass.features.library import Library, Reading
+from music_reclass.features.library import Library
 from music_reclass.models import bundle as bundles
 from music_reclass.training.drift import reference_of
 from tests.library import Shell
@@ -21,7 +21,7 @@ def test_hiss_is_found_and_said(shell: Shell, tmp_path: Path) -> None:
     )
     rows[:, COLUMNS.index("mfcc_mean_02")] -= 2 * reference.spread[COLUMNS.index("mfcc_mean_02")]
     database = Database(shell.db)
-    readings = [Reading(f"/m/{n}.mp3", 1, 1, bytes([n]), 9.0, TrackTags(), (), row) for n, row in enumerate(rows)]
+    readings = [Track(f"/m/{n}.mp3", 1, 1, bytes([n]), 9.0, TrackTags(), (), row) for n, row in enumerate(rows)]
     Library(database).save(readings, kind)
     database.close()
 

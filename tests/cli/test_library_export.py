@@ -8,17 +8,16 @@ from pathlib import Path
 import pytest
 
 from music_reclass.cli import library as exporting
-from music_reclass.domain import Decision, Outcome, TrackTags, Vote
+from music_reclass.domain import Decision, Outcome, Track, TrackTags, Vote
 from music_reclass.errors import ReclassError, SkipTrack
-from music_reclass.features.decisions import TrackState
 
 ODD = os.fsdecode(b'/music/a,"b"\n\xff.mp3')
 
 
-def state(path: str, genre: str | None = "Jazz") -> TrackState:
+def state(path: str, genre: str | None = "Jazz") -> Track:
     tags = TrackTags(genres=("Rock", "Pop"), artist="Ida\nQuill", title="x")
     decision = Decision(Outcome.LIKELY, "likely", (genre,), 0.7, "s", (Vote("s", {genre: 1.0}),)) if genre else None
-    return TrackState(1, path, 1, 1, tags, 61.4, (), False, decision, None if genre else SkipTrack("silence"))
+    return Track(path, 1, 1, None, 61.4, tags, (), None, None if genre else SkipTrack("silence"), decision, id=1)
 
 
 def test_csv_keeps_odd_names_in_one_row(tmp_path: Path) -> None:

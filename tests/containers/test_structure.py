@@ -1,4 +1,4 @@
-"""Reading at an offset keeps to what is there, and refusals of the system are typed."""
+"""Track at an offset keeps to what is there, and refusals of the system are typed."""
 
 from __future__ import annotations
 

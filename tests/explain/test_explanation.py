@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from music_reclass.classification.voter import Cascade, Stage
-from music_reclass.domain import FeatureKind, OnExisting
+from music_reclass.domain import FeatureKind, OnExisting, Track
 from music_reclass.explain import explanation as way
 from music_reclass.explain.explanation import Explanation, explain
 from music_reclass.extractors.fma518 import FAMILIES, fma518
 from music_reclass.features.database import Database
-from music_reclass.features.library import Library, Reading
+from music_reclass.features.library import Library
 from music_reclass.features.scans import Scans, ScanStats, StageStats
 from music_reclass.models import bundle as bundles
 from music_reclass.models.early_exit import ExitRule
@@ -82,7 +82,7 @@ def keep(database: Database, path: Path, *kinds: FeatureKind) -> int:
     """Store the file with vectors of ones of these kinds."""
     status = os.stat(path)
     ones = np.ones(518, dtype=np.float32)
-    reading = Reading(str(path), status.st_size, status.st_mtime_ns, b"digest", 8.0, vector=ones)
+    reading = Track(str(path), status.st_size, status.st_mtime_ns, b"digest", 8.0, vector=ones)
     (number,) = Library(database).save([reading], kinds[0])
     for kind in kinds[1:]:
         Library(database).add_vectors({number: ones}, kind)

@@ -9,14 +9,13 @@ import pytest
 
 from music_reclass.classification.policy import Thresholds
 from music_reclass.classification.voter import Cascade
-from music_reclass.domain import Decision, Outcome, Relation, TrackTags
+from music_reclass.domain import Decision, Outcome, Relation, Track
 from music_reclass.errors import SkipTrack
 from music_reclass.explain import explanation as way
 from music_reclass.explain.attribution import Attribution, Contribution
 from music_reclass.explain.evidence import Evidence
 from music_reclass.explain.explanation import Explanation, Step
 from music_reclass.explain.render import caption, levels, render, title
-from music_reclass.features.decisions import TrackState
 from music_reclass.models.early_exit import ExitRule
 from music_reclass.tagging.policy import Proposal
 from music_reclass.taxonomy import load
@@ -31,7 +30,7 @@ JAZZ, ROCK = vote(0.64, 0.2, 0.16), vote(0.05, 0.04, 0.91)
 
 def explanation(**changes: Any) -> Explanation:
     decision = Decision(Outcome.CONFIDENT, "sure", ("Rock",), 0.91, "cheap", (ROCK,))
-    state = TrackState(1, "/m/tune.flac", 1, 1, TrackTags(), 95.0, (), False, decision, None)
+    state = Track("/m/tune.flac", 1, 1, duration=95.0, decision=decision, id=1)
     made = Explanation(
         state, LADDER, steps=(Step(ROCK, way.SETTLED, "dear", LEAVE),),
         proposal=Proposal("write", "fill", ("Rock",), Relation.FILL),

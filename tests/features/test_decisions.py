@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from music_reclass.domain import Decision, FeatureKind, Outcome, TrackTags, Vote
+from music_reclass.domain import Decision, FeatureKind, Outcome, Track, TrackTags, Vote
 from music_reclass.errors import SkipTrack
 from music_reclass.features.database import Database
 from music_reclass.features.decisions import Decisions
-from music_reclass.features.library import Library, Reading
+from music_reclass.features.library import Library
 
 KIND = FeatureKind("fma518", "1", 3, "mid30")
 
@@ -21,7 +21,7 @@ def database(tmp_path: Path) -> Database:
 
 def add(database: Database, path: str, **more: object) -> int:
     vector = None if "error" in more else np.ones(3, np.float32)
-    reading = Reading(path, 10, 5, path.encode(), 1.0, TrackTags(genres=("Rock",)), (), vector, **more)  # type: ignore[arg-type]
+    reading = Track(path, 10, 5, path.encode(), 1.0, TrackTags(genres=("Rock",)), (), vector, **more)  # type: ignore[arg-type]
     return Library(database).save([reading], KIND)[0]
 
 
@@ -35,7 +35,7 @@ def test_a_decision_comes_back_with_its_votes(database: Database) -> None:
     track, decisions = add(database, "/a"), Decisions(database)
     bundle = decisions.register_bundle("fma-mlp", "abc", {"version": "1"})
     decisions.save({track: likely("Jazz")}, {"fma518": bundle}, "basis")
-    state = decisions.state_of("/a")
+    state = decisions.track_at("/a")
     assert state is not None
     assert state.decision == likely("Jazz")
     assert state.outcome is Outcome.LIKELY
@@ -49,7 +49,7 @@ def test_votes_come_back_in_cascade_order(database: Database) -> None:
     bundles = {stage: decisions.register_bundle(stage, stage, {}) for stage in sorted(stages)}
     for number in (2, 4):  # decided again with more votes
         decisions.save({track: Decision(Outcome.UNSURE, "below", votes=votes[:number])}, bundles, "basis")
-        (state,) = decisions.states([track])
+        (state,) = decisions.tracks([track])
         assert state.decision is not None
         assert [vote.stage for vote in state.decision.votes] == list(stages[:number])
 
@@ -61,7 +61,7 @@ def test_a_bundle_is_registered_once(database: Database) -> None:
 
 def test_a_failure_is_the_outcome_of_its_track(database: Database) -> None:
     add(database, "/a", error=SkipTrack("silence", "nothing to hear"))
-    state = Decisions(database).state_of("/a")
+    state = Decisions(database).track_at("/a")
     assert state is not None
     assert state.outcome is Outcome.SKIPPED
     assert (state.error.reason, state.error.detail) == ("silence", "nothing to hear")  # type: ignore[union-attr]
@@ -90,7 +90,7 @@ def test_a_later_decision_takes_the_place_of_the_former(database: Database) -> N
     track, decisions = add(database, "/a"), Decisions(database)
     decisions.save({track: likely("Jazz")}, {}, "1")
     decisions.save({track: likely("Blues")}, {}, "2")
-    state = decisions.state_of("/a")
+    state = decisions.track_at("/a")
     assert state is not None
     assert state.decision is not None
     assert state.decision.genres == ("Blues",)

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from music_reclass.domain import FeatureKind, TrackTags
+from music_reclass.domain import FeatureKind, Track, TrackTags
 from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.features.database import Database
-from music_reclass.features.library import Library, Reading
+from music_reclass.features.library import Library
 
 KIND = FeatureKind("fma518", "1", 3, "mid30")
 
@@ -21,9 +21,9 @@ def library(tmp_path: Path) -> Library:
 
 def reading(
     path: Path | str, digest: bytes | None = b"d1", size: int = 10, value: float | None = 1.0, **more: object
-) -> Reading:
+) -> Track:
     vector = None if value is None else np.full(3, value, np.float32)
-    return Reading(str(path), size, 5, digest=digest, vector=vector, **more)  # type: ignore[arg-type]
+    return Track(str(path), size, 5, digest=digest, vector=vector, **more)  # type: ignore[arg-type]
 
 
 def test_a_vector_comes_back_for_its_track_only(library: Library) -> None:
@@ -68,7 +68,7 @@ def test_other_audio_under_the_same_name_loses_the_old_vector(library: Library) 
 
 def test_a_file_that_cannot_be_read_this_time_keeps_what_was_known(library: Library) -> None:
     (track,) = library.save([reading("/a", tags=TrackTags(artist="Ida"))], KIND)
-    library.save([Reading("/a", 10, 6, error=FailTrack("permission", "denied"))], KIND)
+    library.save([Track("/a", 10, 6, error=FailTrack("permission", "denied"))], KIND)
     assert library.vectors([track], KIND)[track].tolist() == [1, 1, 1]
     row = library.database.connection.execute("SELECT artist, digest FROM track").fetchone()
     assert row == ("Ida", b"d1")
@@ -95,7 +95,7 @@ def test_genres_are_counted_by_value(library: Library) -> None:
 
 
 def test_a_batch_is_stored_whole_or_not_at_all(library: Library) -> None:
-    bad = Reading("/b", 1, 1, digest=b"2", vector=np.array([np.nan] * 3, np.float32))
+    bad = Track("/b", 1, 1, digest=b"2", vector=np.array([np.nan] * 3, np.float32))
     with pytest.raises(ValueError, match="finite"):
         library.save([reading("/a"), bad], KIND)
     assert library.totals()["tracks"] == 0

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from music_reclass.domain import FeatureKind
+from music_reclass.domain import FeatureKind, Track
 from music_reclass.features.database import Database
-from music_reclass.features.library import AugmentedVectors, Library, Reading, augmented_kind
+from music_reclass.features.library import AugmentedVectors, Library, augmented_kind
 
 KIND = FeatureKind("k", "1", 2, "mid30")
 
@@ -14,7 +14,7 @@ KIND = FeatureKind("k", "1", 2, "mid30")
 def test_versions_are_found_by_path_and_name_and_the_tracks_own_vector_stays(tmp_path: Path) -> None:
     database = Database(tmp_path / "l.sqlite3")
     own, loud = np.zeros(2, dtype=np.float32), np.ones(2, dtype=np.float32)
-    (track,) = Library(database).save([Reading("/m/a", 1, 1, b"d", 9.0, vector=own)], KIND)
+    (track,) = Library(database).save([Track("/m/a", 1, 1, b"d", 9.0, vector=own)], KIND)
     store = AugmentedVectors(database)
 
     store.save({"/m/a": {"loud": loud}, "/m/stranger": {"loud": loud}}, KIND)

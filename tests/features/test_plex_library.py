@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.domain import Outcome
+from music_reclass.domain import Outcome, Track, TrackTags
 from music_reclass.features.database import Database
 from music_reclass.features.plex import (
     PlexJournal,
-    ServerTrack,
     forget_vanished,
     import_tracks,
     imported_paths,
@@ -23,8 +22,9 @@ def database(tmp_path: Path) -> Database:
     return Database(tmp_path / "library.sqlite3")
 
 
-def track(key: int, path: str = "/m/1.mp3", *genres: str) -> ServerTrack:
-    return ServerTrack(path, 9, 8, "Tune", "Ada", "Ada", "Blue", 180.0, 5, key, genres)
+def track(key: int, path: str = "/m/1.mp3", *genres: str) -> tuple[int, Track]:
+    tags = TrackTags(genres, "Tune", "Ada", "Ada", "Blue")
+    return key, Track(path, 9, 8, duration=180.0, tags=tags)
 
 
 def test_every_file_comes_with_its_decision_whatever_its_name(database: Database) -> None:
@@ -47,8 +47,8 @@ def test_every_file_comes_with_its_decision_whatever_its_name(database: Database
 
 def test_what_a_server_holds_is_taken_in_once(database: Database) -> None:
     server = PlexJournal(database).server("m", "n").id
-    assert import_tracks(database, server, [track(1, "/m/1.mp3", "Jazz"), track(2, "/m/2.mp3")]) == 2
-    assert import_tracks(database, server, [track(7, "/m/1.mp3", "Blues")]) == 0
+    assert import_tracks(database, server, 5, [track(1, "/m/1.mp3", "Jazz"), track(2, "/m/2.mp3")]) == 2
+    assert import_tracks(database, server, 5, [track(7, "/m/1.mp3", "Blues")]) == 0
     assert imported_paths(database, server, 5) == ["/m/1.mp3", "/m/2.mp3"]
     assert imported_paths(database, server, 6) == []
     rows = database.connection.execute("SELECT genres FROM track ORDER BY path").fetchall()
@@ -57,7 +57,7 @@ def test_what_a_server_holds_is_taken_in_once(database: Database) -> None:
 
 def test_what_a_server_no_longer_holds_is_forgotten_but_stays_in_the_library(database: Database) -> None:
     server = PlexJournal(database).server("m", "n").id
-    import_tracks(database, server, [track(1, "/m/1.mp3"), track(2, "/m/2.mp3")])
+    import_tracks(database, server, 5, [track(1, "/m/1.mp3"), track(2, "/m/2.mp3")])
     assert forget_vanished(database, server, 5, [2, 3]) == 1
     assert imported_paths(database, server, 5) == ["/m/2.mp3"]
     assert len(list(local_tracks(database))) == 2

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from music_reclass.domain import Decision, FeatureKind, Outcome, TrackTags, Vote
+from music_reclass.domain import Decision, FeatureKind, Outcome, Track, TrackTags, Vote
 from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.features.database import Database
 from music_reclass.features.decisions import Decisions
-from music_reclass.features.library import Library, Reading
+from music_reclass.features.library import Library
 from music_reclass.features.scans import ScanStats
 from music_reclass.features.scope import Scope
 from music_reclass.utils.files import FoundFile
@@ -27,7 +27,7 @@ def stored(database: Database, *paths: str, album: str = "", error: Exception | 
     tags = TrackTags(album=album, artist="Ida")
     return Library(database).save(
         [
-            Reading(path, 10, 5, path.encode(), 1.0, tags, (), None if error else np.ones(3, np.float32), error)  # type: ignore[arg-type]
+            Track(path, 10, 5, path.encode(), 1.0, tags, (), None if error else np.ones(3, np.float32), error)  # type: ignore[arg-type]
             for path in paths
         ],
         KIND,
@@ -165,3 +165,13 @@ def test_open_tracks_keep_their_albums_and_exact_votes_and_finished_ones_are_dro
     scope.keep_open(dict.fromkeys(ids[:2], (vote,)), [ids[:2]], {})
     assert scope.waiting() == {1: 1}
     assert list(scope.open_by_album(ids[:2])) == []
+
+
+def test_scopes_of_one_connection_do_not_meet(database: Database) -> None:
+    ids = stored(database, "/m/a", "/m/b")
+    first, second = Scope(database), Scope(database)
+    first.add(ids[:1])
+    second.add_all()
+    decisions = Decisions(database)
+    assert [track.path for track in decisions.in_scope(first)] == ["/m/a"]
+    assert [track.path for track in decisions.in_scope(second)] == ["/m/a", "/m/b"]

@@ -1,17 +1,19 @@
 """Decisions are counted with what they rest on, and beside tags that somebody gave, not beside our own."""
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from music_reclass.domain import Decision, FeatureKind, Outcome, TrackTags, Vote
+from music_reclass.domain import Decision, FeatureKind, Outcome, Track, TrackTags, Vote
 from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.features.database import Database
 from music_reclass.features.decisions import Decisions
-from music_reclass.features.library import Library, Reading
+from music_reclass.features.library import Library
 from music_reclass.features.scope import Scope
-from music_reclass.features.statistics import Candidates, Outcomes, counts_by_outcome
+from music_reclass.features.statistics import Candidates, Cell, Outcomes
 from tests.features.test_library_labelled import wrote
 
 KIND = FeatureKind("cheap", "1", 3, "mid30")
@@ -31,7 +33,7 @@ def database(tmp_path: Path) -> Database:
     decisions = Decisions(database)
     bundles = {name: decisions.register_bundle(name, name, {}) for name in ("cheap", "dear")}
     readings = [
-        Reading(path, 1, 1, path.encode(), 9.0, TrackTags(tags, artist="A", album="One"), (), np.ones(3, np.float32))
+        Track(path, 1, 1, path.encode(), 9.0, TrackTags(tags, artist="A", album="One"), (), np.ones(3, np.float32))
         for path, tags, *_ in ROWS
     ]
     ids = Library(database).save(readings, KIND)
@@ -40,18 +42,26 @@ def database(tmp_path: Path) -> Database:
         decided = Decision(outcome, "x", (genre,) if genre else (), confidence, stage, votes)
         decisions.save({number: decided}, bundles, "basis")
     failed = [
-        Reading("/m/x", 1, 1, error=SkipTrack("silence", "nothing to hear")),
-        Reading("/m/y", 1, 1, error=FailTrack("decode", "bad frame")),
-        Reading("/m/z", 1, 1, error=FailTrack("decode", "worse frame")),
+        Track("/m/x", 1, 1, error=SkipTrack("silence", "nothing to hear")),
+        Track("/m/y", 1, 1, error=FailTrack("decode", "bad frame")),
+        Track("/m/z", 1, 1, error=FailTrack("decode", "worse frame")),
     ]
     Library(database).save(failed, KIND)
     return database
 
 
+def counted(cells: Iterable[Cell]) -> Counter[str]:
+    """Tracks by outcome."""
+    found: Counter[str] = Counter()
+    for cell in cells:
+        found[cell.outcome] += cell.count
+    return found
+
+
 def test_every_decided_track_is_counted_once(database: Database) -> None:
     cells = Outcomes(database).cells()
 
-    assert counts_by_outcome(cells) == {"confident": 2, "likely": 2, "unsure": 1}
+    assert counted(cells) == {"confident": 2, "likely": 2, "unsure": 1}
     assert {(cell.genre, cell.bin, cell.by_album, cell.count) for cell in cells if cell.outcome != "unsure"} == {
         ("Rock", 18, False, 1), ("Rock", 18, True, 1), ("Jazz", 12, False, 1), ("Jazz", 19, False, 1),
     }  # fmt: skip
@@ -62,35 +72,35 @@ def test_only_tracks_of_the_scope_count_where_that_is_asked(database: Database) 
     scope = Scope(database)
     scope.add([1, 5])
 
-    outcomes = Outcomes(database, scoped=True)
+    outcomes = Outcomes(database, scope)
 
-    assert counts_by_outcome(outcomes.cells()) == {"confident": 1, "unsure": 1}
+    assert counted(outcomes.cells()) == {"confident": 1, "unsure": 1}
     assert outcomes.causes(5) == []
 
 
 def test_decisions_stand_beside_tags_that_somebody_gave(database: Database) -> None:
-    beside = Outcomes(database).beside_tags()
+    beside = Outcomes(database).cells_by_tags()
 
-    assert {(own.tags, own.genre, own.bin, own.count) for own in beside} == {
+    assert {(cell.tags, cell.genre, cell.bin, cell.count) for cell in beside} == {
         (("Pop",), "Rock", 18, 2), (("Jazz",), "Jazz", 12, 1)
     }  # fmt: skip
-    assert [track.path for track in Outcomes(database).with_own_tag()] == ["/m/a1", "/m/a2", "/m/b1"]
+    assert [track.path for track in Outcomes(database).tagged_by_user()] == ["/m/a1", "/m/a2", "/m/b1"]
 
 
 def test_what_we_wrote_is_nobodys_word(database: Database) -> None:
     wrote(database, b"/m/a1", '["Pop"]')
 
-    assert [track.path for track in Outcomes(database).with_own_tag()] == ["/m/a2", "/m/b1"]
-    assert [path for _, path, _ in Candidates(database).heard(KIND, tagged=True)] == ["/m/a2", "/m/b1", "/m/c1"]
-    assert Candidates(database).own_genres([1, 2, 4]) == {2: ("Pop",)}
+    assert [track.path for track in Outcomes(database).tagged_by_user()] == ["/m/a2", "/m/b1"]
+    assert [track.path for track in Candidates(database).with_vector(KIND, tagged=True)] == ["/m/a2", "/m/b1", "/m/c1"]
+    assert Candidates(database).user_genres([1, 2, 4]) == {2: ("Pop",)}
 
 
-def test_tracks_in_doubt_come_with_their_best_guess(database: Database) -> None:
+def test_uncertain_tracks_come_with_their_votes(database: Database) -> None:
     (track,) = Outcomes(database).unsure()
 
-    assert (track.path, track.genre, track.confidence) == ("/m/c1", None, 0.3)
-    assert Outcomes(database).last_votes([track.id, 99], ("cheap", "dear"))[track.id].stage == "dear"
-    assert Outcomes(database).last_votes([track.id], ("cheap",))[track.id].stage == "cheap"
+    assert track.decision is not None
+    assert (track.path, track.decision.genres, track.decision.confidence) == ("/m/c1", (), 0.3)
+    assert [vote.stage for vote in track.decision.votes] == ["cheap", "dear"]
 
 
 def test_failures_are_grouped_by_cause_the_most_frequent_first(database: Database) -> None:
@@ -102,10 +112,10 @@ def test_failures_are_grouped_by_cause_the_most_frequent_first(database: Databas
     assert (silence.outcome, silence.count) == ("skipped", 1)
 
 
-def test_tracks_that_left_early_are_those_of_this_ladder_with_fewer_votes(database: Database) -> None:
+def test_early_exits_are_the_tracks_of_this_cascade_with_fewer_votes(database: Database) -> None:
     candidates = Candidates(database)
 
-    assert candidates.left_before(2, "basis") == [1, 2]
-    assert candidates.left_before(2, "another basis") == []
-    assert candidates.voted_on() == 5
-    assert len(list(candidates.heard(KIND, tagged=False))) == 5
+    assert candidates.exited_before(2, "basis") == [1, 2]
+    assert candidates.exited_before(2, "another basis") == []
+    assert candidates.count_voted() == 5
+    assert len(list(candidates.with_vector(KIND, tagged=False))) == 5

@@ -2,17 +2,16 @@
 
 import unicodedata
 
-from music_reclass.domain import Decision, Outcome
-from music_reclass.features.plex import LocalTrack
+from music_reclass.domain import Decision, Outcome, Track, TrackTags
 from music_reclass.plex.model import Listed
 from music_reclass.plex.paths import AMBIGUOUS, OTHER_LENGTH, UNMAPPED, UNSCANNED, LocalIndex, PathMap, match
 
 MAP = PathMap((("/data", "/here"),))
 
 
-def file(path: str, genre: str | None = "Rock", *, seconds: float = 180.0) -> LocalTrack:
+def file(path: str, genre: str | None = "Rock", *, seconds: float = 180.0) -> Track:
     decision = Decision(Outcome.CONFIDENT, "sure", (genre,), 0.9, "s") if genre else None
-    return LocalTrack(path, "Tune", "Ada", "Blue", seconds, decision)
+    return Track(path, duration=seconds, tags=TrackTags(None, "Tune", "Ada", album="Blue"), decision=decision)
 
 
 def track(*files: str, artist: str = "Ada", seconds: float | None = 181.5) -> Listed:

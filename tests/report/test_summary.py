@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from music_reclass.classification.agreement import tag_agreement
+from music_reclass.domain import Track
 from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.features.certificates import ExitAudits
-from music_reclass.features.library import Reading
 from music_reclass.features.scans import Scans, ScanStats, StageStats
 from music_reclass.features.statistics import Outcomes
 from music_reclass.report import listings
@@ -60,7 +60,7 @@ def test_every_figure_of_a_small_library_is_right(library: SmallLibrary) -> None
 
 
 def test_what_we_wrote_bears_nothing_out(library: SmallLibrary) -> None:
-    wrote(library.database, "/m/agree", '["Pop"]')
+    wrote(library.database, b"/m/agree", '["Pop"]')
 
     assert statistics_of(Outcomes(library.database), library.cascade).tagged == 5
 
@@ -89,7 +89,7 @@ def test_whole_albums_in_doubt_come_before_single_tracks(tmp_path: Path) -> None
 def test_a_track_that_a_stage_could_still_help_is_worth_what_asking_gains(tmp_path: Path) -> None:
     tunes = [Tune("/m/x/1", sure("Jazz", 0.45), None), Tune("/m/y/1", sure("Jazz", 0.35), None)]
     library = SmallLibrary(tmp_path, tunes)
-    library.decide(listen=False)
+    library.decide(extract=False)
 
     first, second = listings.unsure(Outcomes(library.database), library.cascade, 10).albums
 
@@ -105,8 +105,8 @@ def test_a_scan_sums_itself_up_and_is_remembered(library: SmallLibrary) -> None:
         stages={"cheap": StageStats(9, 4.5), "dear": StageStats(5, 10.0)},
     )  # fmt: skip
 
-    store_scan(library.database, done, library.cascade, {"paths": ["/m"]})
-    lines = list(after_scan(done, Outcomes(library.database, scoped=True), library.cascade))
+    store_scan(scope, done, library.cascade, {"paths": ["/m"]})
+    lines = list(after_scan(done, Outcomes(library.database, scope), library.cascade))
 
     assert lines == [
         ("stages", "cheap 4 (44%) · dear 5 (56%)"),
@@ -127,8 +127,8 @@ def test_a_scan_sums_itself_up_and_is_remembered(library: SmallLibrary) -> None:
 
 def test_the_page_shows_every_text_and_obeys_none(library: SmallLibrary) -> None:
     failed = [
-        Reading("/m/<b>bad", 1, 1, error=FailTrack("decode", "frame <1>")),
-        Reading("/m/quiet", 1, 1, error=SkipTrack("silence", "")),
+        Track("/m/<b>bad", 1, 1, error=FailTrack("decode", "frame <1>")),
+        Track("/m/quiet", 1, 1, error=SkipTrack("silence", "")),
     ]
     library.library.save(failed, CHEAP)
     ExitAudits(library.database).save(

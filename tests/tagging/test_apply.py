@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from music_reclass.domain import Decision, OnExisting, Outcome, Relation, TrackTags, Vote
+from music_reclass.domain import Decision, OnExisting, Outcome, Relation, Track, TrackTags, Vote
 from music_reclass.errors import FailTrack, SkipTrack
-from music_reclass.features.decisions import TrackState
 from music_reclass.tagging.apply import WritePlan, as_json
 from music_reclass.tagging.policy import Proposal
 from music_reclass.taxonomy import load
@@ -16,22 +15,22 @@ from music_reclass.taxonomy import load
 TAXONOMY = load()
 
 
-def track(name: str, before: tuple[str, ...] | None, genres: tuple[str, ...] = ("Rock",)) -> TrackState:
+def track(name: str, before: tuple[str, ...] | None, genres: tuple[str, ...] = ("Rock",)) -> Track:
     votes = (Vote("fma518", {"Rock": 0.9, "Jazz": 0.1}),)
     outcome = Outcome.LIKELY if genres else Outcome.UNSURE
     decision = Decision(outcome, "likely" if genres else "doubt", genres, 0.9, "fma518", votes)
-    return TrackState(1, f"/m/{name}", 1, 1, TrackTags(genres=before), 60.0, (), False, decision, None)
+    return Track(f"/m/{name}", 1, 1, duration=60.0, tags=TrackTags(genres=before), decision=decision, id=1)
 
 
 TRACKS = [
     track("empty", None), track("junk", ("Other",)), track("finer", ("Shoegaze",)), track("other", ("Jazz",)),
     track("doubt", None, ()),
-    TrackState(9, "/m/silent", 1, 1, TrackTags(), None, (), False, None, SkipTrack("silence", "nothing to hear")),
+    Track("/m/silent", 1, 1, error=SkipTrack("silence", "nothing to hear"), id=9),
 ]  # fmt: skip
 
 
 def plan(
-    policy: OnExisting = OnExisting.REPLACE_JUNK, profile: str = "native", tracks: Sequence[TrackState] = TRACKS
+    policy: OnExisting = OnExisting.REPLACE_JUNK, profile: str = "native", tracks: Sequence[Track] = TRACKS
 ) -> WritePlan:
     return WritePlan(lambda: iter(tracks), TAXONOMY, policy, profile)
 
@@ -58,7 +57,7 @@ def test_what_is_written_is_what_was_planned_and_every_track_is_heard_of() -> No
 
 
 def test_a_refused_file_costs_one_file_and_a_kind_we_cannot_write_is_no_failure() -> None:
-    def refuse(state: TrackState, genres: Sequence[str]) -> None:
+    def refuse(state: Track, genres: Sequence[str]) -> None:
         raise FailTrack("unsupported" if "junk" in state.path else "permission", "no")
 
     tally = plan().write(refuse, lambda: False, lambda *_: None)
@@ -81,7 +80,7 @@ def test_a_profile_lays_genres_out_and_what_is_laid_out_already_is_kept() -> Non
 def test_the_states_are_asked_for_anew_at_each_pass() -> None:
     asked = []
 
-    def states() -> Iterator[TrackState]:
+    def states() -> Iterator[Track]:
         asked.append(1)
         return iter(TRACKS)
 
@@ -99,5 +98,5 @@ def test_json_tells_a_decided_a_skipped_and_an_unreached_track_apart() -> None:
     }  # fmt: skip
     skipped = as_json(TRACKS[-1], None, False)
     assert (skipped["outcome"], skipped["reason"], skipped["detail"]) == ("skipped", "silence", "nothing to hear")
-    unreached = TrackState(1, "/m/x", 1, 1, TrackTags(), None, (), False, None, None)
+    unreached = Track("/m/x", 1, 1, id=1)
     assert as_json(unreached, None, False)["outcome"] is None

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from music_reclass.domain import ExtractedFile, FeatureKind, TrackTags
+from music_reclass.domain import FeatureKind, Track, TrackTags
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.models.dataset import LabelledFile, Listing, fma518, to_dataset
 from music_reclass.taxonomy import load
@@ -109,8 +109,12 @@ def test_groups_are_artists_else_albums_else_folders() -> None:
 def test_files_that_cannot_be_used_are_left_out_and_counted() -> None:
     files = tuple(LabelledFile(f"/m/Rock/{number}.mp3", ("Rock",)) for number in range(3))
 
-    def listen(paths: object, kind: FeatureKind) -> dict[str, ExtractedFile]:
-        return {files[0].path: ExtractedFile(np.ones(kind.dimension, dtype=np.float32), TrackTags(artist="Ann"))}
+    def listen(paths: object, kind: FeatureKind) -> dict[str, Track]:
+        return {
+            files[0].path: Track(
+                files[0].path, vector=np.ones(kind.dimension, np.float32), tags=TrackTags(artist="Ann")
+            )
+        }
 
     data = to_dataset(with_vectors(Listing("folder", files), fma518("mid30"), listen), load())
 

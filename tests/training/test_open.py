@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from music_reclass.domain import ExtractedFile, FeatureKind, TrackTags
+from music_reclass.domain import FeatureKind, Track, TrackTags
 from music_reclass.errors import UsageError
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.features.database import Database
-from music_reclass.features.library import Library, Reading
+from music_reclass.features.library import Library
 from music_reclass.models.dataset import TEST, TRAINING, Dataset, fma518
 from music_reclass.taxonomy import load
 from music_reclass.training.open import KINDS, DatasetRequest, Sources, open_dataset
@@ -21,15 +21,15 @@ TAXONOMY = load()
 
 
 def sources(folder: Path) -> Sources:
-    def listen(paths: object, kind: FeatureKind) -> dict[str, ExtractedFile]:
+    def listen(paths: object, kind: FeatureKind) -> dict[str, Track]:
         vector = np.ones(kind.dimension, dtype=np.float32)
-        return {path: ExtractedFile(vector, TrackTags(artist=Path(path).parent.name)) for path in paths}  # type: ignore[attr-defined]
+        return {path: Track(path, vector=vector, tags=TrackTags(artist=Path(path).parent.name)) for path in paths}  # type: ignore[attr-defined]
 
     def library() -> Database:
         database = Database(folder / "l.sqlite3")
         rows, genres = learnable(6, ("Rock", "Jazz"))
         readings = [
-            Reading(f"/m/{n}", 1, 1, bytes([n]), 9.0, TrackTags((genre,), album=f"b{n // 2}"), (), row)
+            Track(f"/m/{n}", 1, 1, bytes([n]), 9.0, TrackTags((genre,), album=f"b{n // 2}"), (), row)
             for n, (row, genre) in enumerate(zip(rows, genres, strict=True))
         ]
         Library(database).save(readings, fma518("mid30"))
@@ -97,12 +97,13 @@ def test_audio_is_listened_to_once_for_each_kind(
 ) -> None:
     asked: list[str] = []
 
-    def listen(paths: Sequence[str], wanted: FeatureKind) -> dict[str, ExtractedFile]:
+    def listen(paths: Sequence[str], wanted: FeatureKind) -> dict[str, Track]:
         asked.append(wanted.key)
         value = {"fma518": 1.0, "musicnn": 2.0}[wanted.name]
         there = paths[:1] if wanted.name == "musicnn" else paths  # the second file is too short for it, say
         return {
-            path: ExtractedFile(np.full(wanted.dimension, value, np.float32), TrackTags(artist=path)) for path in there
+            path: Track(path, vector=np.full(wanted.dimension, value, np.float32), tags=TrackTags(artist=path))
+            for path in there
         }
 
     own = Sources(listen, sources(tmp_path).library)
