@@ -148,19 +148,19 @@ def drift(as_json: bool, settings: Settings) -> int:
 def tags(file: Path, as_json: bool) -> None:
     """What Plex, Navidrome, Jellyfin and tag editors would read as the genre of FILE."""
     from music_reclass.errors import NothingToDo
-    from music_reclass.tagging.readers import blind_spots, readers
+    from music_reclass.tagging.readers import PROGRAMS, blind_spots, readers
 
     if not file.exists():
         raise NothingToDo(f"The file {printable(str(file))} does not exist.")
     found = readers(file)
     notes = blind_spots(found)
     if as_json:
-        values = {reader.name: None if reader.values is None else list(reader.values) for reader in found}
+        values = {name: None if genres is None else list(genres) for name, genres in found.items()}
         print_json({"path": str(file), "readers": values, "notes": notes})
         return
-    for reader in found:
-        shown = "(no genre)" if reader.values is None else " | ".join(reader.values) or "(empty)"
-        say(reader.name, f"{printable(shown):<40} {click.style(reader.programs, dim=True)}")
+    for name, genres in found.items():
+        shown = "(no genre)" if genres is None else " | ".join(genres) or "(empty)"
+        say(name, f"{printable(shown):<40} {click.style(PROGRAMS[name], dim=True)}")
     for note in notes:
         plain(f"note: {printable(note)}")
 

@@ -88,14 +88,14 @@ def _settle(journal: Journal, database: Database) -> None:
     from music_reclass.errors import TrackError
     from music_reclass.features.library import Library
     from music_reclass.tagging.apply import note_file
-    from music_reclass.tagging.undo import recover
+    from music_reclass.tagging.undo import CONFIRMED, UNSETTLED, recover
 
-    report = recover(journal)
-    for path in report.confirmed:
-        with suppress(TrackError, OSError):  # moved or unreadable by now: the next scan looks at it
-            note_file(Library(database), path)
-    for path, why in report.unsettled:
-        complain(f"{printable(path)}: an interrupted change is still open: {why}")
+    for result in recover(journal):
+        if result.outcome == CONFIRMED:
+            with suppress(TrackError, OSError):  # moved or unreadable by now: the next scan looks at it
+                note_file(Library(database), result.path)
+        elif result.outcome == UNSETTLED:
+            complain(f"{printable(result.path)}: an interrupted change is still open: {result.detail}")
 
 
 def cascade_for(settings: Settings, taxonomy: Taxonomy, database: Database | None) -> Cascade:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from music_reclass.config import Settings
     from music_reclass.features.journal import Journal
     from music_reclass.features.plex import PlexJournal
-    from music_reclass.tagging.undo import Undone, UndoReport
+    from music_reclass.tagging.undo import FileResult, UndoReport
 
 RESULTS = {
     "restored": "as before, to the byte",
@@ -82,7 +82,7 @@ def _undo(work: Session, run: int, force: bool, choice: Choice) -> UndoReport:
 
     library = Library(work.database)
 
-    def note(undone: Undone) -> None:
+    def note(undone: FileResult) -> None:
         if choice.as_json:
             print_json({"path": undone.path, "result": undone.outcome, "detail": undone.detail})
         if not choice.dry_run and undone.outcome in ("restored", "field"):

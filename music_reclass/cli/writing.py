@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -99,12 +100,15 @@ def _show_plan(tally: WriteReport) -> None:
     for reason, count in tally.reasons.items():
         say("", f"{reason} {count:,}")
     album = None
-    for change in tally.examples:
-        if change.folder != album:
-            album = change.folder
+    for state, proposal in tally.examples:
+        folder, name = os.path.split(state.path)
+        if folder != album:
+            album = folder
             plain(f"\n  {printable(shorten_home(album))}")
-        arrow = f"{printable(shown(change.before))[:24]:<24} -> {click.style(', '.join(change.after), bold=True)}"
-        plain(f"    {printable(change.name)[:44]:<44} {arrow}  {change.confidence:.2f} {change.outcome}")
+        after = click.style(", ".join(proposal.genres), bold=True)
+        arrow = f"{printable(shown(state.tags.genres))[:24]:<24} -> {after}"
+        certainty = f"  {state.decision.confidence:.2f} {state.decision.outcome.value}" if state.decision else ""
+        plain(f"    {printable(name)[:44]:<44} {arrow}{certainty}")
     if tally.writes > len(tally.examples):
         plain(f"    ... and {tally.writes - len(tally.examples):,} more (all of them: --dry-run --json); altogether")
         for (before, after), count in sorted(tally.kinds.items(), key=lambda item: -item[1])[:KINDS_SHOWN]:

@@ -1,13 +1,13 @@
-"""Edits to a file and their inverse, the journal's patch format, and the interface of a container format."""
+"""Edits to a file, their inverse, and the format in which the journal keeps them."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
-from music_reclass.containers.structure import BLOCK, blocks, read_at, size_of
+from music_reclass.containers.structure import Malformed, read_at, size_of
 
 MAGIC = b"RP1"
 
@@ -62,15 +62,27 @@ def _common(one: bytes, other: bytes) -> int:
     return low
 
 
-def patched(source: BinaryIO, edits: Sequence[Edit]) -> Iterator[bytes]:
-    """The bytes of the edited file in pieces of bounded size; `edits` are in file order."""
-    position = 0
-    for edit in edits:
-        yield from blocks(source, position, edit.start)
-        for start in range(0, len(edit.data), BLOCK):
-            yield edit.data[start : start + BLOCK]
-        position = edit.end
-    yield from blocks(source, position, size_of(source))
+def patched(source: Iterable[bytes], edits: Sequence[Edit]) -> Iterator[bytes]:
+    """The bytes of the edited file; `source` gives those of the file in pieces, `edits` are in file order.
+
+    Malformed where an edit lies behind the end of the file.
+    """
+    pending = list(reversed(edits))
+    position = kept = 0  # bytes of the file that have come, and those that were passed on or replaced
+    for piece in source:
+        start, position = position, position + len(piece)
+        while pending and pending[-1].start < position:
+            edit = pending.pop()
+            yield piece[kept - start : edit.start - start]
+            yield edit.data
+            kept = edit.end
+        if kept < position:
+            yield piece[kept - start :]
+            kept = position
+    if kept > position or (pending and pending[0].start > position):
+        raise Malformed("an edit behind the end of the file")
+    for edit in reversed(pending):
+        yield edit.data
 
 
 def inverse(source: BinaryIO, edits: Sequence[Edit]) -> tuple[Edit, ...]:
@@ -146,44 +158,3 @@ def _read_number(data: bytes, at: int) -> tuple[int, int]:
         if not byte & 0x80:
             return value, at
     raise ValueError("a patch cut short")
-
-
-class Layout(NamedTuple):
-    """What a file is by its content, and where the stream lies between the ID3, APE and Lyrics3 tags around it."""
-
-    container: str
-    start: int
-    end: int
-
-
-# The genre field as the file holds it, byte for byte: (slot, bytes) in file order; () where it is absent.
-# A slot tells apart where a format keeps a genre: `gnre` or `©gen`, the ID3 chunk or RIFF's INFO.
-Raw = tuple[tuple[str, bytes], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """How one container keeps its genre. Every function raises Malformed rather than guess.
-
-    `read` gives the raw field; `encode` makes the raw field that says these genres, primary first, in the
-    dialect of this very file (ID3 version, spelling of the key); `splice` gives the edits that make a raw field
-    the file's only one, and leave everything else in the file as it is.
-    """
-
-    read: Callable[[BinaryIO, Layout], Raw]
-    encode: Callable[[BinaryIO, Layout, Sequence[str]], Raw]
-    splice: Callable[[BinaryIO, Layout, Raw], list[Edit]]
-
-
-def slot(raw: Raw, name: str) -> tuple[bytes, ...]:
-    """The bytes that `raw` has for one slot."""
-    return tuple(data for where, data in raw if where == name)
-
-
-def replaced(spans: Sequence[tuple[int, int]], otherwise: int, data: bytes) -> list[Edit]:
-    """Edits that put `data` in the first span's place and drop the others; without a span it goes to `otherwise`."""
-    if not spans:
-        return [Edit(otherwise, otherwise, data)] if data else []
-    edits = [Edit(start, end, b"") for start, end in spans]
-    edits[0] = Edit(spans[0][0], spans[0][1], data)
-    return edits

@@ -4,76 +4,108 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
-from music_reclass.containers.edits import Edit, Raw, growth, replaced, slot
-from music_reclass.containers.structure import Malformed
+from music_reclass.containers.edits import Edit, growth
+from music_reclass.containers.formats import Raw, only_in_slot, replaced
+from music_reclass.containers.structure import Element, Malformed
 from music_reclass.containers.tails import syncsafe
 
 HEADER_SIZE = 10
 UNSYNCHRONISED, EXTENDED, FOOTER = 0x80, 0x40, 0x10
+NEW_VERSION = 4
 NEW_PADDING = 1024  # room for the next edit, so that it need not move the sound
 LATIN1, UTF16, UTF8 = 0, 1, 3
 LARGEST = (1 << 28) - 1
 
+_GENRE = (b"TCON", b"TCO")  # the second in ID3v2.2
 _NAME = re.compile(rb"[A-Z0-9]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One frame: where it lies in the tag's bytes, its flags (b"" in ID3v2.2) and its body as stored."""
-
-    name: bytes
-    start: int
-    end: int
-    flags: bytes
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Tag:
-    """An ID3v2 tag taken apart. All positions count from the tag's first byte, and hold for the stored bytes."""
+    """The ID3v2 tag that `data` begins with; all positions count from its first byte, and hold for the stored bytes.
 
-    version: int
-    flags: int
-    frames: tuple[Frame, ...]
-    padding: int  # where the padding begins
-    end: int  # where it ends: the end of the tag, its footer not counted
-    plain_sizes: bool  # ID3v2.4 with ID3v2.3's frame sizes, as old iTunes wrote it
-    extended_padding: int | None  # where an ID3v2.3 extended header says how much padding there is
+    `frames`: each with its content as `frame_bytes` takes it. `padding`: where the padding begins; `end`: where it
+    ends, the tag's footer not counted. `plain_sizes`: ID3v2.4 with ID3v2.3's frame sizes, as old iTunes wrote it.
+    `extended_padding`: where an ID3v2.3 extended header says how much padding there is.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        if len(data) < HEADER_SIZE or data[:3] != b"ID3":
+            raise Malformed("no ID3v2 tag")
+        self.version, self.flags = data[3], data[5]
+        if self.version not in (2, 3, 4):
+            raise Malformed(f"ID3v2.{self.version} is not a version we know")
+        self.end = HEADER_SIZE + syncsafe(data[6:10])
+        if self.end > len(data):
+            raise Malformed("an ID3v2 tag cut short")
+        if self.version == 2 and self.flags & EXTENDED:
+            raise Malformed("a compressed ID3v2.2 tag")
+        body, marks = data[HEADER_SIZE : self.end], []
+        if self.flags & UNSYNCHRONISED and self.version < 4:
+            # Before ID3v2.4 a zero byte after each 0xFF runs through the whole tag, sizes counted without it.
+            marks = [match.start() - number for number, match in enumerate(re.finditer(b"\xff\x00", body))]
+            body = body.replace(b"\xff\x00", b"\xff")
+
+        def stored(position: int) -> int:
+            return HEADER_SIZE + position + bisect_left(marks, position)
+
+        first, extended_padding = _extended_header(body, self.version, self.flags)
+        found, self.plain_sizes = _frames(body, first, self.version)
+        self.frames = [Element(one.name, stored(one.start), stored(one.body), stored(one.end)) for one in found]
+        self.contents = [body[one.body : one.end] for one in found]
+        self.padding = stored(found[-1].end if found else min(first, len(body)))
+        self.extended_padding = stored(extended_padding) if extended_padding else None
 
     @property
-    def genres(self) -> tuple[Frame, ...]:
+    def genres(self) -> list[Element]:
         """The genre frames."""
-        return tuple(frame for frame in self.frames if frame.name in (b"TCON", b"TCO"))
+        return [frame for frame in self.frames if frame.name in _GENRE]
 
+    def genre_field(self) -> Raw:
+        """The genre frames: flags and body of each, under a slot that names the version."""
+        return tuple(
+            (f"TCON/{self.version}", content)
+            for frame, content in zip(self.frames, self.contents, strict=True)
+            if frame.name in _GENRE
+        )
 
-def parse(data: bytes) -> Tag:
-    """Take the tag that `data` begins with apart; Malformed where it does not add up."""
-    if len(data) < HEADER_SIZE or data[:3] != b"ID3":
-        raise Malformed("no ID3v2 tag")
-    version, flags = data[3], data[5]
-    if version not in (2, 3, 4):
-        raise Malformed(f"ID3v2.{version} is not a version we know")
-    end = HEADER_SIZE + syncsafe(data[6:10])
-    if end > len(data):
-        raise Malformed("an ID3v2 tag cut short")
-    if version == 2 and flags & EXTENDED:
-        raise Malformed("a compressed ID3v2.2 tag")
-    stored = data[HEADER_SIZE:end]
-    # Before ID3v2.4 a zero byte after each 0xFF runs through the whole tag, sizes counted without it.
-    inserted = [m.start() for m in re.finditer(b"\xff\x00", stored)] if flags & UNSYNCHRONISED and version < 4 else []
-    body = stored.replace(b"\xff\x00", b"\xff") if inserted else stored
-    marks = [at - number for number, at in enumerate(inserted)]
+    def encode(self, genres: Sequence[str]) -> Raw:
+        """One genre frame in the version of this tag."""
+        return encode(genres, self.version)
 
-    def place(position: int) -> int:
-        return HEADER_SIZE + position + bisect_left(marks, position)
+    def splice(self, raw: Raw, *, even: bool = False) -> list[Edit]:
+        """The edits to the tag that make `raw` its genre; `even` rounds a longer tag up.
 
-    first, extended_padding = _extended_header(body, version, flags)
-    found, padding, plain = _frames(body, first, version)
-    frames = tuple(Frame(name, place(start), place(stop), mark, text) for name, start, stop, mark, text in found)
-    return Tag(version, flags, frames, place(padding), end, plain, extended_padding and place(extended_padding))
+        Padding is used before the tag grows. A tag that loses its last frame is removed, as ID3v2 knows no empty one.
+        """
+        contents = only_in_slot(raw, f"TCON/{self.version}")
+        footer = HEADER_SIZE if self.version == 4 and self.flags & FOOTER else 0
+        if not raw and len(self.frames) == len(self.genres):
+            return [Edit(0, self.end + footer, b"")]
+        name = b"TCO" if self.version == 2 else b"TCON"
+        new = b"".join(frame_bytes(name, one, self.version, plain_sizes=self.plain_sizes) for one in contents)
+        if self.flags & UNSYNCHRONISED and self.version < 4:
+            new = re.sub(rb"\xff(?=[\xe0-\xff\x00]|$)", b"\xff\x00", new, flags=re.DOTALL)
+        edits = replaced([(frame.start, frame.end) for frame in self.genres], self.padding, new)
+        more, room = growth(edits), self.end - self.padding
+        if footer:
+            padding = room  # a tag with a footer has none
+        elif more <= room:
+            padding = room - more
+        else:
+            padding = NEW_PADDING + (even and (self.end + more - room + NEW_PADDING) % 2)
+        size = syncsafe_bytes(self.end - HEADER_SIZE + more + padding - room)
+        edits.append(Edit(6, 10, size))
+        if footer:
+            edits.append(Edit(self.end + 6, self.end + 10, size))
+        if padding < room:
+            edits.append(Edit(self.padding, self.padding + room - padding, b""))
+        elif padding > room:
+            edits.append(Edit(self.end, self.end, bytes(padding - room)))
+        if self.extended_padding is not None:
+            edits.append(Edit(self.extended_padding, self.extended_padding + 4, padding.to_bytes(4, "big")))
+        return edits
 
 
 def _extended_header(body: bytes, version: int, flags: int) -> tuple[int, int | None]:
@@ -90,40 +122,30 @@ def _extended_header(body: bytes, version: int, flags: int) -> tuple[int, int | 
     return syncsafe(body[:4]), None
 
 
-_Found = tuple[bytes, int, int, bytes, bytes]
-
-
-def _frames(body: bytes, first: int, version: int) -> tuple[list[_Found], int, bool]:
-    """The frames, where they end, and whether the sizes of an ID3v2.4 tag are plain integers."""
+def _frames(body: bytes, first: int, version: int) -> tuple[list[Element], bool]:
+    """The frames, and whether the sizes of an ID3v2.4 tag are plain integers."""
     try:
-        return (*_walk(body, first, version, plain=version == 3), False)
+        return list(_walk(body, first, version, plain=version == 3)), False
     except Malformed:
         if version != 4:
             raise
-        return (*_walk(body, first, version, plain=True), True)
+        return list(_walk(body, first, version, plain=True)), True
 
 
-def _walk(body: bytes, at: int, version: int, *, plain: bool) -> tuple[list[_Found], int]:
+def _walk(body: bytes, at: int, version: int, *, plain: bool) -> Iterator[Element]:
+    """The frames in `body`; the content of each begins with its flags, which ID3v2.2 has not."""
     width = 3 if version == 2 else 4  # of a frame's name, and of its size
     head = 6 if version == 2 else 10
-    found: list[_Found] = []
     while at + head <= len(body) and body[at]:
         name, size = body[at : at + width], body[at + width : at + 2 * width]
         length = int.from_bytes(size, "big") if plain or version == 2 else syncsafe(size)
         after = at + head + length
         if after > len(body) or not _NAME.fullmatch(name):
             raise Malformed(f"an ID3v2 frame {name!r} longer than its tag")
-        flags = body[at + 8 : at + 10] if version > 2 else b""
-        found.append((name, at, after, flags, body[at + head : after]))
+        yield Element(name, at, at + 2 * width, after)
         at = after
     if any(body[at:]):
         raise Malformed("something that is no frame behind the last ID3v2 frame")
-    return found, min(at, len(body))
-
-
-def read_raw(tag: Tag) -> Raw:
-    """The genre frames: flags and body of each, under a slot that names the version."""
-    return tuple((f"TCON/{tag.version}", frame.flags + frame.body) for frame in tag.genres)
 
 
 def encode(genres: Sequence[str], version: int) -> Raw:
@@ -156,40 +178,3 @@ def syncsafe_bytes(value: int) -> bytes:
 def new_tag(frames: bytes, *, padding: int = NEW_PADDING) -> bytes:
     """A fresh ID3v2.4 tag: the version that defines several values in one frame, and has UTF-8."""
     return b"ID3\x04\x00\x00" + syncsafe_bytes(len(frames) + padding) + frames + bytes(padding)
-
-
-def splice(data: bytes, raw: Raw, *, even: bool = False) -> list[Edit]:
-    """The edits, counted from the tag's first byte, that make `raw` the tag's genre; `even` rounds a longer tag up.
-
-    Padding is used before the tag grows. A tag that loses its last frame is removed, as ID3v2 knows no empty one.
-    """
-    tag = parse(data)
-    contents = slot(raw, f"TCON/{tag.version}")
-    if len(contents) != len(raw):
-        raise Malformed("the genre is kept in another kind of tag now")
-    footer = HEADER_SIZE if tag.version == 4 and tag.flags & FOOTER else 0
-    if not raw and len(tag.frames) == len(tag.genres):
-        return [Edit(0, tag.end + footer, b"")]
-    name = b"TCO" if tag.version == 2 else b"TCON"
-    new = b"".join(frame_bytes(name, one, tag.version, plain_sizes=tag.plain_sizes) for one in contents)
-    if tag.flags & UNSYNCHRONISED and tag.version < 4:
-        new = re.sub(rb"\xff(?=[\xe0-\xff\x00]|$)", b"\xff\x00", new, flags=re.DOTALL)
-    edits = replaced([(frame.start, frame.end) for frame in tag.genres], tag.padding, new)
-    more, room = growth(edits), tag.end - tag.padding
-    if footer:
-        padding = room  # a tag with a footer has none
-    elif more <= room:
-        padding = room - more
-    else:
-        padding = NEW_PADDING + (even and (tag.end + more - room + NEW_PADDING) % 2)
-    size = syncsafe_bytes(tag.end - HEADER_SIZE + more + padding - room)
-    edits.append(Edit(6, 10, size))
-    if footer:
-        edits.append(Edit(tag.end + 6, tag.end + 10, size))
-    if padding < room:
-        edits.append(Edit(tag.padding, tag.padding + room - padding, b""))
-    elif padding > room:
-        edits.append(Edit(tag.end, tag.end, bytes(padding - room)))
-    if tag.extended_padding is not None:
-        edits.append(Edit(tag.extended_padding, tag.extended_padding + 4, padding.to_bytes(4, "big")))
-    return edits

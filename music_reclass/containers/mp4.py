@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import BinaryIO
 
-from music_reclass.containers.edits import Edit, Layout, Raw, growth, replaced
-from music_reclass.containers.structure import Malformed, Span, read_at
+from music_reclass.containers.edits import Edit, growth
+from music_reclass.containers.formats import Container, Raw, replaced
+from music_reclass.containers.structure import Element, Malformed, Span, read_at
+
+TEXT_GENRE, NUMBERED_GENRE = b"\xa9gen", b"gnre"
+GENRES = (TEXT_GENRE, NUMBERED_GENRE)
+UTF8 = 1  # the data type of text
+ITUNES_HANDLER = b"mdirappl"
+TABLES = (b"mdia", b"minf", b"stbl")  # where atoms with positions in the file lie, below a track
 
 
-class Atom(NamedTuple):
-    """One atom: its header lies at `start`, its content from `body` to `end`."""
-
-    name: bytes
-    start: int
-    body: int
-    end: int
-
-
-def atoms(file: BinaryIO, start: int, end: int) -> Iterator[Atom]:
+def atoms(file: BinaryIO, start: int, end: int) -> Iterator[Element]:
     """The atoms that follow each other from `start` to `end`; an `mdat` cut short ends where the file does."""
     while start + 8 <= end:
         header = read_at(file, start, 8)
@@ -33,23 +32,8 @@ def atoms(file: BinaryIO, start: int, end: int) -> Iterator[Atom]:
             after = end
         if not body <= after <= end:
             raise Malformed(f"an MP4 atom {name!r} longer than what holds it")
-        yield Atom(name, start, body, after)
+        yield Element(name, start, body, after)
         start = after
-
-
-def pieces(file: BinaryIO, start: int, end: int) -> Iterator[Span]:
-    """The content of every `mdat`."""
-    for atom in atoms(file, start, end):
-        if atom.name == b"mdat":
-            yield atom.body, atom.end
-
-
-TEXT_GENRE, NUMBERED_GENRE = b"\xa9gen", b"gnre"
-GENRES = (TEXT_GENRE, NUMBERED_GENRE)
-UTF8 = 1  # the data type of text
-ITUNES_HANDLER = b"mdirappl"
-# Where atoms with positions in the file lie, below a track.
-TABLES = (b"mdia", b"minf", b"stbl")
 
 
 def make(name: bytes, content: bytes) -> bytes:
@@ -57,86 +41,155 @@ def make(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content) + 8) + name + content
 
 
-def _child(file: BinaryIO, parent: Atom, name: bytes) -> Atom | None:
-    return next((atom for atom in atoms(file, parent.body, parent.end) if atom.name == name), None)
+class Mp4(Container):
+    """An MP4 file: atoms within atoms; iTunes' list of tags lies in `moov`, `udta`, `meta`, `ilst`."""
 
+    @cached_property
+    def top(self) -> list[Element]:
+        """The outermost atoms."""
+        return list(atoms(self.file, self.layout.start, self.layout.end))
 
-class _Tree:
-    """The way from the file to iTunes' list, as far as it is there."""
-
-    def __init__(self, file: BinaryIO, layout: Layout) -> None:
-        self.top = list(atoms(file, layout.start, layout.end))
+    @cached_property
+    def parents(self) -> list[Element]:
+        """`moov`, `udta`, `meta`, `ilst`, each within the one before, as far as they are there."""
         movies = [atom for atom in self.top if atom.name == b"moov"]
         if len(movies) != 1:
             raise Malformed("an MP4 file without exactly one moov")
-        self.way = movies
-        self.items: list[Atom] = []
-        self.room: Atom | None = None  # a `free` atom right behind the list
-        inside = movies[0]
+        found = movies
         for name in (b"udta", b"meta", b"ilst"):
-            found = _child(file, inside, name)
-            if found is None:
-                return
-            self.way.append(found)
-            if name == b"ilst":
-                behind = [atom for atom in atoms(file, inside.body, inside.end) if atom.start == found.end]
-                self.room = behind[0] if behind and behind[0].name == b"free" else None
-                self.items = list(atoms(file, found.body, found.end))
-            inside = found._replace(body=self.meta_body(file, found)) if name == b"meta" else found
+            child = next((atom for atom in self.children(found[-1]) if atom.name == name), None)
+            if child is None:
+                break
+            found.append(child)
+        return found
 
-    @staticmethod
-    def meta_body(file: BinaryIO, meta: Atom) -> int:
-        """Behind version and flags, which QuickTime's own `meta` has not."""
-        return meta.body if read_at(file, meta.body, 8)[4:] == b"hdlr" else meta.body + 4
+    @cached_property
+    def items(self) -> list[Element]:
+        """The items of iTunes' list."""
+        return list(self.children(self.parents[-1])) if len(self.parents) == 4 else []
 
     @property
-    def genres(self) -> list[Atom]:
+    def genres(self) -> list[Element]:
         """The genre items."""
         return [item for item in self.items if item.name in GENRES]
 
+    def children(self, parent: Element) -> Iterator[Element]:
+        """The atoms in an atom."""
+        return atoms(self.file, self._inside(parent), parent.end)
 
-def read(file: BinaryIO, layout: Layout) -> Raw:
-    """The genre items, whole atoms."""
-    genres = _Tree(file, layout).genres
-    return tuple((one.name.decode("latin-1"), read_at(file, one.start, one.end - one.start)) for one in genres)
+    def _inside(self, parent: Element) -> int:
+        """Where the atoms in an atom begin: in `meta` behind version and flags, which QuickTime's `meta` has not."""
+        if parent.name != b"meta" or read_at(self.file, parent.body, 8)[4:] == b"hdlr":
+            return parent.body
+        return parent.body + 4
 
+    def _child(self, parent: Element, name: bytes) -> Element | None:
+        return next((atom for atom in self.children(parent) if atom.name == name), None)
 
-def encode(file: BinaryIO, layout: Layout, genres: Sequence[str]) -> Raw:
-    """One `©gen` item with a `data` atom a genre."""
-    content = b"".join(make(b"data", struct.pack(">II", UTF8, 0) + genre.encode()) for genre in genres)
-    return ((TEXT_GENRE.decode("latin-1"), make(TEXT_GENRE, content)),)
+    def payload(self) -> Iterator[Span]:
+        """The content of every `mdat`."""
+        for atom in self.top:
+            if atom.name == b"mdat":
+                yield atom.body, atom.end
 
+    def genre_field(self) -> Raw:
+        """The genre items, whole atoms."""
+        return tuple(
+            (item.name.decode("latin-1"), read_at(self.file, item.start, item.end - item.start)) for item in self.genres
+        )
 
-def splice(file: BinaryIO, layout: Layout, raw: Raw) -> list[Edit]:
-    """The edits that make `raw` the genre field; media that move along are found again through the moved offsets."""
-    if any(name.encode("latin-1") not in GENRES for name, _data in raw):
-        raise Malformed("the genre is kept in another kind of tag now")
-    tree = _Tree(file, layout)
-    new = b"".join(data for _name, data in raw)
-    if len(tree.way) == 4:
-        edits = replaced([(item.start, item.end) for item in tree.genres], tree.way[-1].end, new)
-    else:
-        edits = _new_list(file, tree, new) if new else []
-    more = growth(edits)
-    if tree.room and _fits(tree.room, more):
-        sized = tree.way[-1:]
-        edits += _resized_free(tree.room, more)
-    else:
-        sized = tree.way
-        behind = next((atom for atom in tree.top if atom.start == tree.way[0].end), None)
-        if behind and behind.name == b"free" and _fits(behind, more):
-            edits += _resized_free(behind, more)
+    def encode(self, genres: Sequence[str]) -> Raw:
+        """One `©gen` item with a `data` atom a genre."""
+        content = b"".join(make(b"data", struct.pack(">II", UTF8, 0) + genre.encode()) for genre in genres)
+        return ((TEXT_GENRE.decode("latin-1"), make(TEXT_GENRE, content)),)
+
+    def splice(self, raw: Raw) -> list[Edit]:
+        """The edits that make `raw` the genre field; offsets to media that move along are moved too."""
+        if any(name.encode("latin-1") not in GENRES for name, _data in raw):
+            raise Malformed("the genre is kept in another kind of tag now")
+        new = b"".join(data for _name, data in raw)
+        resized, listed = self.parents, len(self.parents) == 4
+        if listed:
+            edits = replaced([(item.start, item.end) for item in self.genres], self.parents[3].end, new)
+        else:
+            edits = self._new_list(new) if new else []
+        more = growth(edits)
+        if listed and (free := _free_behind(self.parents[3], self.children(self.parents[2]), more)):
+            edits += _resized_free(free, more)
+            resized = self.parents[3:]
+        elif free := _free_behind(self.parents[0], self.top, more):
+            edits += _resized_free(free, more)
         elif more:
-            edits += _moved(file, tree, more)
-    return edits + [_resized(atom, more) for atom in sized if more]
+            edits += self._moved(more)
+        return edits + [_resized(atom, more) for atom in resized if more]
+
+    def _new_list(self, item: bytes) -> list[Edit]:
+        """iTunes' list, with whatever of the atoms around it is missing, at the end of what is there."""
+        content = make(b"ilst", item)
+        last = self.parents[-1]
+        if last.name == b"meta":
+            handler = self._child(last, b"hdlr")
+            if handler is None or read_at(self.file, handler.body, 12)[8:12] != ITUNES_HANDLER[:4]:
+                raise Malformed("MP4 metadata of another kind than iTunes'")
+        else:
+            handler_content = bytes(8) + ITUNES_HANDLER + bytes(9)
+            content = make(b"meta", bytes(4) + make(b"hdlr", handler_content) + content)
+            if last.name == b"moov":
+                content = make(b"udta", content)
+        children = list(self.children(last))
+        end = children[-1].end if children else self._inside(last)  # QuickTime may close the list with four zero bytes
+        return [Edit(end, end, content)]
+
+    # --- what points into the file ---
+
+    def _moved(self, more: int) -> Iterator[Edit]:
+        """The edits that move every offset to media behind `moov`, which grows by `more` bytes."""
+        limit = self.parents[0].end
+        if all(atom.end <= limit for atom in self.top):
+            return
+        if any(atom.name == b"mfra" and atom.start >= limit for atom in self.top):
+            raise Malformed("a fragmented MP4 file with a fragment index")
+        for track in self.children(self.parents[0]):
+            if track.name == b"trak":
+                yield from self._moved_tables(track, limit, more)
+        for fragment in self.top:
+            if fragment.name == b"moof":
+                yield from self._moved_fragment(fragment, limit, more)
+
+    def _moved_tables(self, track: Element, limit: int, more: int) -> Iterator[Edit]:
+        parent: Element | None = track
+        for name in TABLES:
+            parent = self._child(parent, name) if parent else None
+        for table in self.children(parent) if parent else ():
+            if table.name in (b"stco", b"co64"):
+                width = ">%dI" if table.name == b"stco" else ">%dQ"
+                data = read_at(self.file, table.body, table.end - table.body)
+                layout = width % int.from_bytes(data[4:8], "big")
+                try:
+                    new = struct.pack(layout, *_shifted(struct.unpack_from(layout, data, 8), limit, more))
+                except struct.error as error:
+                    raise Malformed(f"an MP4 table of offsets that does not add up ({error})") from error
+                yield Edit(table.body + 8, table.body + 8 + len(new), new)
+
+    def _moved_fragment(self, fragment: Element, limit: int, more: int) -> Iterator[Edit]:
+        for track in self.children(fragment):
+            header = self._child(track, b"tfhd") if track.name == b"traf" else None
+            if header and read_at(self.file, header.body, 4)[3] & 1:  # it names a base offset
+                at = header.body + 8
+                base = int.from_bytes(read_at(self.file, at, 8), "big")
+                yield Edit(at, at + 8, struct.pack(">Q", _shifted([base], limit, more)[0]))
 
 
-def _fits(free: Atom, more: int) -> bool:
-    left = free.end - free.start - more
-    return free.body - free.start == 8 and (left >= 8 or left == 0)
+def _free_behind(atom: Element, siblings: Iterable[Element], more: int) -> Element | None:
+    """The `free` atom right behind an atom, where it can take up a growth by `more` bytes."""
+    behind = next((one for one in siblings if one.start == atom.end), None)
+    if behind is None or behind.name != b"free" or behind.body - behind.start != 8:
+        return None
+    left = behind.end - behind.start - more
+    return behind if left >= 8 or left == 0 else None
 
 
-def _resized_free(free: Atom, more: int) -> list[Edit]:
+def _resized_free(free: Element, more: int) -> list[Edit]:
     if more == 0:
         return []
     left = free.end - free.start - more
@@ -149,7 +202,7 @@ def _resized_free(free: Atom, more: int) -> list[Edit]:
     return [size, Edit(free.body, free.body, bytes(-more))]
 
 
-def _resized(atom: Atom, more: int) -> Edit:
+def _resized(atom: Element, more: int) -> Edit:
     length = atom.end - atom.start + more
     if atom.body - atom.start == 16:
         return Edit(atom.start + 8, atom.start + 16, struct.pack(">Q", length))
@@ -158,72 +211,5 @@ def _resized(atom: Atom, more: int) -> Edit:
     return Edit(atom.start, atom.start + 4, struct.pack(">I", length))
 
 
-def _new_list(file: BinaryIO, tree: _Tree, item: bytes) -> list[Edit]:
-    """iTunes' list, with whatever of the atoms around it is missing, at the end of what is there."""
-    content = make(b"ilst", item)
-    last = tree.way[-1]
-    inner = last.body
-    if last.name == b"meta":
-        inner = tree.meta_body(file, last)
-        handler = _child(file, last._replace(body=inner), b"hdlr")
-        if handler is None or read_at(file, handler.body, 12)[8:12] != ITUNES_HANDLER[:4]:
-            raise Malformed("MP4 metadata of another kind than iTunes'")
-    else:
-        handler_content = bytes(8) + ITUNES_HANDLER + bytes(9)
-        content = make(b"meta", bytes(4) + make(b"hdlr", handler_content) + content)
-        if last.name == b"moov":
-            content = make(b"udta", content)
-    children = list(atoms(file, inner, last.end))
-    end = children[-1].end if children else inner  # QuickTime may close the list with four zero bytes
-    return [Edit(end, end, content)]
-
-
-# --- what points into the file -----------------------------------------------------------------------------
-
-
-def _moved(file: BinaryIO, tree: _Tree, more: int) -> Iterator[Edit]:
-    """The edits that move every offset to media behind the list."""
-    limit = tree.way[0].end
-    if all(atom.end <= limit for atom in tree.top):
-        return
-    if any(atom.name == b"mfra" and atom.start >= limit for atom in tree.top):
-        raise Malformed("a fragmented MP4 file with a fragment index")
-    for track in atoms(file, tree.way[0].body, limit):
-        if track.name == b"trak":
-            yield from _moved_tables(file, track, limit, more)
-    for fragment in tree.top:
-        if fragment.name == b"moof":
-            yield from _moved_fragment(file, fragment, limit, more)
-
-
-def _moved_tables(file: BinaryIO, track: Atom, limit: int, more: int) -> Iterator[Edit]:
-    parent: Atom | None = track
-    for name in TABLES:
-        parent = _child(file, parent, name) if parent else None
-    for table in atoms(file, parent.body, parent.end) if parent else ():
-        if table.name in (b"stco", b"co64"):
-            code = ">%dI" if table.name == b"stco" else ">%dQ"
-            yield from _moved_table(read_at(file, table.body, table.end - table.body), code, table.body, limit, more)
-
-
-def _moved_table(data: bytes, code: str, at: int, limit: int, more: int) -> Iterator[Edit]:
-    count = int.from_bytes(data[4:8], "big")
-    layout = code % count
-    try:
-        old = struct.unpack_from(layout, data, 8)
-        new = struct.pack(layout, *_shifted(old, limit, more))
-    except struct.error as error:
-        raise Malformed(f"an MP4 table of offsets that does not add up ({error})") from error
-    yield Edit(at + 8, at + 8 + len(new), new)
-
-
 def _shifted(offsets: Sequence[int], limit: int, more: int) -> list[int]:
     return [offset + more if offset >= limit else offset for offset in offsets]
-
-
-def _moved_fragment(file: BinaryIO, fragment: Atom, limit: int, more: int) -> Iterator[Edit]:
-    for track in atoms(file, fragment.body, fragment.end):
-        header = _child(file, track, b"tfhd") if track.name == b"traf" else None
-        if header and read_at(file, header.body, 4)[3] & 1:  # it names a base offset
-            base = int.from_bytes(read_at(file, header.body + 8, 8), "big")
-            yield Edit(header.body + 8, header.body + 16, struct.pack(">Q", _shifted([base], limit, more)[0]))

@@ -6,23 +6,30 @@ import hashlib
 import struct
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
 from io import BytesIO
 from typing import BinaryIO, NamedTuple
 
-from music_reclass.containers import vorbis as comments
-from music_reclass.containers.edits import Edit, Layout, Raw, growth, tidy
+from music_reclass.containers.edits import Edit, growth, tidy
+from music_reclass.containers.formats import Container, Raw
 from music_reclass.containers.structure import Malformed, Span, read_at
+from music_reclass.containers.vorbis import Comment
 
 HEADER_SIZE = 27
 CONTINUED, FIRST, LAST = 0x01, 0x02, 0x04  # bits of a page's type
 NO_GRANULE = -1
+MOST_SEGMENTS = 255  # on a page
 
 # The first bytes of a stream's first packet tell its codec; in these its second packet is the comment header.
 COMMENTED = (b"\x01vorbis", b"OpusHead", b"Speex   ", b"\x80theora")
 FLAC = b"\x7fFLAC"
 FLAC_AUDIO = 0xFF  # a frame's first byte; metadata packets begin with their block type instead
+# The codecs that are written, with the bytes in front of the comment in the second packet.
+CODECS = {b"\x01vorbis": 7, b"OpusHead": 8, b"Speex   ": 0, FLAC: 4}
+
+_SWAPPED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 class Page(NamedTuple):
@@ -60,182 +67,172 @@ def pages(file: BinaryIO, start: int, end: int) -> Iterator[Page]:
         start = page.end
 
 
-class Part(NamedTuple):
-    """What one page holds of one packet: its number in the stream, whether it ends here, and where it lies."""
-
-    number: int
-    ends: bool
-    start: int
-    end: int
-
-
-def parts(page: Page, number: int) -> list[Part]:
-    """How `page` divides into packets, the first being packet `number` of its stream."""
+def parts(page: Page) -> list[tuple[int, int, bool]]:
+    """How `page` divides into packets: where each part lies, and whether the packet ends there."""
     found = []
     start = position = page.body
     for length in page.lacing:
         position += length
         if length < 255:
-            found.append(Part(number, True, start, position))
-            number, start = number + 1, position
+            found.append((start, position, True))
+            start = position
     if page.lacing and page.lacing[-1] == 255:
-        found.append(Part(number, False, start, position))
+        found.append((start, position, False))
     return found
+
+
+# --- the audio payload -------------------------------------------------------------------------------------
 
 
 class _Stream:
     """What must be remembered of one logical stream from page to page."""
 
     def __init__(self) -> None:
-        self.number = 0  # of the packet that the next page begins or goes on with
+        self.number = 0  # of the packet that the next part begins or goes on with
         self.length = 0  # of that packet so far
         self.codec = b""
         self.skipping = False
         self.granule = NO_GRANULE
 
+    def is_comment(self, file: BinaryIO, start: int, end: int) -> bool:
+        """Whether the packet that begins with this part is metadata."""
+        first = read_at(file, start, min(8, end - start))
+        if self.number == 0:
+            self.codec = FLAC if first[:5] == FLAC else first
+            return False
+        if self.codec == FLAC:
+            return bool(first) and first[0] != FLAC_AUDIO
+        return self.number == 1 and self.codec.startswith(tuple(mark[:7] for mark in COMMENTED))
 
-def pieces(file: BinaryIO, start: int, end: int) -> Iterator[Span | bytes]:
-    """Every packet but the comment header, then the packet lengths and the last granule position of each stream.
-
-    How packets are laid out on pages, and how those are numbered, does not matter.
-    """
-    streams: dict[int, _Stream] = {}
-    lengths = hashlib.blake2b()
-    position = start
-    with suppress(Malformed):  # a last page cut short, or refuse between pages: from there on all is payload
-        for page in pages(file, start, end):
-            yield from _page_pieces(file, page, streams, lengths.update)
-            position = page.end
-    yield position, end
-    yield lengths.digest()
-    for serial in sorted(streams):
-        yield struct.pack("<q", streams[serial].granule)
-
-
-def _page_pieces(
-    file: BinaryIO, page: Page, streams: dict[int, _Stream], count: Callable[[bytes], None]
-) -> Iterator[Span | bytes]:
-    if page.kind & FIRST or page.serial not in streams:
-        if page.serial in streams:
-            yield struct.pack("<q", streams.pop(page.serial).granule)
-        streams[page.serial] = _Stream()
-    stream = streams[page.serial]
-    for part in parts(page, stream.number):
-        if stream.length == 0:
-            stream.skipping = _is_comment(file, stream, part)
-        stream.length += part.end - part.start
-        if not stream.skipping:
-            yield from _without_counters(stream, part)
-        if part.ends:
-            count(struct.pack("<Q", 0 if stream.skipping else stream.length))
-            stream.number, stream.length = part.number + 1, 0
-    if page.granule != NO_GRANULE:
-        stream.granule = page.granule
+    def spans(self, start: int, end: int) -> Iterator[Span]:
+        """A part of a packet, without the number of metadata packets in the first one of FLAC."""
+        if self.number == 0 and self.codec == FLAC and end - start > 9:
+            yield start, start + 7
+            yield start + 9, end
+        else:
+            yield start, end
 
 
-def _is_comment(file: BinaryIO, stream: _Stream, part: Part) -> bool:
-    first = read_at(file, part.start, min(8, part.end - part.start))
-    if part.number == 0:
-        stream.codec = FLAC if first[:5] == FLAC else first
-        return False
-    if stream.codec == FLAC:
-        return bool(first) and first[0] != FLAC_AUDIO
-    return part.number == 1 and stream.codec.startswith(tuple(mark[:7] for mark in COMMENTED))
+# --- the comment packet ------------------------------------------------------------------------------------
 
 
-def _without_counters(stream: _Stream, part: Part) -> Iterator[Span]:
-    if part.number == 0 and stream.codec == FLAC and part.end - part.start > 9:
-        yield part.start, part.start + 7
-        yield part.start + 9, part.end  # without the number of metadata packets
-    else:
-        yield part.start, part.end
+class Ogg(Container):
+    """An Ogg file: pages of one or more logical streams; comments are written to a file of one stream alone."""
 
+    def payload(self) -> Iterator[Span | bytes]:
+        """Every packet but the comment header, then the packet lengths and the last granule position of each stream.
 
-# First bytes of the first packet -> what stands in front of the comment in the second one.
-CODECS = {b"\x01vorbis": 7, b"OpusHead": 8, b"Speex   ": 0, FLAC: 4}
-MOST_SEGMENTS = 255
-_SWAPPED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+        How packets are laid out on pages, and how those are numbered, does not matter.
+        """
+        streams: dict[int, _Stream] = {}
+        lengths = hashlib.blake2b()
+        position = self.layout.start
+        with suppress(Malformed):  # a last page cut short, or refuse between pages: from there on all is payload
+            for page in pages(self.file, position, self.layout.end):
+                if page.kind & FIRST or page.serial not in streams:
+                    if page.serial in streams:
+                        yield struct.pack("<q", streams.pop(page.serial).granule)
+                    streams[page.serial] = _Stream()
+                stream = streams[page.serial]
+                for start, end, ends in parts(page):
+                    if stream.length == 0:
+                        stream.skipping = stream.is_comment(self.file, start, end)
+                    stream.length += end - start
+                    if not stream.skipping:
+                        yield from stream.spans(start, end)
+                    if ends:
+                        lengths.update(struct.pack("<Q", 0 if stream.skipping else stream.length))
+                        stream.number, stream.length = stream.number + 1, 0
+                if page.granule != NO_GRANULE:
+                    stream.granule = page.granule
+                position = page.end
+        yield position, self.layout.end
+        yield lengths.digest()
+        for serial in sorted(streams):
+            yield struct.pack("<q", streams[serial].granule)
 
+    @cached_property
+    def codec(self) -> bytes:
+        """The key of CODECS that the first page begins with."""
+        page = next(pages(self.file, self.layout.start, self.layout.end))
+        first = read_at(self.file, page.body, min(8, page.end - page.body))
+        for mark in CODECS:
+            if first.startswith(mark) and len(parts(page)) == 1:
+                return mark
+        raise Malformed("an Ogg stream of a kind we do not write")
 
-class Head(NamedTuple):
-    """The pages that hold the comment packet, and the packets on them: the comment, and what follows it there."""
+    @cached_property
+    def head(self) -> tuple[list[Page], list[bytes], bool]:
+        """The pages of the comment packet, the packets on them, and whether the last one goes on on the next page."""
+        found: list[Page] = []
+        packets: list[bytes] = []
+        serial, open_end = -1, True
+        for page in pages(self.file, self.layout.start, self.layout.end):
+            if page.start == self.layout.start:
+                serial = page.serial
+                continue
+            if page.serial != serial or page.kind & FIRST:
+                raise Malformed("an Ogg file of several streams")
+            found.append(page)
+            for number, (start, end, ends) in enumerate(parts(page)):
+                data = read_at(self.file, start, end - start)
+                if packets and open_end and number == 0:
+                    packets[-1] += data
+                else:
+                    packets.append(data)
+                open_end = not ends
+            if len(packets) > 1 or not open_end:
+                return found, packets, open_end
+        raise Malformed("an Ogg stream without a comment")
 
-    codec: bytes
-    pages: list[Page]
-    packets: list[bytes]
-    open_end: bool  # the last packet goes on on the next page
+    @cached_property
+    def comment(self) -> Comment:
+        """The Vorbis comment in the comment packet."""
+        codec, packet = self.codec, self.head[1][0]
+        if codec == FLAC and packet[:1] not in (b"\x04", b"\x84"):
+            raise Malformed("an Ogg FLAC stream without a comment")
+        return Comment(packet, CODECS[codec])
 
+    def genre_field(self) -> Raw:
+        """The genre entries of the comment."""
+        return self.comment.genre_field()
 
-def _head(file: BinaryIO, layout: Layout) -> Head:
-    found: list[Page] = []
-    packets: list[bytes] = []
-    codec, serial, open_end = b"", -1, True
-    for page in pages(file, layout.start, layout.end):
-        if page.start == layout.start:
-            codec, serial = _codec(file, page), page.serial
-            continue
-        if page.serial != serial or page.kind & FIRST:
-            raise Malformed("an Ogg file of several streams")
-        found.append(page)
-        for number, part in enumerate(parts(page, 0)):
-            data = read_at(file, part.start, part.end - part.start)
-            if packets and open_end and number == 0:
-                packets[-1] += data
-            else:
-                packets.append(data)
-            open_end = not part.ends
-        if len(packets) > 1 or not open_end:
-            return Head(codec, found, packets, open_end)
-    raise Malformed("an Ogg stream without a comment")
+    def encode(self, genres: Sequence[str]) -> Raw:
+        """One entry a genre."""
+        return self.comment.encode(genres)
 
+    def splice(self, raw: Raw) -> list[Edit]:
+        """The edits that make `raw` the genre field.
 
-def _codec(file: BinaryIO, page: Page) -> bytes:
-    first = read_at(file, page.body, min(8, page.end - page.body))
-    for mark in CODECS:
-        if first.startswith(mark) and len(parts(page, 0)) == 1:
-            return mark
-    raise Malformed("an Ogg stream of a kind we do not write")
+        The pages keep their sizes as far as possible, so that what lies on them, a cover for instance, only moves past
+        their headers; pages behind the comment are renumbered only if the number of pages changes.
+        """
+        old, packets, open_end = self.head
+        in_packet = tidy(BytesIO(packets[0]), self.comment.splice(raw))
+        if not in_packet:
+            return []
+        length = len(packets[0]) + growth(in_packet)
+        if self.codec == FLAC:
+            size = Edit(1, 4, (length - 4).to_bytes(3, "big"))
+            in_packet = tidy(BytesIO(packets[0]), [size, *in_packet])
+        lacing = _lacing([length, *map(len, packets[1:])], open_end)
+        runs = _runs(lacing, [len(page.lacing) for page in old])
+        pieces = _pieces([(page.body, page.end) for page in old], in_packet)
+        edits = list(_laid_out(self.file, old, runs, pieces))
+        if len(runs) != len(old):
+            edits += self._renumbered(old[-1], len(runs) - len(old))
+        return edits
 
-
-def _comment(head: Head) -> comments.Comment:
-    if head.codec == FLAC and head.packets[0][:1] not in (b"\x04", b"\x84"):
-        raise Malformed("an Ogg FLAC stream without a comment")
-    return comments.parse(head.packets[0], CODECS[head.codec])
-
-
-def read(file: BinaryIO, layout: Layout) -> Raw:
-    """The raw genre field."""
-    return comments.read_raw(_comment(_head(file, layout)))
-
-
-def encode(file: BinaryIO, layout: Layout, genres: Sequence[str]) -> Raw:
-    """A raw field that says `genres`."""
-    return comments.encode(_comment(_head(file, layout)), genres)
-
-
-def splice(file: BinaryIO, layout: Layout, raw: Raw) -> list[Edit]:
-    """The edits that make `raw` the genre field.
-
-    The pages keep their sizes as far as possible, so that what lies on them, a cover for instance, only moves past
-    their headers; pages behind the comment are renumbered only if the number of pages changes.
-    """
-    head = _head(file, layout)
-    packet = head.packets[0]
-    inner = tidy(BytesIO(packet), comments.splice(_comment(head), raw))
-    if not inner:
-        return []
-    length = len(packet) + growth(inner)
-    if head.codec == FLAC:
-        size = Edit(1, 4, (length - 4).to_bytes(3, "big"))
-        inner = tidy(BytesIO(packet), [size, *inner])
-    old = head.pages
-    lacing = _lacing([length, *map(len, head.packets[1:])], head.open_end)
-    runs = _runs(lacing, [len(page.lacing) for page in old])
-    pieces = _pieces([(page.body, page.end) for page in old], inner)
-    edits = list(_laid_out(file, old, runs, pieces))
-    if len(runs) != len(old):
-        edits += _renumbered(file, layout, old[-1], len(runs) - len(old))
-    return edits
+    def _renumbered(self, after: Page, shift: int) -> Iterator[Edit]:
+        """The later pages of the same stream, numbered on."""
+        for page in pages(self.file, after.end, self.layout.end):
+            if page.serial != after.serial:
+                continue
+            if page.kind & FIRST:
+                return  # another link of a chain begins
+            data = bytearray(read_at(self.file, page.start, page.end - page.start))
+            data[18:22] = struct.pack("<I", page.sequence + shift)
+            yield Edit(page.start + 18, page.start + 26, _summed(bytes(data))[18:26])
 
 
 def _lacing(lengths: Sequence[int], open_end: bool) -> bytes:
@@ -323,17 +320,6 @@ def _taken(pieces: deque[Piece], length: int) -> list[Piece]:
         taken.append(piece)
         length -= min(size, length)
     return taken
-
-
-def _renumbered(file: BinaryIO, layout: Layout, after: Page, shift: int) -> Iterator[Edit]:
-    for page in pages(file, after.end, layout.end):
-        if page.serial != after.serial:
-            continue
-        if page.kind & FIRST:
-            return  # another link of a chain begins
-        data = bytearray(read_at(file, page.start, page.end - page.start))
-        data[18:22] = struct.pack("<I", page.sequence + shift)
-        yield Edit(page.start + 18, page.start + 26, _summed(bytes(data))[18:26])
 
 
 def _summed(page: bytes) -> bytes:

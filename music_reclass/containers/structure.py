@@ -1,4 +1,4 @@
-"""Bounds-checked reading at an offset of a file whose size fields may be wrong."""
+"""What the structure of a file is made of, and bounds-checked reading where its size fields may be wrong."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from music_reclass.errors import FailTrack
 
@@ -19,6 +20,36 @@ Span = tuple[int, int]  # half-open byte range of a file
 
 class Malformed(Exception):
     """The structure of a file contradicts itself; the sentence says where."""
+
+
+class Element(NamedTuple):
+    """A named part of a file: a FLAC block, MP4 atom, ASF object, RIFF chunk, or one entry of a tag.
+
+    Its header begins at `start`; its content lies from `body` to `end`.
+    """
+
+    name: bytes
+    start: int
+    body: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a file is by its content, and where the stream lies between the ID3, APE and Lyrics3 tags around it.
+
+    `container` is a key of `FORMATS`, "" where the structure of tags and payload is unknown. `demuxer` is FFmpeg's
+    name, "" for what is no media; `soundfile`: libsndfile reads it; `announced`: bytes it says it has, 0: unsaid.
+    `malformed` says how the tags in front of the stream contradict themselves: then tags and payload are unknown.
+    """
+
+    container: str
+    start: int
+    end: int
+    demuxer: str = ""
+    soundfile: bool = False
+    announced: int = 0
+    malformed: str = ""
 
 
 def read_at(file: BinaryIO, offset: int, count: int) -> bytes:

@@ -35,15 +35,18 @@ def id3v2_end(file: BinaryIO, start: int, size: int) -> int:
     return end
 
 
-def heads_end(file: BinaryIO, size: int) -> int:
-    """Where the last of the ID3v2 tags in front of the stream ends; 0 where there is none."""
+def heads_end(file: BinaryIO, size: int) -> tuple[int, str]:
+    """Where the last of the ID3v2 tags in front of the stream ends, 0 without one, and what is wrong with the next."""
     end = 0
     for _ in range(MOST_TAGS):
-        after = id3v2_end(file, end, size)
+        try:
+            after = id3v2_end(file, end, size)
+        except Malformed as error:
+            return end, str(error)
         if after == end:
             break
         end = after
-    return end
+    return end, ""
 
 
 def tails_start(file: BinaryIO, start: int, end: int) -> int:

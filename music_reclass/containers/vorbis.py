@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from music_reclass.containers.edits import Edit, Raw, replaced, slot
-from music_reclass.containers.structure import Malformed
+from music_reclass.containers.edits import Edit
+from music_reclass.containers.formats import Raw, only_in_slot, replaced
+from music_reclass.containers.structure import Element, Malformed
 
 SLOT = "comment"
 VENDOR = b"reclass"
 
 
-class Entry(NamedTuple):
-    """One entry and its four-byte length, counted from the first byte of the comment."""
+class Comment:
+    """The Vorbis comment at `start` of `data`; whatever follows it (framing bit, padding) is not looked at.
 
-    start: int
-    end: int
-    data: bytes
+    `count_at`: where the number of entries stands. `entries`: each named by its key, all positions within `data`.
+    """
 
-
-class Comment(NamedTuple):
-    """A Vorbis comment taken apart: where the number of entries stands, and the entries."""
-
-    count_at: int
-    entries: tuple[Entry, ...]
+    def __init__(self, data: bytes, start: int = 0) -> None:
+        self.data = data
+        self.count_at = start + 4 + _number(data, start)
+        self.entries: list[Element] = []
+        for _ in range(_number(data, self.count_at)):
+            at = self.end
+            end = at + 4 + _number(data, at)
+            if end > len(data):
+                raise Malformed("a Vorbis comment cut short")
+            self.entries.append(Element(data[at + 4 : end].split(b"=", 1)[0], at, at + 4, end))
 
     @property
     def end(self) -> int:
@@ -33,22 +36,29 @@ class Comment(NamedTuple):
         return self.entries[-1].end if self.entries else self.count_at + 4
 
     @property
-    def genres(self) -> tuple[Entry, ...]:
+    def genres(self) -> list[Element]:
         """The genre entries; keys are written as one likes."""
-        return tuple(entry for entry in self.entries if entry.data[:6].upper() == b"GENRE=")
+        return [entry for entry in self.entries if self._text(entry)[:6].upper() == b"GENRE="]
 
+    def _text(self, entry: Element) -> bytes:
+        return self.data[entry.body : entry.end]
 
-def parse(data: bytes, start: int = 0) -> Comment:
-    """Take the comment at `start` apart; whatever follows it (framing bit, padding) is not looked at."""
-    at = count_at = start + 4 + _number(data, start)
-    entries: list[Entry] = []
-    for _ in range(_number(data, count_at)):
-        at = entries[-1].end if entries else count_at + 4
-        end = at + 4 + _number(data, at)
-        if end > len(data):
-            raise Malformed("a Vorbis comment cut short")
-        entries.append(Entry(at, end, data[at + 4 : end]))
-    return Comment(count_at, tuple(entries))
+    def genre_field(self) -> Raw:
+        """The genre entries, spelling of the key and all."""
+        return tuple((SLOT, self._text(entry)) for entry in self.genres)
+
+    def encode(self, genres: Sequence[str]) -> Raw:
+        """One entry a genre; the key keeps the spelling that it has."""
+        key = self.genres[0].name if self.genres else b"GENRE"
+        return tuple((SLOT, key + b"=" + genre.encode()) for genre in genres)
+
+    def splice(self, raw: Raw) -> list[Edit]:
+        """The edits to `data` that make `raw` its genre entries."""
+        contents = only_in_slot(raw, SLOT)
+        new = b"".join(struct.pack("<I", len(data)) + data for data in contents)
+        edits = replaced([(entry.start, entry.end) for entry in self.genres], self.end, new)
+        count = len(self.entries) - len(self.genres) + len(contents)
+        return [Edit(self.count_at, self.count_at + 4, struct.pack("<I", count)), *edits]
 
 
 def _number(data: bytes, at: int) -> int:
@@ -60,25 +70,3 @@ def _number(data: bytes, at: int) -> int:
 def new_comment() -> bytes:
     """A comment without entries."""
     return struct.pack("<I", len(VENDOR)) + VENDOR + struct.pack("<I", 0)
-
-
-def read_raw(comment: Comment) -> Raw:
-    """The genre entries, spelling of the key and all."""
-    return tuple((SLOT, entry.data) for entry in comment.genres)
-
-
-def encode(comment: Comment, genres: Sequence[str]) -> Raw:
-    """One entry a genre; the key keeps the spelling that it has."""
-    key = comment.genres[0].data[:6] if comment.genres else b"GENRE="
-    return tuple((SLOT, key + genre.encode()) for genre in genres)
-
-
-def splice(comment: Comment, raw: Raw) -> list[Edit]:
-    """The edits, counted from the first byte of the comment, that make `raw` its genre entries."""
-    contents = slot(raw, SLOT)
-    if len(contents) != len(raw):
-        raise Malformed("the genre is kept in another kind of tag now")
-    new = b"".join(struct.pack("<I", len(data)) + data for data in contents)
-    edits = replaced([(entry.start, entry.end) for entry in comment.genres], comment.end, new)
-    count = len(comment.entries) - len(comment.genres) + len(contents)
-    return [Edit(comment.count_at, comment.count_at + 4, struct.pack("<I", count)), *edits]

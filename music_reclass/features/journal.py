@@ -24,6 +24,7 @@ class Intention:
     """What is going to be done to one file: all that is known before it is touched.
 
     `genres` None means an absent field, () an empty one. `raw_before` holds the field's very bytes by slot.
+    `payload` and `sha_before` are b"" until the file has been copied, which is when it is read.
     """
 
     path: str
@@ -118,9 +119,14 @@ class Journal:
             cursor = self._sql.execute(f"INSERT INTO change ({columns}) VALUES ({marks})", values)  # noqa: S608
         return int(cursor.lastrowid or 0)
 
-    def stage(self, change: int, sha_after: bytes, size_after: int, patch: bytes | None) -> None:
+    def stage(
+        self, change: int, *, payload: bytes, sha_before: bytes, sha_after: bytes, size_after: int, patch: bytes | None
+    ) -> None:
         """The finished copy lies verified beside the file; `patch` turns it back into what the file is now."""
-        self._settle(change, STAGED, sha_after=sha_after, size_after=size_after, patch=patch)
+        self._settle(
+            change, STAGED, payload=payload, sha_before=sha_before, sha_after=sha_after, size_after=size_after,
+            patch=patch,
+        )  # fmt: skip
 
     def confirm(self, change: int, mtime_after: int | None, note: str = "") -> None:
         """The copy has taken the file's place; the change that it takes back, if any, is undone with that."""

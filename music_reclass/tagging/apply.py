@@ -29,18 +29,6 @@ MOST_KINDS = 2000  # kinds of change counted apart: a library holds some hundred
 LEFT_ALONE = ("unsupported", "hard_link")
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One change, as a person reads it."""
-
-    folder: str
-    name: str
-    before: tuple[str, ...] | None
-    after: tuple[str, ...]
-    confidence: float
-    outcome: str
-
-
 @dataclass(slots=True)
 class WriteReport:
     """A plan in numbers, and what became of it."""
@@ -50,7 +38,7 @@ class WriteReport:
     reasons: dict[str, int] = field(default_factory=dict)  # of skipped and failed tracks
     relations: dict[str, int] = field(default_factory=dict)
     writes: int = 0
-    examples: list[Example] = field(default_factory=list)
+    examples: list[tuple[Track, Proposal]] = field(default_factory=list)  # the first changes
     kinds: dict[tuple[str, str], int] = field(default_factory=dict)  # (before, after) -> files
     written: int = 0
     write_failures: list[tuple[str, str]] = field(default_factory=list)  # path, why
@@ -80,14 +68,8 @@ class WriteReport:
             kind = (shown(state.tags.genres), ", ".join(proposal.genres))
             if kind in self.kinds or len(self.kinds) < MOST_KINDS:
                 self.kinds[kind] = self.kinds.get(kind, 0) + 1
-            if len(self.examples) < EXAMPLES and state.decision is not None:
-                folder, name = os.path.split(state.path)
-                self.examples.append(
-                    Example(
-                        folder, name, state.tags.genres, proposal.genres,
-                        state.decision.confidence, state.decision.outcome.value,
-                    )
-                )  # fmt: skip
+            if len(self.examples) < EXAMPLES:
+                self.examples.append((state, proposal))
 
 
 @dataclass(frozen=True, slots=True)

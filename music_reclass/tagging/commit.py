@@ -1,4 +1,7 @@
-"""The one way a file is replaced: journal row, verified copy, a last look at the original, atomic replacement."""
+"""The one way a file is replaced: journal row, verified copy, a last look at the original, atomic replacement.
+
+The file is read once, while it is copied, and the copy once, while it is verified.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,15 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from music_reclass.containers.edits import Edit, inverse, pack, patched, unpack
-from music_reclass.containers.sniff import payload_digest
-from music_reclass.containers.structure import BLOCK, Malformed, file_failure, opened
+from music_reclass.containers.sniff import PayloadReader
+from music_reclass.containers.structure import Malformed, blocks, file_failure, opened, size_of
 from music_reclass.errors import DatabaseError, FailTrack
 from music_reclass.features.journal import Intention, Journal
 from music_reclass.tagging.read import tag_errors
@@ -32,21 +35,13 @@ class WriteOptions:
     detach_hard_links: bool = False  # write although the file's other names would keep the old content
 
 
-@dataclass(frozen=True, slots=True)
-class WriteResult:
-    """What was written, and how the file stands now."""
-
-    change: int
-    path: Path
-    size: int
-    mtime_ns: int
-
+READ_BUFFER = 1 << 16  # bytes: headers that lie close together are read at once
 
 AfterStep = Callable[[str], None]
 
 
 @dataclass(slots=True)
-class _Work:
+class _Replacement:
     """One replacement on its way through the steps."""
 
     journal: Journal
@@ -64,7 +59,6 @@ class _Work:
     change: int | None = None
     temporary: Path | None = None
     replaced: bool = False
-    result: WriteResult | None = None
 
 
 def replace_file(
@@ -76,15 +70,15 @@ def replace_file(
     options: WriteOptions = WriteOptions(),
     known: tuple[int, int] | None = None,
     after_step: AfterStep | None = None,
-) -> WriteResult | None:
-    """Change one file by `rewrite`, or leave it untouched; None where it is as wanted already.
+) -> int | None:
+    """Change one file by `rewrite`, or leave it untouched; the change's number, None where it is as wanted already.
 
     A symlink's target is replaced, not the link. `known` is (size, mtime_ns) as the caller last saw the file.
     Killed between any two steps, the journal tells `recover` how to settle it. TrackError where the file cannot
     or must not be changed; DatabaseError where the journal cannot be written.
     """
     real = Path(os.path.realpath(path))
-    work = _Work(journal, run, real, rewrite, options, known)
+    work = _Replacement(journal, run, real, rewrite, options, known)
     try:
         for name, step in STEPS:
             step(work)
@@ -99,10 +93,10 @@ def replace_file(
         if isinstance(error, Malformed):
             raise FailTrack("changed", f"{real.name} was changed while it was read ({error}).") from error
         raise
-    return work.result
+    return work.change
 
 
-def _clean_up(work: _Work, why: str) -> None:
+def _clean_up(work: _Replacement, why: str) -> None:
     """Leave nothing behind of an attempt that failed before the replacement; after it, `recover` settles the row.
 
     A signal may strike between the replacement and the note of it: then the finished copy is no longer there.
@@ -118,7 +112,7 @@ def _clean_up(work: _Work, why: str) -> None:
             work.journal.abandon(work.change, why)
 
 
-def _preflight(work: _Work) -> None:
+def _preflight(work: _Replacement) -> None:
     name, status = work.path.name, os.stat(work.path)
     work.status = status
     if not stat.S_ISREG(status.st_mode):
@@ -138,41 +132,61 @@ def _preflight(work: _Work) -> None:
         raise FailTrack("no_space", f"there is no room for a copy of {name} beside it.")
 
 
-def _examine(work: _Work) -> None:
-    with work.path.open("rb") as file:
-        if _identity(os.fstat(file.fileno())) != _identity(work.status):
-            raise FailTrack("changed", f"{work.path.name} is being changed by another program.")
-        with tag_errors(work.path):
-            work.prepared = work.rewrite(file, work.path)
-        work.sha_before = digest_of(file)
-    work.payload = payload_digest(work.path)
+def _examine(work: _Replacement) -> None:
+    with _unchanged(work) as file, tag_errors(work.path):
+        work.prepared = work.rewrite(file, work.path)
 
 
-def _plan(work: _Work) -> None:
+def _unchanged(work: _Replacement) -> BinaryIO:
+    """The file, open for reading; FailTrack where it is no longer the one that was looked at first."""
+    file = work.path.open("rb", buffering=READ_BUFFER)
+    if _identity(os.fstat(file.fileno())) != _identity(work.status):
+        file.close()
+        raise FailTrack("changed", f"{work.path.name} is being changed by another program.")
+    return file
+
+
+def _plan(work: _Replacement) -> None:
     prepared = work.prepared
     name = f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
     temporary = work.path.with_name(name)
+    # The digests become known while the file is copied; the row gets them before the file is replaced.
     intention = Intention(
         str(work.path), prepared.format, prepared.before, prepared.after, prepared.raw_before, str(temporary),
-        work.payload, work.sha_before, work.status.st_mtime_ns, prepared.undoes,
+        payload=b"", sha_before=b"", mtime_before=work.status.st_mtime_ns, undoes=prepared.undoes,
     )  # fmt: skip
     work.change = work.journal.plan(work.run, intention)
     work.temporary = temporary
 
 
-def _copy(work: _Work) -> None:
+def _copy(work: _Replacement) -> None:
     assert work.temporary is not None
     handle = os.open(work.temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-    with os.fdopen(handle, "wb") as copy, work.path.open("rb") as source:
+    with os.fdopen(handle, "wb") as copy, _unchanged(work) as source:
         work.reverse = inverse(source, work.prepared.edits)
-        for piece in patched(source, work.prepared.edits):
-            copy.write(piece)
+        work.sha_before, work.payload = _read_once(source, work.prepared.edits, copy.write)
+        if work.prepared.sha_before not in (None, work.sha_before):
+            raise FailTrack("changed", f"{work.path.name} is not as it was left.")
         copy.flush()
         _dress(work, copy.fileno())
         os.fsync(copy.fileno())
 
 
-def _dress(work: _Work, copy: int) -> None:
+def _read_once(file: BinaryIO, edits: Sequence[Edit], write: Callable[[bytes], object]) -> tuple[bytes, bytes]:
+    """SHA-256 and payload digest of an open file, read once; `write` gets its bytes with `edits` applied."""
+    sha, reader = hashlib.sha256(), PayloadReader(file)
+
+    def hashed() -> Iterator[bytes]:
+        for block in reader:
+            sha.update(block)
+            yield block
+
+    for piece in patched(hashed(), edits):
+        write(piece)
+    return sha.digest(), reader.digest()
+
+
+def _dress(work: _Replacement, copy: int) -> None:
     """Owner, mode, extended attributes and, where asked for, the modification time of the original."""
     if hasattr(os, "fchown"):
         with suppress(OSError):  # only root may give files away
@@ -190,56 +204,55 @@ def _dress(work: _Work, copy: int) -> None:
         os.utime(copy if os.utime in os.supports_fd else str(work.temporary), ns=(work.status.st_atime_ns, mtime))
 
 
-def _verify(work: _Work) -> None:
+def _verify(work: _Replacement) -> None:
     """The copy, read back, says what it should, sounds the same, and its reverse gives the original."""
     assert work.temporary is not None
     name = work.path.name
-    with work.temporary.open("rb") as copy:
-        work.sha_after = digest_of(copy)
-        if work.prepared.sha_after not in (None, work.sha_after):
-            raise FailTrack("verify", f"{name}: the old bytes did not come back; left as it was.")
+    with work.temporary.open("rb", buffering=READ_BUFFER) as copy:
         with tag_errors(work.path):
             work.prepared.check(copy)
         restored = hashlib.sha256()
-        for piece in patched(copy, unpack(pack(work.reverse))):
-            restored.update(piece)
+        work.sha_after, payload = _read_once(copy, unpack(pack(work.reverse)), restored.update)
+    if work.prepared.sha_after not in (None, work.sha_after):
+        raise FailTrack("verify", f"{name}: the old bytes did not come back; left as it was.")
     if restored.digest() != work.sha_before:
-        raise FailTrack("verify", f"{name} could not be brought back afterwards; left as it was.")
-    if payload_digest(work.temporary) != work.payload:
+        raise FailTrack("verify", f"{name} could not be restored afterwards; left as it was.")
+    if payload != work.payload:
         raise FailTrack("verify", f"{name}: the sound would change; left as it was.")
 
 
-def _stage(work: _Work) -> None:
+def _stage(work: _Replacement) -> None:
     assert work.change is not None
     assert work.temporary is not None
-    # What takes a change back is not itself taken back: scan again instead.
+    # What undoes a change is not itself undone: scan again instead.
     patch = pack(work.reverse) if work.prepared.undoes is None else None
-    work.journal.stage(work.change, work.sha_after, work.temporary.stat().st_size, patch)
+    work.journal.stage(
+        work.change, payload=work.payload, sha_before=work.sha_before, sha_after=work.sha_after,
+        size_after=work.temporary.stat().st_size, patch=patch,
+    )  # fmt: skip
 
 
-def _look_again(work: _Work) -> None:
+def _look_again(work: _Replacement) -> None:
     if _identity(os.stat(work.path)) != _identity(work.status):
         raise FailTrack("changed", f"{work.path.name} was changed by another program meanwhile; left as that made it.")
 
 
-def _replace(work: _Work) -> None:
+def _replace(work: _Replacement) -> None:
     assert work.temporary is not None
     os.replace(work.temporary, work.path)
     work.replaced = True
 
 
-def _sync_folder(work: _Work) -> None:
+def _sync_folder(work: _Replacement) -> None:
     sync_folder(work.path.parent)
 
 
-def _confirm(work: _Work) -> None:
+def _confirm(work: _Replacement) -> None:
     assert work.change is not None
-    status = os.stat(work.path)
-    work.journal.confirm(work.change, status.st_mtime_ns)
-    work.result = WriteResult(work.change, work.path, status.st_size, status.st_mtime_ns)
+    work.journal.confirm(work.change, os.stat(work.path).st_mtime_ns)
 
 
-STEPS: tuple[tuple[str, Callable[[_Work], None]], ...] = (
+STEPS: tuple[tuple[str, Callable[[_Replacement], None]], ...] = (
     ("preflight", _preflight),
     ("examine", _examine),
     ("plan", _plan),
@@ -258,19 +271,13 @@ def _identity(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def digest_of(file: BinaryIO) -> bytes:
-    """SHA-256 of an open file."""
-    digest = hashlib.sha256()
-    file.seek(0)
-    while block := file.read(BLOCK):
-        digest.update(block)
-    return digest.digest()
-
-
 def digest_at(path: Path) -> bytes:
     """SHA-256 of a file; FailTrack where it cannot be read."""
+    digest = hashlib.sha256()
     with opened(path) as file:
-        return digest_of(file)
+        for block in blocks(file, 0, size_of(file)):
+            digest.update(block)
+    return digest.digest()
 
 
 def sync_folder(folder: Path) -> None:

@@ -64,11 +64,6 @@ def as_navidrome(values: Sequence[str]) -> Values:
     return tuple(part for part in _NAVIDROME_SPLITS.split(values[0]) if part)
 
 
-def survives(genres: Sequence[str], profile: str, read: Callable[[Sequence[str]], Values]) -> bool:
-    """Whether a reader gets exactly `genres` back from a file laid out by `profile`."""
-    return read(laid_out(genres, profile)) == tuple(genres)
-
-
 WRITE = "write"  # the field gets `genres`
 KEEP = "keep"  # there is a genre, and the policy leaves it alone
 NONE = "none"  # the decision is not sure enough to be written

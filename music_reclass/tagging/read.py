@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from music_reclass.containers import FORMATS
-from music_reclass.containers.edits import Layout
-from music_reclass.containers.riff import info_texts, tag_bytes
+from music_reclass.containers.mp4 import GENRES as MP4_GENRES
+from music_reclass.containers.mp4 import Mp4
+from music_reclass.containers.riff import Wav
 from music_reclass.containers.sniff import sniff
-from music_reclass.containers.structure import Malformed, file_failure, opened, size_of
+from music_reclass.containers.structure import Layout, Malformed, file_failure, opened, read_at, size_of
 from music_reclass.domain import TrackTags
 from music_reclass.errors import FailTrack, ReclassError, SkipTrack, TrackError
 
@@ -38,15 +38,18 @@ def tag_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-NOTHING = TrackTags()
+NO_TAGS = TrackTags()
 TRUE_WORDS = frozenset({"1", "true", "yes"})
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """`rest` holds every field but the genre; `version` is the ID3v2 version, None where there is no such tag."""
+class FileTags:
+    """All tags of a file: `rest` holds every field but the genre, to be compared.
 
-    tags: TrackTags = NOTHING
+    `version` is the ID3v2 version, None where there is no such tag.
+    """
+
+    tags: TrackTags = NO_TAGS
     rest: Mapping[str, object] = field(default_factory=dict)
     version: tuple[int, ...] | None = None
 
@@ -76,9 +79,9 @@ def _id3(file: BinaryIO) -> Any:
         return None
 
 
-def _id3_view(tags: Any) -> View:
+def _id3_tags(tags: Any) -> FileTags:
     if tags is None:
-        return View()
+        return FileTags()
     genre = tags.get("TCON")
     found = TrackTags(
         genres=genres_of(None if genre is None else genre.genres),
@@ -92,7 +95,7 @@ def _id3_view(tags: Any) -> View:
     if tags.unknown_frames:
         rest["unknown frames"] = sorted(bytes(frame) for frame in tags.unknown_frames)
     version = tuple(tags.version)
-    return View(found, rest, version if version[0] == 2 else None)
+    return FileTags(found, rest, version if version[0] == 2 else None)
 
 
 def _comparable(value: Any) -> object:
@@ -121,11 +124,11 @@ def _ape(file: BinaryIO) -> Any:
         return None
 
 
-def _ape_view(tags: Any) -> View:
+def _ape_tags(tags: Any) -> FileTags:
     from mutagen.apev2 import APETextValue
 
     if tags is None:
-        return View()
+        return FileTags()
 
     def texts(key: str) -> list[str] | None:
         value = tags.get(key)
@@ -140,29 +143,29 @@ def _ape_view(tags: Any) -> View:
         compilation=_joined(texts("Compilation") or ()).lower() in TRUE_WORDS,
     )
     rest = {f"APE {key}": (tags[key].kind, tags[key].value) for key in tags if key.lower() != "genre"}
-    return View(found, rest)
+    return FileTags(found, rest)
 
 
-def _mpeg(file: BinaryIO, layout: Layout) -> View:
+def _mpeg(file: BinaryIO, layout: Layout) -> FileTags:
     """ID3v2, then APE for what it does not say, ID3v1 last."""
     from mutagen import MutagenError
 
-    id3 = _id3_view(_id3(file))
+    id3 = _id3_tags(_id3(file))
     try:
-        ape = _ape_view(_ape(file))
+        ape = _ape_tags(_ape(file))
     except MutagenError:
         if id3.version is None:
             raise
-        ape = View()  # it is not the tag that counts, nor one that is ever written to beside ID3v2
-    return _second(ape, id3) if id3.version is None else _second(id3, ape)
+        ape = FileTags()  # it is not the tag that counts, nor one that is ever written to beside ID3v2
+    return _merged(ape, id3) if id3.version is None else _merged(id3, ape)
 
 
-def _apelike(file: BinaryIO, layout: Layout) -> View:
+def _apelike(file: BinaryIO, layout: Layout) -> FileTags:
     """APE, and behind it ID3 for what APE does not say."""
-    return _second(_ape_view(_ape(file)), _id3_view(_id3(file)))
+    return _merged(_ape_tags(_ape(file)), _id3_tags(_id3(file)))
 
 
-def _second(first: View, second: View) -> View:
+def _merged(first: FileTags, second: FileTags) -> FileTags:
     a, b = first.tags, second.tags
     merged = TrackTags(
         genres=b.genres if a.genres is None else a.genres,
@@ -172,27 +175,27 @@ def _second(first: View, second: View) -> View:
         album=a.album or b.album,
         compilation=a.compilation or b.compilation,
     )
-    return View(merged, {**first.rest, **second.rest}, first.version or second.version)
+    return FileTags(merged, {**first.rest, **second.rest}, first.version or second.version)
 
 
 # --- the others --------------------------------------------------------------------------------------------
 
 
-def _flac(file: BinaryIO, layout: Layout) -> View:
+def _flac(file: BinaryIO, layout: Layout) -> FileTags:
     import mutagen.flac
 
     file.seek(0)
     flac = mutagen.flac.FLAC(file)
-    view = _vorbis_view(flac.tags)
+    found = _vorbis_tags(flac.tags)
     blocks = [
         (block.code, block.write())
         for block in flac.metadata_blocks
         if block is not flac.tags and block.code != mutagen.flac.Padding.code
     ]
-    return View(view.tags, {**view.rest, "blocks": blocks})
+    return FileTags(found.tags, {**found.rest, "blocks": blocks})
 
 
-def _ogg(file: BinaryIO, layout: Layout) -> View:
+def _ogg(file: BinaryIO, layout: Layout) -> FileTags:
     import mutagen.oggflac
     import mutagen.oggopus
     import mutagen.oggspeex
@@ -208,13 +211,13 @@ def _ogg(file: BinaryIO, layout: Layout) -> View:
     ):
         if mark in head:
             file.seek(layout.start)
-            return _vorbis_view(kind(file).tags)
-    return View()
+            return _vorbis_tags(kind(file).tags)
+    return FileTags()
 
 
-def _vorbis_view(tags: Any) -> View:
+def _vorbis_tags(tags: Any) -> FileTags:
     if tags is None:  # a FLAC file without a comment block: one that holds the genre alone is no other tag
-        return View(rest={"comments": []})
+        return FileTags(rest={"comments": []})
 
     def texts(*keys: str) -> list[str] | None:
         return next((tags[key] for key in keys if key in tags), None)
@@ -228,17 +231,15 @@ def _vorbis_view(tags: Any) -> View:
         compilation=_joined(texts("compilation") or ()).lower() in TRUE_WORDS,
     )
     rest = [(key, value) for key, value in list.__iter__(tags) if key.lower() != "genre"]
-    return View(found, {"vendor": tags.vendor, "comments": rest})
+    return FileTags(found, {"vendor": tags.vendor, "comments": rest})
 
 
-def _mp4(file: BinaryIO, layout: Layout) -> View:
+def _mp4(file: BinaryIO, layout: Layout) -> FileTags:
     import mutagen.mp4
 
     file.seek(0)
     mp4 = mutagen.mp4.MP4(file)
-    tags = mp4.tags
-    if tags is None:
-        return View()
+    tags = {} if mp4.tags is None else mp4.tags
     found = TrackTags(
         genres=genres_of(tags.get("\xa9gen")),
         title=_joined(tags.get("\xa9nam", ())),
@@ -247,13 +248,19 @@ def _mp4(file: BinaryIO, layout: Layout) -> View:
         album=_joined(tags.get("\xa9alb", ())),
         compilation=bool(tags.get("cpil", False)),
     )
-    rest: dict[str, object] = {key: tags[key] for key in tags if key != "\xa9gen"}
-    rest["unread atoms"] = {key: value for key, value in tags._failed_atoms.items() if key != "gnre"}
-    rest["chapters"] = [(chapter.start, chapter.title) for chapter in mp4.chapters or ()]
-    return View(found, rest)
+    items: list[bytes] = []
+    with suppress(Malformed):  # such a file is read, and never written
+        # As stored: the tag library passes over items that it cannot read.
+        items = [
+            read_at(file, one.start, one.end - one.start)
+            for one in Mp4(file, layout).items
+            if one.name not in MP4_GENRES
+        ]
+    chapters = [(chapter.start, chapter.title) for chapter in mp4.chapters or ()]
+    return FileTags(found, {"items": items, "chapters": chapters})
 
 
-def _asf(file: BinaryIO, layout: Layout) -> View:
+def _asf(file: BinaryIO, layout: Layout) -> FileTags:
     import mutagen.asf
 
     file.seek(0)
@@ -275,14 +282,13 @@ def _asf(file: BinaryIO, layout: Layout) -> View:
         for name, value in list.__iter__(tags)
         if name != "WM/Genre"
     ]
-    return View(found, {"attributes": rest})
+    return FileTags(found, {"attributes": rest})
 
 
-def _wav(file: BinaryIO, layout: Layout) -> View:
-    # The library knows RIFF but not RF64, so the tag is handed to it alone.
-    tag = tag_bytes(file, layout, "little")
-    view = _id3_view(_id3(BytesIO(tag)) if tag else None)
-    info = info_texts(file, layout)
+def _wav(file: BinaryIO, layout: Layout) -> FileTags:
+    # The tag library knows RIFF but not RF64, so the tag is handed to it alone.
+    wav = Wav(file, layout)
+    tag, info = wav.tag_bytes(), wav.info_texts()
     genre = info.get("IGNR")
     second = TrackTags(
         genres=genres_of(None if genre is None else [genre]),
@@ -291,13 +297,13 @@ def _wav(file: BinaryIO, layout: Layout) -> View:
         album=info.get("IPRD", ""),
     )
     others = {f"INFO {name}": text for name, text in info.items() if name != "IGNR"}
-    return _second(view, View(second, others))
+    return _merged(_id3_tags(_id3(BytesIO(tag)) if tag else None), FileTags(second, others))
 
 
-def _aiff(file: BinaryIO, layout: Layout) -> View:
+def _aiff(file: BinaryIO, layout: Layout) -> FileTags:
     import mutagen.aiff
 
-    return _id3_view(mutagen.aiff.AIFF(_rewound(file)).tags)
+    return _id3_tags(mutagen.aiff.AIFF(_rewound(file)).tags)
 
 
 def _rewound(file: BinaryIO) -> BinaryIO:
@@ -305,7 +311,7 @@ def _rewound(file: BinaryIO) -> BinaryIO:
     return file
 
 
-def _other(file: BinaryIO, layout: Layout) -> View:
+def _other(file: BinaryIO, layout: Layout) -> FileTags:
     """Matroska and the like: what the decoder library sees, as we only read these."""
     import av
 
@@ -316,7 +322,7 @@ def _other(file: BinaryIO, layout: Layout) -> View:
             streams = [stream.metadata for stream in container.streams.audio[:1]]
             words = {key.lower(): value for source in (*streams, container.metadata) for key, value in source.items()}
     except (av.FFmpegError, ValueError):
-        return View()
+        return FileTags()
     genre = words.get("genre")
     found = TrackTags(
         genres=genres_of(None if genre is None else genre.split(";")),
@@ -326,10 +332,10 @@ def _other(file: BinaryIO, layout: Layout) -> View:
         album=words.get("album", ""),
         compilation=words.get("compilation", "").lower() in TRUE_WORDS,
     )
-    return View(found)
+    return FileTags(found)
 
 
-_READERS: dict[str, Callable[[BinaryIO, Layout], View]] = {
+_READERS: dict[str, Callable[[BinaryIO, Layout], FileTags]] = {
     "mpeg": _mpeg,
     "tta": _mpeg,
     "flac": _flac,
@@ -346,13 +352,15 @@ _READERS: dict[str, Callable[[BinaryIO, Layout], View]] = {
 }
 
 
-def view(file: BinaryIO, layout: Layout) -> View:
-    """What the tag library reads out of an open file of this layout. Call it inside `tag_wall`."""
+def all_tags(file: BinaryIO, layout: Layout) -> FileTags:
+    """What the tag library reads out of an open file of this layout. Call it inside `tag_errors`."""
+    if layout.malformed:
+        raise Malformed(layout.malformed)
     return _READERS.get(layout.container, _other)(file, layout)
 
 
 def read_tags(path: Path) -> TrackTags:
-    """The tags of a file, the format told by its content; `TrackTags()` where it has none.
+    """The tags of a file, whatever its name says it is; `TrackTags()` where it has none.
 
     Genres come decoded: ID3's `(17)`, `17` and `(4)Eurodisco` are Rock, Rock and Disco + Eurodisco.
     FailTrack where the file or its tags cannot be read, SkipTrack for an empty one.
@@ -360,11 +368,4 @@ def read_tags(path: Path) -> TrackTags:
     with tag_errors(path), opened(path) as file:
         if not size_of(file):
             raise SkipTrack("no_audio", f"{path.name} is empty.")
-        return view(file, sniff(file)).tags
-
-
-def format_of(path: Path) -> str | None:
-    """The container of a file whose genre can be written, None for any other; FailTrack as for `read_tags`."""
-    with tag_errors(path), opened(path) as file:
-        container = sniff(file).container
-    return container if container in FORMATS else None
+        return all_tags(file, sniff(file)).tags

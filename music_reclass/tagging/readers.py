@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from music_reclass.errors import FailTrack
@@ -10,31 +10,29 @@ from music_reclass.extractors.audio.sndfile import quiet
 from music_reclass.tagging.policy import Values, as_navidrome
 from music_reclass.tagging.read import read_tags
 
+# Family of readers -> programs of it.
+PROGRAMS = {
+    "mutagen": "reclass, Picard, beets, Mopidy",
+    "ffmpeg": "Plex, Kodi, Jellyfin's probe",
+    "taglib": "Clementine, Strawberry, VLC, Mixxx",
+    "navidrome": "Navidrome (TagLib, then its own splitting)",
+}
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """One family of readers: the values it sees, None where it sees no genre at all."""
 
-    name: str
-    programs: str
-    values: Values | None
+def readers(path: Path) -> dict[str, Values | None]:
+    """Family of PROGRAMS -> the genres it reads, None where it sees no genre at all.
 
-
-def readers(path: Path) -> list[Reader]:
-    """What each family sees. FailTrack where the file or its tags cannot be read.
-
-    ffmpeg's view is read by its own libraries. TagLib is not at hand: its view is that of the format's own list,
-    which both it and mutagen read whole, values not split; the servers built on it are shown by their rules.
+    ffmpeg's are read by its libraries. TagLib is not at hand: it reads the format's list of values whole, as mutagen
+    does, and the servers built on it are shown by their rules. FailTrack where the file or its tags cannot be read.
     """
-    own = read_tags(path).genres
-    listed = own if own is not None else ()
+    listed = read_tags(path).genres
     one = ffmpeg_genre(path)
-    return [
-        Reader("mutagen", "reclass, Picard, beets, Mopidy", own),
-        Reader("ffmpeg", "Plex, Kodi, Jellyfin's probe", None if one is None else (one,)),
-        Reader("taglib", "Clementine, Strawberry, VLC, Mixxx", own),
-        Reader("navidrome", "Navidrome (TagLib, then its own splitting)", as_navidrome(listed) if listed else own),
-    ]
+    return {
+        "mutagen": listed,
+        "ffmpeg": None if one is None else (one,),
+        "taglib": listed,
+        "navidrome": as_navidrome(listed) if listed else listed,
+    }
 
 
 def ffmpeg_genre(path: Path) -> str | None:
@@ -54,20 +52,20 @@ def ffmpeg_genre(path: Path) -> str | None:
     return None
 
 
-def blind_spots(found: list[Reader]) -> list[str]:
-    """One sentence for every reader that sees less than the file holds."""
-    whole = next(reader.values for reader in found if reader.name == "mutagen")
+def blind_spots(found: Mapping[str, Values | None]) -> list[str]:
+    """One sentence for every family of `readers` that sees less than the file holds."""
+    whole = found["mutagen"]
     if not whole:
         return []
     sentences = []
-    for reader in found:
-        seen = reader.values or ()
-        if seen == whole or (reader.name == "ffmpeg" and len(seen) == 1 and seen[0] == ";".join(whole)):
+    for name, values in found.items():
+        seen = values or ()
+        if seen == whole or (name == "ffmpeg" and len(seen) == 1 and seen[0] == ";".join(whole)):
             continue
         if not seen:
-            sentences.append(f"{reader.programs} see no genre in this file.")
+            sentences.append(f"{PROGRAMS[name]} see no genre in this file.")
         elif seen == whole[:1]:
-            sentences.append(f"{reader.programs} see only the first of {len(whole)} genres.")
+            sentences.append(f"{PROGRAMS[name]} see only the first of {len(whole)} genres.")
         else:
-            sentences.append(f"{reader.programs} see something else: {' | '.join(seen)}.")
+            sentences.append(f"{PROGRAMS[name]} see something else: {' | '.join(seen)}.")
     return sentences

@@ -22,34 +22,49 @@ from music_reclass.tagging.commit import (
     sync_folder,
 )
 from music_reclass.tagging.read import tag_errors
-from music_reclass.tagging.rewrite import bring_back_bytes, bring_back_field, current_genres
+from music_reclass.tagging.rewrite import Rewrite, current_genres, restore_bytes, restore_field
 from music_reclass.utils.progress import Progress, Silent
 
+CONFIRMED = "confirmed"  # the file had been replaced
+ABANDONED = "abandoned"  # the file had not been touched
+UNSETTLED = "unsettled"  # looked at again the next time
 
-@dataclass(slots=True)
-class Recovery:
-    """What became of the changes that were open."""
+UNDO = "undo"  # the command of the runs that undo others
+RESTORED = "restored"  # every byte is back
+FIELD = "field"  # edited since: the genre field alone is back
+ALREADY = "already"  # it was as before
+LEFT = "left"  # edited since, its genre too: left alone
+FAILED = "failed"  # could not be read or written
 
-    confirmed: list[str] = field(default_factory=list)  # the file had been replaced
-    abandoned: list[str] = field(default_factory=list)  # the file had not been touched
-    unsettled: list[tuple[str, str]] = field(default_factory=list)  # (path, why): looked at again the next time
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """What became of one file; `detail` is a sentence where there is something to say."""
+
+    path: str
+    outcome: str
+    detail: str = ""
 
 
-def recover(journal: Journal) -> Recovery:
+# --- interrupted runs --------------------------------------------------------------------------------------
+
+
+def recover(journal: Journal) -> list[FileResult]:
     """Confirm or abandon every open change and remove its copy. Safe to run at any time, and to be killed in."""
-    report = Recovery()
+    results = []
     for change in journal.open_changes():
         if isinstance(change, DamagedChange):
-            report.unsettled.append((change.path, change.why))
+            results.append(FileResult(change.path, UNSETTLED, change.why))
             continue
+        path = change.intention.path
         try:
-            _settle(journal, change, report)
+            results.append(FileResult(path, _settle(journal, change)))
         except (FailTrack, OSError) as error:
-            report.unsettled.append((change.intention.path, str(error)))
-    return report
+            results.append(FileResult(path, UNSETTLED, str(error)))
+    return results
 
 
-def _settle(journal: Journal, change: Change, report: Recovery) -> None:
+def _settle(journal: Journal, change: Change) -> str:
     intention = change.intention
     path, temporary = Path(intention.path), Path(intention.temporary)
     if not path.parent.is_dir():
@@ -62,10 +77,9 @@ def _settle(journal: Journal, change: Change, report: Recovery) -> None:
     if replaced:
         mtime = path.stat().st_mtime_ns if path.exists() else None
         journal.confirm(change.id, mtime, "settled after an interruption")
-        report.confirmed.append(intention.path)
-    else:
-        journal.abandon(change.id, "interrupted before the file was touched")
-        report.abandoned.append(intention.path)
+        return CONFIRMED
+    journal.abandon(change.id, "interrupted before the file was touched")
+    return ABANDONED
 
 
 def _was_replaced(change: Change, path: Path, copy_is_there: bool) -> bool:
@@ -83,23 +97,10 @@ def _is_ours(temporary: Path, path: Path) -> bool:
     return temporary.parent == path.parent and name.startswith(TEMPORARY_PREFIX) and name.endswith(TEMPORARY_SUFFIX)
 
 
-UNDO = "undo"  # the command of the runs that take others back
-RESTORED = "restored"  # every byte is back
-FIELD = "field"  # edited since: the genre field alone is back
-ALREADY = "already"  # it was as before
-LEFT = "left"  # edited since, its genre too: left alone
-FAILED = "failed"  # could not be read or written
+# --- undo --------------------------------------------------------------------------------------------------
 
 Find = Callable[[bytes], Iterable[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Undone:
-    """What became of one file; `detail` is a sentence where there is something to say."""
-
-    path: str
-    outcome: str
-    detail: str = ""
+Replace = Callable[[Path, Rewrite], int | None]
 
 
 @dataclass(slots=True)
@@ -108,7 +109,7 @@ class UndoReport:
 
     run: int
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys((RESTORED, FIELD, ALREADY, LEFT, FAILED), 0))
-    problems: list[Undone] = field(default_factory=list)
+    problems: list[FileResult] = field(default_factory=list)
 
 
 def undo(
@@ -119,12 +120,12 @@ def undo(
     force: bool = False,
     options: WriteOptions = WriteOptions(),  # noqa: B008 (frozen)
     find: Find | None = None,
-    emit: Callable[[Undone], None] = lambda undone: None,
+    emit: Callable[[FileResult], None] = lambda result: None,
     stop: Callable[[], bool] = lambda: False,
     progress: Progress | None = None,
     after_step: AfterStep | None = None,
 ) -> UndoReport:
-    """Take back what run `run` wrote, newest first, one file after the other; safe to repeat and to be killed in.
+    """Undo what run `run` wrote, newest first, one file after the other; safe to repeat and to be killed in.
 
     `force` brings the old genre back even where somebody has set another since. `find` gives paths that may hold
     the audio of a payload digest, for files that have moved. A dry run looks and changes nothing.
@@ -134,26 +135,31 @@ def undo(
     if command is None:
         raise NothingToDo(f"there is no run {run}; reclass history lists the runs.")
     if command == UNDO:
-        raise UsageError(f"run {run} took another one back, and is not itself taken back; run the scan again.")
+        raise UsageError(f"run {run} undid another one, and cannot itself be undone; run the scan again.")
     report, bar = UndoReport(run), progress or Silent()
     if not dry_run:
         recover(journal)
     undoing: int | None = None
+
+    def replace(path: Path, rewrite: Rewrite) -> int | None:
+        assert undoing is not None
+        return replace_file(journal, undoing, path, rewrite, options=options, after_step=after_step)
+
     for change in journal.changes_of(run):
         if stop():
             break
         if isinstance(change, DamagedChange):
-            result = Undone(change.path, FAILED, change.why)
+            result = FileResult(change.path, FAILED, change.why)
         elif change.state != WRITTEN:
             continue
         else:
             if undoing is None and not dry_run:
                 undoing = journal.begin_run(UNDO, {"run": run, "force": force})
-            task = _Task(journal, undoing, force, options, find, after_step)
             try:
-                result = task.take_back(change)
+                path = _place(journal, change, find)
+                result = _undo_change(journal, change, path, None if dry_run else replace, force=force)
             except TrackError as error:
-                result = Undone(change.intention.path, FAILED, str(error))
+                result = FileResult(change.intention.path, FAILED, str(error))
         report.counts[result.outcome] += 1
         if result.outcome in (FIELD, LEFT, FAILED):
             report.problems.append(result)
@@ -164,67 +170,68 @@ def undo(
     return report
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """How one run is being taken back; `run` is None in a dry run."""
-
-    journal: Journal
-    run: int | None
-    force: bool
-    options: WriteOptions
-    find: Find | None
-    after_step: AfterStep | None
-
-    def take_back(self, change: Change) -> Undone:
-        path = self._place(change)
-        sha = digest_at(path)
-        if sha == change.intention.sha_before:
-            return self._mark(change, path, "it was as before already")
-        if sha == change.sha_after and is_patch(change.patch):
-            return self._bytes(change, path)
-        return self._field(change, path)
-
-    def _place(self, change: Change) -> Path:
-        """Where the file is now. A file elsewhere is it only if it is byte for byte what we left, and not one that
-        has a change of its own: another copy of the same sound is another file."""
-        path = Path(change.intention.path)
-        if path.exists() or self.find is None:
-            return path
-        for found in self.find(change.intention.payload):
-            with suppress(FailTrack):
-                if not self.journal.stands_written(found) and digest_at(Path(found)) == change.sha_after:
-                    return Path(found)
+def _place(journal: Journal, change: Change, find: Find | None) -> Path:
+    """Where the file is now. A file elsewhere is it only if it is byte for byte what the change left, and not one that
+    has a change to its name: another copy of the same sound is another file."""
+    path = Path(change.intention.path)
+    if path.exists() or find is None:
         return path
+    for found in find(change.intention.payload):
+        with suppress(FailTrack):
+            if not journal.stands_written(found) and digest_at(Path(found)) == change.sha_after:
+                return Path(found)
+    return path
 
-    def _mark(self, change: Change, path: Path, detail: str) -> Undone:
-        if self.run is not None:
-            self.journal.mark_undone(change.id, detail)
-        return Undone(str(path), ALREADY, detail)
 
-    def _bytes(self, change: Change, path: Path) -> Undone:
-        if self.run is not None:
-            replace_file(
-                self.journal, self.run, path, bring_back_bytes(change), options=self.options, after_step=self.after_step
-            )
-        return Undone(str(path), RESTORED)
+def _undo_change(journal: Journal, change: Change, path: Path, replace: Replace | None, *, force: bool) -> FileResult:
+    """Undo one change; `replace` None in a dry run, which changes nothing."""
+    restored = FileResult(str(path), RESTORED)
+    if replace is not None and _looks_as_left(change, path):
+        try:
+            replace(path, restore_bytes(change))
+            return restored
+        except FailTrack as error:
+            if error.reason != "changed":  # another content of the same size and time
+                raise
+    sha = digest_at(path)
+    if sha == change.intention.sha_before:
+        return _already(journal, change, path, "it was as before already", dry_run=replace is None)
+    if sha != change.sha_after or not is_patch(change.patch):
+        return _undo_field(journal, change, path, replace, force=force)
+    if replace is not None:
+        replace(path, restore_bytes(change))
+    return restored
 
-    def _field(self, change: Change, path: Path) -> Undone:
-        with tag_errors(path), opened(path) as file:
-            genres, raw = current_genres(file, path)
-        then = change.intention
-        if raw == then.raw_before:
-            return self._mark(change, path, "its genre was as before already")
-        if genres != then.after and not self.force:
-            shown = "none" if genres is None else ", ".join(genres) or "an empty one"
-            return Undone(
-                str(path), LEFT, f"its genre was changed since (now {shown}); --force brings the old one back"
-            )
-        if self.run is not None:
-            written = replace_file(
-                self.journal, self.run, path, bring_back_field(change), options=self.options, after_step=self.after_step
-            )
-            if written is None:
-                raise FailTrack(
-                    "tags", f"{path.name}: its old genre cannot be put back into the tag that is there now."
-                )
-        return Undone(str(path), FIELD, "only its genre is as before: the file was edited since")
+
+def _looks_as_left(change: Change, path: Path) -> bool:
+    """Whether size and time are those that the change left; its digest is compared while the file is copied."""
+    if not is_patch(change.patch) or not change.sha_after:
+        return False
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (change.size_after, change.mtime_after)
+
+
+def _already(journal: Journal, change: Change, path: Path, detail: str, *, dry_run: bool) -> FileResult:
+    if not dry_run:
+        journal.mark_undone(change.id, detail)
+    return FileResult(str(path), ALREADY, detail)
+
+
+def _undo_field(journal: Journal, change: Change, path: Path, replace: Replace | None, *, force: bool) -> FileResult:
+    """Restore the genre field of a file that was edited since."""
+    with tag_errors(path), opened(path) as file:
+        genres, raw = current_genres(file, path)
+    then = change.intention
+    if raw == then.raw_before:
+        return _already(journal, change, path, "its genre was as before already", dry_run=replace is None)
+    if genres != then.after and not force:
+        shown = "none" if genres is None else ", ".join(genres) or "an empty one"
+        return FileResult(
+            str(path), LEFT, f"its genre was changed since (now {shown}); --force brings the old one back"
+        )
+    if replace is not None and replace(path, restore_field(change)) is None:
+        raise FailTrack("tags", f"{path.name}: its old genre cannot be put back into the tag that is there now.")
+    return FileResult(str(path), FIELD, "only its genre is as before: the file was edited since")

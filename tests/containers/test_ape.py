@@ -8,7 +8,7 @@ import struct
 import mutagen.apev2
 import pytest
 
-from music_reclass.containers import ape
+from music_reclass.containers.ape import Ape
 from music_reclass.containers.edits import patched, tidy
 from music_reclass.containers.sniff import sniff
 from music_reclass.containers.structure import Malformed
@@ -33,9 +33,9 @@ def tag(*items: bytes, header: bool = True, version: int = 2000) -> bytes:
 
 def rewritten(data: bytes, *genres: str) -> bytes:
     file = io.BytesIO(data)
-    layout = sniff(file)
-    raw = ape.encode(file, layout, genres) if genres else ()
-    return b"".join(patched(file, tidy(file, ape.splice(file, layout, raw))))
+    container = Ape(file, sniff(file))
+    raw = container.encode(genres) if genres else ()
+    return b"".join(patched([data], tidy(file, container.splice(raw))))
 
 
 COVER = item(b"Cover Art (Front)", b"cover.jpg\0\xff\xd8\xff", 2)

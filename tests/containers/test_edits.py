@@ -12,7 +12,7 @@ from music_reclass.containers.edits import Edit, growth, inverse, pack, patched,
 
 
 def result(source: bytes, edits: tuple[Edit, ...]) -> bytes:
-    return b"".join(patched(io.BytesIO(source), edits))
+    return b"".join(patched([source], edits))
 
 
 @st.composite

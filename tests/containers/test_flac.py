@@ -1,33 +1,37 @@
-"""FLAC: padding takes up the difference, so that the sound need not move."""
+"""FLAC: metadata blocks, payload, and padding that takes up the difference, so that the sound need not move."""
 
 from __future__ import annotations
 
 import io
+from itertools import pairwise
 
 import mutagen.flac
 import pytest
 
-from music_reclass.containers import flac
 from music_reclass.containers.edits import patched, tidy
-from music_reclass.containers.flac import PADDING, VORBIS_COMMENT, blocks
+from music_reclass.containers.flac import PADDING, STREAMINFO, VORBIS_COMMENT, Flac
 from music_reclass.containers.sniff import sniff
-from music_reclass.containers.structure import Malformed
+from music_reclass.containers.structure import Element, Layout, Malformed
 from tests.tagging.samples import sample, tagged
 
 
 def rewritten(data: bytes, *genres: str) -> bytes:
     file = io.BytesIO(data)
-    layout = sniff(file)
-    raw = flac.encode(file, layout, genres) if genres else ()
-    return b"".join(patched(file, tidy(file, flac.splice(file, layout, raw))))
+    container = Flac(file, sniff(file))
+    raw = container.encode(genres) if genres else ()
+    return b"".join(patched([data], tidy(file, container.splice(raw))))
 
 
-def kinds(data: bytes) -> list[int]:
-    return [block.kind for block in blocks(io.BytesIO(data), 0, len(data))]
+def blocks(data: bytes) -> list[Element]:
+    return Flac(io.BytesIO(data), Layout("flac", 0, len(data))).blocks
+
+
+def types(data: bytes) -> list[bytes]:
+    return [block.name for block in blocks(data)]
 
 
 def padding(data: bytes) -> int:
-    return next(one.end - one.start - 4 for one in blocks(io.BytesIO(data), 0, len(data)) if one.kind == PADDING)
+    return next(one.end - one.body for one in blocks(data) if one.name == PADDING)
 
 
 @pytest.mark.parametrize("genre", ["Electronic", "Pop"])
@@ -50,14 +54,14 @@ def test_padding_can_be_used_to_its_last_byte_and_no_further() -> None:
 
 def bare(data: bytes) -> bytes:
     """A stream with STREAMINFO as its only block."""
-    found = blocks(io.BytesIO(data), 0, len(data))
+    found = blocks(data)
     return b"fLaC\x80" + data[5:42] + data[found[-1].end :]
 
 
-def test_a_stream_without_comments_gets_a_block_of_its_own() -> None:
+def test_a_stream_without_comments_gets_a_new_block() -> None:
     old = bare(sample("flac"))
     new = rewritten(old, "Rock")
-    assert kinds(new) == [0, VORBIS_COMMENT]
+    assert types(new) == [STREAMINFO, VORBIS_COMMENT]
     assert mutagen.flac.FLAC(io.BytesIO(new))["genre"] == ["Rock"]
     assert rewritten(old) == old
 
@@ -65,3 +69,18 @@ def test_a_stream_without_comments_gets_a_block_of_its_own() -> None:
 def test_a_comment_too_large_for_its_block_is_refused() -> None:
     with pytest.raises(Malformed):
         rewritten(tagged("flac"), "x" * (1 << 24))
+
+
+def test_blocks_lie_side_by_side_and_the_frames_follow() -> None:
+    data = tagged("flac")
+    found = blocks(data)
+    assert (found[0].name, found[0].start, found[0].end) == (STREAMINFO, 4, 42)
+    assert all(one.end == other.start for one, other in pairwise(found))
+    assert data[found[-1].end] == 0xFF  # the first frame
+    assert list(Flac(io.BytesIO(data), Layout("flac", 0, len(data))).payload()) == [(8, 42), (found[-1].end, len(data))]
+
+
+@pytest.mark.parametrize("data", [b"fLaX" + bytes(40), b"fLaC\x00\xff\xff\xff", b"fLaC\x81\0\0\0", sample("flac")[:30]])
+def test_what_is_no_stream_is_malformed(data: bytes) -> None:
+    with pytest.raises(Malformed):
+        blocks(data)

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from music_reclass.containers import FORMATS, Raw
-from music_reclass.containers.edits import Edit, Layout, inverse, patched, tidy
-from music_reclass.containers.sniff import _digest, sniff
-from music_reclass.tagging.read import View, view
+from music_reclass.containers import FORMATS
+from music_reclass.containers.edits import Edit, inverse, patched, tidy
+from music_reclass.containers.formats import Container, Raw, in_slot, only_in_slot, replaced
+from music_reclass.containers.sniff import PayloadReader, sniff
+from music_reclass.containers.structure import Malformed
+from music_reclass.tagging.read import FileTags, all_tags
 from tests.tagging.samples import FIXED, KINDS, SUFFIX_OF_KIND, tagged
 
 GENRES = {
@@ -27,31 +29,36 @@ CASES = [(kind, before) for kind in KINDS for before in (("absent",) if kind in 
 WRITTEN = [("Rock",), ("Soul-RnB", "Jazz", "Übergröße"), ("Electronic " + "x" * 3000,)]
 
 
-def layout_of(data: bytes) -> Layout:
-    return sniff(io.BytesIO(data))
+def container_of(data: bytes) -> Container:
+    file = io.BytesIO(data)
+    layout = sniff(file)
+    return FORMATS[layout.container](file, layout)
 
 
-def seen(data: bytes) -> View:
-    return view(io.BytesIO(data), layout_of(data))
+def tags_of(data: bytes) -> FileTags:
+    return all_tags(io.BytesIO(data), sniff(io.BytesIO(data)))
+
+
+def digest_of(data: bytes) -> bytes:
+    reader = PayloadReader(io.BytesIO(data))
+    assert b"".join(reader) == data
+    return reader.digest()
 
 
 def edits_for(data: bytes, raw: Raw) -> tuple[Edit, ...]:
-    file, layout = io.BytesIO(data), layout_of(data)
-    return tidy(file, FORMATS[layout.container].splice(file, layout, raw))
+    return tidy(io.BytesIO(data), container_of(data).splice(raw))
 
 
 def changed(data: bytes, raw: Raw) -> bytes:
-    return b"".join(patched(io.BytesIO(data), edits_for(data, raw)))
+    return b"".join(patched([data], edits_for(data, raw)))
 
 
 def encoded(data: bytes, genres: tuple[str, ...]) -> Raw:
-    layout = layout_of(data)
-    return FORMATS[layout.container].encode(io.BytesIO(data), layout, genres)
+    return container_of(data).encode(genres)
 
 
 def raw_of(data: bytes) -> Raw:
-    layout = layout_of(data)
-    return FORMATS[layout.container].read(io.BytesIO(data), layout)
+    return container_of(data).genre_field()
 
 
 def written(data: bytes, genres: tuple[str, ...]) -> bytes:
@@ -71,19 +78,19 @@ def test_the_genre_is_written_and_nothing_else_changes(kind: str, before: str) -
     old = tagged(kind, GENRES[before])
     for genres in WRITTEN:
         new = written(old, genres)
-        then, now = seen(old), seen(new)
+        then, now = tags_of(old), tags_of(new)
         assert now.tags.genres == genres
         assert then.rest.items() <= now.rest.items()
         assert then.version in (None, now.version)
-        assert _digest(io.BytesIO(new), layout_of(new)) == _digest(io.BytesIO(old), layout_of(old))
+        assert digest_of(new) == digest_of(old)
 
 
 @pytest.mark.parametrize(("kind", "before"), CASES)
 def test_the_reverse_edits_bring_every_byte_back(kind: str, before: str) -> None:
     old = tagged(kind, GENRES[before])
     edits = edits_for(old, encoded(old, WRITTEN[1]))
-    new = b"".join(patched(io.BytesIO(old), edits))
-    assert b"".join(patched(io.BytesIO(new), inverse(io.BytesIO(old), edits))) == old
+    new = b"".join(patched([old], edits))
+    assert b"".join(patched([new], inverse(io.BytesIO(old), edits))) == old
 
 
 @pytest.mark.parametrize(("kind", "before"), CASES)
@@ -91,8 +98,8 @@ def test_the_raw_field_alone_can_be_put_back(kind: str, before: str) -> None:
     old = tagged(kind, GENRES[before])
     restored = changed(written(old, WRITTEN[1]), raw_of(old))
     assert raw_of(restored) == raw_of(old)
-    assert seen(restored).tags == seen(old).tags
-    assert seen(old).rest.items() <= seen(restored).rest.items()
+    assert tags_of(restored).tags == tags_of(old).tags
+    assert tags_of(old).rest.items() <= tags_of(restored).rest.items()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -112,7 +119,7 @@ UNSEEN = ("mp3 ape", "mp3 ape v1", "mp3 v2.3 unsynchronised")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_decoder_hears_the_same_and_sees_the_primary_genre_first(kind: str) -> None:
+def test_a_decoder_gives_the_same_sound_and_the_primary_genre_first(kind: str) -> None:
     import av
 
     old = tagged(kind)
@@ -143,3 +150,19 @@ def test_a_cover_is_not_kept_again(kind: str) -> None:
 
     old = tagged(kind)
     assert len(pack(inverse(io.BytesIO(old), edits_for(old, encoded(old, WRITTEN[0]))))) < 1000
+
+
+def test_the_first_place_is_kept_and_the_others_go() -> None:
+    assert replaced([(3, 5), (8, 9)], 20, b"new") == [Edit(3, 5, b"new"), Edit(8, 9, b"")]
+    assert replaced([], 20, b"new") == [Edit(20, 20, b"new")]
+    assert replaced([], 20, b"") == []
+
+
+def test_a_slot_gives_its_bytes_in_order() -> None:
+    assert in_slot((("a", b"1"), ("b", b"2"), ("a", b"3")), "a") == (b"1", b"3")
+
+
+def test_a_field_with_other_slots_is_refused() -> None:
+    assert only_in_slot((("a", b"1"), ("a", b"3")), "a") == (b"1", b"3")
+    with pytest.raises(Malformed, match="another kind"):
+        only_in_slot((("a", b"1"), ("b", b"2")), "a")

@@ -1,4 +1,4 @@
-"""MP4: whatever moves, every offset still points to the same media."""
+"""MP4: atoms, payload, and offsets that still point to the same media whatever moves."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pytest
 
 from music_reclass.containers import mp4
 from music_reclass.containers.edits import growth, patched, tidy
-from music_reclass.containers.mp4 import atoms
+from music_reclass.containers.mp4 import Mp4, atoms
 from music_reclass.containers.sniff import sniff
-from music_reclass.containers.structure import Malformed
+from music_reclass.containers.structure import Layout, Malformed
 from tests.tagging.samples import moov_first, sample, tagged
 
 
 def rewritten(data: bytes, *genres: str) -> bytes:
     file = io.BytesIO(data)
-    layout = sniff(file)
-    raw = mp4.encode(file, layout, genres) if genres else ()
-    return b"".join(patched(file, tidy(file, mp4.splice(file, layout, raw))))
+    container = Mp4(file, sniff(file))
+    raw = container.encode(genres) if genres else ()
+    return b"".join(patched([data], tidy(file, container.splice(raw))))
 
 
 def chunks(data: bytes, name: bytes = b"stco") -> list[bytes]:
@@ -69,7 +69,8 @@ def test_64_bit_offsets_move_too() -> None:
 def test_free_space_behind_the_list_takes_up_the_difference() -> None:
     old = tagged("aac moov first")
     with io.BytesIO(old) as file:
-        edits = tidy(file, mp4.splice(file, sniff(file), mp4.encode(file, sniff(file), ["Rocks"])))
+        container = Mp4(file, sniff(file))
+        edits = tidy(file, container.splice(container.encode(["Rocks"])))
     assert growth(edits) == 0
     assert len(rewritten(old, "Rocks")) == len(old)
 
@@ -89,10 +90,10 @@ def test_a_numbered_genre_gives_way_to_words_and_comes_back() -> None:
     new = rewritten(old, "Rock")
     assert b"gnre" not in new
     file = io.BytesIO(old)
-    raw = mp4.read(file, sniff(file))
+    raw = Mp4(file, sniff(file)).genre_field()
     assert [name for name, _ in raw] == ["gnre"]
     back = io.BytesIO(new)
-    restored = b"".join(patched(back, tidy(back, mp4.splice(back, sniff(back), raw))))
+    restored = b"".join(patched([new], tidy(back, Mp4(back, sniff(back)).splice(raw))))
     assert b"\xa9gen" not in restored
     assert mutagen.mp4.MP4(io.BytesIO(restored))["\xa9gen"] == ["Rock"]  # 18 is Rock
 
@@ -140,3 +141,39 @@ def test_quicktime_metadata_of_another_kind_is_refused() -> None:
     start = meta.index(b"ilst")
     with pytest.raises(Malformed, match="another kind"):
         rewritten(meta[:start] + b"free" + meta[start + 4 :], "Rock")
+
+
+def atom(name: bytes, content: bytes, *, long: bool = False) -> bytes:
+    if long:
+        return struct.pack(">I4sQ", 1, name, len(content) + 16) + content
+    return struct.pack(">I4s", len(content) + 8, name) + content
+
+
+def payload(data: bytes) -> list[tuple[int, int]]:
+    return list(Mp4(io.BytesIO(data), Layout("mp4", 0, len(data))).payload())
+
+
+def test_atoms_of_every_size_field_are_walked() -> None:
+    data = atom(b"ftyp", b"M4A ") + atom(b"mdat", b"one", long=True) + struct.pack(">I4s", 0, b"mdat") + b"two"
+    found = list(atoms(io.BytesIO(data), 0, len(data)))
+    assert [(one.name, data[one.body : one.end]) for one in found] == [
+        (b"ftyp", b"M4A "),
+        (b"mdat", b"one"),
+        (b"mdat", b"two"),
+    ]
+    assert [data[start:end] for start, end in payload(data)] == [b"one", b"two"]
+
+
+def test_media_cut_short_end_with_the_file_and_nothing_else_may() -> None:
+    data = atom(b"mdat", b"a long one")[:-4]
+    assert payload(data) == [(8, len(data))]
+    data = atom(b"moov", b"a long one")[:-4]
+    with pytest.raises(Malformed):
+        list(atoms(io.BytesIO(data), 0, len(data)))
+
+
+@pytest.mark.parametrize("size", [2, 7])
+def test_an_atom_smaller_than_its_header_is_malformed(size: int) -> None:
+    data = struct.pack(">I4s", size, b"free") + bytes(20)
+    with pytest.raises(Malformed):
+        list(atoms(io.BytesIO(data), 0, len(data)))

@@ -1,4 +1,4 @@
-"""Ogg pages after an edit: numbered without gaps, with right checksums, in whatever number they are needed."""
+"""Ogg: pages and packets, payload, and pages after an edit numbered without gaps and with right checksums."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import io
 
 import pytest
 
-from music_reclass.containers import ogg
 from music_reclass.containers.edits import inverse, pack, patched, tidy
-from music_reclass.containers.ogg import pages
+from music_reclass.containers.ogg import FIRST, LAST, Ogg, Page, pages, parts
 from music_reclass.containers.sniff import sniff
-from music_reclass.containers.structure import Malformed
-from tests.tagging.samples import tagged
+from music_reclass.containers.structure import Layout, Malformed
+from tests.tagging.samples import sample, tagged
 
 
 def checksum(page: bytes) -> int:
@@ -26,9 +25,8 @@ def checksum(page: bytes) -> int:
 
 def rewritten(data: bytes, *genres: str) -> bytes:
     file = io.BytesIO(data)
-    layout = sniff(file)
-    edits = tidy(file, ogg.splice(file, layout, ogg.encode(file, layout, genres)))
-    return b"".join(patched(file, edits))
+    container = Ogg(file, sniff(file))
+    return b"".join(patched([data], tidy(file, container.splice(container.encode(genres)))))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +49,7 @@ def test_pages_are_numbered_and_summed_as_they_should_be(kind: str, genre: str) 
 def test_a_longer_comment_costs_no_more_than_page_headers(kind: str) -> None:
     old = tagged(kind)
     file = io.BytesIO(old)
-    edits = tidy(file, ogg.splice(file, sniff(file), (("comment", b"GENRE=Rocksteady"),)))
+    edits = tidy(file, Ogg(file, sniff(file)).splice((("comment", b"GENRE=Rocksteady"),)))
     assert len(pack(inverse(file, edits))) < 1000  # of 40 KB of comment
 
 
@@ -74,3 +72,36 @@ def test_what_is_no_plain_stream_is_refused(damage: str) -> None:
     }[damage]
     with pytest.raises(Malformed):
         rewritten(broken, "Rock")
+
+
+def test_pages_lie_side_by_side() -> None:
+    data = sample("vorbis")
+    found = list(pages(io.BytesIO(data), 0, len(data)))
+    assert found[0].kind & FIRST
+    assert found[-1].kind & LAST
+    assert [page.start for page in found[1:]] == [page.end for page in found[:-1]]
+    assert found[-1].end == len(data)
+
+
+def test_parts_know_where_packets_end() -> None:
+    page = Page(0, 0, 0, 1, 0, bytes([255, 3, 0, 255]))
+    assert [(ends, end - start) for start, end, ends in parts(page)] == [(True, 258), (True, 0), (False, 255)]
+
+
+def test_refuse_between_pages_ends_the_pages_and_not_the_digest() -> None:
+    data = sample("opus")
+    last = list(pages(io.BytesIO(data), 0, len(data)))[-1].start
+    broken = data[:last] + b"refuse" + data[last:]
+    with pytest.raises(Malformed):
+        list(pages(io.BytesIO(broken), 0, len(broken)))
+    spans = [
+        piece for piece in Ogg(io.BytesIO(broken), Layout("ogg", 0, len(broken))).payload() if isinstance(piece, tuple)
+    ]
+    assert spans[-1] == (last, len(broken))
+
+
+@pytest.mark.parametrize("cut", [10, 27, 40, -5])
+def test_a_page_cut_short_is_malformed(cut: int) -> None:
+    data = sample("vorbis")[:cut]
+    with pytest.raises(Malformed):
+        list(pages(io.BytesIO(data), 0, len(data)))

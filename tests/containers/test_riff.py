@@ -1,4 +1,4 @@
-"""WAV and AIFF: sizes and pad bytes stay right, and files that do not add up are left."""
+"""WAV and AIFF: chunks, payload, INFO texts; sizes and pad bytes stay right, and what does not add up is left."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ import mutagen.wave
 import pytest
 
 from music_reclass.containers import FORMATS
-from music_reclass.containers import riff as chunked
 from music_reclass.containers.edits import patched, tidy
-from music_reclass.containers.riff import chunks
+from music_reclass.containers.riff import Aiff, Wav, chunks
 from music_reclass.containers.sniff import sniff
-from music_reclass.containers.structure import Malformed
+from music_reclass.containers.structure import Layout, Malformed
 from tests.tagging.samples import riff, sample, tagged
 
 
 def rewritten(data: bytes, *genres: str) -> bytes:
     file = io.BytesIO(data)
     layout = sniff(file)
-    own = FORMATS[layout.container]
-    raw = own.encode(file, layout, genres) if genres else ()
-    return b"".join(patched(file, tidy(file, own.splice(file, layout, raw))))
+    container = FORMATS[layout.container](file, layout)
+    raw = container.encode(genres) if genres else ()
+    return b"".join(patched([data], tidy(file, container.splice(raw))))
 
 
 def names(data: bytes) -> list[bytes]:
@@ -92,4 +91,47 @@ def test_the_tag_of_a_file_cut_short_is_still_read() -> None:
     tag = b"ID3\x03\0\0\0\0\0\x0fTCON\0\0\0\x05\0\0\0Rock"
     data = sample("wav")[:12] + b"id3 " + struct.pack("<I", len(tag) + 1) + tag + b"\0" + sample("wav")[12:-100]
     file = io.BytesIO(data)
-    assert chunked.tag_bytes(file, sniff(file), "little")[: len(tag)] == tag
+    assert Wav(file, sniff(file)).tag_bytes()[: len(tag)] == tag
+
+
+def with_info(entries: bytes) -> io.BytesIO:
+    return io.BytesIO(riff(sample("wav") + b"LIST" + struct.pack("<I", len(entries) + 4) + b"INFO" + entries))
+
+
+def test_texts_end_at_the_first_nul_in_either_coding() -> None:
+    file = with_info(b"IART\x06\0\0\0\xc3\xa9a\0\0\0INAM\x02\0\0\0\xe9aIGNR\x04\0\0\0RockIGNR\x04\0\0\0Jazz")
+    assert Wav(file, sniff(file)).info_texts() == {"IART": "éa", "INAM": "éa", "IGNR": "Rock"}
+
+
+def test_other_lists_are_none() -> None:
+    data = io.BytesIO(riff(sample("wav") + b"LIST\x04\0\0\0adtl"))
+    assert Wav(data, sniff(data)).info is None
+    assert Wav(data, sniff(data)).info_texts() == {}
+
+
+def payload(data: bytes) -> list[tuple[int, int]]:
+    container = Aiff if data[:4] == b"FORM" else Wav
+    return list(container(io.BytesIO(data), Layout("", 0, len(data))).payload())
+
+
+def test_an_odd_chunk_is_followed_by_a_pad_byte() -> None:
+    data = b"odd \x03\0\0\0abc\0" + b"even\x02\0\0\0xy"
+    found = list(chunks(io.BytesIO(data), 0, len(data), "little"))
+    assert [(one.name, data[one.body : one.end]) for one in found] == [(b"odd ", b"abc"), (b"even", b"xy")]
+
+
+def test_sound_cut_short_ends_with_the_file_and_nothing_else_may() -> None:
+    data = b"RIFF\0\0\0\0WAVE" + b"data\xff\0\0\0abc"
+    assert payload(data) == [(20, 23)]
+    data = b"FORM\0\0\0\0AIFF" + b"SSND\0\0\0\xffabc"
+    assert payload(data) == [(20, 23)]
+    data = b"RIFF\0\0\0\0WAVE" + b"LIST\xff\0\0\0abc"
+    with pytest.raises(Malformed):
+        payload(data)
+
+
+def test_the_length_of_long_sound_stands_in_ds64() -> None:
+    sizes = struct.pack("<QQQI", 99, 4, 0, 0)
+    data = b"RF64\xff\xff\xff\xffWAVEds64" + struct.pack("<I", 28) + sizes + b"data\xff\xff\xff\xffabcd" + b"more"
+    (span,) = payload(data)
+    assert data[slice(*span)] == b"abcd"

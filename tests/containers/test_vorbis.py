@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from music_reclass.containers.structure import Malformed
-from music_reclass.containers.vorbis import encode, parse, read_raw, splice
+from music_reclass.containers.vorbis import Comment
 
 
 def comment(*entries: bytes, vendor: bytes = b"somebody") -> bytes:
@@ -18,9 +18,9 @@ def comment(*entries: bytes, vendor: bytes = b"somebody") -> bytes:
 
 
 def rewritten(data: bytes, *genres: str) -> bytes:
-    parsed = parse(data)
+    parsed = Comment(data)
     out = bytearray(data)
-    for edit in sorted(splice(parsed, encode(parsed, genres)), key=lambda edit: (-edit.start, -edit.end)):
+    for edit in sorted(parsed.splice(parsed.encode(genres)), key=lambda edit: (-edit.start, -edit.end)):
         out[edit.start : edit.end] = edit.data
     return bytes(out)
 
@@ -47,7 +47,7 @@ def test_entries_that_are_no_text_are_kept() -> None:
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_comment_or_malformed(data: bytes) -> None:
     try:
-        raw = read_raw(parse(data))
+        raw = Comment(data).genre_field()
     except Malformed:
         return
     assert all(entry[:6].upper() == b"GENRE=" for _, entry in raw)
@@ -56,4 +56,4 @@ def test_any_bytes_are_a_comment_or_malformed(data: bytes) -> None:
 @pytest.mark.parametrize("data", [b"", b"\xff\xff\xff\xff", comment(b"a=b")[:-1], comment()[:-4] + b"\xff\xff\xff\x7f"])
 def test_a_comment_cut_short_is_malformed(data: bytes) -> None:
     with pytest.raises(Malformed):
-        parse(data)
+        Comment(data)

@@ -42,7 +42,7 @@ def test_an_intention_is_kept_to_the_letter(journal: Journal) -> None:
 def test_a_change_goes_from_planned_over_staged_to_written_and_undone(journal: Journal) -> None:
     run = journal.begin_run("apply", {})
     number = journal.plan(run, intention())
-    journal.stage(number, b"a", 99, b"patch")
+    journal.stage(number, payload=b"p", sha_before=b"b", sha_after=b"a", size_after=99, patch=b"patch")
     assert [one.id for one in journal.open_changes()] == [number]
     journal.confirm(number, 18)
     written = change(journal, number)
@@ -57,7 +57,7 @@ def test_a_change_goes_from_planned_over_staged_to_written_and_undone(journal: J
 
 def test_an_abandoned_change_keeps_why_and_no_patch(journal: Journal) -> None:
     number = journal.plan(journal.begin_run("apply", {}), intention())
-    journal.stage(number, b"a", 99, b"patch")
+    journal.stage(number, payload=b"p", sha_before=b"b", sha_after=b"a", size_after=99, patch=b"patch")
     journal.abandon(number, "the disk is full")
     kept = change(journal, number)
     assert (kept.state, kept.note, kept.patch) == ("abandoned", "the disk is full", None)
@@ -66,10 +66,10 @@ def test_an_abandoned_change_keeps_why_and_no_patch(journal: Journal) -> None:
 def test_confirming_what_takes_a_change_back_undoes_it_in_the_same_breath(journal: Journal) -> None:
     run = journal.begin_run("apply", {})
     first = journal.plan(run, intention())
-    journal.stage(first, b"a", 1, b"patch")
+    journal.stage(first, payload=b"p", sha_before=b"b", sha_after=b"a", size_after=1, patch=b"patch")
     journal.confirm(first, 1)
     second = journal.plan(journal.begin_run("undo", {"run": run}), intention(undoes=first))
-    journal.stage(second, b"b", 1, None)
+    journal.stage(second, payload=b"p", sha_before=b"b", sha_after=b"b", size_after=1, patch=None)
     journal.confirm(second, 1)
     assert (change(journal, first).state, change(journal, second).state) == ("undone", "written")
     assert journal.last_undoable_run() is None
@@ -79,7 +79,7 @@ def test_runs_tell_what_they_were_told_and_did(journal: Journal) -> None:
     run = journal.begin_run("scan", {"paths": ["/music"]})
     for name in "abc":
         number = journal.plan(run, intention(name))
-        journal.stage(number, b"a", 1, b"patch")
+        journal.stage(number, payload=b"p", sha_before=b"b", sha_after=b"a", size_after=1, patch=b"patch")
         journal.confirm(number, 1)
     journal.mark_undone(number, "")
     journal.finish_run(run, {"written": 3})

@@ -41,7 +41,7 @@ def test_the_tally_counts_outcomes_relations_and_writes() -> None:
     assert tally.outcomes == {"confident": 0, "likely": 4, "unsure": 1, "skipped": 1, "failed": 0}
     assert tally.relations == {"fill": 1, "junk": 1, "agree": 1, "conflict": 1}
     assert tally.reasons == {"skipped: silence": 1}
-    assert [example.name for example in tally.examples] == ["empty", "junk"]
+    assert [state.path for state, _ in tally.examples] == ["/m/empty", "/m/junk"]
 
 
 def test_what_is_written_is_what_was_planned_and_every_track_is_heard_of() -> None:

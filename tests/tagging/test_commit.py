@@ -7,21 +7,24 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import mutagen
 import pytest
 
+from music_reclass.containers.sniff import payload_digest
 from music_reclass.errors import DatabaseError, FailTrack
+from music_reclass.extractors.audio.load import load
 from music_reclass.features.journal import Change, Journal
 from music_reclass.tagging import commit
-from music_reclass.tagging.commit import WriteOptions, WriteResult, replace_file
+from music_reclass.tagging.commit import WriteOptions, replace_file
 from music_reclass.tagging.read import read_tags
 from music_reclass.tagging.rewrite import write_genres
-from music_reclass.tagging.undo import recover
-from tests.tagging.samples import KINDS, tagged
+from music_reclass.tagging.undo import recover, undo
+from tests.tagging.samples import KINDS, sample, tagged, without_id3
 
 Place = Callable[..., Path]
 
@@ -30,7 +33,7 @@ def sha(path: Path) -> bytes:
     return hashlib.sha256(path.read_bytes()).digest()
 
 
-def write(journal: Journal, path: Path, *genres: str, **options: Any) -> WriteResult | None:
+def write(journal: Journal, path: Path, *genres: str, **options: Any) -> int | None:
     run = journal.begin_run("apply", {})
     return replace_file(journal, run, path, write_genres(genres or ("Rock", "Jazz")), **options)
 
@@ -51,15 +54,15 @@ def assert_untouched(journal: Journal, path: Path, before: bytes) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_format_is_written_and_journaled(journal: Journal, place: Place, kind: str) -> None:
     path = place(kind)
-    before = read_tags(path).genres
-    result = write(journal, path)
-    assert result is not None
+    before, before_bytes = read_tags(path).genres, path.read_bytes()
+    number = write(journal, path)
     assert read_tags(path).genres == ("Rock", "Jazz")
     change = only_change(journal)
     assert (change.state, change.intention.before, change.intention.after) == ("written", before, ("Rock", "Jazz"))
     assert (change.sha_after, change.size_after) == (sha(path), path.stat().st_size)
-    assert (result.size, result.mtime_ns) == (path.stat().st_size, path.stat().st_mtime_ns)
-    assert change.mtime_after == result.mtime_ns
+    assert (change.id, change.mtime_after) == (number, path.stat().st_mtime_ns)
+    assert change.intention.sha_before == hashlib.sha256(before_bytes).digest()
+    assert change.intention.payload == payload_digest(path)
     assert os.listdir(path.parent) == [path.name]
 
 
@@ -279,8 +282,6 @@ def test_a_tag_that_does_not_parse_is_never_replaced_by_a_fresh_one(journal: Jou
 
 
 def test_a_file_that_is_read_only_by_us_is_named_unsupported(journal: Journal, tmp_path: Path) -> None:
-    from tests.tagging.samples import sample
-
     path = tmp_path / "tune.mka"
     path.write_bytes(sample("mka"))
     with pytest.raises(FailTrack) as caught:
@@ -353,3 +354,54 @@ def test_the_journal_keeps_few_bytes_a_file(journal: Journal, place: Place) -> N
     patch = only_change(journal).patch
     assert patch is not None
     assert len(patch) < 200
+
+
+@pytest.mark.parametrize("kind", ["mp3 v2.3", "flac", "vorbis"])
+def test_a_file_is_read_once_to_be_copied_and_its_copy_once_to_be_verified(
+    journal: Journal, place: Place, kind: str
+) -> None:
+    path = long_file(place, kind)
+    with counted_bytes() as count:
+        write(journal, path)
+    assert count() < 3 * path.stat().st_size
+
+
+@pytest.mark.parametrize("kind", ["mp3 v2.3", "flac", "vorbis"])
+def test_an_undo_reads_no_more_than_a_write(journal: Journal, place: Place, kind: str) -> None:
+    path = long_file(place, kind)
+    before = sha(path)
+    write(journal, path)
+    with counted_bytes() as count:
+        undo(journal, journal.runs()[0].id)
+        read = count()
+    assert read < 3 * path.stat().st_size
+    assert sha(path) == before
+
+
+def long_file(place: Place, kind: str) -> Path:
+    """A file with so much sound that what is read of its structure does not matter."""
+    path = place(kind)
+    more = sample("opus") if kind == "vorbis" else bytes(range(256)) * 64
+    with path.open("ab") as file:
+        file.write(more * ((6 << 20) // len(more)))
+    return path
+
+
+@contextmanager
+def counted_bytes() -> Iterator[Callable[[], int]]:
+    """How many bytes this process reads from files meanwhile."""
+    counter = Path("/proc/self/io")
+    if not counter.exists():
+        pytest.skip("this system does not count the bytes that a process reads")
+    start = int(counter.read_text().split()[1])
+    yield lambda: int(counter.read_text().split()[1]) - start
+
+
+def test_an_mp3_behind_zeros_is_written(journal: Journal, tmp_path: Path) -> None:
+    path = tmp_path / "tune.mp3"
+    path.write_bytes(bytes(2000) + without_id3(sample("mp3")))
+    digest = payload_digest(path)
+    assert len(load(path, "full").samples) > 40_000
+    assert write(journal, path) is not None
+    assert read_tags(path).genres == ("Rock", "Jazz")
+    assert payload_digest(path) == digest

@@ -3,7 +3,7 @@
 import pytest
 
 from music_reclass.errors import UsageError
-from music_reclass.tagging.policy import PROFILES, as_navidrome, laid_out, survives
+from music_reclass.tagging.policy import PROFILES, as_navidrome, laid_out
 
 
 @pytest.mark.parametrize(
@@ -32,10 +32,3 @@ def test_navidrome_splits_a_value_only_where_it_is_the_only_one() -> None:
     assert as_navidrome(["R&B; Soul/Funk, Pop"]) == ("R&B", "Soul", "Funk", "Pop")
     assert as_navidrome(["R&B; Soul", "Funk"]) == ("R&B; Soul", "Funk")
     assert as_navidrome([]) == ()
-
-
-def test_what_survives_its_reader() -> None:
-    assert survives(["Rock", "Jazz"], "navidrome", as_navidrome)
-    assert survives(["Rock", "Jazz"], "joined", as_navidrome)
-    assert not survives(["Folk, World"], "native", as_navidrome)
-    assert not survives(["Rock", "Jazz"], "single", as_navidrome)

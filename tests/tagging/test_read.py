@@ -8,12 +8,12 @@ import mutagen.id3
 import pytest
 
 from music_reclass.containers.sniff import sniff
-from music_reclass.tagging.read import View, genres_of, view
+from music_reclass.tagging.read import FileTags, all_tags, genres_of
 from tests.tagging.samples import COVER, KINDS, id3, tagged
 
 
-def seen(data: bytes) -> View:
-    return view(io.BytesIO(data), sniff(io.BytesIO(data)))
+def tags_of(data: bytes) -> FileTags:
+    return all_tags(io.BytesIO(data), sniff(io.BytesIO(data)))
 
 
 def test_absent_is_not_empty() -> None:
@@ -24,7 +24,7 @@ def test_absent_is_not_empty() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_file_reads_the_same_twice(kind: str) -> None:
-    assert seen(tagged(kind)) == seen(tagged(kind))
+    assert tags_of(tagged(kind)) == tags_of(tagged(kind))
 
 
 @pytest.mark.parametrize("kind", ["mp3 v2.3", "flac", "aac", "wav", "aiff", "wma", "vorbis", "opus"])
@@ -36,20 +36,20 @@ def test_one_byte_of_a_cover_is_noticed(kind: str) -> None:
         at = data.find(cover[2000:2300])
         if at >= 0:
             changed = data[: at + 100] + bytes([data[at + 100] ^ 1]) + data[at + 101 :]
-            assert seen(changed).rest != seen(data).rest
+            assert tags_of(changed).rest != tags_of(data).rest
             return
     assert kind in ("flac", "vorbis", "opus")  # their pictures are laid out on pages, or there is none
 
 
 def test_frames_within_chapters_are_compared_too() -> None:
     data = tagged("mp3 v2.4")
-    assert seen(data.replace(b"Chapter", b"chapter")).rest != seen(data).rest
+    assert tags_of(data.replace(b"Chapter", b"chapter")).rest != tags_of(data).rest
 
 
 def test_unknown_and_encrypted_frames_are_compared_too() -> None:
     data = tagged("mp3 v2.3")
     for old in (b"unknown", b"secret"):
-        assert seen(data.replace(old, old[::-1])).rest != seen(data).rest
+        assert tags_of(data.replace(old, old[::-1])).rest != tags_of(data).rest
 
 
 def test_the_order_of_frames_does_not_matter() -> None:
@@ -61,7 +61,7 @@ def test_the_order_of_frames_does_not_matter() -> None:
         return b"ID3\x03\0\0\0\0\0" + bytes([len(body)]) + body + b"\xff\xfb\x90\x64" + bytes(413)
 
     title, artist = mutagen.id3.TIT2(text=["a"]), mutagen.id3.TPE1(text=["b"])
-    assert seen(tag(title, artist)) == seen(tag(artist, title))
+    assert tags_of(tag(title, artist)) == tags_of(tag(artist, title))
 
 
 def test_a_damaged_ape_tag_matters_only_where_it_is_the_tag() -> None:
@@ -69,12 +69,12 @@ def test_a_damaged_ape_tag_matters_only_where_it_is_the_tag() -> None:
 
     broken = tagged("mp3 ape").replace(b"Mood\0", b"Mo\xf6d\0")
     with pytest.raises(mutagen.apev2.error):
-        seen(broken)
-    assert seen(id3(["Rock"], 4) + broken).tags.title == "A Title ✓"
+        tags_of(broken)
+    assert tags_of(id3(["Rock"], 4) + broken).tags.title == "A Title ✓"
 
 
 def test_the_id3_version_is_told() -> None:
-    versions = {kind: seen(tagged(kind)).version for kind in ("mp3 v2.2", "mp3 v2.3", "mp3 v2.4", "mp3 v1", "flac")}
+    versions = {kind: tags_of(tagged(kind)).version for kind in ("mp3 v2.2", "mp3 v2.3", "mp3 v2.4", "mp3 v1", "flac")}
     assert versions == {
         "mp3 v2.2": (2, 2, 0), "mp3 v2.3": (2, 3, 0), "mp3 v2.4": (2, 4, 0), "mp3 v1": None, "flac": None,
     }  # fmt: skip

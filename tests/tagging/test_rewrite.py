@@ -10,7 +10,7 @@ import pytest
 from music_reclass.containers.edits import patched
 from music_reclass.errors import FailTrack
 from music_reclass.features.journal import Change, Intention
-from music_reclass.tagging.rewrite import Prepared, bring_back_field, current_genres, write_genres
+from music_reclass.tagging.rewrite import Prepared, current_genres, restore_field, write_genres
 from tests.tagging.samples import sample, tagged
 
 PATH = Path("/music/tune")
@@ -21,7 +21,7 @@ def prepared(data: bytes, *genres: str) -> Prepared:
 
 
 def result(data: bytes, plan: Prepared) -> bytes:
-    return b"".join(patched(io.BytesIO(data), plan.edits))
+    return b"".join(patched([data], plan.edits))
 
 
 def test_before_and_after_are_what_the_file_says_and_will_say() -> None:
@@ -69,7 +69,7 @@ def test_the_field_alone_can_only_go_back_to_the_same_kind_of_tag() -> None:
     from music_reclass.containers.structure import Malformed
 
     with pytest.raises(Malformed, match="another kind"):
-        bring_back_field(change)(io.BytesIO(tagged("mp3 v2.4")), PATH)
+        restore_field(change)(io.BytesIO(tagged("mp3 v2.4")), PATH)
 
 
 def test_what_is_only_read_is_refused() -> None:

@@ -23,7 +23,7 @@ from music_reclass.features.journal import Journal
 from music_reclass.tagging.commit import replace_file
 from music_reclass.tagging.read import read_tags
 from music_reclass.tagging.rewrite import write_genres
-from music_reclass.tagging.undo import Undone, undo
+from music_reclass.tagging.undo import FileResult, undo
 from tests.containers.test_formats import GENRES
 from tests.tagging.samples import FIXED, KINDS, SUFFIX_OF_KIND, tagged
 
@@ -139,7 +139,7 @@ def test_a_dry_run_tells_and_touches_nothing(journal: Journal, place: Place) -> 
     path = place()
     run = written(journal, path)
     now = sha(path)
-    told: list[Undone] = []
+    told: list[FileResult] = []
     assert counted(undo(journal, run, dry_run=True, emit=told.append)) == {"restored": 1}
     assert (sha(path), [one.outcome for one in told]) == (now, ["restored"])
     assert len(journal.runs()) == 1
@@ -238,7 +238,7 @@ def test_an_undo_is_not_itself_undone(journal: Journal, place: Place) -> None:
 def test_undo_stops_when_asked_and_goes_on_later(journal: Journal, place: Place) -> None:
     paths = [place(name=name) for name in ("a", "b", "c")]
     run = written(journal, *paths)
-    done: list[Undone] = []
+    done: list[FileResult] = []
     undo(journal, run, emit=done.append, stop=lambda: len(done) == 1)
     assert [Path(one.path).stem for one in done] == ["c"]
     assert counted(undo(journal, run)) == {"restored": 2}
@@ -291,4 +291,17 @@ def test_a_damaged_file_is_left_as_it_is_or_comes_back_to_the_byte(
         assert path.read_bytes() == data
     undo(journal, run)
     assert path.read_bytes() == data
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_file_edited_without_a_trace_in_size_and_time_keeps_the_edit(journal: Journal, place: Place) -> None:
+    path = place("flac")
+    run = written(journal, path)
+    left = path.stat()
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"A Title", b"B Title"))
+    os.utime(path, ns=(left.st_atime_ns, left.st_mtime_ns))
+    assert counted(undo(journal, run)) == {"field": 1}
+    assert read_tags(path).title[:3] == "B T"
+    assert list(journal.open_changes()) == []
     assert os.listdir(path.parent) == [path.name]

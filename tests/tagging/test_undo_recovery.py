@@ -150,7 +150,7 @@ def test_a_file_edited_after_the_kill_is_not_overwritten(journal: Journal, place
     path = place()
     copy = staged(journal, path)
     path.write_bytes(b"something new")
-    assert recover(journal).abandoned == [str(path)]
+    assert [(one.path, one.outcome) for one in recover(journal)] == [(str(path), "abandoned")]
     assert not copy.exists()
     assert path.read_bytes() == b"something new"
 
@@ -162,7 +162,7 @@ def test_a_file_that_moved_after_the_replacement_can_still_be_taken_back(journal
     moved = path.with_name("moved.mp3")
     copy.rename(moved)
     path.unlink()
-    assert recover(journal).confirmed == [str(path)]
+    assert [(one.path, one.outcome) for one in recover(journal)] == [(str(path), "confirmed")]
     run = journal.last_undoable_run()
     assert run is not None
     undo(journal, run, find=lambda payload: [str(moved)])
@@ -173,9 +173,9 @@ def test_an_unmounted_disk_is_waited_for(journal: Journal, place: Place, tmp_pat
     path = place()
     staged(journal, path)
     path.parent.rename(tmp_path / "away")
-    assert [where for where, _ in recover(journal).unsettled] == [str(path)]
+    assert [(one.path, one.outcome) for one in recover(journal)] == [(str(path), "unsettled")]
     (tmp_path / "away").rename(path.parent)
-    assert recover(journal).abandoned == [str(path)]
+    assert [(one.path, one.outcome) for one in recover(journal)] == [(str(path), "abandoned")]
     assert os.listdir(path.parent) == [path.name]
 
 
@@ -199,6 +199,8 @@ def test_a_row_that_makes_no_sense_does_not_stop_the_others(journal: Journal, pl
     sql.execute(
         f"INSERT INTO change (id, raw_before, {columns}) SELECT 99, '{{', {columns} FROM change"  # noqa: S608
     )
-    report = recover(journal)
-    assert (len(report.unsettled), report.abandoned) == (1, [str(path)])
+    assert sorted((one.outcome, one.path) for one in recover(journal)) == [
+        ("abandoned", str(path)),
+        ("unsettled", str(path)),
+    ]
     assert not copy.exists()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from music_reclass.containers.sniff import Demuxer, sniff_decoder
+from music_reclass.containers.sniff import sniff
 from music_reclass.errors import FailTrack, SkipTrack, TrackError
 from music_reclass.extractors.audio import pyav as decode_pyav
 from music_reclass.extractors.audio import sndfile as decode_soundfile
@@ -20,6 +20,7 @@ from music_reclass.extractors.audio.sndfile import quiet
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from music_reclass.containers.structure import Layout
     from music_reclass.extractors.audio.pcm import Decoded
 
 # Seconds from the middle of the file. `full` is the whole file, but of the longest mixes the middle hour: memory
@@ -56,8 +57,8 @@ def load(path: Path, excerpt: str = "mid30", rate: int = 44100) -> Clip:
     seconds = EXCERPTS[excerpt]
     try:
         with _opened(path) as file, quiet():
-            decoded, decoder, container = _decode(file, seconds)
-            truncated = decoded.short or container.announced > os.fstat(file.fileno()).st_size
+            decoded, decoder, layout = _decode(file, seconds)
+            truncated = decoded.short or layout.announced > os.fstat(file.fileno()).st_size
     except FileNotFoundError as error:
         raise FailTrack("vanished", f"the file is gone: {error.strerror}") from None
     except PermissionError as error:
@@ -100,25 +101,23 @@ def _opened(path: Path) -> BinaryIO:
     return open(path, "rb")
 
 
-def _decode(file: BinaryIO, seconds: float) -> tuple[Decoded, str, Demuxer]:
+def _decode(file: BinaryIO, seconds: float) -> tuple[Decoded, str, Layout]:
     """soundfile first where it can, PyAV for the rest and for what soundfile gives up on; the better of the two."""
-    container = sniff_decoder(file)
-    if container is None:
+    layout = sniff(file)
+    if not layout.demuxer:
         raise SkipTrack("not_audio", "the content is no audio that we know of")
-    first = decode_soundfile.decode(file, seconds) if container.soundfile else None
+    first = decode_soundfile.decode(file, seconds) if layout.soundfile else None
     if first is not None and not first.short:
-        return first, "soundfile", container
+        return first, "soundfile", layout
     try:
-        second = decode_pyav.decode(
-            file, container.demuxer, seconds, None if first is None else first.total / first.rate
-        )
+        second = decode_pyav.decode(file, layout.demuxer, seconds, None if first is None else first.total / first.rate)
     except TrackError:
         if first is None or not first.frames:
             raise
-        return first, "soundfile", container
+        return first, "soundfile", layout
     if first is not None and first.frames > second.frames:
-        return first, "soundfile", container
-    return replace(second, damaged=second.damaged or (first is not None and first.damaged)), "pyav", container
+        return first, "soundfile", layout
+    return replace(second, damaged=second.damaged or (first is not None and first.damaged)), "pyav", layout
 
 
 def _resampled(decoded: Decoded, rate: int) -> NDArray[np.float32]:
