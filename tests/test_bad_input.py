@@ -188,3 +188,24 @@ def test_a_full_disk_under_the_database_is_one_sentence_and_nothing_is_half_stor
         assert "full" in shell.err
     assert shell("scan", music, "--dry-run") == 0
     assert "11 audio files" in shell.out
+
+
+def test_a_damaged_database_is_one_sentence_whatever_asks_for_it(music: Path, shell: Shell) -> None:
+    shell("scan", music, "--dry-run")
+    content = bytearray(shell.db.read_bytes())
+    content[len(content) // 3 :] = b"\xa5" * (len(content) - len(content) // 3)
+    shell.db.write_bytes(content)
+    for command in ("status", "export", "report", "history"):
+        code = shell(command)
+        assert (code, "is damaged" in shell.err) in ((4, True), (0, False)), command
+    assert 4 in shell.codes
+
+
+def test_a_library_of_an_older_schema_that_cannot_be_backed_up_is_one_sentence(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Database(shell.db, steps=STEPS[:1]).close()
+    monkeypatch.setattr("music_reclass.features.database.time.time", lambda: 7.0)
+    shell.db.with_name(f"{shell.db.name}.schema-1.7.backup").mkdir()
+    assert shell("status") == 4
+    assert "no backup of it could be made" in shell.err

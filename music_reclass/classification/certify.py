@@ -205,7 +205,7 @@ def library_exits(database: Database, digests: Sequence[str]) -> dict[str, tuple
 
 def certificates_of(database: Database, cascade: Cascade) -> tuple[StageCertificate, ...]:
     """What holds for each stage of `ladder` but the last."""
-    made = {(own.digest, tuple(own.stated["against"])): own.made for own in LibraryExits(database).all()}
+    made = LibraryExits(database).dates()
     found = []
     for place, stage in enumerate(cascade.stages[:-1]):
         later = tuple(other.digest for other in cascade.stages[place + 1 :])

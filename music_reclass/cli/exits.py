@@ -234,7 +234,7 @@ def _forget(settings: Settings, dry_run: bool, as_json: bool) -> int:
 
     if dry_run:
         with reading(settings) as library:
-            count = len(LibraryExits(library).all())
+            count = len(LibraryExits(library).dates())
     else:
         with writing(settings, "calibrate", must_exist=True) as work:
             count = LibraryExits(work.database).forget()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from music_reclass.features.database import Database
@@ -13,25 +12,16 @@ from music_reclass.features.database import Database
 Stated = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class LibraryExit:
-    """A certificate as it was stated, the digest of the bundle it is for, and when it was made."""
-
-    digest: str
-    stated: Stated
-    made: float  # seconds since the epoch
-
-
 class LibraryExits:
-    """Questions and statements about exits that `calibrate` certified."""
+    """Questions and statements about exit rules that `calibrate` certified, as manifests state them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sql = database.connection
 
     def save(self, certificates: Mapping[str, Stated]) -> None:
-        """Keep certificates by the digest of the stage's bundle, in one transaction; one for the same ladder gives
-        way."""
+        """Store certificates by the digest of the stage's bundle, in one transaction; each takes the place of one for
+        the same later stages."""
         now = time.time()
         with self._database.transaction():
             for digest, stated in certificates.items():
@@ -40,17 +30,21 @@ class LibraryExits:
                     (digest, json.dumps(list(stated["against"])), json.dumps(stated), now),
                 )
 
-    def all(self) -> list[LibraryExit]:
-        """Every certificate, the newest first."""
-        rows = self._sql.execute("SELECT digest, certificate, made FROM own_exit ORDER BY made DESC, rowid DESC")
-        return [LibraryExit(digest, json.loads(text), made) for digest, text, made in rows.fetchall()]
+    def dates(self) -> dict[tuple[str, tuple[str, ...]], float]:
+        """When each certificate was made, in seconds since the epoch, by the digests of the stage's bundle and of the
+        bundles of the later stages."""
+        rows = self._sql.execute("SELECT digest, against, made FROM own_exit").fetchall()
+        return {(digest, tuple(json.loads(against))): made for digest, against, made in rows}
 
-    def of(self, digests: Sequence[str]) -> dict[str, list[Stated]]:
-        """The certificates as stated (`training.exits.from_stated` reads them) of bundles with these digests."""
-        wanted, found = set(digests), dict[str, list[Stated]]()
-        for own in self.all():
-            if own.digest in wanted:
-                found.setdefault(own.digest, []).append(own.stated)
+    def of(self, digests: Iterable[str]) -> dict[str, list[Stated]]:
+        """The certificates of bundles with these digests (`models.early_exit` reads them), the newest first."""
+        found: dict[str, list[Stated]] = {}
+        for digest in digests:
+            rows = self._sql.execute(
+                "SELECT certificate FROM own_exit WHERE digest = ? ORDER BY made DESC, rowid DESC", (digest,)
+            ).fetchall()
+            if rows:
+                found[digest] = [json.loads(text) for (text,) in rows]
         return found
 
     def forget(self) -> int:
@@ -67,7 +61,7 @@ class ExitAudits:
         self._sql = database.connection
 
     def save(self, result: Stated) -> None:
-        """Keep what an audit found."""
+        """Store what an audit found."""
         with self._database.transaction():
             self._sql.execute("INSERT INTO exit_audit (at, result) VALUES (?, ?)", (time.time(), json.dumps(result)))
 

@@ -1,4 +1,4 @@
-"""The journal: what was going to be written, what was, and the bytes that take it back."""
+"""The journal: what was going to be written, what was, and the bytes that undo it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class DamagedChange:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One command that wrote: when, what it was told, and how its changes stand now."""
+    """One command that wrote: when, its arguments, and how its changes stand now."""
 
     id: int
     command: str
@@ -129,7 +129,7 @@ class Journal:
         )  # fmt: skip
 
     def confirm(self, change: int, mtime_after: int | None, note: str = "") -> None:
-        """The copy has taken the file's place; the change that it takes back, if any, is undone with that."""
+        """The copy has taken the file's place; the change that it undoes, if any, is `undone` with that."""
         with self.database.transaction():
             self._update(change, WRITTEN, mtime_after=mtime_after, temporary=None, note=note)
             row = self._sql.execute("SELECT undoes FROM change WHERE id = ?", (change,)).fetchone()
@@ -212,7 +212,7 @@ class Journal:
 
     def last_undoable_run(self) -> int | None:
         """The newest run of which something stands written, or may turn out to once an interruption is settled; None
-        where there is nothing to take back."""
+        where there is nothing to undo."""
         row = self._sql.execute(
             "SELECT max(run_id) FROM change WHERE state IN ('written', 'staged') AND undoes IS NULL"
         ).fetchone()
@@ -228,12 +228,12 @@ def _unpacked(text: str | None) -> Genres:
         return None
     genres = json.loads(text)
     if not isinstance(genres, list) or not all(isinstance(genre, str) for genre in genres):
-        raise ValueError("genres that are no list of words")
+        raise ValueError("genres that are no list of texts")
     return tuple(genres)
 
 
 def _object(text: str) -> dict[str, Any]:
-    """What a run was told or did; for reading only, so a damaged one is an empty one."""
+    """Arguments or summary of a run; for people only, so damaged ones are empty."""
     try:
         found = json.loads(text)
     except ValueError:

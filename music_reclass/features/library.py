@@ -115,7 +115,7 @@ class Library:
         return track_id
 
     def _as_first_read(self, track: Track) -> Track:
-        """A track that was spared the decoding, with what decoding this audio told the first time."""
+        """A track that was not decoded, with what decoding this audio gave the first time."""
         row = self._sql.execute(
             "SELECT duration, warnings FROM track WHERE digest = ? AND duration IS NOT NULL LIMIT 1", (track.digest,)
         ).fetchone()
@@ -254,36 +254,36 @@ def batched_rows(cursor: sqlite3.Cursor, size: int = 500) -> Iterator[list[tuple
         yield rows
 
 
-def augmented_kind(kind: FeatureKind, version: str) -> FeatureKind:
-    """The kind of a version's vectors: its name stands behind the excerpt, so that it is never mixed with others."""
-    return replace(kind, excerpt=f"{kind.excerpt}~{version}")
+def augmented_kind(kind: FeatureKind, augmentation: str) -> FeatureKind:
+    """The kind of an augmentation's vectors: its name stands behind the excerpt, so that kinds are never mixed."""
+    return replace(kind, excerpt=f"{kind.excerpt}~{augmentation}")
 
 
 class AugmentedVectors:
-    """Questions and statements about vectors of versions."""
+    """Questions and statements about vectors of augmentations."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sql = database.connection
 
     def save(self, vectors: Mapping[str, Mapping[str, Vector]], kind: FeatureKind) -> None:
-        """Store path -> version -> vector in one transaction; paths that are no track are left out."""
+        """Store path -> augmentation -> vector in one transaction; a path that is no track is left out."""
         with self._database.transaction():
-            for path, by_version in vectors.items():
-                for version, vector in by_version.items():
+            for path, augmented in vectors.items():
+                for augmentation, vector in augmented.items():
                     self._sql.execute(
                         "INSERT OR REPLACE INTO vector (track_id, kind, data)"
                         " SELECT id, ?, ? FROM track WHERE path = ?",
-                        (augmented_kind(kind, version).key, encode(vector), os.fsencode(path)),
+                        (augmented_kind(kind, augmentation).key, encode(vector), os.fsencode(path)),
                     )
 
-    def of(self, paths: Iterable[str], version: str, kind: FeatureKind) -> dict[str, Vector]:
-        """The stored vectors of a version by path, of those of `paths` that have one."""
+    def of(self, paths: Iterable[str], augmentation: str, kind: FeatureKind) -> dict[str, Vector]:
+        """The stored vectors of an augmentation by path, of those of `paths` that have one."""
         found = {}
         for path in paths:
             row = self._sql.execute(
                 "SELECT v.data FROM vector v JOIN track t ON t.id = v.track_id WHERE t.path = ? AND v.kind = ?",
-                (os.fsencode(path), augmented_kind(kind, version).key),
+                (os.fsencode(path), augmented_kind(kind, augmentation).key),
             ).fetchone()
             if row is not None:
                 found[path] = decode(row[0], kind.dimension)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# A released step is never edited: a changed wish is a new step. Paths are BLOBs (os.fsencode), because a file
+# A released step is never edited: a change is a new step. Paths are BLOBs (os.fsencode), because a file
 # name on Linux is bytes and need not be UTF-8. Times are seconds since the epoch.
 STEPS: tuple[str, ...] = (
     """

@@ -135,12 +135,12 @@ def _lay(draft: _Draft, data: Mapping[str, Mapping[str, Any]], where: str) -> No
 def _homes(roots: list[str], genres: Mapping[str, list[str]], where: str) -> dict[str, str]:
     """Child -> parent as one file lists them, "" for a root; a child has one home."""
     homes: dict[str, str] = dict.fromkeys(roots, "")
-    seen = {key(root): root for root in roots}
+    listed = {key(root) for root in roots}
     for parent, children in genres.items():
         for child in children:
-            if key(child) in seen:
+            if key(child) in listed:
                 raise UsageError(f"{where} lists “{child}” twice; a second parent goes into [also].")
-            seen[key(child)] = child
+            listed.add(key(child))
             homes[child] = parent
     return homes
 
@@ -242,14 +242,14 @@ def _refuse_cycles(parents: Mapping[str, tuple[str, ...]]) -> None:
     """UsageError if some genre lies above itself."""
     settled: set[str] = set()
 
-    def climb(genre: str, way: tuple[str, ...]) -> None:
-        if genre in way:
-            circle = " -> ".join((*way[way.index(genre) :], genre))
+    def visit(genre: str, below: tuple[str, ...]) -> None:
+        if genre in below:
+            circle = " -> ".join((*below[below.index(genre) :], genre))
             raise UsageError(f"The genres go round in a circle ({circle}); take one of these parents away.")
         if genre not in settled:
             for above in parents[genre]:
-                climb(above, (*way, genre))
+                visit(above, (*below, genre))
             settled.add(genre)
 
     for genre in parents:
-        climb(genre, ())
+        visit(genre, ())

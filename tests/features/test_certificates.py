@@ -1,4 +1,4 @@
-"""Certificates of a library's own are found by the bundle they are for, and can be dropped."""
+"""Certificates made on a library are found by the bundle they are for, and can be dropped."""
 
 from pathlib import Path
 
@@ -23,22 +23,23 @@ def test_a_certificate_is_found_by_its_bundle(database: Database) -> None:
     assert LibraryExits(database).of(["a", "c"]) == {"a": [stated(0.9, "b", "c")]}
 
 
-def test_a_new_certificate_for_the_same_ladder_takes_the_place_of_the_old_one(database: Database) -> None:
-    own = LibraryExits(database)
-    own.save({"a": stated(0.9, "b")})
-    own.save({"a": stated(0.7, "b")})
-    own.save({"a": stated(0.6, "other")})
+def test_a_new_certificate_for_the_same_cascade_takes_the_place_of_the_old_one(database: Database) -> None:
+    exits = LibraryExits(database)
+    exits.save({"a": stated(0.9, "b")})
+    exits.save({"a": stated(0.7, "b")})
+    exits.save({"a": stated(0.6, "other")})
 
-    assert sorted(item["threshold"] for item in own.of(["a"])["a"]) == [0.6, 0.7]
+    assert sorted(item["threshold"] for item in exits.of(["a"])["a"]) == [0.6, 0.7]
+    assert set(exits.dates()) == {("a", ("b",)), ("a", ("other",))}
 
 
 def test_what_is_forgotten_is_gone(database: Database) -> None:
-    own = LibraryExits(database)
-    own.save({"a": stated(0.9, "b"), "b": stated(0.8)})
+    exits = LibraryExits(database)
+    exits.save({"a": stated(0.9, "b"), "b": stated(0.8)})
 
-    assert own.forget() == 2
-    assert own.all() == []
-    assert own.forget() == 0
+    assert exits.forget() == 2
+    assert exits.dates() == {}
+    assert exits.forget() == 0
 
 
 def test_audits_come_newest_first(database: Database) -> None:

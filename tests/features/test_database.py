@@ -10,11 +10,6 @@ from music_reclass.errors import DatabaseError
 from music_reclass.features import database as module
 from music_reclass.features.database import PAGE_SIZE, Database, explained, split_statements
 from music_reclass.features.migrations import STEPS
-from tests.features.test_library_labelled import wrote
-
-
-def schema(database: Database) -> list[tuple[str, str]]:
-    return database.connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
 
 
 def test_a_new_file_has_big_pages_and_wal(tmp_path: Path) -> None:
@@ -30,47 +25,6 @@ def test_a_network_share_gets_no_wal(tmp_path: Path, monkeypatch: pytest.MonkeyP
     database = Database(tmp_path / "library.sqlite3")
     assert database.connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     assert database.connection.execute("PRAGMA synchronous").fetchone() == (2,)
-
-
-def test_every_table_is_strict(tmp_path: Path) -> None:
-    database = Database(tmp_path / "library.sqlite3")
-    tables = database.connection.execute("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'").fetchall()
-    assert {name for name, strict in tables if not strict} <= {"sqlite_schema"}
-
-
-def test_every_old_schema_migrates_to_the_newest(tmp_path: Path) -> None:
-    steps = (*STEPS, "ALTER TABLE track ADD COLUMN mood TEXT;")
-    fresh = Database(tmp_path / "fresh.db", steps=steps)
-    for released in range(1, len(steps)):
-        path = tmp_path / f"old{released}.db"
-        Database(path, steps=steps[:released]).close()
-        assert schema(Database(path, steps=steps)) == schema(fresh)
-        assert len(list(tmp_path.glob(f"old{released}.db.schema-{released}.*.backup"))) == 1
-
-
-def test_a_library_with_a_damaged_journal_row_migrates(tmp_path: Path) -> None:
-    path = tmp_path / "old.db"
-    old = Database(path, steps=STEPS[:2])
-    wrote(old, b"p", '["Rock"')
-    old.close()
-    assert Database(path).connection.execute("SELECT count(*) FROM change").fetchone() == (1,)
-
-
-def test_a_failing_step_leaves_schema_and_number_untouched(tmp_path: Path) -> None:
-    path = tmp_path / "library.sqlite3"
-    before = schema(Database(path))
-    with pytest.raises(DatabaseError):
-        Database(path, steps=(*STEPS, "CREATE TABLE extra (x INTEGER);\nCREATE TABLE track (x INTEGER);"))
-    after = Database(path)
-    assert schema(after) == before
-    assert after.connection.execute("PRAGMA user_version").fetchone() == (len(STEPS),)
-
-
-def test_a_newer_database_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    path = tmp_path / "library.sqlite3"
-    Database(path, steps=(*STEPS, "CREATE TABLE later (x INTEGER) STRICT;")).close()
-    with pytest.raises(DatabaseError, match="newer release of reclass"):
-        Database(path)
 
 
 def test_a_transaction_rolls_back_on_any_exception(tmp_path: Path) -> None:
