@@ -1,4 +1,4 @@
-"""MusiCNN joins for tracks in doubt: with the real weights where they are at hand."""
+"""MusiCNN joins for uncertain tracks: with the real weights where they are at hand."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.library import Shell
 
 
 def exit_rule() -> float:
-    """The confidence from which the first stage lets a track go."""
+    """The confidence from which a track exits at the first stage."""
     from music_reclass.cli.session import cascade_for
     from music_reclass.taxonomy import load
 
-    return cascade_for(Settings(stages="1,musicnn"), load()).stages[0].thresholds.exit
+    return cascade_for(Settings(stages="1,musicnn"), load(), None).stages[0].thresholds.exit
 
 
-def test_the_second_stage_is_asked_about_tracks_in_doubt_only(installed: None, music: Path, shell: Shell) -> None:
+def test_the_second_stage_is_asked_about_uncertain_tracks_only(installed: None, music: Path, shell: Shell) -> None:
     assert shell("scan", music, "--dry-run", "--json", "--no-album", "--stages", "1") == 0
     alone = shell.by_name()
     assert {stage for item in alone.values() for stage in item["votes"]} <= {"fma518", "album"}
@@ -55,10 +55,10 @@ def test_a_stage_without_weights_is_refused_by_name_and_left_out_otherwise(
     assert shell("scan", music / "Grid Nine", "--dry-run", "--json") == 0
     assert {stage for item in shell.objects() for stage in item["votes"]} <= {"fma518", "album"}
     assert shell("scan", music, "--stages", "musicnn,jmla") == 2
-    assert "there are no stages" in shell.err
+    assert "There are no stages" in shell.err
 
 
-def test_a_scan_stopped_while_the_second_stage_listens_goes_on_later(
+def test_a_scan_stopped_while_the_second_stage_extracts_goes_on_later(
     installed: None, music: Path, shell: Shell
 ) -> None:
     import os
@@ -90,7 +90,7 @@ def test_a_scan_stopped_while_the_second_stage_listens_goes_on_later(
 def test_a_budget_is_spent_and_what_it_leaves_is_said_and_taken_up_by_the_next_scan(
     installed: None, music: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("music_reclass.models.early_exit.exit_rules_of", lambda manifest: ())  # then nobody may leave
+    monkeypatch.setattr("music_reclass.models.early_exit.exit_rules_of", lambda manifest: ())  # then no track may exit
     words = ("scan", music, "--dry-run", "--no-album", "--stages", "1,musicnn")
     assert shell(*words, "--max-tracks", "2") == 0
     assert "2 tracks in doubt with musicnn" in shell.out

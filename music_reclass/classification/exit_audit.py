@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.statistics import Candidates
 from music_reclass.models.early_exit import lower_bound, upper_bound
+from music_reclass.utils.progress import progress_bar
 
 if TYPE_CHECKING:
     from music_reclass.classification.extract import ExtractionRunner
@@ -28,57 +29,57 @@ if TYPE_CHECKING:
 
 SHARE = 0.02
 TAGGED = 30
-"""Tracks with an own tag from which the loss itself is judged; with fewer the disagreement, which bounds it."""
+"""Tracks with a tag of the user from which the loss itself is judged; with fewer the disagreement, which bounds it."""
 
 _LEVEL = 0.025  # on either side of an interval
 
 
 @dataclass(frozen=True, slots=True)
-class EarlyExit:
-    """A track that left the ladder early: where, whether by its own vote or by its album's, and as what."""
+class ExitSample:
+    """A random sample of early exits: the vote that each track exited with, by track id."""
 
-    track: int
-    stage: str
-    how: str  # own | album
-    genre: str
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """A sample of early exits. `early` is how many there are in the library, as the sample tells it."""
-
-    leavers: tuple[EarlyExit, ...]
+    exits: Mapping[int, Vote]
     tracks: int  # with a vote, in the whole library
-    early: float
-    looked_at: int  # tracks drawn, those among them that did not leave by themselves included
+    early: float  # how many exits there are in the library, estimated from the sample
+    looked_at: int  # tracks drawn, those among them that did not exit included
     share: float
     seed: int
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """Audited tracks that left at one stage in one way. Of the `tagged` ones `lost` were wrong there and right at the
-    end, `won` the other way round."""
+class ExitGroup:
+    """Audited tracks that exited at one stage, by their vote or by their album's.
+
+    Of the `tagged` ones `lost` were wrong there and right at the end, `won` the other way round.
+    """
 
     stage: str
-    how: str
-    heard: int
-    other: int  # of another genre at the end
-    low: float  # bounds of the share of others, 95 %, exact
+    by_album: bool
+    audited: int
+    different: int  # of another genre at the end
+    low: float  # bounds of the share of these, 95 %, exact
     high: float
     tagged: int
     lost: int
     won: int
 
+    def as_json(self) -> dict[str, Any]:
+        """The group as plain values."""
+        return {
+            "stage": self.stage, "how": "album" if self.by_album else "own", "heard": self.audited,
+            "other": self.different, "low": self.low, "high": self.high, "tagged": self.tagged, "lost": self.lost,
+            "won": self.won,
+        }  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """One stage against its promise: the share of all tracks that leave there and are lost (or, where too few carry
-    a tag or the promise is one of agreement, get another genre), with bounds at 95 %."""
+class ExitCheck:
+    """One stage against its guarantee: the share of all tracks that exit there and are lost (or, where too few carry
+    a tag or the guarantee is one of agreement, get another genre), with bounds at 95 %."""
 
     stage: str
     measure: str  # loss | disagreement
-    promised_by_tags: bool
+    guaranteed_by_tags: bool
     epsilon: float
     rate: float
     low: float
@@ -86,171 +87,167 @@ class Judgement:
 
     @property
     def alarm(self) -> bool:
-        """Whether more is lost than promised, as far as the sample tells."""
+        """Whether more is lost than guaranteed, as far as the sample tells."""
         return self.rate > self.epsilon
 
     @property
-    def sure(self) -> bool:
-        """Whether the interval leaves the promise out: chance does not explain it."""
+    def significant(self) -> bool:
+        """Whether the interval excludes the guarantee: chance does not explain it."""
         return self.low > self.epsilon
 
     def sentence(self) -> str:
         """For people."""
-        what = "lose their right genre by leaving here" if self.measure == "loss" else "would get another genre"
-        between = f"95 % interval {self.low:.1%} to {self.high:.1%}"
-        told = f"{self.rate:.1%} of all tracks {what} ({between}); promised: at most {self.epsilon:.1%}"
-        if self.measure == "disagreement" and self.promised_by_tags:
-            told += " lost, which is less than another genre"
-        if self.sure:
-            return f"{told}. The interval lies above the promise: it does not hold here"
+        what = "lose their right genre by exiting here" if self.measure == "loss" else "would get another genre"
+        interval = f"95 % interval {self.low:.1%} to {self.high:.1%}"
+        text = f"{self.rate:.1%} of all tracks {what} ({interval}); guaranteed: at most {self.epsilon:.1%}"
+        if self.measure == "disagreement" and self.guaranteed_by_tags:
+            text += " lost, which is less than another genre"
+        if self.significant:
+            return f"{text}. The interval lies above the guarantee: it does not hold here"
         if self.alarm:
-            return f"{told}. The interval includes the promise: a larger --share tells more"
-        return told + (". It holds" if self.high <= self.epsilon else ". The sample is too small to confirm it")
+            return f"{text}. The interval includes the guarantee: a larger --share says more"
+        return text + (". It holds" if self.high <= self.epsilon else ". The sample is too small to confirm it")
+
+    def as_json(self) -> dict[str, Any]:
+        """The check as plain values."""
+        return {
+            "stage": self.stage, "measure": self.measure, "promised_by_tags": self.guaranteed_by_tags,
+            "epsilon": self.epsilon, "rate": self.rate, "low": self.low, "high": self.high,
+            "alarm": self.alarm, "sure": self.significant, "sentence": self.sentence(),
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class ExitAudit:
-    """What an audit found."""
+    """What an audit of `sample` found; `audited` of its tracks could be run through the whole cascade."""
 
-    tracks: int
-    early: int
-    share: float
-    seed: int
-    drawn: int
-    heard: int
-    rows: tuple[Row, ...] = ()
-    judgements: tuple[Judgement, ...] = ()
+    sample: ExitSample
+    audited: int
+    groups: tuple[ExitGroup, ...] = ()
+    checks: tuple[ExitCheck, ...] = ()
     stopped: bool = False
-    examples: tuple[tuple[int, str, str], ...] = field(default=())  # track id, genre it left with, genre at the end
 
     @property
     def alarm(self) -> bool:
-        """Whether a promise seems broken."""
-        return any(own.alarm for own in self.judgements)
+        """Whether a guarantee seems broken."""
+        return any(check.alarm for check in self.checks)
 
     def as_json(self) -> dict[str, Any]:
-        """The audit as plain values, without the ids of tracks."""
-        plain = asdict(self)
-        del plain["examples"]
-        plain["judgements"] = [
-            {**asdict(own), "alarm": own.alarm, "sure": own.sure, "sentence": own.sentence()} for own in self.judgements
-        ]
-        return {**plain, "alarm": self.alarm}
+        """The audit as plain values, without the ids of tracks; the names are those of stored audits."""
+        return {
+            "tracks": self.sample.tracks, "early": round(self.sample.early), "share": self.sample.share,
+            "seed": self.sample.seed, "drawn": len(self.sample.exits), "heard": self.audited,
+            "rows": [group.as_json() for group in self.groups],
+            "judgements": [check.as_json() for check in self.checks],
+            "stopped": self.stopped, "alarm": self.alarm,
+        }  # fmt: skip
 
 
-def draw(database: Database, cascade: Cascade, share: float = SHARE, most: int | None = None, seed: int = 0) -> Drawn:
-    """A random `share` of the tracks that left `ladder` early, drawn by `seed`, at most `most` of them.
+def draw(
+    database: Database, cascade: Cascade, *, share: float = SHARE, most: int | None = None, seed: int = 0
+) -> ExitSample:
+    """A random `share` of the tracks that exited `cascade` early, drawn by `seed`, at most `most` of them.
 
-    NothingToDo where none did.
+    NothingToDo where none did. Nothing is written.
     """
     candidates = Candidates(database)
     early = candidates.exited_before(len(cascade.stages), cascade.basis)
     count = math.ceil(share * len(early))
     count = min(count, most) if most is not None else count
     chosen = np.random.default_rng(seed).permutation(len(early))[:count]
-    looked_at = [early[number] for number in chosen]
-    leavers = tuple(_leavers(database, cascade, looked_at))
-    if not leavers:
+    drawn = [early[number] for number in chosen]
+    exits = dict(_exits(database, cascade, drawn))
+    if not exits:
         raise NothingToDo(
-            f"none of the {len(looked_at)} tracks looked at left the ladder early by its own will, so there is nothing "
-            "to audit: tracks leave where a stage has a certificate (reclass models list -v, reclass calibrate), and "
-            "after a scan with the stages at hand."
+            f"none of the {len(drawn)} tracks looked at exited the cascade early, so there is nothing to audit: tracks "
+            "exit where a stage has a certificate (reclass models list -v, reclass calibrate), and after a scan with "
+            "the stages at hand."
         )
-    return Drawn(
-        leavers, candidates.count_voted(), len(early) * len(leavers) / len(looked_at), len(looked_at), share, seed
-    )
+    return ExitSample(exits, candidates.count_voted(), len(early) * len(exits) / len(drawn), len(drawn), share, seed)
 
 
-def _leavers(database: Database, cascade: Cascade, tracks: Sequence[int]) -> Iterator[EarlyExit]:
+def _exits(database: Database, cascade: Cascade, tracks: Sequence[int]) -> Iterator[tuple[int, Vote]]:
     """Those of `tracks` that no further stage needs to be asked about, each judged among its album."""
     decisions = Decisions(database)
     digests = {stage.name: stage.digest for stage in cascade.stages}
     for state in decisions.tracks(tracks):
-        company = {state.id: state}
+        members = {state.id: state}
         album = album_of(state.path, state.tags)
         if cascade.by_album and album is not None:
             others = decisions.on_album(state.tags.album)
-            company = {other.id: other for other in others if album_of(other.path, other.tags) == album}
-        votes = {
-            i: translated(own, cascade.taxonomy) for i, own in decisions.votes_cast_by(digests, list(company)).items()
-        }
-        own = votes.get(state.id)
-        if own is None or state.id in cascade.unfinished(votes, cascade.albums(company)):
-            continue
-        by_itself = own[-1].confidence >= cascade.thresholds[own[-1].stage].exit
-        yield EarlyExit(state.id, own[-1].stage, "own" if by_itself else "album", own[-1].genre)
+            members = {other.id: other for other in others if album_of(other.path, other.tags) == album}
+        stored = decisions.votes_cast_by(digests, list(members))
+        votes = {i: translated(cast, cascade.taxonomy) for i, cast in stored.items()}
+        if state.id in votes and state.id not in cascade.unfinished(votes, cascade.albums(members)):
+            yield state.id, votes[state.id][-1]
 
 
-def audited(
-    database: Database, cascade: Cascade, drawn: Drawn, runner: ExtractionRunner, stop: Callable[[], bool], bar: Bar
+def audit(
+    database: Database,
+    cascade: Cascade,
+    sample: ExitSample,
+    runner: ExtractionRunner,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    bar: Bar = progress_bar,
 ) -> ExitAudit:
-    """Let every stage hear the sample, and compare what the last one says with what each track left as."""
-    tracks = [own.track for own in drawn.leavers]
+    """Run the sample through every stage, and compare the last one's genre with the one each track exited with."""
     last = cascade.stages[-1]
-    extract_missing(database, [last], tracks, runner, stop=stop, bar=bar)
-    final = last.votes(tracks, Library(database))
-    heard = [own for own in drawn.leavers if own.track in final]
-    tags = Candidates(database).user_genres(own.track for own in heard)
-    rows = tuple(_rows(heard, final, tags, cascade))
-    others = ((own.track, own.genre, final[own.track].genre) for own in heard)
-    return ExitAudit(
-        tracks=drawn.tracks,
-        early=round(drawn.early),
-        share=drawn.share,
-        seed=drawn.seed,
-        drawn=len(tracks),
-        heard=len(heard),
-        rows=rows,
-        judgements=tuple(_judgements(rows, drawn, cascade)),
-        stopped=stop(),
-        examples=tuple(own for own in others if own[1] != own[2]),
-    )
+    extract_missing(database, [last], list(sample.exits), runner, stop=stop, bar=bar)
+    final = last.votes(sample.exits, Library(database))
+    tags = Candidates(database).user_genres(track for track in sample.exits if track in final)
+    groups = tuple(_groups(sample, final, tags, cascade))
+    checks = tuple(_checks(groups, sample, cascade))
+    return ExitAudit(sample, len(final), groups, checks, stopped=stop())
 
 
-def _rows(
-    heard: Sequence[EarlyExit], final: Mapping[int, Vote], tags: Mapping[int, tuple[str, ...]], cascade: Cascade
-) -> Iterator[Row]:
-    judge = tag_agreement(cascade)
+def _groups(
+    sample: ExitSample, final: Mapping[int, Vote], tags: Mapping[int, tuple[str, ...]], cascade: Cascade
+) -> Iterator[ExitGroup]:
+    agrees = tag_agreement(cascade).agrees
+    audited = {track: vote for track, vote in sample.exits.items() if track in final}
     for stage in cascade.stages[:-1]:
-        for how in ("own", "album"):
-            group = [own for own in heard if (own.stage, own.how) == (stage.name, how)]
+        threshold = stage.thresholds.exit
+        at_stage = {track: vote for track, vote in audited.items() if vote.stage == stage.name}
+        for by_album in (False, True):
+            group = {i: vote for i, vote in at_stage.items() if (vote.confidence < threshold) == by_album}
             if not group:
                 continue
-            other = sum(final[own.track].genre != own.genre for own in group)
-            verdicts = [
-                (judge.agrees(own.genre, tags[own.track]), judge.agrees(final[own.track].genre, tags[own.track]))
-                for own in group
-                if own.track in tags
+            different = sum(final[track].genre != vote.genre for track, vote in group.items())
+            judged = [
+                (agrees(vote.genre, tags[track]), agrees(final[track].genre, tags[track]))
+                for track, vote in group.items()
+                if track in tags
             ]
-            known = [(early, late) for early, late in verdicts if early is not None]
-            yield Row(
+            known = [(early, late) for early, late in judged if early is not None]
+            yield ExitGroup(
                 stage=stage.name,
-                how=how,
-                heard=len(group),
-                other=other,
-                low=lower_bound(other, len(group), _LEVEL),
-                high=upper_bound(other, len(group), _LEVEL),
+                by_album=by_album,
+                audited=len(group),
+                different=different,
+                low=lower_bound(different, len(group), _LEVEL),
+                high=upper_bound(different, len(group), _LEVEL),
                 tagged=len(known),
                 lost=sum(not early and bool(late) for early, late in known),
                 won=sum(bool(early) and not late for early, late in known),
             )
 
 
-def _judgements(rows: Sequence[Row], drawn: Drawn, cascade: Cascade) -> Iterator[Judgement]:
-    """Each stage whose exits were audited and that holds a certificate, against what that promises."""
+def _checks(groups: Sequence[ExitGroup], sample: ExitSample, cascade: Cascade) -> Iterator[ExitCheck]:
+    """Each stage whose exits were audited and that holds a certificate, against what that guarantees."""
     for stage in cascade.stages[:-1]:
-        own = [row for row in rows if row.stage == stage.name]
-        if not own or stage.exit_rule is None:
+        at_stage = [group for group in groups if group.stage == stage.name]
+        if not at_stage or stage.exit_rule is None:
             continue
-        by_tags = stage.exit_rule.labels and sum(row.tagged for row in own) >= TAGGED
-        count = sum(row.tagged if by_tags else row.heard for row in own)
-        bad = sum(row.lost if by_tags else row.other for row in own)
-        left_here = sum(leaver.stage == stage.name for leaver in drawn.leavers) / len(drawn.leavers)
-        part = min(1.0, left_here * drawn.early / max(1, drawn.tracks))  # of all tracks, that leave at this stage
-        yield Judgement(
+        by_tags = stage.exit_rule.labels and sum(group.tagged for group in at_stage) >= TAGGED
+        count = sum(group.tagged if by_tags else group.audited for group in at_stage)
+        bad = sum(group.lost if by_tags else group.different for group in at_stage)
+        exited = sum(vote.stage == stage.name for vote in sample.exits.values()) / len(sample.exits)
+        part = min(1.0, exited * sample.early / max(1, sample.tracks))  # of all tracks, that exit at this stage
+        yield ExitCheck(
             stage=stage.name,
             measure="loss" if by_tags else "disagreement",
-            promised_by_tags=stage.exit_rule.labels,
+            guaranteed_by_tags=stage.exit_rule.labels,
             epsilon=stage.exit_rule.epsilon,
             rate=part * bad / count,
             low=part * lower_bound(bad, count, _LEVEL),

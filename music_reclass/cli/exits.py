@@ -10,11 +10,14 @@ from music_reclass.cli.options import json_flag, setting_flags
 from music_reclass.cli.output import complain, emit, plain, print_json, say
 
 if TYPE_CHECKING:
-    from music_reclass.classification.certify import CertifiedExits, Guarantee, Sample
+    from collections.abc import Mapping
+
+    from music_reclass.classification.certify import CalibrationSample
     from music_reclass.classification.exit_audit import ExitAudit
     from music_reclass.classification.voter import Cascade
     from music_reclass.config import Settings
     from music_reclass.features.database import Database
+    from music_reclass.models.early_exit import ExitRule, RiskTarget
 
 
 @click.command("audit-exits")
@@ -42,22 +45,20 @@ def audit_exits(
     from music_reclass.cli.session import cascade_for, reading, writing
     from music_reclass.features.certificates import ExitAudits
     from music_reclass.taxonomy import load
-    from music_reclass.utils.progress import progress_bar
 
     if dry_run:
         with reading(settings) as library:
             cascade = cascade_for(settings, load(settings.taxonomy), library)
-            drawn = exit_audit.draw(library, cascade, share, max_tracks, seed)
-            tracks = [leaver.track for leaver in drawn.leavers]
-            text = f"{len(tracks):,} of {drawn.early:,.0f} early exits"
-            return _show_missing(library, cascade, tracks, text, as_json)
+            drawn = exit_audit.draw(library, cascade, share=share, most=max_tracks, seed=seed)
+            text = f"{len(drawn.exits):,} of {drawn.early:,.0f} early exits"
+            return _show_missing(library, cascade, list(drawn.exits), text, as_json)
     with writing(settings, "audit-exits", must_exist=True) as work:
         from music_reclass.classification.extract import ExtractionRunner
 
         cascade = cascade_for(settings, work.taxonomy, work.database)
-        drawn = exit_audit.draw(work.database, cascade, share, max_tracks, seed)
+        drawn = exit_audit.draw(work.database, cascade, share=share, most=max_tracks, seed=seed)
         runner = ExtractionRunner(work.database, settings)
-        found = exit_audit.audited(work.database, cascade, drawn, runner, lambda: bool(work.stop), progress_bar)
+        found = exit_audit.audit(work.database, cascade, drawn, runner, stop=lambda: bool(work.stop))
         if not work.stop:
             ExitAudits(work.database).save(found.as_json())
     if as_json:
@@ -93,24 +94,26 @@ def _show_missing(database: Database, cascade: Cascade, tracks: list[int], drawn
 
 
 def _show(found: ExitAudit) -> None:
-    say("audit", f"{found.tracks:,} tracks, about {found.early:,} exited early; {found.heard:,} of them audited")
-    if found.heard < found.drawn:
-        say("", f"{found.drawn - found.heard:,} more were drawn, and not every stage could read them")
-    for row in found.rows:
-        share = f"{row.other / row.heard:.1%} [{row.low:.1%}, {row.high:.1%}]"
-        how = "by its vote" if row.how == "own" else "by its album"
-        say(row.stage, f"{how}: {row.other:,} of {row.heard:,} get another genre from the whole cascade, {share}")
-        if row.tagged:
+    sample = found.sample
+    say("audit", f"{sample.tracks:,} tracks, about {sample.early:,.0f} exited early; {found.audited:,} of them audited")
+    if found.audited < len(sample.exits):
+        say("", f"{len(sample.exits) - found.audited:,} more were drawn, and not every stage could read them")
+    for group in found.groups:
+        share = f"{group.different / group.audited:.1%} [{group.low:.1%}, {group.high:.1%}]"
+        how = "by its album" if group.by_album else "by its vote"
+        different = f"{group.different:,} of {group.audited:,} get another genre from the whole cascade"
+        say(group.stage, f"{how}: {different}, {share}")
+        if group.tagged:
             say(
                 "",
-                f"by the tags you gave, {row.tagged:,} of them: {row.lost:,} were right at the end only, "
-                f"{row.won:,} when they exited only",
+                f"by the tags you gave, {group.tagged:,} of them: {group.lost:,} were right at the end only, "
+                f"{group.won:,} when they exited only",
             )
-    for judgement in found.judgements:
-        if judgement.alarm:
-            plain(click.style(f"! {judgement.stage}: {judgement.sentence()}.", fg="red"))
+    for check in found.checks:
+        if check.alarm:
+            plain(click.style(f"! {check.stage}: {check.sentence()}.", fg="red"))
         else:
-            say(judgement.stage, judgement.sentence())
+            say(check.stage, check.sentence())
     if found.alarm:
         plain("Exit rules that hold for this library: reclass calibrate --from-library (--label-free without tags).")
 
@@ -162,66 +165,65 @@ def calibrate(
         return _forget(settings, dry_run, as_json)
     if not from_library:
         return _show_certificates(settings, as_json)
-    from music_reclass.classification.certify import Guarantee
+    from music_reclass.models.early_exit import RiskTarget
 
-    guarantee = Guarantee(not label_free, epsilon, delta)
+    target = RiskTarget(epsilon, delta, labels=not label_free)
     work = _show_calibration_set if dry_run else _calibrate
-    return work(settings, guarantee, max_tracks=max_tracks, seed=seed, as_json=as_json)
+    return work(settings, target, max_tracks=max_tracks, seed=seed, as_json=as_json)
 
 
-def _show_calibration_set(
-    settings: Settings, guarantee: Guarantee, *, max_tracks: int, seed: int, as_json: bool
-) -> int:
+def _show_calibration_set(settings: Settings, target: RiskTarget, *, max_tracks: int, seed: int, as_json: bool) -> int:
     from music_reclass.classification.certify import draw
     from music_reclass.cli.session import cascade_for, reading
     from music_reclass.taxonomy import load
 
     with reading(settings) as library:
         cascade = cascade_for(settings, load(settings.taxonomy), None)
-        sample = draw(library, cascade, guarantee.labels, max_tracks, seed)
-        text = _drawn(sample, guarantee.labels)
+        sample = draw(library, cascade, by_tags=target.labels, most=max_tracks, seed=seed)
+        text = _drawn(sample, target.labels)
         return _show_missing(library, cascade, list(sample.genres), text, as_json)
 
 
-def _calibrate(settings: Settings, guarantee: Guarantee, *, max_tracks: int, seed: int, as_json: bool) -> int:
+def _calibrate(settings: Settings, target: RiskTarget, *, max_tracks: int, seed: int, as_json: bool) -> int:
     from music_reclass.classification import certify
     from music_reclass.classification.extract import ExtractionRunner
     from music_reclass.cli.session import cascade_for, writing
-    from music_reclass.utils.progress import progress_bar
 
     with writing(settings, "calibrate", must_exist=True) as work:
         cascade = cascade_for(settings, work.taxonomy, None)
-        sample = certify.draw(work.database, cascade, guarantee.labels, max_tracks, seed)
+        sample = certify.draw(work.database, cascade, by_tags=target.labels, most=max_tracks, seed=seed)
         if not as_json:
-            say("drawn", _drawn(sample, guarantee.labels))
+            say("drawn", _drawn(sample, target.labels))
         runner = ExtractionRunner(work.database, settings)
-        found = certify.certify_exits(
-            work.database, cascade, sample, guarantee, runner, lambda: bool(work.stop), progress_bar
-        )
-        if found.stopped:
+        stop = work.stop
+        rules = certify.certify_exits(work.database, cascade, sample, runner, target=target, stop=lambda: bool(stop))
+        if stop:
             complain("Stopped as you asked; what was extracted is kept: the same command goes on from here.")
             return 130
-        certify.store_exits(work.database, found)
-    _show_certified(found, as_json)
+        certify.store_exits(work.database, rules)
+    _show_certified(cascade, rules, len(sample.genres), as_json)
     return 0
 
 
-def _drawn(sample: Sample, labels: bool) -> str:
+def _drawn(sample: CalibrationSample, labels: bool) -> str:
     which = "that carry a genre you gave" if labels else "that were extracted"
     known = f"; {sample.known:,} artists taught a model and are left out" if sample.known else ""
     count = f"{len(sample.genres):,} tracks, each of another artist"
     return f"{count}, of {sample.tracks:,} by {sample.artists:,} {which}{known}"
 
 
-def _show_certified(found: CertifiedExits, as_json: bool) -> None:
+def _show_certified(cascade: Cascade, rules: Mapping[str, ExitRule], drawn: int, as_json: bool) -> None:
+    from music_reclass.classification.certify import more_artists
     from music_reclass.models.early_exit import exit_as_manifest
 
-    if not as_json and found.unheard:
-        say("left out", f"{found.unheard:,} tracks that not every stage could read")
-    for digest, exit_rule in found.exits.items():
-        missing, name = found.missing(digest), found.names[digest]
-        shown = {"stage": name, "digest": digest, **exit_as_manifest(exit_rule), "more_artists": missing}
-        emit(shown, exit_rule.sentence(), as_json, name)
+    left_out = drawn - max(rule.count for rule in rules.values())
+    if not as_json and left_out:
+        say("left out", f"{left_out:,} tracks that not every stage could read")
+    for stage in cascade.stages[:-1]:
+        rule = rules[stage.digest]
+        missing = more_artists(rule)
+        shown = {"stage": stage.name, "digest": stage.digest, **exit_as_manifest(rule), "more_artists": missing}
+        emit(shown, rule.sentence(), as_json, stage.name)
         if missing and not as_json:
             say("", f"{missing:,} more artists would be the least, if nothing is lost among them")
     if not as_json:
@@ -244,8 +246,6 @@ def _forget(settings: Settings, dry_run: bool, as_json: bool) -> int:
 
 
 def _show_certificates(settings: Settings, as_json: bool) -> int:
-    from dataclasses import asdict
-
     from music_reclass.classification.certify import certificates_of
     from music_reclass.cli.session import cascade_for, reading
     from music_reclass.report.summary import certificate_lines
@@ -255,7 +255,7 @@ def _show_certificates(settings: Settings, as_json: bool) -> int:
         found = certificates_of(library, cascade_for(settings, load(settings.taxonomy), library))
     if as_json:
         for certificate in found:
-            print_json(asdict(certificate))
+            print_json(certificate.as_json())
         return 0
     for label, text in certificate_lines(found):
         say(label, text)

@@ -47,6 +47,7 @@ class Report:
         """The report as plain values."""
         return {
             **asdict(self),
+            "certificates": [certificate.as_json() for certificate in self.certificates],
             "scans": [scan.as_json() for scan in self.scans],
             "costs": {stage: cost.seconds_per_track for stage, cost in self.costs.items()},
             "audits": [{"at": at, **found} for at, found in self.audits],
@@ -149,7 +150,7 @@ def scan_words(scan: ScanStats) -> str:
 def certificate_lines(certificates: Iterable[StageCertificate]) -> Iterator[tuple[str, str]]:
     """From which confidence on each stage lets tracks go."""
     for own in certificates:
-        yield "exit", f"{own.stage} {own.sentence}" + (" (certified on this library)" if own.own else "")
+        yield "exit", f"{own.stage} {own.sentence}" + (" (certified on this library)" if own.from_library else "")
 
 
 def audit_lines(audits: Iterable[tuple[float, Mapping[str, Any]]]) -> Iterator[tuple[str, str]]:

@@ -89,7 +89,7 @@ class SmallLibrary:
             for tune in tunes
         ]  # fmt: skip
         self.ids = self.library.save(readings, CHEAP)
-        self.extractor = FakeRunner(self.library, {i: tune.dear for i, tune in zip(self.ids, tunes, strict=True)})
+        self.runner = FakeRunner(self.library, {i: tune.dear for i, tune in zip(self.ids, tunes, strict=True)})
         certificates = {"confident": {"certified": True, "precision": 0.85}, "likely": {"certified": False}}
         cheap = echo_stage("cheap", (CHEAP,), Thresholds(0.8, 0.5), certificates=certificates)
         cheap = replace(cheap, exit_rule=exit_rule)
@@ -100,7 +100,7 @@ class SmallLibrary:
         """Run the cascade over the library as a scan does; the scope it leaves."""
         scope = Scope(self.database)
         scope.add(self.ids)
-        Escalation(self.database, scope, self.cascade, self.extractor if extract else None, bar=silent).run()  # type: ignore[arg-type]
+        Escalation(self.database, scope, self.cascade, self.runner if extract else None, bar=silent).run()  # type: ignore[arg-type]
         return scope
 
 

@@ -14,9 +14,9 @@ def test_what_is_stored_is_not_heard_again(tmp_path: Path) -> None:
 
     assert missing_vectors(library.database, stages, tracks) == {"dear": 3}
     for _ in range(2):
-        extract_missing(library.database, stages, tracks[1:], library.extractor, stop=lambda: False, bar=silent)
+        extract_missing(library.database, stages, tracks[1:], library.runner, stop=lambda: False, bar=silent)
 
-    assert library.extractor.asked == tracks[1:]
+    assert library.runner.asked == tracks[1:]
     assert missing_vectors(library.database, stages, tracks) == {"dear": 1}
     assert library.library.having(tracks, DEAR) == set(tracks[1:])
 
@@ -25,7 +25,7 @@ def test_a_stop_is_obeyed(tmp_path: Path) -> None:
     library = SmallLibrary(tmp_path, [Tune("/m/1", sure("Rock"), sure("Rock"))])
 
     extract_missing(
-        library.database, library.cascade.stages, library.ids, library.extractor, stop=lambda: True, bar=silent
+        library.database, library.cascade.stages, library.ids, library.runner, stop=lambda: True, bar=silent
     )
 
-    assert library.extractor.asked == []
+    assert library.runner.asked == []
