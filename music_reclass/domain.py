@@ -1,11 +1,11 @@
-"""The domain types: frozen values that cannot be made wrong."""
+"""Tracks, tags, feature kinds, votes and decisions: frozen values that are checked when they are made."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from music_reclass.errors import SkipTrack, TrackError
@@ -153,6 +153,11 @@ class Track:
             return Outcome.SKIPPED if isinstance(self.error, SkipTrack) else Outcome.FAILED
         return None if self.decision is None else self.decision.outcome
 
+    @property
+    def group(self) -> str:
+        """The artist, album or else folder of the track: what is not split between training and test."""
+        return tags_group(self.tags) or f"folder {os.path.dirname(self.path)}"
+
 
 class Extractor(Protocol):
     """Turns samples into one vector of one feature kind. Deterministic; float32; always finite."""
@@ -163,12 +168,6 @@ class Extractor(Protocol):
     def vector(self, samples: Vector) -> Vector:
         """The vector, shape (kind.dimension,), of mono float32 `samples` at `rate`, shape (n,)."""
         ...
-
-
-class TagReader(Protocol):
-    """Reads what a file says about itself; raises TrackError. Picklable, as workers call it."""
-
-    def __call__(self, path: Path) -> TrackTags: ...
 
 
 def tags_group(tags: TrackTags) -> str:

@@ -53,3 +53,5 @@ def test_tracks_are_grouped_by_their_artist_or_else_their_album() -> None:
     assert tags_group(TrackTags(album_artist="Ida", album="Blue")) == "artist ida"
     assert tags_group(TrackTags(album_artist="Various", album="Blue", compilation=True)) == "album blue"
     assert tags_group(TrackTags()) == ""
+    assert Track("/m/a.mp3", tags=TrackTags(artist="Ida")).group == "artist ida"
+    assert Track("/m/a.mp3").group == "folder /m"

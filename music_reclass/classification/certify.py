@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 
 from music_reclass.classification.agreement import tag_agreement
 from music_reclass.classification.extract import extract_missing
-from music_reclass.domain import tags_group
 from music_reclass.errors import NothingToDo
 from music_reclass.features.certificates import LibraryExits
 from music_reclass.features.library import Library
@@ -24,7 +22,7 @@ from music_reclass.utils.progress import progress_bar
 if TYPE_CHECKING:
     from music_reclass.classification.extract import ExtractionRunner
     from music_reclass.classification.voter import Cascade
-    from music_reclass.domain import TrackTags, Vote
+    from music_reclass.domain import Vote
     from music_reclass.features.database import Database
     from music_reclass.utils.progress import Bar
 
@@ -112,12 +110,8 @@ def _by_artist(database: Database, cascade: Cascade, by_tags: bool) -> dict[str,
     for track in Candidates(database).with_vector(cascade.stages[0].kinds[0], tagged=by_tags):
         genres = (track.tags.genres or ()) if by_tags else ()
         if not by_tags or agreement.counted_as(genres) is not None:
-            groups.setdefault(_artist(track.path, track.tags), []).append((track.id, genres))
+            groups.setdefault(track.group, []).append((track.id, genres))
     return groups
-
-
-def _artist(path: str, tags: TrackTags) -> str:
-    return tags_group(tags) or f"folder {os.path.dirname(path)}"
 
 
 def certify_exits(

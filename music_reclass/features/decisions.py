@@ -1,4 +1,4 @@
-"""Votes and decisions as stored: what is known of tracks, what was concluded about them, and what was left unsure."""
+"""Decisions and votes: stored, and asked for together with their tracks."""
 
 from __future__ import annotations
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
 
-from music_reclass.domain import FeatureKind, tags_group
+from music_reclass.domain import FeatureKind
 from music_reclass.errors import NothingToDo
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library
@@ -30,7 +29,7 @@ def read(database: Database, kind: FeatureKind, more: Sequence[FeatureKind] = ()
             continue
         rows.append(np.concatenate(known))
         genres.append(track.tags.genres or ())
-        groups.append(tags_group(track.tags) or f"folder {os.path.dirname(track.path)}")
+        groups.append(track.group)
         names.append(track.path)
     if not rows and lacking:
         raise NothingToDo(
