@@ -92,6 +92,13 @@ bundle_flag = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="A trained bundle, or a ladder of them, instead of the embedded models.",
 )
+map_flag = click.option(
+    "--map",
+    "pairs",
+    multiple=True,
+    metavar="SERVER=LOCAL",
+    help="A folder of the server and the same here; repeatable.",
+)
 yes_flag = click.option("-y", "--yes", is_flag=True, help="Write without asking.")
 PROFILES = ("native", "plex", "navidrome", "jellyfin", "joined", "single")
 profile_flag = click.option(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from music_reclass.cli import plex_output as output
-from music_reclass.cli.options import Choice, choice_flags, json_flag, setting_flags
+from music_reclass.cli.options import Choice, choice_flags, json_flag, map_flag, setting_flags
 from music_reclass.cli.output import complain, confirm, print_json, printable, say
-from music_reclass.cli.plex_output import compare_flags, map_flag, path_map
+from music_reclass.cli.plex_output import compare_flags, path_map
 
 if TYPE_CHECKING:
     from music_reclass.cli.session import Session

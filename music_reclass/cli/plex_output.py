@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from music_reclass.cli.options import map_flag
 from music_reclass.cli.output import complain, plain, print_json, printable, say, shorten_home
 
 if TYPE_CHECKING:
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 MODES = ("auto", "fill", "add", "set")
 LEVELS = ("track", "album", "artist", "auto")
-
-map_flag = click.option(
-    "--map",
-    "pairs",
-    multiple=True,
-    metavar="SERVER=LOCAL",
-    help="A folder of the server and the same here; repeatable.",
-)
 
 
 def compare_flags(command: Command) -> Command:

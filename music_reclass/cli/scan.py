@@ -1,28 +1,32 @@
-"""The main job: `scan` listens, decides, shows the plan and writes it; `apply` writes what an earlier scan decided."""
+"""`scan` extracts, decides, shows the plan and writes it; `apply` writes what earlier scans decided."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from music_reclass.cli.options import Choice, bundle_flag, network_flags, settings_from, write_flags, write_option_flags
+from music_reclass.cli.options import Choice, choice_flags, map_flag, setting_flags
 from music_reclass.cli.output import printable, say, shorten_home
-from music_reclass.cli.plex_output import map_flag
 from music_reclass.cli.writing import conclude, plan_for
 
 if TYPE_CHECKING:
+    from music_reclass.classification.scan import ScanRequest
+    from music_reclass.cli.session import Session
     from music_reclass.config import Settings
     from music_reclass.features.scans import ScanStats
 
 
+WRITE_SETTINGS = ("on_existing", "profile", "preserve_mtime", "detach_hard_links")
+
+
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@write_option_flags
-@click.option("--plex", "plex_library", metavar="LIBRARY", help="Only what this Plex music library holds.")
+@click.option("--plex", metavar="LIBRARY", help="Only what this Plex music library holds.")
 @click.option("--sync-plex", is_flag=True, help="After writing, refresh Plex and write the same genres there.")
 @map_flag
 @click.option(
@@ -30,122 +34,101 @@ if TYPE_CHECKING:
 )
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No files whose name or path matches; may be repeated.")
 @click.option("--rescan", is_flag=True, help="Read every file again, known or not.")
-@click.option("-j", "--jobs", type=int, help="Worker processes (default: the cores less one, at most eight).")
-@click.option("--timeout", type=float, help="Seconds one file may take (default: 120).")
-@click.option("--max-genres", type=int, help="How many genres may be written to a file (default: 1).")
-@click.option(
-    "--stages",
-    metavar="LIST",
-    help="Which stages may vote, by name or number: 1, or 1,musicnn (default: 1 and those that are installed).",
-)
-@bundle_flag
-@click.option("--album/--no-album", default=None, help="Whether the tracks of an album vote together (default: yes).")
-@click.option("--max-time", metavar="TIME", help="How long later stages may listen: 2h, 30m, 90s (default: no limit).")
-@click.option(
-    "--max-tracks", type=click.IntRange(1), help="How many tracks they may listen to, the most valuable (default: all)."
-)
-@click.option("--all-layers", is_flag=True, default=None, help="Where MERT listens, store the means of all its layers.")
-@network_flags
-@write_flags
+@choice_flags
+@setting_flags(
+    *WRITE_SETTINGS, "jobs", "timeout", "max_genres", "stages", "bundle", "album", "max_time", "max_tracks",
+    "all_layers", "device", "gpu_memory", "precision",
+)  # fmt: skip
 def scan(
-    paths: tuple[Path, ...],
-    plex_library: str | None,
-    sync_plex: bool,
-    pairs: tuple[str, ...],
-    include: tuple[str, ...],
-    exclude: tuple[str, ...],
-    rescan: bool,
-    dry_run: bool,
-    yes: bool,
-    as_json: bool,
-    config_file: Path | None,
-    **manner: Any,
-) -> int:
-    """Listen to the music in PATHS, decide each track's genre, and tag it.
+    paths: tuple[Path, ...], plex: str | None, sync_plex: bool, pairs: tuple[str, ...], include: tuple[str, ...],
+    exclude: tuple[str, ...], rescan: bool, choice: Choice, settings: Settings,
+) -> int:  # fmt: skip
+    """Decide the genre of each track in PATHS, and tag it.
 
     On a terminal the plan is shown before anything is written, and you are asked. Without a terminal nothing is
-    written unless --yes is given. `reclass undo` takes the last run back, to the byte.
+    written unless --yes is given. `reclass undo` undoes the last run, to the byte.
     """
     from music_reclass.classification.scan import ScanRequest
+    from music_reclass.cli.session import writing
+
+    if not paths and plex is None:
+        raise click.UsageError("Name a folder or file to scan, or a Plex library with --plex.")
+    if plex is not None:
+        settings = replace(settings, plex_library=plex)
+    if sync_plex or plex is not None:
+        from music_reclass.plex.server import connect
+
+        connect(settings)  # a server that does not answer is said before hours of extraction
+    with writing(settings, "scan") as work:
+        roots = tuple(map(str, paths))
+        if plex is not None:
+            from music_reclass.cli.plex import files_in_plex
+
+            roots = files_in_plex(work, pairs, roots)
+
+        def after(written: list[str]) -> int:
+            from music_reclass.cli.plex import sync_after_scan
+
+            return sync_after_scan(work, pairs, written, choice.as_json)
+
+        arguments = {"paths": [os.path.abspath(path) for path in paths], "rescan": rescan}
+        request = ScanRequest(roots, include, exclude, rescan)
+        return _scan(work, request, choice, arguments=arguments, after=after if sync_plex else None)
+
+
+def _scan(
+    work: Session,
+    request: ScanRequest,
+    choice: Choice,
+    *,
+    arguments: dict[str, Any],
+    after: Callable[[list[str]], int] | None,
+) -> int:
+    """Bring the library up to date, show what came of it, and write the plan; the exit code."""
     from music_reclass.classification.scan import scan as bring_up_to_date
-    from music_reclass.cli.plex import files_in_plex, sync_after_scan
-    from music_reclass.cli.session import cascade_for, writing
+    from music_reclass.cli.session import cascade_for
     from music_reclass.features.decisions import Decisions
     from music_reclass.features.scope import Scope
     from music_reclass.features.statistics import Outcomes
-    from music_reclass.plex.server import connect
     from music_reclass.report.summary import after_scan, store_scan
 
-    settings = settings_from(config_file, plex_library=plex_library, **manner)
-    roots = tuple(map(str, paths))
-    if not roots and plex_library is None:
-        raise click.UsageError("name a folder or file to scan, or a Plex library with --plex.")
-    if sync_plex or plex_library is not None:
-        connect(settings)  # a server that does not answer is said before hours of listening
-    with writing(settings, "scan") as work:
-        if plex_library is not None:
-            roots = files_in_plex(work, pairs, roots)
-        request = ScanRequest(roots, include, exclude, rescan)
-        cascade = cascade_for(settings, work.taxonomy, work.database)
-        scope = Scope(work.database)
-        stats = bring_up_to_date(scope, request, cascade, settings, stop=work.stop)
-        arguments = {"paths": [os.path.abspath(path) for path in paths], "rescan": rescan}
-        store_scan(scope, stats, cascade, arguments)
-        if not as_json:
-            _show_discovery(stats, paths, settings)
-            _show_later_stages(stats, cascade.absent)
-            for label, text in after_scan(stats, Outcomes(work.database, scope), cascade):
-                say(label, printable(text))
-        plan = plan_for(work, lambda: Decisions(work.database).in_scope(scope))
-        after = (lambda written: sync_after_scan(work, pairs, written, as_json)) if sync_plex else None
-        code = conclude(work, plan, Choice(dry_run, yes, as_json), command="scan", arguments=arguments, after=after)
-        return code or (1 if stats.unreadable else 0)
+    cascade = cascade_for(work.settings, work.taxonomy, work.database)
+    scope = Scope(work.database)
+    stats = bring_up_to_date(scope, request, cascade, work.settings, stop=work.stop)
+    store_scan(scope, stats, cascade, arguments)
+    if not choice.as_json:
+        _show_discovery(stats, arguments["paths"], work.settings)
+        _show_later_stages(stats, cascade.absent)
+        for label, text in after_scan(stats, Outcomes(work.database, scope), cascade):
+            say(label, printable(text))
+    plan = plan_for(work, lambda: Decisions(work.database).in_scope(scope))
+    code = conclude(work, plan, choice, command="scan", arguments=arguments, after=after)
+    return code or (1 if stats.unreadable else 0)
 
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@write_option_flags
-@write_flags
-def apply(
-    paths: tuple[Path, ...],
-    on_existing: str | None,
-    profile: str | None,
-    preserve_mtime: bool | None,
-    detach_hard_links: bool | None,
-    dry_run: bool,
-    yes: bool,
-    as_json: bool,
-    db: Path | None,
-    config_file: Path | None,
-) -> int:
+@choice_flags
+@setting_flags(*WRITE_SETTINGS)
+def apply(paths: tuple[Path, ...], choice: Choice, settings: Settings) -> int:
     """Write the genres that earlier scans decided, below PATHS or in the whole library; no audio is read."""
-    from music_reclass.cli.library import open_library
     from music_reclass.cli.session import writing
     from music_reclass.errors import NothingToDo
     from music_reclass.features.decisions import Decisions
 
-    settings = settings_from(
-        config_file,
-        db=db,
-        on_existing=on_existing,
-        profile=profile,
-        preserve_mtime=preserve_mtime,
-        detach_hard_links=detach_hard_links,
-    )
-    open_library(db, config_file).close()  # a library that is not there is said before one is made
     folders = [os.path.realpath(path) for path in paths]
-    with writing(settings, "apply") as work:
+    with writing(settings, "apply", must_exist=True) as work:
         decisions = Decisions(work.database)
         if next(decisions.below(folders), None) is None:
-            raise NothingToDo("no track of the library lies there; scan it first (reclass scan PATH).")
+            raise NothingToDo("No track of the library lies there; scan it first (reclass scan PATH).")
         plan = plan_for(work, lambda: decisions.below(folders))
-        return conclude(work, plan, Choice(dry_run, yes, as_json), command="apply", arguments={"paths": folders})
+        return conclude(work, plan, choice, command="apply", arguments={"paths": folders})
 
 
-def _show_discovery(stats: ScanStats, paths: tuple[Path, ...], settings: Settings) -> None:
+def _show_discovery(stats: ScanStats, paths: list[str], settings: Settings) -> None:
     parts = [f"{stats.new:,} new", f"{stats.known:,} known"]
     parts += [f"{count:,} {name}" for name, count in (("changed", stats.changed), ("gone", stats.gone)) if count]
-    where = ", ".join(printable(shorten_home(os.path.abspath(path))) for path in paths)
+    where = ", ".join(printable(shorten_home(path)) for path in paths)
     say("music", f"{where}   {stats.found:,} audio files  ({', '.join(parts)})")
     if stats.read:
         seconds = stats.seconds["read"]

@@ -84,6 +84,8 @@ def _require_library(settings: Settings) -> None:
 
 def _settle(journal: Journal, database: Database) -> None:
     """Bring an interrupted run to an end, in the journal and in the library, before anything else is done."""
+    if next(iter(journal.open_changes()), None) is None:
+        return
     from music_reclass.cli.output import complain, printable
     from music_reclass.errors import TrackError
     from music_reclass.features.library import Library
@@ -171,7 +173,7 @@ def _named(words: str, known: list[str]) -> set[str] | None:
 def _obstacle(bundle: Bundle) -> ReclassError | None:
     """Why the later stage of `bundle` cannot run here; None if it can."""
     from music_reclass.errors import BundleError, MissingExtra
-    from music_reclass.extractors.registry import EXTRACTORS, extractor
+    from music_reclass.extractors.registry import EXTRACTORS, extractor, require_weights
     from music_reclass.extractors.weights.store import MissingWeights
 
     for kind in bundle.kinds:
@@ -180,6 +182,7 @@ def _obstacle(bundle: Bundle) -> ReclassError | None:
                 f"The stage {bundle.stage} needs vectors of the kind {kind.name}, which is unknown here."
             )
         try:
+            require_weights(kind.name)
             here = extractor(kind.name, kind.excerpt).kind
         except (MissingWeights, MissingExtra) as error:
             return error

@@ -9,8 +9,6 @@ import numpy as np
 
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import SkipTrack
-from music_reclass.extractors.fma_cqt import constant_q_frames
-from music_reclass.extractors.fma_spectrum import spectral_frames, zero_crossings
 from music_reclass.extractors.fma_tables import RATE
 
 if TYPE_CHECKING:
@@ -100,6 +98,9 @@ class Fma518:
 def frame_features(samples: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
     """Frame values (T, k) of the eleven families, of mono float32 at 44.1 kHz with at least one sample."""
     samples = _bounded(samples)
+    from music_reclass.extractors.fma_cqt import constant_q_frames  # needed in the workers, not by who reads COLUMNS
+    from music_reclass.extractors.fma_spectrum import spectral_frames, zero_crossings
+
     spectral, tuning = spectral_frames(samples)
     return {**spectral, **constant_q_frames(samples, tuning), "zcr": zero_crossings(samples)}
 

@@ -25,6 +25,26 @@ EXTRACTORS = {
     "ast-tags": "music_reclass.extractors.taggers:ast_tags",
     "distilhubert-genre": "music_reclass.extractors.taggers:genre_hubert",
 }
+# feature kind -> the model whose weights it needs
+_WEIGHTS = {
+    "musicnn": "musicnn",
+    "musicnn-tags": "musicnn",
+    "mert": "mert",
+    "mert-layers": "mert",
+    "mert-330m": "mert-330m",
+    "mert-330m-layers": "mert-330m",
+    "jmla": "jmla",
+    "ast-tags": "ast",
+    "distilhubert-genre": "hubert",
+}
+
+
+def require_weights(name: str) -> None:
+    """MissingWeights where the weights that feature kind `name` needs are not installed; imports no extractor."""
+    if name in _WEIGHTS:
+        from music_reclass.extractors.weights.store import needed
+
+        needed(_WEIGHTS[name])
 
 
 def extractor(name: str, excerpt: str) -> Extractor:

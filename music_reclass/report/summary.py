@@ -7,16 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from music_reclass.classification.agreement import tag_agreement
-from music_reclass.classification.certify import StageCertificate, certificates_of
-from music_reclass.features.certificates import ExitAudits
 from music_reclass.features.library import Library
 from music_reclass.features.scans import Scans, ScanStats, StageStats
 from music_reclass.features.statistics import Cause, Outcomes
-from music_reclass.report import listings
 from music_reclass.report.statistics import ExpectedPrecision, Statistics, decided_by, statistics_of, voters_of
 
 if TYPE_CHECKING:
+    from music_reclass.classification.certify import StageCertificate
     from music_reclass.classification.voter import Cascade
     from music_reclass.features.database import Database
     from music_reclass.features.scope import Scope
@@ -56,6 +53,11 @@ class Report:
 
 def report_of(database: Database, cascade: Cascade, most: int = MOST) -> Report:
     """The report of a library, in the words of `ladder`; lists hold at most `most` albums."""
+    from music_reclass.classification.agreement import tag_agreement
+    from music_reclass.classification.certify import certificates_of
+    from music_reclass.features.certificates import ExitAudits
+    from music_reclass.report import listings
+
     outcomes, scans = Outcomes(database), Scans(database)
     return Report(
         library=Library(database).totals(),

@@ -80,4 +80,4 @@ def test_a_server_that_does_not_answer_is_said_before_anything_is_read(
 
 def test_a_scan_of_nothing_is_a_usage_error(shell: Shell) -> None:
     assert shell("scan") == 2
-    assert "name a folder or file" in shell.err
+    assert "Name a folder or file" in shell.err

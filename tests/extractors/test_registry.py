@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from music_reclass.errors import UsageError
-from music_reclass.extractors.registry import EXCERPTS, EXTRACTORS, extractor
+from music_reclass.extractors.registry import EXCERPTS, EXTRACTORS, extractor, require_weights
+from music_reclass.extractors.weights.store import MissingWeights
 
 
 @pytest.mark.parametrize("excerpt", EXCERPTS)
@@ -37,3 +39,13 @@ def test_nothing_is_imported_before_it_is_asked_for() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_weights_that_are_absent_are_said_before_an_extractor_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path))
+    for name in EXTRACTORS.keys() - {"fma518"}:
+        with pytest.raises(MissingWeights):
+            require_weights(name)
+    require_weights("fma518")
