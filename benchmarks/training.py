@@ -13,7 +13,7 @@ import numpy as np
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.models.dataset import Dataset, Table, fma518
 from music_reclass.models.linear import Linear
-from music_reclass.models.mlp_torch import TorchMlp
+from music_reclass.models.mlp import WIDE_RECIPE, MlpEnsemble
 from music_reclass.models.xgb import Xgb
 from music_reclass.training import train as recipes
 
@@ -40,7 +40,7 @@ def made() -> Dataset:
 def main() -> None:
     """Time the estimators."""
     data = made()
-    for estimator in (TorchMlp(), Linear(), replace(Xgb(), rounds=60)):
+    for estimator in (MlpEnsemble(recipe=WIDE_RECIPE), Linear(), replace(Xgb(), rounds=60)):
         started, busy = time.perf_counter(), time.process_time()
         result = recipes.train(data, None, [estimator], estimator.name)
         seconds = time.perf_counter() - started

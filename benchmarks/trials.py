@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.extractors.fma518 import COLUMNS, FAMILIES
-from music_reclass.models import mlp as fma_mlp
 from music_reclass.models.base import Model, examples, log_softmax, with_augmentations
 from music_reclass.models.calibration import expected_calibration_error, hits
 from music_reclass.models.crossval import cross_calibrated, folds_of, out_of_fold, scored
 from music_reclass.models.dataset import Augmentations, Table, read_augmentations
 from music_reclass.models.linear import Linear
 from music_reclass.models.metrics import balanced_accuracy
+from music_reclass.models.mlp import FMA_RECIPE, MlpEnsemble
 from music_reclass.models.transforms import INPUTS, QuantileScale
 from music_reclass.models.xgb import Xgb
 from music_reclass.training import npz
@@ -34,7 +34,6 @@ Floats = NDArray[np.float32]
 Fit = Callable[[Table, "Augmentations | None"], Model]
 
 SPLITS = (0, 1)
-PLAN = fma_mlp.FMA_RECIPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Plain:
     weighted: bool = True
 
     def fit(self, table: Table, augmentations: Augmentations | None) -> PlainModel:
-        rows, genre, weights = examples(table, augmentations, rarity=PLAN.rarity, versions=2, seed=0)
+        rows, genre, weights = examples(table, augmentations, rarity=FMA_RECIPE.rarity, versions=2, seed=0)
         raw = INPUTS[self.inputs](rows)
         scale = QuantileScale.fit(raw)
         model = self.make()
@@ -86,10 +85,9 @@ class PlainModel:
 
 
 def networks(**changes: Any) -> Callable[[int], Fit]:
-    """The shipped plan with changes; those of a network's own recipe by their names too."""
-    own = {name: changes.pop(name) for name in list(changes) if name in type(PLAN.recipe).__dataclass_fields__}
-    plan = replace(PLAN, recipe=replace(PLAN.recipe, **own), **changes)
-    return lambda seed: fma_mlp.fitter(plan, seed)
+    """The shipped recipe with changes."""
+    recipe = replace(FMA_RECIPE, **changes)
+    return lambda seed: MlpEnsemble(seed, recipe).fit
 
 
 def plain(inputs: str, make: Callable[[], Any], weighted: bool = True) -> Callable[[int], Fit]:
@@ -139,7 +137,7 @@ def trials() -> tuple[Trial, ...]:
         Trial("boosted trees, 518 columns", lambda seed: Xgb(seed=seed).fit),
         Trial("networks, 518 columns, without views", networks(members=eight["unchanged"]), augmentations=False),
         Trial("networks, 518 columns", networks(members=eight["unchanged"])),
-        Trial("networks, 518 columns, never transposed", networks(members=eight["unchanged"], turned=0.0)),
+        Trial("networks, 518 columns, never transposed", networks(members=eight["unchanged"], transposed=0.0)),
         Trial("networks, key-free columns", networks(members=eight["key_free"])),
         Trial("shipped: both averaged", networks()),
         Trial("without views", networks(), augmentations=False),

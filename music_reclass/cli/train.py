@@ -9,9 +9,9 @@ import click
 
 from music_reclass.cli.data import data_flags, opened_with_views
 from music_reclass.cli.options import database_flags, settings_from
-from music_reclass.cli.output import say
+from music_reclass.cli.output import complain, say
 from music_reclass.cli.train_cascade import CASCADE_COMMANDS
-from music_reclass.cli.train_options import EXISTING_FILE, Live, clear, common_flags, finish, network, with_views
+from music_reclass.cli.train_options import EXISTING_FILE, common_flags, finish, with_views
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
@@ -59,15 +59,7 @@ def _training_flags(command: Command) -> Command:
 
 @train.command(_MLP)
 @_training_flags
-@click.option(
-    "--network",
-    type=click.Choice(["auto", "small", "wide"]),
-    default="auto",
-    show_default=True,
-    help="Small networks (NumPy), or one of 256-128 (PyTorch); auto: wide from 4000 rows, or without all columns.",
-)
-@click.option("--epochs", type=click.IntRange(1), help="How often every row is seen (default: 40).")
-@click.option("--device", default="cpu", show_default=True, help="For the wide network: cpu, cuda, cuda:1, mps.")
+@click.option("--epochs", type=click.IntRange(1), help="How often every row is seen (default: 80, from 4000 rows 40).")
 def train_fma_mlp(**words: Any) -> None:
     """Networks on fma518 vectors: stage 1 of the ladder."""
     _train(_MLP, words)
@@ -97,24 +89,21 @@ def _train(name: str, words: dict[str, Any]) -> None:
     if words["from_library"]:
         words.update(kind="library")
     settings = settings_from(words["config_file"], db=words["db"], jobs=words["jobs"])
-    live = Live()
     beside: list[Estimator] = []
     taxonomy = load(settings.taxonomy)
     with opened_with_views(settings, words, taxonomy) as (data, changed):
         views = with_views(data, changed, words, taxonomy)
         if words["from_library"]:
-            data, beside = _own(data, settings, words, live)
-        result = _trained(name, data, views, words, live, beside, taxonomy.digest)
-    live.end()
+            data, beside = _own(data, settings, words)
+        result = _trained(name, data, views, words, beside, taxonomy.digest)
     bundles.save(result.bundle, words["out"])
-    clear(words["out"])
     _report(result, words)
     finish(
         words, f"use it: reclass scan --bundle {words['out']} PATH, or reclass predict --table FILE.npz --bundle ..."
     )
 
 
-def _own(data: Dataset, settings: Settings, words: dict[str, Any], live: Live) -> tuple[Dataset, list[Estimator]]:
+def _own(data: Dataset, settings: Settings, words: dict[str, Any]) -> tuple[Dataset, list[Estimator]]:
     """The library without its doubtful tags, and the model at hand as one more member of the stack."""
     from music_reclass.models import bundle as bundles
     from music_reclass.taxonomy import load
@@ -122,9 +111,9 @@ def _own(data: Dataset, settings: Settings, words: dict[str, Any], live: Live) -
 
     taxonomy = load(settings.taxonomy)
     bundle = bundles.embedded()  # not the user's own, which may have learned from these very tags
-    doubt = own_library.library_label_issues(data, bundle, taxonomy, words["seed"], live.line)
+    doubt = own_library.library_label_issues(data, bundle, taxonomy, words["seed"], complain)
     clean = own_library.cleaned(data, doubt)
-    live.line(clean.note)
+    complain(clean.note)
     beside = [own_library.base_of(bundle, taxonomy)] if bundle.kinds == (data.kind,) and not words["columns"] else []
     return clean.data, list(beside)
 
@@ -134,7 +123,6 @@ def _trained(
     data: Dataset,
     views: Augmentations | None,
     words: dict[str, Any],
-    live: Live,
     beside: list[Estimator],
     taxonomy: str,
 ) -> Trained:
@@ -144,26 +132,20 @@ def _trained(
 
     if words["columns"]:
         data, views = select_columns(data, views, words["columns"])
-    estimators = [*_estimators(name, data, words, live), *beside]
+    estimators = [*_estimators(name, data, words), *beside]
     return recipes.train(
-        data, views, estimators, name, words["seed"], PrecisionTarget.of(words["target_precision"]), live.line, taxonomy
+        data, views, estimators, name, words["seed"], PrecisionTarget.of(words["target_precision"]), complain, taxonomy
     )
 
 
-def _estimators(name: str, data: Dataset, words: dict[str, Any], live: Live) -> list[Estimator]:
+def _estimators(name: str, data: Dataset, words: dict[str, Any]) -> list[Estimator]:
     """What is trained; with --ensemble the one asked for and its siblings."""
-    from music_reclass.extractors.fma518 import COLUMNS
-    from music_reclass.models import linear
+    from music_reclass.models import linear, mlp
     from music_reclass.models import xgb as boosted
-    from music_reclass.models.crossval import LARGE
 
-    seed, device, epochs = words["seed"], words.get("device", "cpu"), words.get("epochs")
-    size = words.get("network", "auto")
-    if size == "auto":
-        whole = data.table.columns == COLUMNS
-        size = "small" if whole and len(data) < LARGE else "wide"
+    seed, device = words["seed"], words.get("device", "cpu")
     makers: dict[str, Callable[[], Estimator]] = {
-        _MLP: lambda: network(size, seed, device, epochs, words["out"], live),
+        _MLP: lambda: mlp.MlpEnsemble(seed, mlp.recipe_for(data.table.columns, len(data)), words.get("epochs")),
         "fma-xgb": lambda: boosted.Xgb(seed=seed, device=device if device.startswith("cuda") else "cpu"),
         "fma-linear": lambda: linear.Linear(seed=seed),
     }

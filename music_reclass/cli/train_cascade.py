@@ -9,11 +9,12 @@ import click
 
 from music_reclass.cli.data import data_flags, opened_with_views
 from music_reclass.cli.options import database_flags, settings_from
-from music_reclass.cli.output import say
-from music_reclass.cli.train_options import Live, clear, common_flags, finish, network, with_views
+from music_reclass.cli.output import complain, say
+from music_reclass.cli.train_options import common_flags, finish, with_views
 
 if TYPE_CHECKING:
     from music_reclass.models.base import Estimator
+    from music_reclass.models.dataset import Dataset
     from music_reclass.training.cascade import StageRecipe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -23,8 +24,12 @@ _LATER = ("musicnn", "mert", "mert-330m", "jmla")
 
 def _flags(command: Command) -> Command:
     for flag in (
-        click.option("--device", default="cpu", show_default=True, help="Where networks train: cpu, cuda, cuda:1."),
-        click.option("--epochs", type=click.IntRange(1), help="How often networks see every row (default: 80 or 40)."),
+        click.option("--device", default="cpu", show_default=True, help="Where trees grow: cpu, cuda, cuda:1."),
+        click.option(
+            "--epochs",
+            type=click.IntRange(1),
+            help="How often networks see every row (default: 80, from 4000 rows 40).",
+        ),
         common_flags,
         data_flags,
         database_flags,
@@ -92,14 +97,12 @@ def _one(name: str, kinds: tuple[str, ...], words: dict[str, Any]) -> None:
 
     settings = settings_from(words["config_file"], db=words["db"], jobs=words["jobs"])
     _short_for_table(words)
-    live, taxonomy = Live(), load(settings.taxonomy)
+    taxonomy = load(settings.taxonomy)
     with opened_with_views(settings, words, taxonomy, kinds) as (data, changed):
         views = with_views(data, changed, words, taxonomy)
-        rung = _stage_recipe(name, kinds, len(data), words, live)
-        result = recipes.train(data, views, rung.estimators, name, words["seed"], rung.aim, live.line, taxonomy.digest)
-    live.end()
+        rung = _stage_recipe(name, kinds, data, words)
+        result = recipes.train(data, views, rung.estimators, name, words["seed"], rung.aim, complain, taxonomy.digest)
     bundles.save(result.bundle, words["out"])
-    clear(words["out"])
     show(result.evaluation)
     for label, text in [*recipes.guarantee_lines(result.bundle), *(("note", note) for note in result.notes)]:
         say(label, text)
@@ -116,16 +119,14 @@ def _all(words: dict[str, Any]) -> None:
     settings = settings_from(words["config_file"], db=words["db"], jobs=words["jobs"])
     _short_for_table(words)
     first, *later = _kinds(words)
-    live, taxonomy = Live(), load(settings.taxonomy)
+    taxonomy = load(settings.taxonomy)
     with opened_with_views(settings, words, taxonomy, (first, *later)) as (data, changed):
         views = with_views(data, changed, words, taxonomy)
         seen = [(first,), *((first, *later[: place + 1]) for place in range(len(later)))]
-        steps = [_stage_recipe(_name(kinds[-1]), kinds, len(data), words, live) for kinds in seen]
+        steps = [_stage_recipe(_name(kinds[-1]), kinds, data, words) for kinds in seen]
         promise = RiskTarget(words["epsilon"], words["delta"])
-        found = rungs.train_cascade(data, views, steps, words["seed"], promise, live.line, taxonomy.digest)
-    live.end()
+        found = rungs.train_cascade(data, views, steps, words["seed"], promise, complain, taxonomy.digest)
     ladders.save_cascade([one.bundle for one in found.stages], words["out"])
-    clear(words["out"])
     for label, text in rungs.summary(found):
         say(label, text)
     say("bundles", f"{words['out']}  ({', '.join(one.bundle.digest[:12] for one in found.stages)})")
@@ -167,11 +168,10 @@ def _kinds(words: dict[str, Any]) -> tuple[str, ...]:
     return (_FIRST, *at_hand)
 
 
-def _stage_recipe(name: str, kinds: tuple[str, ...], rows: int, words: dict[str, Any], live: Live) -> StageRecipe:
-    """The stage that sees `kinds`: networks by the number of rows, trees and a linear model."""
-    from music_reclass.models import linear
+def _stage_recipe(name: str, kinds: tuple[str, ...], data: Dataset, words: dict[str, Any]) -> StageRecipe:
+    """The stage that sees `kinds`: networks, trees and a linear model."""
+    from music_reclass.models import linear, mlp
     from music_reclass.models import xgb as boosted
-    from music_reclass.models.crossval import LARGE
     from music_reclass.models.precision import PrecisionTarget
     from music_reclass.training.cascade import StageRecipe
     from music_reclass.utils.lazy import require
@@ -179,9 +179,8 @@ def _stage_recipe(name: str, kinds: tuple[str, ...], rows: int, words: dict[str,
     for package in ("sklearn", "xgboost"):  # said before the first network has trained
         require(package, extra="train")
     seed, device = words["seed"], words["device"]
-    size = "small" if rows < LARGE else "wide"
     estimators: tuple[Estimator, ...] = (
-        network(size, seed, device, words["epochs"], words["out"], live),
+        mlp.MlpEnsemble(seed, mlp.recipe_for(data.of(kinds).table.columns, len(data)), words["epochs"]),
         boosted.Xgb(seed=seed, device=device if device.startswith("cuda") else "cpu"),
         linear.Linear(seed=seed),
     )

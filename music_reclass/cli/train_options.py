@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from music_reclass.cli.output import complain, plain, say
+from music_reclass.cli.output import plain, say
 
 if TYPE_CHECKING:
-    from music_reclass.models.base import Estimator
     from music_reclass.models.dataset import Augmentations, Dataset
     from music_reclass.taxonomy import Taxonomy
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
-_CHECKPOINTS = ".unfinished"
 
 
 def common_flags(command: Command) -> Command:
@@ -58,27 +55,6 @@ def with_views(
     return tables.read_augmentations(words["views"], data.table)
 
 
-def network(size: str, seed: int, device: str, epochs: int | None, out: Path, live: Live) -> Estimator:
-    """The `small` networks, or the `wide` one whose checkpoints lie below `out`."""
-    if size == "small":
-        from music_reclass.models import mlp as small
-
-        return small.MlpEnsemble(seed, epochs=epochs)
-    from dataclasses import replace
-
-    from music_reclass.models import mlp_torch as wide
-
-    recipe_wide = wide.TorchRecipe() if epochs is None else replace(wide.TorchRecipe(), epochs=epochs)
-    return wide.TorchMlp(seed, recipe_wide, device, out / _CHECKPOINTS, live.passing)
-
-
-def clear(out: Path) -> None:
-    """Take away what an interrupted training would have gone on from."""
-    import shutil
-
-    shutil.rmtree(out / _CHECKPOINTS, ignore_errors=True)
-
-
 def finish(words: dict[str, Any], use: str) -> None:
     """Make what was trained the default if that was asked for, else say how it is used."""
     from music_reclass.config import default_file
@@ -91,27 +67,3 @@ def finish(words: dict[str, Any], use: str) -> None:
         say("default", f"{file} names it: the next scan uses it")
     else:
         plain(use)
-
-
-class Live:
-    """Progress on stderr: lines that stay, and on a terminal one line that changes."""
-
-    def __init__(self) -> None:
-        self._open = False
-
-    def line(self, text: str) -> None:
-        """A line that stays."""
-        self.end()
-        complain(text)
-
-    def passing(self, text: str) -> None:
-        """What the changing line says now; nothing where nobody watches."""
-        if sys.stderr.isatty():
-            click.echo(f"\r\x1b[K{text}", nl=False, err=True)
-            self._open = True
-
-    def end(self) -> None:
-        """Clear the changing line."""
-        if self._open:
-            click.echo("\r\x1b[K", nl=False, err=True)
-            self._open = False

@@ -18,6 +18,7 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[Any]]
 
+LARGE = 4000  # rows from which one held-out part serves instead of five folds, and one wide network
 CLEAN = 0.4  # weight of a row as it is, against all its degraded versions together
 
 # Where each type of model comes back: "module:function" with (description, arrays, columns, labels) -> model.

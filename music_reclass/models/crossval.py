@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from music_reclass.errors import UsageError
 from music_reclass.models import calibration
-from music_reclass.models.base import Doubles, Estimator, Floats, Model, with_augmentations
+from music_reclass.models.base import LARGE, Doubles, Estimator, Floats, Model, with_augmentations
 from music_reclass.models.calibration import hits
 from music_reclass.models.dataset import TEST, TRAINING, VALIDATION, Augmentations, Dataset, Table
 
@@ -19,7 +19,6 @@ Folds = NDArray[np.int64]
 Log = Callable[[str], None]
 Fit = Callable[[Table, Augmentations | None], Model]
 
-LARGE = 4000  # rows from which one held-out part serves, instead of five folds
 _PARTS = 5
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.domain import FeatureKind
 from music_reclass.extractors.fma518 import COLUMNS
-from music_reclass.extractors.fma518 import VERSION as FEATURES_VERSION
-from music_reclass.models.base import Arrays, Doubles, Floats, log_softmax, with_augmentations
+from music_reclass.models.base import LARGE, Arrays, Doubles, Floats, log_softmax, with_augmentations
 from music_reclass.models.transforms import INPUTS, QuantileScale, merged_medians, transpositions
 
 if TYPE_CHECKING:
@@ -27,9 +25,15 @@ _WARM_UP = 0.3  # share of the steps in which the learning rate rises; then it f
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkRecipe:
-    """How a network is trained. `mixup` is the parameter of the Beta distribution (arXiv 1710.09412)."""
+class MlpRecipe:
+    """How networks are trained, and of which inputs: one network for each of `members`, keys of `transforms.INPUTS`.
 
+    `mixup` is the parameter of the Beta distribution (arXiv 1710.09412). `clean` is the share of rows seen undegraded
+    in an epoch, `transposed` that of transposed ones (518 columns only); `rarity` is the power of a label's frequency
+    by which rare labels of a set get the larger share.
+    """
+
+    members: tuple[str, ...] = ("key_free", "unchanged") * 4
     hidden: tuple[int, ...] = (128, 64)
     epochs: int = 80
     batch: int = 64
@@ -39,6 +43,73 @@ class NetworkRecipe:
     drop_hidden: float = 0.4
     mixup: float = 0.4
     sharpness: float = 1.0
+    clean: float = 0.2
+    transposed: float = 0.5
+    rarity: float = 0.25
+
+
+FMA_RECIPE = MlpRecipe()
+# Beside further vectors: half of the networks see these alone, half the 518 columns as well.
+EMBEDDING_RECIPE = replace(FMA_RECIPE, members=("embedding", "key_free_and_embedding") * 4)
+# For many rows, and for a part of the 518 columns.
+WIDE_RECIPE = MlpRecipe(
+    members=("unchanged",), hidden=(256, 128), epochs=40, batch=256, decay=5e-2, drop_input=0.1, mixup=0.2,
+    clean=0.4, transposed=0.0,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class MlpEnsemble:
+    """The estimator; without a `recipe`, the one for a few rows of the columns at hand."""
+
+    seed: int = 0
+    recipe: MlpRecipe | None = None
+    epochs: int | None = None  # in place of the recipe's
+    name: str = "nets"
+
+    def fit(self, table: Table, augmentations: Augmentations | None) -> Ensemble:
+        """The networks of the recipe, trained on all rows; scales are fitted on the same rows and nothing else."""
+        recipe = self.recipe or recipe_for(table.columns)
+        if self.epochs is not None:
+            recipe = replace(recipe, epochs=self.epochs)
+        versions = with_augmentations(table, augmentations)
+        flat = versions.reshape(-1, versions.shape[-1])
+        scales: dict[str, QuantileScale] = {}
+        scaled: dict[str, Floats] = {}
+        for name in sorted(set(recipe.members)):
+            inputs = INPUTS[name](flat)
+            scales[name] = QuantileScale.fit(inputs)
+            scaled[name] = scales[name](inputs).reshape(*versions.shape[:2], -1)
+        sets = (table.labels * (table.labels.sum(axis=0) + 1.0) ** -recipe.rarity).astype(np.float32)
+        sets /= sets.max()
+        members = []
+        for number, name in enumerate(recipe.members):
+            epoch_rows = _epochs(scaled[name], recipe, turning=name == "unchanged" and recipe.transposed > 0)
+            members.append((name, rounded(fit_network(epoch_rows, sets, recipe, self.seed * 1000 + number))))
+        return Ensemble(scales, tuple(members))
+
+
+def recipe_for(columns: Sequence[str], rows: int = 0) -> MlpRecipe:
+    """For few rows small networks of the 518 columns alone or beside further vectors; else the wide network."""
+    if rows >= LARGE or tuple(columns[: len(COLUMNS)]) != COLUMNS:
+        return WIDE_RECIPE
+    return FMA_RECIPE if len(columns) == len(COLUMNS) else EMBEDDING_RECIPE
+
+
+def _epochs(versions: Floats, recipe: MlpRecipe, *, turning: bool) -> Callable[[np.random.Generator], Floats]:
+    """What one epoch sees: of every row one version, now and then transposed."""
+    count, kinds = versions.shape[:2]
+    turns = transpositions() if turning else None
+
+    def rows(generator: np.random.Generator) -> Floats:
+        version = np.where(generator.random(count) < recipe.clean, 0, generator.integers(0, kinds, count))
+        seen = versions[np.arange(count), version]
+        if turns is None:
+            return seen
+        semitones = np.where(generator.random(count) < recipe.transposed, generator.integers(0, len(turns), count), 0)
+        return np.take_along_axis(seen, turns[semitones], axis=1)
+
+    return rows
 
 
 def forward(layers: Layers, rows: Floats) -> Doubles:
@@ -50,9 +121,9 @@ def forward(layers: Layers, rows: Floats) -> Doubles:
 
 
 def fit_network(
-    epoch_rows: Callable[[np.random.Generator], Floats], sets: Floats, weights: Floats, recipe: NetworkRecipe, seed: int
+    epoch_rows: Callable[[np.random.Generator], Floats], sets: Floats, recipe: MlpRecipe, seed: int
 ) -> Layers:
-    """Layers trained on soft `targets`, shape (n, labels), with one weight a row.
+    """Layers trained on the label sets `sets`, shape (n, labels): the shares of a row's labels, zero for others.
 
     `epoch_rows` gives the scaled rows of one epoch, shape (n, inputs): there augmentation takes place.
     The same seed gives the same layers on the same machine.
@@ -68,14 +139,15 @@ def fit_network(
         rows = rows if epoch == 0 else epoch_rows(generator)
         order = generator.permutation(count)
         for batch in np.array_split(order, batches):
-            gradients = _gradients(parameters, rows[batch], sets[batch], weights[batch], recipe, generator)
+            gradients = _gradients(parameters, rows[batch], sets[batch], recipe, generator)
             step += 1
             rate = recipe.rate * _cycle(step / steps)
-            for own, gradient, mean, square in zip(parameters, gradients, first, second, strict=True):
+            for parameter, gradient, mean, square in zip(parameters, gradients, first, second, strict=True):
                 mean += (1 - _BETA1) * (gradient - mean)
                 square += (1 - _BETA2) * (gradient * gradient - square)
                 scale = np.sqrt(square / (1 - _BETA2**step)) + _EPSILON
-                own -= np.float32(rate) * (mean / (1 - _BETA1**step) / scale + np.float32(recipe.decay) * own)
+                step_size = mean / (1 - _BETA1**step) / scale + np.float32(recipe.decay) * parameter
+                parameter -= np.float32(rate) * step_size
     return tuple(zip(parameters[0::2], parameters[1::2], strict=True))
 
 
@@ -97,14 +169,9 @@ def _initial(sizes: tuple[int, ...], generator: np.random.Generator) -> list[Flo
 
 
 def _gradients(
-    parameters: list[Floats],
-    rows: Floats,
-    sets: Floats,
-    weights: Floats,
-    recipe: NetworkRecipe,
-    generator: np.random.Generator,
+    parameters: list[Floats], rows: Floats, sets: Floats, recipe: MlpRecipe, generator: np.random.Generator
 ) -> list[Floats]:
-    """Gradients of the weighted mean label-set loss on rows mixed in pairs."""
+    """Gradients of the mean label-set loss on rows mixed in pairs."""
     depth = len(parameters) // 2
     share = generator.beta(recipe.mixup, recipe.mixup, (len(rows), 1)).astype(np.float32)
     other = generator.permutation(len(rows))
@@ -117,10 +184,9 @@ def _gradients(
     scores = activity[-1] @ parameters[-2] + parameters[-1]
     probabilities = np.exp(scores - scores.max(axis=1, keepdims=True))
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    own, others = share * weights[:, None], (1 - share) * weights[other, None]
-    wanted = own * _within(probabilities, sets, recipe.sharpness)
-    wanted += others * _within(probabilities, sets[other], recipe.sharpness)
-    delta = (probabilities * (own + others) - wanted) / np.float32(len(rows))
+    wanted = share * _within(probabilities, sets, recipe.sharpness)
+    wanted += (1 - share) * _within(probabilities, sets[other], recipe.sharpness)
+    delta = (probabilities - wanted) / np.float32(len(rows))
     gradients: list[Floats] = []
     for layer in range(depth - 1, -1, -1):
         gradients[:0] = [activity[layer].T @ delta, delta.sum(axis=0)]
@@ -219,86 +285,3 @@ def restored(description: Mapping[str, Any], arrays: Arrays, columns: int, label
     if not members or used != set(arrays):
         raise ValueError("the arrays are not those that the manifest names")
     return Ensemble(scales, tuple(members))
-
-
-KIND = FeatureKind("fma518", FEATURES_VERSION, len(COLUMNS), "mid30")
-
-
-@dataclass(frozen=True, slots=True)
-class EnsembleRecipe:
-    """What is trained. `clean` is the share of rows seen undegraded in an epoch, `turned` that of transposed ones;
-    `rarity` is the power of a label's frequency by which rare labels of a set get the larger share."""
-
-    members: tuple[str, ...] = ("key_free", "unchanged") * 4
-    recipe: NetworkRecipe = field(default_factory=NetworkRecipe)
-    clean: float = 0.2
-    turned: float = 0.5
-    rarity: float = 0.25
-
-
-FMA_RECIPE = EnsembleRecipe()
-# Beside further vectors: half of the networks see these alone, half the 518 columns as well.
-EMBEDDING_RECIPE = replace(FMA_RECIPE, members=("embedding", "key_free_and_embedding") * 4)
-
-
-def recipe_for(columns: Sequence[str]) -> EnsembleRecipe:
-    """The plan for rows of these columns: the 518 alone, or with further vectors beside them."""
-    return FMA_RECIPE if len(columns) <= len(COLUMNS) else EMBEDDING_RECIPE
-
-
-def fitter(plan: EnsembleRecipe, seed: int) -> Callable[[Table, Augmentations | None], Ensemble]:
-    """`fit` with everything but the rows settled."""
-    return lambda table, augmentations: fit_ensemble(table, augmentations, plan, seed)
-
-
-def fit_ensemble(table: Table, augmentations: Augmentations | None, plan: EnsembleRecipe, seed: int) -> Ensemble:
-    """The networks of `plan`, trained on all rows; scales are fitted on the same rows and nothing else."""
-    versions = with_augmentations(table, augmentations)
-    flat = versions.reshape(-1, versions.shape[-1])
-    scales: dict[str, QuantileScale] = {}
-    scaled: dict[str, Floats] = {}
-    for name in sorted(set(plan.members)):
-        inputs = INPUTS[name](flat)
-        scales[name] = QuantileScale.fit(inputs)
-        scaled[name] = scales[name](inputs).reshape(*versions.shape[:2], -1)
-    sets = (table.labels * (table.labels.sum(axis=0) + 1.0) ** -plan.rarity).astype(np.float32)
-    sets /= sets.max()
-    even = np.ones(len(table), dtype=np.float32)
-    members = []
-    for number, name in enumerate(plan.members):
-        layers = fit_network(_epochs(scaled[name], name, plan), sets, even, plan.recipe, seed * 1000 + number)
-        members.append((name, rounded(layers)))
-    return Ensemble(scales, tuple(members))
-
-
-def _epochs(versions: Floats, name: str, plan: EnsembleRecipe) -> Callable[[np.random.Generator], Floats]:
-    """What one epoch sees: of every row one version, plain columns now and then transposed."""
-    turns = transpositions()
-    count, kinds = versions.shape[:2]
-
-    def rows(generator: np.random.Generator) -> Floats:
-        version = np.where(generator.random(count) < plan.clean, 0, generator.integers(0, kinds, count))
-        seen = versions[np.arange(count), version]
-        if name != "unchanged":
-            return seen
-        semitones = np.where(generator.random(count) < plan.turned, generator.integers(0, len(turns), count), 0)
-        return np.take_along_axis(seen, turns[semitones], axis=1)
-
-    return rows
-
-
-@dataclass(frozen=True, slots=True)
-class MlpEnsemble:
-    """The recipe of `fma_mlp`; without a `plan`, the one for the columns at hand."""
-
-    seed: int = 0
-    plan: EnsembleRecipe | None = None
-    epochs: int | None = None  # in place of the plan's
-    name: str = "nets"
-
-    def fit(self, table: Table, augmentations: Augmentations | None) -> Ensemble:
-        """The networks of the plan, trained on all rows."""
-        plan = self.plan or recipe_for(table.columns)
-        if self.epochs is not None:
-            plan = replace(plan, recipe=replace(plan.recipe, epochs=self.epochs))
-        return fit_ensemble(table, augmentations, plan, self.seed)

@@ -13,7 +13,7 @@ from music_reclass.models.bundle import Bundle
 from music_reclass.models.crossval import Log, folds_of, out_of_fold
 from music_reclass.models.dataset import Dataset, Table
 from music_reclass.models.linear import Linear
-from music_reclass.models.mlp_torch import TorchMlp
+from music_reclass.models.mlp import WIDE_RECIPE, MlpEnsemble
 from music_reclass.models.stacking import TranslatedEstimator, combined, learned_weights
 from music_reclass.taxonomy import Taxonomy
 
@@ -139,7 +139,7 @@ def base_of(bundle: Bundle, taxonomy: Taxonomy) -> TranslatedEstimator:
 
 def judges(data: Dataset, bundle: Bundle, taxonomy: Taxonomy, seed: int = 0) -> list[Estimator]:
     """Who judges the tags: a model of the library's own, and `bundle` if it reads the same vectors."""
-    own: Estimator = Linear(seed=seed) if len(data) <= _LINEAR_UP_TO else TorchMlp(seed=seed)
+    own: Estimator = Linear(seed=seed) if len(data) <= _LINEAR_UP_TO else MlpEnsemble(seed, WIDE_RECIPE)
     return [own, base_of(bundle, taxonomy)] if bundle.kinds == (data.kind,) else [own]
 
 

@@ -15,8 +15,7 @@ from music_reclass.models import bundle as bundles
 from music_reclass.models.base import Estimator, examples
 from music_reclass.models.dataset import Augmentations, Table
 from music_reclass.models.linear import Linear
-from music_reclass.models.mlp import MlpEnsemble
-from music_reclass.models.mlp_torch import TorchMlp, TorchRecipe
+from music_reclass.models.mlp import WIDE_RECIPE, MlpEnsemble
 from music_reclass.models.stacking import Selected, Stack, combined, learned_weights
 from music_reclass.models.xgb import Xgb
 from tests.training.synthetic import CLASSES, SMALL, arrays
@@ -36,8 +35,8 @@ def needs(package: str) -> pytest.MarkDecorator:
 ESTIMATORS: list[Any] = [
     pytest.param(Linear(strength=0.1), marks=needs("sklearn"), id="linear"),
     pytest.param(Xgb(rounds=12, threads=1), marks=needs("xgboost"), id="xgb"),
-    pytest.param(TorchMlp(recipe=TorchRecipe(hidden=(32, 16), epochs=12, batch=32)), marks=needs("torch"), id="wide"),
-    pytest.param(MlpEnsemble(plan=replace(SMALL, recipe=replace(SMALL.recipe, epochs=12))), id="small"),
+    pytest.param(MlpEnsemble(recipe=replace(WIDE_RECIPE, hidden=(32, 16), epochs=12, batch=32)), id="wide"),
+    pytest.param(MlpEnsemble(recipe=replace(SMALL, epochs=12)), id="small"),
 ]
 
 
@@ -167,31 +166,3 @@ def test_a_stack_and_a_narrow_model_come_back_from_a_bundle(tmp_path: Any) -> No
     back = bundles.load(tmp_path / "b")
 
     np.testing.assert_allclose(back.predict_proba(known.rows), np.exp(inner.log_probabilities(narrow.rows)), atol=1e-6)
-
-
-@needs("torch")
-def test_an_interrupted_fit_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Any) -> None:
-    whole = TorchMlp(recipe=TorchRecipe(hidden=(16,), epochs=6, batch=32))
-    straight = whole.fit(table(), None)
-
-    class Interrupted(Exception):
-        pass
-
-    def stop(text: str) -> None:
-        if "epoch 4" in text:
-            raise Interrupted
-
-    from music_reclass.models import mlp_torch as wide
-
-    before, wide._SAVE_SECONDS = wide._SAVE_SECONDS, 0.0
-    try:
-        with pytest.raises(Interrupted):
-            replace(whole, checkpoints=tmp_path, live=stop).fit(table(), None)
-    finally:
-        wide._SAVE_SECONDS = before
-    lines: list[str] = []
-    resumed = replace(whole, checkpoints=tmp_path, live=lines.append).fit(table(), None)
-
-    assert lines[0].startswith("epoch 4 of 6")
-    rows = table(10, seed=2).rows
-    np.testing.assert_array_equal(resumed.log_probabilities(rows), straight.log_probabilities(rows))

@@ -20,7 +20,7 @@ from tests.training.synthetic import SMALL, arrays, written
 def trained(tmp_path_factory: pytest.TempPathFactory) -> bundles.Bundle:
     folder = tmp_path_factory.mktemp("table")
     data = npz.read(written(folder, "t.npz", arrays(60)))
-    return recipes.train(data, None, [MlpEnsemble(plan=SMALL)], "fma-mlp").bundle
+    return recipes.train(data, None, [MlpEnsemble(recipe=SMALL)], "fma-mlp").bundle
 
 
 @pytest.fixture

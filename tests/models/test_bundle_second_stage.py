@@ -21,9 +21,6 @@ from music_reclass.models import (
 from music_reclass.models import (
     mlp as fma_mlp,
 )
-from music_reclass.models import (
-    mlp as networks,
-)
 from music_reclass.models.mlp import MlpEnsemble
 from music_reclass.training import npz
 from music_reclass.training import npz as kinds
@@ -52,12 +49,11 @@ def written(path: Path, **arrays: np.ndarray) -> Path:
 
 def test_what_only_the_embedding_tells_is_learned_and_survives_the_disk(tmp_path: Path) -> None:
     path = written(tmp_path / "table.npz")
-    recipe = replace(networks.NetworkRecipe(), epochs=15, hidden=(8,))
-    plan = replace(fma_mlp.EMBEDDING_RECIPE, members=("embedding", "key_free_and_embedding"), recipe=recipe)
+    recipe = replace(fma_mlp.EMBEDDING_RECIPE, members=("embedding", "key_free_and_embedding"), epochs=15, hidden=(8,))
     data = npz.read(path, ("fma518", "musicnn"))
-    bundle = recipes.train(data, None, [MlpEnsemble(plan=plan)], "musicnn-ensemble").bundle
+    bundle = recipes.train(data, None, [MlpEnsemble(recipe=recipe)], "musicnn-ensemble").bundle
     assert bundle.stage == "musicnn"
-    assert bundle.kinds == (fma_mlp.KIND, kinds.MUSICNN)
+    assert bundle.kinds == (tables.fma518("mid30"), kinds.MUSICNN)
     assert bundle.manifest["metrics"]["hit@1 clean"] > 0.9
     assert len(bundle.manifest["profile"]["columns"]) == 518
     bundles.save(bundle, tmp_path / "bundle")

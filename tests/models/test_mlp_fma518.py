@@ -8,28 +8,27 @@ import pytest
 
 from music_reclass.models import bundle as bundles
 from music_reclass.models import dataset as tables
-from music_reclass.models import mlp as fma_mlp
 from music_reclass.models.bundle import Bundle
 from music_reclass.models.dataset import Augmentations
-from music_reclass.models.mlp import MlpEnsemble
+from music_reclass.models.mlp import MlpEnsemble, MlpRecipe
 from music_reclass.models.precision import PLAIN
 from music_reclass.training import npz
 from music_reclass.training import train as recipes
 from tests.training.synthetic import CLASSES, SMALL, arrays, views_of, written
 
-LONGER = replace(SMALL, recipe=replace(SMALL.recipe, epochs=30))
+LONGER = replace(SMALL, epochs=30)
 
 
 def _bundle(
     folder: Path,
-    plan: fma_mlp.EnsembleRecipe = SMALL,
+    recipe: MlpRecipe = SMALL,
     augmentations: Augmentations | None = None,
     seed: int = 0,
     **changes: object,
 ) -> Bundle:
     content = {name: value for name, value in {**arrays(90), **changes}.items() if value is not None}
     data = npz.read(written(folder, "t.npz", content))
-    return recipes.train(data, augmentations, [MlpEnsemble(seed, plan)], "fma-mlp", seed).bundle
+    return recipes.train(data, augmentations, [MlpEnsemble(seed, recipe)], "fma-mlp", seed).bundle
 
 
 def test_equal_seeds_give_equal_bundles_and_other_seeds_others(tmp_path: Path) -> None:

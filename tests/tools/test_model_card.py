@@ -9,7 +9,7 @@ from music_reclass.training.cascade import StageRecipe
 from tests.training.synthetic import SMALL, arrays, views_of, written
 from tools import model_card as card
 
-RUNG = StageRecipe("fma-mlp", ("fma518",), (MlpEnsemble(plan=SMALL),))
+RUNG = StageRecipe("fma-mlp", ("fma518",), (MlpEnsemble(recipe=SMALL),))
 
 
 def test_the_card_measures_versions_coverage_genres_and_left_out_collections(tmp_path: Path) -> None:

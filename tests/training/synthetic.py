@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from music_reclass.extractors.fma518 import COLUMNS
-from music_reclass.models.mlp import EnsembleRecipe, NetworkRecipe
+from music_reclass.models.mlp import MlpRecipe
 
 CLASSES = ("Blues", "Jazz", "Pop", "Rock")
-SMALL = EnsembleRecipe(members=("key_free", "unchanged"), recipe=NetworkRecipe(hidden=(16,), epochs=6))
+SMALL = MlpRecipe(members=("key_free", "unchanged"), hidden=(16,), epochs=6)
 
 
 def arrays(count: int = 120, seed: int = 0, apart: float = 2.0) -> dict[str, Any]:

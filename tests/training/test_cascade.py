@@ -12,15 +12,15 @@ from music_reclass.models import bundle as ladders
 from music_reclass.models import dataset as tables
 from music_reclass.models.dataset import Dataset
 from music_reclass.models.early_exit import RiskTarget, exit_rules, exit_rules_of
-from music_reclass.models.mlp import EnsembleRecipe, MlpEnsemble, NetworkRecipe
+from music_reclass.models.mlp import MlpEnsemble, MlpRecipe
 from music_reclass.training import npz
 from music_reclass.training.cascade import StageRecipe, answerable, train_cascade
 from tests.training.synthetic import views_of, with_later_kinds, written
 
 ROWS = 240
-RECIPE = NetworkRecipe(hidden=(12,), epochs=12)
-FIRST = MlpEnsemble(plan=EnsembleRecipe(members=("key_free",), recipe=RECIPE))
-LATER = MlpEnsemble(plan=EnsembleRecipe(members=("embedding",), recipe=RECIPE))
+RECIPE = MlpRecipe(hidden=(12,), epochs=12)
+FIRST = MlpEnsemble(recipe=replace(RECIPE, members=("key_free",)))
+LATER = MlpEnsemble(recipe=replace(RECIPE, members=("embedding",)))
 SAID = np.array(["mert/1-l7-norm-00/mid30", "jmla/1-00/mid30"])
 NAMES = ("fma518", "mert", "jmla")
 

@@ -32,7 +32,7 @@ from music_reclass.training.evaluate import caveats, columns_seen, evaluate_bund
 from tests.training.making import learnable
 from tests.training.synthetic import SMALL
 
-NETS = MlpEnsemble(plan=replace(SMALL, recipe=replace(SMALL.recipe, epochs=15)))
+NETS = MlpEnsemble(recipe=replace(SMALL, epochs=15))
 
 
 def data(count: int = 240, excerpt: str = "mid30", split: bool = False, seed: int = 0) -> Dataset:
