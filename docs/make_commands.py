@@ -1,4 +1,5 @@
-"""Write `docs/reference/commands.md` from the commands themselves: `python docs/make_commands.py`."""
+"""Write the reference of commands and of settings from the commands and settings themselves:
+`python docs/make_commands.py`."""
 
 from __future__ import annotations
 
@@ -8,8 +9,11 @@ from pathlib import Path
 import click
 
 from music_reclass.cli.main import cli
+from music_reclass.config import Settings, declared, shown_default
 
 PAGE = Path(__file__).resolve().parent / "reference" / "commands.md"
+SETTINGS_PAGE = PAGE.with_name("configuration.md")
+TABLE_HEAD = "| setting | default | meaning |\n|---|---|---|\n"
 HEAD = """# Commands
 
 `reclass COMMAND --help` says the same in the terminal. stdout is data, stderr is progress; exit codes and JSON: \
@@ -87,5 +91,32 @@ def _row(option: click.Option) -> str:
     return f"| {', '.join(f'`{flag}`' for flag in flags)} | {text.removeprefix('; ').strip()} |"
 
 
+def settings_table() -> str:
+    """The table of the settings, each as it is declared."""
+    return TABLE_HEAD + "".join(map(_setting_row, Settings.__dataclass_fields__))
+
+
+def _setting_row(name: str) -> str:
+    words = declared(name).metadata
+    meaning = words["meaning"].rstrip(".")
+    if words["choices"]:
+        meaning += f"; one of {', '.join(f'`{choice}`' for choice in words['choices'])}"
+    default = f"`{shown_default(name)}`"
+    if isinstance(declared(name).default, bool):
+        default = f"`{str(declared(name).default).lower()}`"
+    elif words["shown"]:
+        default = words["shown"]
+    return f"| `{name}` | {default} | {meaning} |\n"
+
+
+def settings_page() -> str:
+    """The page of the settings, with its table as the settings are declared now."""
+    before, _, rest = SETTINGS_PAGE.read_text(encoding="utf-8").partition(TABLE_HEAD)
+    rows = rest.splitlines(keepends=True)
+    after = "".join(rows[next(number for number, line in enumerate(rows) if not line.startswith("|")) :])
+    return before + settings_table() + after
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    SETTINGS_PAGE.write_text(settings_page(), encoding="utf-8")

@@ -98,12 +98,12 @@ class Settings:
     profile: str = _setting(
         "native", "How several genres are laid out in a file, by the program that will read them.", choices=PROFILES
     )
-    album: bool = _setting(True, "Whether the tracks of an album vote together.", shown="yes")
+    album: bool = _setting(True, "Whether the tracks of an album vote together.")
     preserve_mtime: bool = _setting(
-        False, "Keep a written file's modification time; media servers may then miss the change.", shown="no"
+        False, "Keep a written file's modification time; media servers may then miss the change."
     )
     detach_hard_links: bool = _setting(
-        False, "Write to hard-linked files, which parts them from their other names; else left alone.", shown="no"
+        False, "Write to hard-linked files, which parts them from their other names; else left alone."
     )
     device: str = _setting("auto", "Where networks run: auto, cpu, cuda, cuda:1.", metavar="NAME")
     gpu_memory: str = _setting(
@@ -113,7 +113,7 @@ class Settings:
         metavar="SIZE",
     )
     precision: str = _setting("auto", "The numbers networks compute with.", choices=PRECISIONS)
-    all_layers: bool = _setting(False, "Where MERT runs, store the means of all its layers as well.", shown="no")
+    all_layers: bool = _setting(False, "Where MERT runs, store the means of all its layers as well.")
     max_time: str = _setting(
         "",
         "How long the later stages may work in one scan: 2h, 30m, 1h30m, 90s.",
@@ -174,14 +174,14 @@ def load(flags: Mapping[str, Any], file: Path | None = None, environment: Mappin
     if path.is_file():
         settings = _override(settings, _read(path), str(path))
     elif file is not None:
-        raise UsageError(f"the configuration file {file} does not exist.")
+        raise UsageError(f"The configuration file {file} does not exist.")
     variables = {
         name.removeprefix("RECLASS_").lower(): value
         for name, value in environment.items()
         if name.startswith("RECLASS_") and name not in OTHER_VARIABLES
     }
-    settings = _override(settings, variables, "the environment (RECLASS_*)")
-    return _override(settings, {key: value for key, value in flags.items() if value is not None}, "the flags")
+    settings = _override(settings, variables, "The environment (RECLASS_*)")
+    return _override(settings, {key: value for key, value in flags.items() if value is not None}, "The command line")
 
 
 def default_file() -> Path:
@@ -201,9 +201,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"the configuration file {path} cannot be read: {error}.") from error
+        raise UsageError(f"The configuration file {path} cannot be read: {error}.") from error
     if {"plex_token", "plex-token"} & values.keys() and open_to_others(path.stat().st_mode):
-        raise UsageError(f"{path} holds your Plex token and others can read it: chmod 600 {path}")
+        raise UsageError(f"{path} holds your Plex token and others can read it: chmod 600 {path}.")
     return values
 
 
@@ -220,6 +220,8 @@ def declared(name: str) -> Field[Any]:
 def shown_default(name: str) -> str:
     """The default of a setting in words."""
     setting = declared(name)
+    if isinstance(setting.default, bool):
+        return "yes" if setting.default else "no"
     default = f"{setting.default:g}" if isinstance(setting.default, float) else str(setting.default)
     return str(setting.metadata["shown"]) or default
 
@@ -286,4 +288,4 @@ def remember(file: Path, name: str, value: str) -> None:
             os.chmod(unfinished, file.stat().st_mode & 0o777)
         unfinished.replace(file)
     except (OSError, UnicodeError) as error:
-        raise UsageError(f"the setting {name} cannot be written to {file} ({error}); write the line {line}") from error
+        raise UsageError(f"The setting {name} cannot be written to {file} ({error}); write the line {line}.") from error

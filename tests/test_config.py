@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import click
 import pytest
 
-from music_reclass.config import Settings, load, seconds_of
+from music_reclass.cli.options import setting_flags
+from music_reclass.config import Settings, declared, load, seconds_of
+from music_reclass.domain import OnExisting
 from music_reclass.errors import UsageError
+from music_reclass.tagging import policy
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -74,3 +78,48 @@ def test_a_length_of_time_is_read_as_people_write_it(text: str, seconds: float) 
 def test_what_is_no_length_of_time_is_refused_when_the_settings_are_read(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match="no length of time"):
         load({}, written(tmp_path, f"max_time = '{text}'"), {})
+
+
+def test_a_setting_is_declared_once_and_its_flag_offers_what_it_allows() -> None:
+    for name, choices in (
+        ("on_existing", [word.value for word in OnExisting]),
+        ("profile", list(policy.PROFILES)),
+        ("precision", ["auto", "fp32", "bf16", "fp16"]),
+    ):
+
+        @click.command()
+        @setting_flags(name)
+        def command(settings: Settings) -> None: ...
+
+        (flag,) = [option for option in command.params if option.name == name]
+        assert isinstance(flag.type, click.Choice)
+        assert list(flag.type.choices) == list(declared(name).metadata["choices"])
+        assert set(flag.type.choices) == set(choices)
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ([], ("replace-junk", True, False, 0)),
+        (["--on-existing", "merge", "--no-album", "--preserve-mtime", "-j", "3"], ("merge", False, True, 3)),
+    ],
+)
+def test_flags_reach_the_settings(words: list[str], found: tuple[object, ...]) -> None:
+    seen = []
+
+    @click.command()
+    @setting_flags("on_existing", "album", "preserve_mtime", "jobs")
+    def command(settings: Settings) -> None:
+        seen.append((settings.on_existing, settings.album, settings.preserve_mtime, settings.jobs))
+
+    command.main(words, standalone_mode=False)
+    assert seen == [found]
+
+
+def test_every_setting_can_have_a_flag() -> None:
+    @click.command()
+    @setting_flags(*(name for name in Settings.__dataclass_fields__ if name != "db"))
+    def command(settings: Settings) -> None: ...
+
+    assert {option.name for option in command.params} == {*Settings.__dataclass_fields__, "config_file"}
+    assert all(option.help.endswith(").") for option in command.params if option.name != "config_file")
