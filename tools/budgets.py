@@ -29,7 +29,7 @@ RETIRED_NAMES = frozenset("own account accounts worth views trial proving watche
 # Names in stored formats (SQL, manifests, arrays, JSON) keep their words; so do migrations.
 STORED: dict[str, frozenset[str]] = {
     "features/migrations.py": frozenset(("heard", "listened", "listening")),
-    "features/scans.py": frozenset(("heard",)),
+    "features/results.py": frozenset(("heard",)),
 }
 
 SCAN = """

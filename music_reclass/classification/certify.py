@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from music_reclass.classification.agreement import tag_agreement
 from music_reclass.classification.extract import extract_missing
 from music_reclass.errors import NothingToDo
-from music_reclass.features.certificates import LibraryExits
 from music_reclass.features.library import Library
+from music_reclass.features.results import LibraryExits
 from music_reclass.features.statistics import Candidates
 from music_reclass.models.bundle import artist_digests
 from music_reclass.models.early_exit import ExitRule, RiskTarget, certify_exit_rule, exit_as_manifest, gain_curve

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import PASSING, Library
-from music_reclass.features.scans import ScanStats
+from music_reclass.features.results import ScanStats
 from music_reclass.utils.progress import Bar, Progress, Silent, StopRequest, progress_bar
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from music_reclass.extractors.audio.load import Clip
     from music_reclass.extractors.pipeline import Layered, Windowed
     from music_reclass.features.database import Database
-    from music_reclass.features.scans import ScanStats
+    from music_reclass.features.results import ScanStats
     from music_reclass.features.scope import Scope
     from music_reclass.utils.progress import Bar, Progress, StopRequest
 

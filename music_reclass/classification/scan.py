@@ -13,7 +13,7 @@ from music_reclass.classification.extract import ExtractionRunner, read_pending
 from music_reclass.classification.voter import Cascade
 from music_reclass.errors import NothingToDo
 from music_reclass.extractors.registry import extractor
-from music_reclass.features.scans import ScanStats, StageStats
+from music_reclass.features.results import ScanStats, StageStats
 from music_reclass.features.scope import Scope
 from music_reclass.utils.files import FoundFile, walk
 from music_reclass.utils.progress import Bar, progress_bar

@@ -43,7 +43,7 @@ def audit_exits(
     """
     from music_reclass.classification import exit_audit
     from music_reclass.cli.session import cascade_for, reading, writing
-    from music_reclass.features.certificates import ExitAudits
+    from music_reclass.features.results import ExitAudits
     from music_reclass.taxonomy import load
 
     if dry_run:
@@ -74,7 +74,7 @@ def audit_exits(
 def _show_missing(database: Database, cascade: Cascade, tracks: list[int], drawn: str, as_json: bool) -> int:
     """What is still to be extracted, and how long that took the last time; exit code 0."""
     from music_reclass.classification.extract import missing_vectors
-    from music_reclass.features.scans import Scans
+    from music_reclass.features.results import Scans
     from music_reclass.report.summary import duration
 
     missing = missing_vectors(database, cascade.stages, tracks)
@@ -232,7 +232,7 @@ def _show_certified(cascade: Cascade, rules: Mapping[str, ExitRule], drawn: int,
 
 def _forget(settings: Settings, dry_run: bool, as_json: bool) -> int:
     from music_reclass.cli.session import reading, writing
-    from music_reclass.features.certificates import LibraryExits
+    from music_reclass.features.results import LibraryExits
 
     if dry_run:
         with reading(settings) as library:

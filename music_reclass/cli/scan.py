@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from music_reclass.classification.scan import ScanRequest
     from music_reclass.cli.session import Session
     from music_reclass.config import Settings
-    from music_reclass.features.scans import ScanStats
+    from music_reclass.features.results import ScanStats
 
 
 WRITE_SETTINGS = ("on_existing", "profile", "preserve_mtime", "detach_hard_links")

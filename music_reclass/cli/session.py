@@ -134,7 +134,7 @@ def cascade_for(settings: Settings, taxonomy: Taxonomy, database: Database | Non
 
 def library_exits(database: Database, digests: Sequence[str]) -> dict[str, tuple[ExitRule, ...]]:
     """The exit rules certified on this library, by the digest of the stage's bundle."""
-    from music_reclass.features.certificates import LibraryExits
+    from music_reclass.features.results import LibraryExits
     from music_reclass.models.early_exit import exit_from_manifest
 
     found = LibraryExits(database).of(digests)

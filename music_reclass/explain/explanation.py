@@ -21,7 +21,7 @@ from music_reclass.extractors.device import Placement
 from music_reclass.extractors.registry import extractor
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
-from music_reclass.features.scans import Scans
+from music_reclass.features.results import Scans
 from music_reclass.models import early_exit as exits
 from music_reclass.utils.files import FoundFile
 

@@ -13,7 +13,7 @@ from itertools import count
 from music_reclass.domain import FeatureKind, Vote
 from music_reclass.features.database import Database
 from music_reclass.features.library import PASSING, batched_rows
-from music_reclass.features.scans import ScanStats
+from music_reclass.features.results import ScanStats
 from music_reclass.utils.files import FoundFile
 
 _NUMBERS = count(1)

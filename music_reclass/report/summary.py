@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from music_reclass.features.library import Library
-from music_reclass.features.scans import Scans, ScanStats, StageStats
+from music_reclass.features.results import Scans, ScanStats, StageStats
 from music_reclass.features.statistics import Cause, Outcomes
 from music_reclass.report.statistics import ExpectedPrecision, Statistics, decided_by, statistics_of, voters_of
 
@@ -55,7 +55,7 @@ def report_of(database: Database, cascade: Cascade, most: int = MOST) -> Report:
     """The report of a library, in the words of `ladder`; lists hold at most `most` albums."""
     from music_reclass.classification.agreement import tag_agreement
     from music_reclass.classification.certify import certificates_of
-    from music_reclass.features.certificates import ExitAudits
+    from music_reclass.features.results import ExitAudits
     from music_reclass.report import listings
 
     outcomes, scans = Outcomes(database), Scans(database)

@@ -15,7 +15,7 @@ from music_reclass.domain import FeatureKind, Track, TrackTags, tags_group
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
-from music_reclass.features.scans import ScanStats
+from music_reclass.features.results import ScanStats
 from music_reclass.features.scope import Scope
 from music_reclass.models.dataset import FIRST, Dataset, LabelledFile, Listing, Raw, fma518, to_dataset
 from music_reclass.taxonomy import Taxonomy

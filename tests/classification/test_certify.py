@@ -11,7 +11,7 @@ from music_reclass.classification import certify
 from music_reclass.classification.extract import missing_vectors
 from music_reclass.classification.voter import Cascade, Stage
 from music_reclass.errors import NothingToDo
-from music_reclass.features.certificates import LibraryExits
+from music_reclass.features.results import LibraryExits
 from music_reclass.models.bundle import artist_digests
 from music_reclass.models.early_exit import ExitRule, RiskTarget
 from tests.classification.small_library import SmallLibrary, Tune, silent, sure

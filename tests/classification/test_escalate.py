@@ -20,7 +20,7 @@ from music_reclass.domain import Decision, FeatureKind, Track, TrackTags, Vote
 from music_reclass.errors import FailTrack, TrackError
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library
-from music_reclass.features.scans import ScanStats
+from music_reclass.features.results import ScanStats
 from music_reclass.features.scope import Scope
 from music_reclass.taxonomy import load
 from music_reclass.utils.progress import Silent, StopRequest

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from music_reclass.cli.main import run
-from music_reclass.features.certificates import LibraryExits
 from music_reclass.features.database import Database
+from music_reclass.features.results import LibraryExits
 from music_reclass.models import bundle as bundles
 from music_reclass.models import bundle as musicnn_ensemble
 from music_reclass.models.early_exit import ExitRule, exit_as_manifest

@@ -19,7 +19,7 @@ from music_reclass.explain.explanation import Explanation, explain
 from music_reclass.extractors.fma518 import FAMILIES, fma518
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library
-from music_reclass.features.scans import Scans, ScanStats, StageStats
+from music_reclass.features.results import Scans, ScanStats, StageStats
 from music_reclass.models import bundle as bundles
 from music_reclass.models.early_exit import ExitRule
 from music_reclass.models.linear import LinearModel

@@ -11,7 +11,7 @@ from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.features.database import Database
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
-from music_reclass.features.scans import ScanStats
+from music_reclass.features.results import ScanStats
 from music_reclass.features.scope import Scope
 from music_reclass.utils.files import FoundFile
 

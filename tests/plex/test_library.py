@@ -66,7 +66,7 @@ def test_a_name_in_another_unicode_form_is_found_on_disk(bench: Bench, fake: Fak
 
 def test_imported_files_are_read_by_the_next_scan(bench: Bench, fake: FakePlex, folder: Path) -> None:
     from music_reclass.domain import FeatureKind
-    from music_reclass.features.scans import ScanStats
+    from music_reclass.features.results import ScanStats
     from music_reclass.features.scope import Scope
     from music_reclass.utils.files import walk
 

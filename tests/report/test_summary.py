@@ -8,8 +8,7 @@ import pytest
 from music_reclass.classification.agreement import tag_agreement
 from music_reclass.domain import Track
 from music_reclass.errors import FailTrack, SkipTrack
-from music_reclass.features.certificates import ExitAudits
-from music_reclass.features.scans import Scans, ScanStats, StageStats
+from music_reclass.features.results import ExitAudits, Scans, ScanStats, StageStats
 from music_reclass.features.statistics import Outcomes
 from music_reclass.report import listings
 from music_reclass.report.page import page_of

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from music_reclass.features.database import Database
-from music_reclass.features.scans import Scans, ScanStats, StageStats
+from music_reclass.features.results import Scans, ScanStats, StageStats
 
 
 @pytest.fixture

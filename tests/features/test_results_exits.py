@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.features.certificates import ExitAudits, LibraryExits
 from music_reclass.features.database import Database
+from music_reclass.features.results import ExitAudits, LibraryExits
 
 
 @pytest.fixture
