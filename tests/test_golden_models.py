@@ -32,7 +32,7 @@ from music_reclass.extractors.taggers import HUBERT_DESIGN as HUBERT
 from music_reclass.features.library import augmented_kind
 from music_reclass.models.base import MODELS
 from music_reclass.models.bundle import columns_digest, embedded, load, save
-from music_reclass.models.bundle import embedded_second_stage as embedded_musicnn
+
 from music_reclass.taxonomy import load as load_taxonomy
 from tests.golden import bundles, stored
 from tests.golden.comparing import compare
@@ -56,7 +56,7 @@ def test_the_shipped_data_stay_as_they_are() -> None:
 
 
 def test_the_shipped_bundles_keep_their_digests_and_decisions_made_with_them_their_basis() -> None:
-    first, second = embedded(), embedded_musicnn()
+    first, second = embedded(), embedded("musicnn")
     taxonomy = load_taxonomy()
     found = {
         "digests": {bundle.stage: bundle.digest for bundle in (first, second)},

@@ -144,9 +144,9 @@ def library_exits(database: Database, digests: Sequence[str]) -> dict[str, tuple
 def available_bundles(folder: Path | None) -> list[Bundle]:
     """The bundles of the cascade: the embedded ones; or the cascade in `folder`, or its single bundle in the place of
     the embedded one of its stage, else after the first."""
-    from music_reclass.models.bundle import embedded, embedded_second_stage, load_cascade
+    from music_reclass.models.bundle import embedded, load_cascade
 
-    first, second = embedded(), embedded_second_stage()
+    first, second = embedded(), embedded("musicnn")
     if folder is None:
         return [first, second]
     given = list(load_cascade(folder))

@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ from music_reclass.models.calibration import Calibration
 
 FORMAT = 1
 MANIFEST, ARRAYS = "manifest.json", "arrays.npz"
-_EMBEDDED = Path(__file__).resolve().parent.parent / "data" / "embedded"
+_DATA = Path(__file__).resolve().parent.parent / "data"
+EMBEDDED = {"fma518": "embedded", "musicnn": "embedded-musicnn"}  # stage -> folder, cheapest first
+CASCADE_FORMAT, CASCADE = 1, "ladder.json"  # the list of a cascade's stages; it keeps its old name
+_MOST = 8  # stages of a cascade
 _LARGEST = 256 * 2**20  # bytes of arrays that are read at all: a bundle is small
 
 
@@ -112,7 +116,7 @@ def load(folder: Path) -> Bundle:
             arrays = {name: stored[name] for name in stored.files}
     except FileNotFoundError as error:
         raise BundleError(f"There is no bundle in {folder} ({MANIFEST} and {ARRAYS}); install or train one.") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise BundleError(f"The bundle in {folder} cannot be read ({error}); install or train it again.") from error
     try:
         return _parsed(manifest, arrays)
@@ -120,10 +124,13 @@ def load(folder: Path) -> Bundle:
         raise BundleError(f"{folder}: {error}") from error
 
 
-@lru_cache(maxsize=1)
-def embedded() -> Bundle:
-    """The first stage's bundle, shipped inside the package."""
-    return load(_EMBEDDED)
+@cache
+def embedded(stage: str = "fma518") -> Bundle:
+    """The bundle of a stage (a key of EMBEDDED) that is shipped inside the package.
+
+    MusiCNN's weights, which the second stage needs for its vectors, are not: they are installed.
+    """
+    return load(_DATA / EMBEDDED[stage])
 
 
 def columns_digest() -> str:
@@ -174,53 +181,39 @@ def _parsed(manifest: Any, arrays: Mapping[str, NDArray[Any]]) -> Bundle:
         raise BundleError(f"The manifest or an array of the bundle is wrong ({error!s}); train it again.") from error
 
 
-_musicnn_ensemble_EMBEDDED = Path(__file__).resolve().parent.parent / "data" / "embedded-musicnn"
-
-
-@lru_cache(maxsize=1)
-def embedded_second_stage() -> Bundle:
-    """The second stage's bundle, shipped inside the package. MusiCNN's own weights are not: they are installed."""
-    return load(_musicnn_ensemble_EMBEDDED)
-
-
 def artist_digests(artists: Iterable[str]) -> list[str]:
     """A short digest of each artist's name: enough to notice one again, not to tell who it is."""
     return [hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8] for name in artists]
 
 
-LIST_FORMAT = 1
-LIST = "ladder.json"
-_MOST = 8
-
-
 def save_cascade(stages: Sequence[Bundle], folder: Path) -> None:
-    """Write the bundles of a ladder, cheapest first, each into its own folder below `folder`; BundleError."""
+    """Write the bundles of a cascade, cheapest first, each into its own folder below `folder`; BundleError."""
     if not stages or len({bundle.stage for bundle in stages}) != len(stages):
-        raise BundleError("A ladder holds at least one stage, and each of them once.")
+        raise BundleError("A cascade holds at least one stage, and each of them once.")
     names = [bundle.stage for bundle in stages]
     for name, bundle in zip(names, stages, strict=True):
         save(bundle, folder / name)
     try:
-        draft = folder / f".{LIST}"
-        draft.write_text(json.dumps({"format": LIST_FORMAT, "stages": names}, indent=1) + "\n", encoding="utf-8")
-        os.replace(draft, folder / LIST)
+        draft = folder / f".{CASCADE}"
+        draft.write_text(json.dumps({"format": CASCADE_FORMAT, "stages": names}, indent=1) + "\n", encoding="utf-8")
+        os.replace(draft, folder / CASCADE)
     except OSError as error:
         raise BundleError(
-            f"The ladder cannot be written to {folder} ({error.strerror}); name another --out."
+            f"The cascade cannot be written to {folder} ({error.strerror}); name another --out."
         ) from error
 
 
 def load_cascade(folder: Path) -> tuple[Bundle, ...]:
     """The bundles in `folder`, cheapest first: those of its list, or the one that it is; BundleError."""
-    if not (folder / LIST).is_file():
+    if not (folder / CASCADE).is_file():
         return (load(folder),)
     try:
-        listed = json.loads((folder / LIST).read_text(encoding="utf-8"))
+        listed = json.loads((folder / CASCADE).read_text(encoding="utf-8"))
         names = listed["stages"]
-        if listed["format"] != LIST_FORMAT or not isinstance(names, list) or not 0 < len(names) <= _MOST:
+        if listed["format"] != CASCADE_FORMAT or not isinstance(names, list) or not 0 < len(names) <= _MOST:
             raise ValueError("format or stages")
         if any(not isinstance(name, str) or Path(name).name != name or name.startswith(".") for name in names):
             raise ValueError("a stage is the name of a folder beside the list")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{folder / LIST} is no list of stages ({error}); train the ladder again.") from error
+        raise BundleError(f"{folder / CASCADE} is no list of stages ({error}); train the cascade again.") from error
     return tuple(load(folder / name) for name in names)

@@ -53,7 +53,7 @@ def test_the_list_for_people_says_size_licence_and_extra():
 
 def ladder_with_exit(folder, exit_rule):
     """The embedded stages with another certificate in the first one's manifest."""
-    first, second = bundles.embedded(), musicnn_ensemble.embedded_second_stage()
+    first, second = bundles.embedded(), musicnn_ensemble.embedded("musicnn")
     own = exits.exit_as_manifest(dataclasses.replace(exit_rule, against=(second.digest,)))
     dropped = ("digest", "format", "model", "columns_digest")
     manifest = {key: value for key, value in first.manifest.items() if key not in dropped} | {"exits": [own]}

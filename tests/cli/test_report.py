@@ -43,9 +43,7 @@ def heard(scanned: tuple[Path, str], shell: Shell, monkeypatch: pytest.MonkeyPat
 def certify(shell: Shell, threshold: float, epsilon: float = 0.02) -> None:
     """Put an exit of the first stage into the library, as `calibrate` would."""
     database = Database(shell.db)
-    own = ExitRule(
-        threshold, epsilon, 0.1, 1000, 3, 0.5, (musicnn_ensemble.embedded_second_stage().digest,), labels=False
-    )
+    own = ExitRule(threshold, epsilon, 0.1, 1000, 3, 0.5, (musicnn_ensemble.embedded("musicnn").digest,), labels=False)
     LibraryExits(database).save({bundles.embedded().digest: exit_as_manifest(own)})
     database.close()
 

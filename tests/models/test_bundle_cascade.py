@@ -12,7 +12,7 @@ from music_reclass.models import bundle as musicnn_ensemble
 
 
 def test_a_ladder_comes_back_in_its_order(tmp_path: Path) -> None:
-    own = (bundles.embedded(), musicnn_ensemble.embedded_second_stage())
+    own = (bundles.embedded(), musicnn_ensemble.embedded("musicnn"))
     ladders.save_cascade(own, tmp_path / "ladder")
     back = ladders.load_cascade(tmp_path / "ladder")
     assert [bundle.digest for bundle in back] == [bundle.digest for bundle in own]

@@ -64,7 +64,7 @@ def test_what_only_the_embedding_tells_is_learned_and_survives_the_disk(tmp_path
 
 
 def test_the_shipped_bundle_wants_the_published_weights_and_keeps_its_word() -> None:
-    bundle = musicnn_ensemble.embedded_second_stage()
+    bundle = musicnn_ensemble.embedded("musicnn")
     assert bundle.kinds[1] == kinds.MUSICNN
     assert bundle.labels == bundles.embedded().labels
     assert bundle.manifest["metrics"]["hit@1 clean"] >= 0.69

@@ -16,7 +16,7 @@ DATA = Path(music_reclass.__file__).parent / "data"
 
 
 def test_the_first_stage_lets_tracks_go_by_a_certificate_against_the_second() -> None:
-    first, second = bundles.embedded(), musicnn_ensemble.embedded_second_stage()
+    first, second = bundles.embedded(), musicnn_ensemble.embedded("musicnn")
 
     exit_rule = exits.exit_rules([first, second])[0]
 
@@ -31,7 +31,7 @@ def test_the_first_stage_lets_tracks_go_by_a_certificate_against_the_second() ->
 
 
 def test_both_learned_from_the_same_table_and_say_their_licence() -> None:
-    first, second = bundles.embedded().manifest, musicnn_ensemble.embedded_second_stage().manifest
+    first, second = bundles.embedded().manifest, musicnn_ensemble.embedded("musicnn").manifest
 
     assert first["training"]["artists"] == second["training"]["artists"] == 554
     assert first["licence"] == second["licence"] == shipped.LICENCE
