@@ -42,13 +42,13 @@ def test_a_stage_twice_or_none_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_list_without_sense_is_refused(tmp_path: Path, listed: str) -> None:
-    (tmp_path / ladders.LIST).write_text(listed)
+    (tmp_path / ladders.CASCADE).write_text(listed)
     with pytest.raises(BundleError, match="no list of stages"):
         ladders.load_cascade(tmp_path)
 
 
 def test_a_stage_that_is_not_there_is_said(tmp_path: Path) -> None:
-    (tmp_path / ladders.LIST).write_text(json.dumps({"format": 1, "stages": ["fma518"]}))
+    (tmp_path / ladders.CASCADE).write_text(json.dumps({"format": 1, "stages": ["fma518"]}))
     with pytest.raises(BundleError, match="no bundle"):
         ladders.load_cascade(tmp_path)
 
