@@ -191,13 +191,6 @@ def test_features_and_predict_agree_with_the_scan(music: Path, shell: Shell, tmp
         assert item["probabilities"] == pytest.approx(votes, abs=2e-4)
 
 
-def test_the_demo_ends_with_every_byte_back(capsys: pytest.CaptureFixture[str]) -> None:
-    from music_reclass.cli.main import run
-
-    assert run(["demo"]) == 0
-    assert "11 of 11 files have the very bytes" in capsys.readouterr().out
-
-
 def test_a_deleted_file_is_missing_and_its_row_stays(music: Path, shell: Shell) -> None:
     shell("scan", music, "--dry-run")
     shutil.rmtree(music / "Grid Nine")

@@ -16,7 +16,6 @@ from music_reclass.features.library import Library
 from music_reclass.features.scope import Scope
 from music_reclass.models import bundle as bundles
 from music_reclass.taxonomy import load
-from tests.library import Shell
 
 
 @pytest.fixture
@@ -148,38 +147,3 @@ def test_genres_of_another_bundle_count_as_changed(database: Database) -> None:
 
     assert report.changed == 40
     assert {before for before, _ in report.changes} == {("Polka",)}
-
-
-def test_the_dry_run_of_the_command_shows_from_what_to_what_and_leaves_the_file(
-    database: Database, shell: Shell, tmp_path: Path
-) -> None:
-    shown = next(own[0] for own in genres(database).values() if own)
-    decided = genres(database)
-    database.close()
-    file = tmp_path / "taxonomy.toml"
-    file.write_text(f'[output]\n"{shown}" = "Zydeco Noir"\n')
-    before = shell.db.read_bytes()
-
-    assert shell("relabel", "-n", "--taxonomy", file) == 0
-    assert f"{shown} -> Zydeco Noir" in shell.out
-    assert "nothing was stored" in shell.out
-    assert shell("relabel", "--dry-run", "--taxonomy", file, "--json") == 0
-    (found,) = shell.objects()
-    assert found["dry_run"] is True
-    count = sum(own == (shown,) for own in decided.values())
-    assert {"before": [shown], "after": ["Zydeco Noir"], "tracks": count} in found["changes"]
-    assert found["changed"] == sum(change["tracks"] for change in found["changes"])
-    assert shell.db.read_bytes() == before
-    assert shell("relabel", "--taxonomy", file, "--json") == 0
-    assert shell.objects()[0]["changes"] == found["changes"]
-
-
-def test_the_command_tells_what_changed_and_writes_no_tag(database: Database, shell: Shell) -> None:
-    database.close()
-
-    assert shell("relabel", "--max-genres", "2", "--json") == 0
-    assert shell.objects()[0]["decided"] == 40
-    assert shell("relabel") == 0
-    assert "have another genre now" in shell.out
-    shell.db.unlink()
-    assert shell("relabel") == 3

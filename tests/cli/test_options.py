@@ -1,0 +1,36 @@
+"""Shared flags reach commands as typed values."""
+
+import click
+
+from music_reclass.cli.options import Choice, choice_flags, map_flag, setting_flags
+from music_reclass.config import Settings
+
+
+def test_what_was_said_about_writing_is_one_value() -> None:
+    found = []
+
+    @click.command()
+    @choice_flags
+    def command(choice: Choice) -> None:
+        found.append(choice)
+
+    command.main([], standalone_mode=False)
+    command.main(["-n", "--json"], standalone_mode=False)
+    command.main(["-y"], standalone_mode=False)
+    assert found == [Choice(), Choice(dry_run=True, as_json=True), Choice(yes=True)]
+
+
+def test_flags_of_settings_go_with_arguments_context_and_flags_of_the_command() -> None:
+    found = []
+
+    @click.command()
+    @click.argument("name")
+    @map_flag
+    @choice_flags
+    @setting_flags("plex_library")
+    @click.pass_context
+    def command(context: click.Context, name: str, pairs: tuple[str, ...], choice: Choice, settings: Settings) -> None:
+        found.append((context.info_name, name, pairs, choice.yes, settings.plex_library))
+
+    command.main(["x", "--map", "a=b", "-y", "--library", "Music"], "prog", standalone_mode=False)
+    assert found == [("prog", "x", ("a=b",), True, "Music")]

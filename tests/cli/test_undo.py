@@ -1,0 +1,54 @@
+"""`undo` asks, restores and says so; `history` lists runs and their files."""
+
+from pathlib import Path
+
+import pytest
+
+from music_reclass.cli import output
+from tests.library import Shell, digests
+
+
+def test_a_run_is_listed_with_its_files_undone_and_then_nothing_is_left(music: Path, shell: Shell) -> None:
+    before = digests(music)
+    assert shell("scan", music / "Grid Nine", "--yes", "--on-existing", "replace", "--json") == 0
+    written = {item["path"]: item for item in shell.objects() if item["written"]}
+    assert written
+
+    assert shell("history", "--json") == 0
+    (run,) = shell.objects()
+    assert (run["command"], run["written"], run["undone"]) == ("scan", len(written), 0)
+    assert shell("history", "1", "--json") == 0
+    assert {item["path"]: item["after"] for item in shell.objects()} == {
+        path: item["genres"] for path, item in written.items()
+    }
+    assert shell("history", "1") == 0
+    assert len(shell.out.splitlines()) == len(written)
+
+    assert shell("undo") == 0  # nobody to ask
+    assert f"Undo run 1 ({len(written)} files)?" in shell.err
+    assert "--yes" in shell.err
+    assert shell("undo", "--dry-run") == 0
+    assert "dry run" in shell.out
+    assert digests(music) != before
+    assert shell("undo", "--yes") == 0
+    assert f"{len(written)} as before, to the byte" in shell.out
+    assert digests(music) == before
+    assert shell("undo") == 3
+    assert "There is nothing to undo" in shell.err
+    assert shell("history") == 0
+    assert "undo of run 1" in shell.out
+
+
+def test_who_declines_keeps_the_files_as_they_are(music: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell("scan", music / "Grid Nine", "--yes", "--on-existing", "replace")
+    before = digests(music)
+    monkeypatch.setattr(output, "interactive", lambda: True)
+    monkeypatch.setattr("click.confirm", lambda question, default: not default)  # undo proposes to go on
+    assert shell("undo") == 0
+    assert digests(music) == before
+
+
+def test_a_run_that_is_not_there_is_named(music: Path, shell: Shell) -> None:
+    shell("scan", music / "Grid Nine", "--dry-run")
+    assert shell("history", "7") == 3
+    assert "There is no run 7" in shell.err

@@ -1,0 +1,37 @@
+"""The end of a command that writes tags."""
+
+from pathlib import Path
+
+import pytest
+
+from music_reclass.cli import output
+from tests.library import Shell, digests
+
+
+def test_somebody_who_is_asked_decides(music: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, questions = digests(music), []
+
+    def answer(question: str, default: bool) -> bool:
+        questions.append((question.strip(), default))
+        return len(questions) > 1
+
+    monkeypatch.setattr(output, "interactive", lambda: True)
+    monkeypatch.setattr("click.confirm", answer)
+    words = ("scan", music / "Grid Nine", "--on-existing", "replace")
+    assert shell(*words) == 0
+    assert "are waiting" in shell.out
+    assert digests(music) == before
+    assert shell(*words) == 0
+    assert "undo it: reclass undo 1" in shell.out
+    assert digests(music) != before
+    assert questions[0] == questions[1]
+    assert questions[0][0].startswith("Write ")
+    assert questions[0][1] is False
+    assert shell(*words) == 0  # nothing is left to write, so nothing is asked
+    assert len(questions) == 2
+
+
+def test_nothing_to_write_says_what_the_policy_is(music: Path, shell: Shell) -> None:
+    assert shell("scan", music / "Grid Nine", "--yes", "--on-existing", "keep") == 0
+    shell("scan", music / "Grid Nine", "--yes", "--on-existing", "keep")
+    assert "--on-existing says what may be replaced" in shell.out
