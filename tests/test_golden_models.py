@@ -32,7 +32,6 @@ from music_reclass.extractors.taggers import HUBERT_DESIGN as HUBERT
 from music_reclass.features.library import augmented_kind
 from music_reclass.models.base import MODELS
 from music_reclass.models.bundle import columns_digest, embedded, load, save
-
 from music_reclass.taxonomy import load as load_taxonomy
 from tests.golden import bundles, stored
 from tests.golden.comparing import compare
