@@ -67,7 +67,7 @@ def odd_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     encode(folder / "silent.wav", np.zeros((44100 * 6, 2), np.float32))
     encode(folder / "short.wav", song(seed=4, seconds=0.2))
     (folder / "empty.mp3").touch()
-    (folder / "text.mp3").write_text("dear diary, " * 500)
+    (folder / "text.mp3").write_text("shopping list, " * 500)
     (folder / "random.flac").write_bytes(np.random.default_rng(0).bytes(50_000))
     video_without_sound(folder / "video only.mp4")
     (folder / "loop").symlink_to(folder, target_is_directory=True)

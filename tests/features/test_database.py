@@ -152,3 +152,39 @@ def test_a_folder_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
 def test_statements_are_split_at_their_ends_only() -> None:
     script = "CREATE TABLE a (x TEXT DEFAULT ';');\n-- a word;\nCREATE TABLE b (y);\n"
     assert len(split_statements(script)) == 2
+
+
+def test_an_older_schema_may_be_looked_at_without_being_changed(tmp_path: Path) -> None:
+    path = tmp_path / "library.sqlite3"
+    Database(path, steps=STEPS[:1]).close()
+    database = Database(path, migrate=False)
+    assert database.schema == 1
+    database.close()
+    assert not list(tmp_path.glob("*.backup"))
+    assert Database(path).schema == len(STEPS)
+
+
+def test_two_processes_that_migrate_at_once_take_each_step_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "library.sqlite3"
+    Database(path, steps=STEPS[:1]).close()
+    transaction, others = Database.transaction, [True]
+
+    def after_another(self: Database) -> object:
+        if others:
+            others.clear()
+            Database(path).close()  # somebody else was faster
+        return transaction(self)
+
+    monkeypatch.setattr(Database, "transaction", after_another)
+    assert Database(path).schema == len(STEPS)
+
+
+def test_what_was_committed_is_there_for_the_next_connection(tmp_path: Path) -> None:
+    path = tmp_path / "library.sqlite3"
+    writer, reader = Database(path, durable=True), Database(path)
+    with writer.transaction() as sql:
+        sql.execute("INSERT INTO exit_audit (at, result) VALUES (1, '{}')")
+        assert reader.connection.execute("SELECT count(*) FROM exit_audit").fetchone() == (0,)  # and it did not wait
+    assert reader.connection.execute("SELECT count(*) FROM exit_audit").fetchone() == (1,)

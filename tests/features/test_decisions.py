@@ -10,6 +10,7 @@ from music_reclass.errors import SkipTrack
 from music_reclass.features.database import Database
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
+from music_reclass.features.scope import Scope
 
 KIND = FeatureKind("fma518", "1", 3, "mid30")
 
@@ -60,11 +61,11 @@ def test_a_bundle_is_registered_once(database: Database) -> None:
 
 
 def test_a_failure_is_the_outcome_of_its_track(database: Database) -> None:
-    add(database, "/a", error=SkipTrack("silence", "nothing to hear"))
+    add(database, "/a", error=SkipTrack("silence", "no sound"))
     state = Decisions(database).track_at("/a")
     assert state is not None
     assert state.outcome is Outcome.SKIPPED
-    assert (state.error.reason, state.error.detail) == ("silence", "nothing to hear")  # type: ignore[union-attr]
+    assert (state.error.reason, state.error.detail) == ("silence", "no sound")  # type: ignore[union-attr]
 
 
 def test_states_below_a_folder_do_not_include_its_neighbours(database: Database) -> None:
@@ -94,3 +95,39 @@ def test_a_later_decision_takes_the_place_of_the_former(database: Database) -> N
     assert state is not None
     assert state.decision is not None
     assert state.decision.genres == ("Blues",)
+
+
+def test_tracks_come_in_the_order_asked_and_unknown_ones_are_left_out(database: Database) -> None:
+    first, second = add(database, "/a"), add(database, "/b")
+    assert [track.path for track in Decisions(database).tracks([second, 99, first])] == ["/b", "/a"]
+    assert Decisions(database).track_at("/nowhere") is None
+
+
+def test_an_album_is_those_of_its_tracks_that_are_there(database: Database) -> None:
+    for path in ("/a", "/b", "/c"):
+        add(database, path)
+    database.connection.execute("UPDATE track SET album = 'Blue' WHERE path <> CAST('/c' AS BLOB)")
+    database.connection.execute("UPDATE track SET missing_since = 1 WHERE path = CAST('/b' AS BLOB)")
+    assert [track.path for track in Decisions(database).on_album("Blue")] == ["/a"]
+    assert Decisions(database).on_album("") == []
+
+
+def test_the_votes_of_an_album_are_not_stored(database: Database) -> None:
+    track, decisions = add(database, "/a"), Decisions(database)
+    votes = (Vote("fma518", {"Jazz": 1.0}), Vote("album", {"Rock": 1.0}))
+    bundles = {"fma518": decisions.register_bundle("fma518", "abc", {})}
+    decisions.save({track: Decision(Outcome.LIKELY, "album", ("Rock",), 0.7, "album", votes)}, bundles, "b")
+    (found,) = decisions.tracks([track])
+    assert found.decision is not None
+    assert (found.decision.stage, found.decision.votes) == ("album", votes[:1])
+
+
+def test_tracks_may_be_written_while_they_are_walked_through(database: Database) -> None:
+    decisions, scope = Decisions(database), Scope(database)
+    tracks = [Track(f"/m/{n:04}", 1, 1, b"%d" % n, vector=np.ones(3, np.float32)) for n in range(1201)]
+    scope.add(Library(database).save(tracks, KIND))
+    for number, track in enumerate(decisions.in_scope(scope)):
+        assert track.path == f"/m/{number:04}"
+        if number % 100 == 0:
+            decisions.save({track.id: likely("Jazz")}, {}, "basis")
+    assert decisions.counts()["outcomes"] == {"likely": 13}

@@ -1,6 +1,7 @@
 """What the library remembers about files."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from music_reclass.domain import FeatureKind, Track, TrackTags
 from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.features.database import Database
+from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 
 KIND = FeatureKind("fma518", "1", 3, "mid30")
@@ -106,3 +108,41 @@ def test_after_our_own_write_the_file_counts_as_known(library: Library) -> None:
     library.refresh("/a", 77, 88, ("Jazz",))
     row = library.database.connection.execute("SELECT size, mtime_ns, genres FROM track").fetchone()
     assert row == (77, 88, '["Jazz"]')
+
+
+def test_what_is_stored_of_a_track_comes_back(library: Library) -> None:
+    tags = TrackTags(("Rock", "Folk"), "Tune", "Ida", "Ida", "Blue", compilation=True)
+    track = Track("/a", 10, 5, b"d1", 61.5, tags, ("truncated",))
+    (number,) = library.save([replace(track, vector=np.ones(3, np.float32))], KIND)
+    assert Decisions(library.database).tracks([number]) == [replace(track, id=number)]
+
+
+def test_a_file_that_was_not_decoded_again_keeps_what_decoding_gave(library: Library) -> None:
+    library.save([reading("/a", duration=61.5, warnings=("truncated",))], KIND)
+    (number,) = library.save([reading("/a", value=None)], KIND)
+    (track,) = Decisions(library.database).tracks([number])
+    assert (track.duration, track.warnings) == (61.5, ("truncated",))
+
+
+def test_missing_tracks_have_no_path_but_keep_their_vectors(library: Library) -> None:
+    here, missing = library.save([reading("/a", b"1"), reading("/b", b"2")], KIND)
+    library.database.connection.execute("UPDATE track SET missing_since = 1 WHERE id = ?", (missing,))
+    assert library.paths([here, missing, 99]) == {here: "/a"}
+    assert library.having([here, missing, 99], KIND) == {here, missing}
+    assert library.totals() == {"tracks": 1, "missing": 1, "vectors": 2}
+
+
+def test_audio_is_found_wherever_it_was_last_seen(library: Library, tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        (tmp_path / name).touch()
+        library.save([reading(tmp_path / name)], KIND)
+    assert library.paths_of_audio(b"d1") == [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert library.paths_of_audio(b"other") == []
+
+
+def test_vectors_of_another_kind_stand_beside_the_first(library: Library) -> None:
+    (number,) = library.save([reading("/a")], KIND)
+    mert = FeatureKind("mert", "1", 2, "mid30")
+    library.add_vectors({number: np.array([2, 3], np.float32)}, mert)
+    assert library.vectors([number], mert)[number].tolist() == [2, 3]
+    assert library.vectors([number], KIND)[number].tolist() == [1, 1, 1]

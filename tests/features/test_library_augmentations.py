@@ -1,4 +1,4 @@
-"""Vectors of versions stand beside the tracks' own and are never taken for them."""
+"""Vectors of augmentations stand beside those of the recordings and are never taken for them."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from music_reclass.features.library import AugmentedVectors, Library, augmented_
 KIND = FeatureKind("k", "1", 2, "mid30")
 
 
-def test_versions_are_found_by_path_and_name_and_the_tracks_own_vector_stays(tmp_path: Path) -> None:
+def test_augmentations_are_found_by_path_and_name_and_the_vector_of_the_recording_stays(tmp_path: Path) -> None:
     database = Database(tmp_path / "l.sqlite3")
-    own, loud = np.zeros(2, dtype=np.float32), np.ones(2, dtype=np.float32)
-    (track,) = Library(database).save([Track("/m/a", 1, 1, b"d", 9.0, vector=own)], KIND)
+    plain, loud = np.zeros(2, dtype=np.float32), np.ones(2, dtype=np.float32)
+    (track,) = Library(database).save([Track("/m/a", 1, 1, b"d", 9.0, vector=plain)], KIND)
     store = AugmentedVectors(database)
 
     store.save({"/m/a": {"loud": loud}, "/m/stranger": {"loud": loud}}, KIND)

@@ -1,4 +1,4 @@
-"""Which tracks count as labelled: somebody's genre, stored features, and not our own writing."""
+"""Which genre tags count as the user's: those that we did not write, whatever the file is called now."""
 
 import json
 from pathlib import Path
@@ -18,8 +18,8 @@ GENRES: tuple[tuple[str, ...] | None, ...] = (("Rock",), ("Jazz", "Blues"), (), 
 def database(tmp_path: Path) -> Database:
     database = Database(tmp_path / "l.sqlite3")
     readings = [
-        Track(f"/m/{n}", 1, 1, bytes([n]), 9.0, TrackTags(own, artist=f"a{n}"), (), np.full(3, n, dtype=np.float32))
-        for n, own in enumerate(GENRES)
+        Track(f"/m/{n}", 1, 1, bytes([n]), 9.0, TrackTags(genres, artist=f"a{n}"), (), np.full(3, n, dtype=np.float32))
+        for n, genres in enumerate(GENRES)
     ]
     Library(database).save(readings, KIND)
     return database

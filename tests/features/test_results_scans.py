@@ -52,3 +52,19 @@ def test_old_scans_are_not_looked_at(scans: Scans) -> None:
         scans.save(ScanStats(stages={"mert": StageStats(1, 2.0, 1)}))
 
     assert scans.seconds_per_track("mert") == pytest.approx(2.0)
+
+
+def test_a_scan_counts_files_and_stages_while_it_runs() -> None:
+    stats = ScanStats(found=10, new=3, changed=2)
+    stats.stage("mert").extracted += 4
+    stats.stage("mert").seconds += 8.0
+    assert stats.known == 5
+    assert stats.stages == {"mert": StageStats(4, 8.0)}
+    assert stats.stage("mert").seconds_per_track == 2.0
+    assert StageStats().seconds_per_track is None
+
+
+def test_plain_values_of_a_scan_keep_their_names() -> None:
+    plain = ScanStats({"paths": ["/m"]}, 1000.0, "1.0", stages={"mert": StageStats(4, 8.0, 2)}).as_json()
+    assert list(plain) == ["arguments", "seconds", "found", "decided", "stopped", "stages", "started", "version"]
+    assert plain["stages"] == [{"stage": "mert", "settled": 2, "heard": 4, "seconds": 8.0}]

@@ -1,4 +1,4 @@
-"""Decisions are counted with what they rest on, and beside tags that somebody gave, not beside our own."""
+"""Decisions are counted with what they rest on, and beside tags that the user gave, not those that we wrote."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -16,14 +16,14 @@ from music_reclass.features.scope import Scope
 from music_reclass.features.statistics import Candidates, Cell, Outcomes
 from tests.features.test_library_labelled import wrote
 
-KIND = FeatureKind("cheap", "1", 3, "mid30")
+KIND = FeatureKind("first", "1", 3, "mid30")
 Row = tuple[str, tuple[str, ...] | None, Outcome, str | None, float, tuple[str, ...], str]
 ROWS: tuple[Row, ...] = (
-    ("/m/a1", ("Pop",), Outcome.CONFIDENT, "Rock", 0.92, ("cheap",), "cheap"),
-    ("/m/a2", ("Pop",), Outcome.CONFIDENT, "Rock", 0.94, ("cheap",), "album"),
-    ("/m/b1", ("Jazz",), Outcome.LIKELY, "Jazz", 0.6, ("cheap", "dear"), "dear"),
-    ("/m/b2", None, Outcome.LIKELY, "Jazz", 1.0, ("cheap", "dear"), "dear"),
-    ("/m/c1", ("Other",), Outcome.UNSURE, None, 0.3, ("cheap", "dear"), "dear"),
+    ("/m/a1", ("Pop",), Outcome.CONFIDENT, "Rock", 0.92, ("first",), "first"),
+    ("/m/a2", ("Pop",), Outcome.CONFIDENT, "Rock", 0.94, ("first",), "album"),
+    ("/m/b1", ("Jazz",), Outcome.LIKELY, "Jazz", 0.6, ("first", "second"), "second"),
+    ("/m/b2", None, Outcome.LIKELY, "Jazz", 1.0, ("first", "second"), "second"),
+    ("/m/c1", ("Other",), Outcome.UNSURE, None, 0.3, ("first", "second"), "second"),
 )
 
 
@@ -31,7 +31,7 @@ ROWS: tuple[Row, ...] = (
 def database(tmp_path: Path) -> Database:
     database = Database(tmp_path / "l.sqlite3")
     decisions = Decisions(database)
-    bundles = {name: decisions.register_bundle(name, name, {}) for name in ("cheap", "dear")}
+    bundles = {name: decisions.register_bundle(name, name, {}) for name in ("first", "second")}
     readings = [
         Track(path, 1, 1, path.encode(), 9.0, TrackTags(tags, artist="A", album="One"), (), np.ones(3, np.float32))
         for path, tags, *_ in ROWS
@@ -42,7 +42,7 @@ def database(tmp_path: Path) -> Database:
         decided = Decision(outcome, "x", (genre,) if genre else (), confidence, stage, votes)
         decisions.save({number: decided}, bundles, "basis")
     failed = [
-        Track("/m/x", 1, 1, error=SkipTrack("silence", "nothing to hear")),
+        Track("/m/x", 1, 1, error=SkipTrack("silence", "no sound")),
         Track("/m/y", 1, 1, error=FailTrack("decode", "bad frame")),
         Track("/m/z", 1, 1, error=FailTrack("decode", "worse frame")),
     ]
@@ -65,7 +65,7 @@ def test_every_decided_track_is_counted_once(database: Database) -> None:
     assert {(cell.genre, cell.bin, cell.by_album, cell.count) for cell in cells if cell.outcome != "unsure"} == {
         ("Rock", 18, False, 1), ("Rock", 18, True, 1), ("Jazz", 12, False, 1), ("Jazz", 19, False, 1),
     }  # fmt: skip
-    assert {cell.stages for cell in cells} == {frozenset({"cheap"}), frozenset({"cheap", "dear"})}
+    assert {cell.stages for cell in cells} == {frozenset({"first"}), frozenset({"first", "second"})}
 
 
 def test_only_tracks_of_the_scope_count_where_that_is_asked(database: Database) -> None:
@@ -78,7 +78,7 @@ def test_only_tracks_of_the_scope_count_where_that_is_asked(database: Database) 
     assert outcomes.causes(5) == []
 
 
-def test_decisions_stand_beside_tags_that_somebody_gave(database: Database) -> None:
+def test_decisions_stand_beside_tags_that_the_user_gave(database: Database) -> None:
     beside = Outcomes(database).cells_by_tags()
 
     assert {(cell.tags, cell.genre, cell.bin, cell.count) for cell in beside} == {
@@ -87,7 +87,7 @@ def test_decisions_stand_beside_tags_that_somebody_gave(database: Database) -> N
     assert [track.path for track in Outcomes(database).tagged_by_user()] == ["/m/a1", "/m/a2", "/m/b1"]
 
 
-def test_what_we_wrote_is_nobodys_word(database: Database) -> None:
+def test_what_we_wrote_is_no_tag_of_the_users(database: Database) -> None:
     wrote(database, b"/m/a1", '["Pop"]')
 
     assert [track.path for track in Outcomes(database).tagged_by_user()] == ["/m/a2", "/m/b1"]
@@ -100,7 +100,7 @@ def test_uncertain_tracks_come_with_their_votes(database: Database) -> None:
 
     assert track.decision is not None
     assert (track.path, track.decision.genres, track.decision.confidence) == ("/m/c1", (), 0.3)
-    assert [vote.stage for vote in track.decision.votes] == ["cheap", "dear"]
+    assert [vote.stage for vote in track.decision.votes] == ["first", "second"]
 
 
 def test_failures_are_grouped_by_cause_the_most_frequent_first(database: Database) -> None:
@@ -119,3 +119,21 @@ def test_early_exits_are_the_tracks_of_this_cascade_with_fewer_votes(database: D
     assert candidates.exited_before(2, "another basis") == []
     assert candidates.count_voted() == 5
     assert len(list(candidates.with_vector(KIND, tagged=False))) == 5
+
+
+def test_stages_come_with_the_manifest_of_the_bundle_that_cast_most_of_their_votes(database: Database) -> None:
+    decisions = Decisions(database)
+    numbers = [decisions.register_bundle("second", f"digest {n}", {"kinds": ["a", "b"], "n": n}) for n in (1, 2)]
+    database.connection.execute("UPDATE vote SET bundle_id = ? WHERE stage = 'second'", (numbers[0],))
+    database.connection.execute("UPDATE vote SET bundle_id = ? WHERE stage = 'second' AND track_id = 3", (numbers[1],))
+
+    assert Outcomes(database).manifests() == {"first": {}, "second": {"kinds": ["a", "b"], "n": 1}}
+    assert list(Outcomes(database).manifests()) == ["first", "second"]
+
+
+def test_tracks_of_which_nothing_can_be_said_are_not_counted(database: Database) -> None:
+    database.connection.execute("UPDATE track SET missing_since = 1 WHERE id <= 2")
+
+    assert counted(Outcomes(database).cells()) == {"likely": 2, "unsure": 1}
+    assert [track.id for track in Candidates(database).with_vector(KIND, tagged=False)] == [3, 4, 5]
+    assert Candidates(database).exited_before(2, "basis") == []

@@ -1,4 +1,4 @@
-"""The shipped tree holds what it promises; a user's file wins over it, or is refused in one sentence."""
+"""The shipped tree is sound; a user's file wins over it, or is refused in one sentence."""
 
 import csv
 import re
