@@ -1,1 +1,1 @@
-"""Votes, the ladder, and the decision about each track."""
+"""From vectors to genres: the cascade of stages, album votes, decisions, scans, and exit rules of a library."""

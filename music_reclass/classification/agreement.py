@@ -46,8 +46,8 @@ class TagAgreement:
                     yield genre
 
     def _lifted(self, genre: str) -> str:
-        way = [genre, *self._taxonomy.ancestors(genre)]
-        found = next((name for name in way if name in self._labels), None)
+        path = (genre, *self._taxonomy.ancestors(genre))
+        found = next((name for name in path if name in self._labels), None)
         if found is not None:
             return found
         above = genre
@@ -57,5 +57,5 @@ class TagAgreement:
 
 
 def tag_agreement(cascade: Cascade) -> TagAgreement:
-    """The judge of decisions by people's tags, in the words of the ladder's last stage."""
+    """Judges decisions by the tags that users gave, in the labels of the cascade's last stage."""
     return TagAgreement(cascade.taxonomy, cascade.stages[-1].genres if cascade.stages else ())

@@ -20,7 +20,7 @@ REASONS: dict[str, str] = {
     "dropped": "the taxonomy drops this genre and everything above it",
     "no_vote": "no stage could vote",
 }
-"""Every reason code a decision can have, with the sentence for people."""
+"""Every reason code a decision can have, as libraries store it, with the sentence for people."""
 
 SECOND_GENRE_SHARE = 0.5
 """A further genre needs at least this share of the first genre's probability."""
@@ -28,9 +28,9 @@ SECOND_GENRE_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """The probabilities from which a stage is `confident`, finds a genre `likely`, and lets a track go; inf: never.
+    """The probabilities from which a stage is `confident`, finds a genre `likely`, and lets a track exit; inf: never.
 
-    Never is what a bundle says by leaving a threshold out: its promise could not be certified. `exit` alone says
+    Never is what a bundle says by leaving a threshold out: its guarantee could not be certified. `exit` alone says
     whether a later stage is asked; the other two name the outcome, whoever is asked.
     """
 
@@ -46,15 +46,17 @@ class Thresholds:
             )
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, float | None], exit_rule: float | None = None) -> Thresholds:
+    def from_mapping(cls, values: Mapping[str, float | None], exit_threshold: float | None = None) -> Thresholds:
         """From a bundle's `thresholds`: keys `confident` and `likely`, a missing or null one means never.
 
-        Without `likely`, only confident decisions are taken. `leave` is the certified exit, None: none.
+        Without `likely`, only confident decisions are taken. `exit_threshold` is that of the exit rule, None: none.
         """
         confident = values.get("confident")
         likely = values.get("likely")
         high = math.inf if confident is None else float(confident)
-        return cls(high, high if likely is None else float(likely), math.inf if exit_rule is None else exit_rule)
+        return cls(
+            high, high if likely is None else float(likely), math.inf if exit_threshold is None else exit_threshold
+        )
 
     def outcome(self, confidence: float) -> Outcome:
         """What a calibrated probability amounts to."""
@@ -75,10 +77,10 @@ def may_exit(votes: Sequence[Vote], thresholds: Mapping[str, Thresholds], album:
     does and the track itself puts the same genre first."""
     if not votes:
         return False
-    own, exit_rule = votes[-1], thresholds[votes[-1].stage].exit
-    if own.confidence >= exit_rule:
+    last, threshold = votes[-1], thresholds[votes[-1].stage].exit
+    if last.confidence >= threshold:
         return True
-    return album is not None and album.confidence >= exit_rule and album.genre == own.genre
+    return album is not None and album.confidence >= threshold and album.genre == last.genre
 
 
 def decide(
@@ -89,17 +91,17 @@ def decide(
     *,
     max_genres: int = 1,
 ) -> Decision:
-    """What the votes of one track amount to; `votes` in the order of the ladder, genres of `taxonomy` as labels.
+    """What the votes of one track amount to; `votes` in the order of the cascade, genres of `taxonomy` as labels.
 
-    The last vote counts, because a later stage has seen what the earlier ones saw. A track that is not sure by
+    The last vote counts, because a later stage has the features of the earlier ones too. A track that is not sure by
     itself takes the opinion of its `album`, upwards and downwards (docs/explanation/decisions.md has the numbers).
     """
     if not votes:
         return Decision(Outcome.UNSURE, "no_vote")
-    own = votes[-1]
-    limits = thresholds[own.stage]
+    last = votes[-1]
+    limits = thresholds[last.stage]
     by_album = album is not None and not is_sure(votes, thresholds)
-    opinion = album if album is not None and by_album else own
+    opinion = album if album is not None and by_album else last
     outcome = limits.outcome(opinion.confidence)
     reason = _reason(outcome, by_album)
     if outcome is not Outcome.UNSURE:

@@ -41,11 +41,11 @@ class Relabelled:
 
 
 def relabel(database: Database, cascade: Cascade, dry_run: bool = False) -> Relabelled:
-    """Decide every track whose decision rests on something else than `ladder` does now, album by album.
+    """Decide every track whose decision rests on something else than `cascade` does now, album by album.
 
-    Votes that the ladder's own bundles cast are taken as they are, in the words of its taxonomy; where a bundle is
-    another one, it votes again on the stored vectors. A track in doubt for which a later stage has not listened yet
-    is decided by what is there, and taken up again by the next scan. A dry run tells the same and stores nothing.
+    Votes that the cascade's bundles cast are taken as they are, in the words of its taxonomy; where a bundle is
+    another one, it votes again on the stored vectors. An uncertain track without the vectors of a later stage is
+    decided by those at hand, and taken up again by the next scan. A dry run counts the same and stores nothing.
     """
     library, decisions = Library(database), Decisions(database)
     scope = Scope(database)
@@ -56,8 +56,8 @@ def relabel(database: Database, cascade: Cascade, dry_run: bool = False) -> Rela
     for chunk in scope.undecided_by_album():
         tracks = {state.id: state for state in decisions.tracks(chunk)}
         known = {
-            track_id: translated(own, cascade.taxonomy)
-            for track_id, own in decisions.votes_cast_by(digests, chunk).items()
+            track_id: translated(cast, cascade.taxonomy)
+            for track_id, cast in decisions.votes_cast_by(digests, chunk).items()
         }
         albums = cascade.albums(tracks)
         votes = cascade.predict(tracks, library, albums, known)

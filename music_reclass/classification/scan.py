@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,7 +58,7 @@ def scan(
     kind = extractor(first.kinds[0].name, first.kinds[0].excerpt).kind
     first.require(kind)
     with _timed(stats, "discover"):
-        _discover(scope, request, kind, stats, stop, bar)
+        _discover(scope, request, kind, stats=stats, stop=stop, bar=bar)
     with _timed(stats, "read"):
         read_pending(database, scope, kind, settings, stats=stats, stop=stop, rescan=request.rescan, bar=bar)
     stats.stage(first.name).extracted, stats.stage(first.name).seconds = stats.read, stats.seconds["read"]
@@ -69,8 +71,9 @@ def scan(
 
 
 def _discover(
-    scope: Scope, request: ScanRequest, kind: FeatureKind, stats: ScanStats, stop: StopRequest, bar: Bar
+    scope: Scope, request: ScanRequest, kind: FeatureKind, *, stats: ScanStats, stop: StopRequest, bar: Bar
 ) -> None:
+    """Sort the files below the roots into known and pending ones, and mark missing tracks."""
     missing = [root for root in request.roots if not os.path.lexists(root)]
     if missing:
         raise NothingToDo(f"{_shown(missing[0])} does not exist; name a folder or file that holds music.")
@@ -100,17 +103,14 @@ def _discover(
         stats.gone = scope.mark_missing([os.path.realpath(root) for root in request.roots])
 
 
-class _timed:
-    """Adds the wall seconds of its block to the stats."""
-
-    def __init__(self, stats: ScanStats, phase: str) -> None:
-        self._stats, self._phase = stats, phase
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._stats.seconds[self._phase] = time.perf_counter() - self._start
+@contextmanager
+def _timed(stats: ScanStats, phase: str) -> Iterator[None]:
+    """Notes the wall seconds of its block."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        stats.seconds[phase] = time.perf_counter() - start
 
 
 def _shown(path: str) -> str:

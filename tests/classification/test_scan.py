@@ -1,0 +1,104 @@
+"""A scan finds files, reads the new ones, decides all, and says what it did; files that cannot be read stop nothing."""
+
+from __future__ import annotations
+
+import os
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from music_reclass.classification.scan import ScanRequest, scan
+from music_reclass.classification.voter import Cascade
+from music_reclass.config import Settings
+from music_reclass.domain import FeatureKind
+from music_reclass.errors import BundleError, NothingToDo
+from music_reclass.extractors.audio.synthesis import encode, song
+from music_reclass.features.database import Database
+from music_reclass.features.decisions import Decisions
+from music_reclass.features.scans import ScanStats
+from music_reclass.features.scope import Scope
+from music_reclass.models.bundle import embedded
+from music_reclass.taxonomy import load
+from music_reclass.utils.progress import Silent, StopRequest
+from tests.classification.fakes import echo_stage
+
+SETTINGS = Settings(jobs=1)
+ONE = Cascade.from_bundles([embedded()], load())
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    """A folder with two tunes, a file that only looks like one, and a text."""
+    folder = tmp_path / "Music"
+    folder.mkdir()
+    for number in range(2):
+        encode(folder / f"{number}.wav", song(seed=number, seconds=6))
+    broken = (folder / "0.wav").read_bytes()[:60]
+    (folder / "broken.wav").write_bytes(broken)
+    (folder / "notes.txt").write_text("no music")
+    return folder
+
+
+def silent(title: str, total: int | None) -> Any:
+    return nullcontext(Silent())
+
+
+def run(database: Database, *roots: Path, stop: StopRequest | None = None, **request: Any) -> ScanStats:
+    wanted = ScanRequest(tuple(map(str, roots)), **request)
+    return scan(Scope(database), wanted, ONE, SETTINGS, stop=stop or StopRequest(), bar=silent)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path / "library.sqlite3")
+
+
+def test_new_files_are_read_and_decided_and_known_ones_are_left_alone(database: Database, music: Path) -> None:
+    stats = run(database, music)
+
+    assert (stats.found, stats.new, stats.read, stats.decided, stats.stopped) == (3, 3, 3, 2, False)
+    assert stats.seconds.keys() == {"discover", "read", "decide"}
+    assert (stats.stages["fma518"].extracted, stats.stages["fma518"].seconds) == (3, stats.seconds["read"])
+    tracks = {os.path.basename(track.path): track for track in Decisions(database).below()}
+    assert tracks["0.wav"].decision is not None
+    assert tracks["broken.wav"].decision is None
+    assert tracks["broken.wav"].error is not None
+
+    again = run(database, music)
+    assert (again.known, again.read, again.decided) == (3, 0, 0)
+    assert run(database, music, rescan=True).read == 3
+
+
+def test_files_that_are_gone_are_marked_unless_only_a_part_was_looked_at(database: Database, music: Path) -> None:
+    run(database, music)
+    os.remove(music / "1.wav")
+
+    assert run(database, music, include=("0*",)).gone == 0
+    assert run(database, music).gone == 1
+
+
+def test_a_folder_that_is_not_there_or_holds_no_music_is_nothing_to_do(database: Database, tmp_path: Path) -> None:
+    with pytest.raises(NothingToDo, match="does not exist"):
+        run(database, tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NothingToDo, match="no audio files below"):
+        run(database, tmp_path / "empty")
+
+
+def test_a_stopped_scan_says_so_and_the_next_one_goes_on(database: Database, music: Path) -> None:
+    stop = StopRequest()
+    stop.requested = True
+
+    stopped = run(database, music, stop=stop)
+
+    assert (stopped.stopped, stopped.read, stopped.decided) == (True, 0, 0)
+    assert run(database, music).decided == 2
+
+
+def test_a_first_stage_that_was_trained_on_other_features_is_refused(database: Database, music: Path) -> None:
+    stage = echo_stage("fma518", (FeatureKind("fma518", "0", 518, "mid30"),))
+
+    with pytest.raises(BundleError, match="cannot be compared"):
+        scan(Scope(database), ScanRequest((str(music),)), Cascade((stage,), load()), SETTINGS, stop=StopRequest())
