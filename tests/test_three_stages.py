@@ -24,7 +24,7 @@ from music_reclass.extractors import jmla, mert
 from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library
-from music_reclass.models import bundle as ladders
+from music_reclass.models.bundle import save_cascade
 from music_reclass.models.dataset import fma518
 from music_reclass.training.open import extract_files, extracted_vectors
 from music_reclass.utils.progress import StopRequest
@@ -37,8 +37,8 @@ COUNT = 9
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with nine tunes, small MERT and OpenJMLA with random weights, a ladder of heads fitted on what they
-    hear, and a library in which the first stage has read everything."""
+    """A folder with nine tunes, small MERT and OpenJMLA with random weights, a cascade of heads fitted on their
+    vectors, and a library in which the first stage has read everything."""
     folder = tmp_path_factory.mktemp("three")
     with pytest.MonkeyPatch.context() as patch:
         small(patch, folder)
@@ -55,7 +55,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             database.connection.backup(copy)
         for kind in kinds[1:]:
             extracted_vectors(database, tracks, kind, settings, StopRequest())
-        ladders.save_cascade(ladder_of_heads(Library(database), tracks, kinds), folder / "ladder")
+        save_cascade(ladder_of_heads(Library(database), tracks, kinds), folder / "cascade")
     return folder
 
 
@@ -89,7 +89,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def words(folder: Path) -> list[str]:
-    settings = ["--bundle", str(folder / "ladder"), "--device", "cpu", "--precision", "fp32", "--jobs", "1"]
+    settings = ["--bundle", str(folder / "cascade"), "--device", "cpu", "--precision", "fp32", "--jobs", "1"]
     return ["scan", str(folder / "music"), "--dry-run", "--json", *settings]
 
 
@@ -189,7 +189,7 @@ def test_a_run_that_is_killed_goes_on_from_the_last_vector_that_was_stored(
     assert the_same(shell.by_name(), answers)
 
 
-def test_all_layers_are_kept_where_mert_listens_and_change_no_decision(
+def test_all_layers_are_kept_where_mert_runs_and_change_no_decision(
     whole: tuple[dict[str, Any], dict[str, Any]], ready: Path, shell: Shell
 ) -> None:
     answers, vectors = whole

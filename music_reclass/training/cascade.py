@@ -217,13 +217,12 @@ def _whole(one: Trained) -> ExitRule | None:
 
 
 def _cascade_scores(clean: CalibrationSet, exits: Sequence[ExitRule | None]) -> CascadeScores:
-    inside = np.ones(len(clean.groups), dtype=np.bool_)
-    right = np.zeros(len(clean.groups), dtype=np.bool_)
-    reached = []
-    for confidence, hit, exit_rule in zip(clean.confidence, clean.right, exits, strict=True):
-        reached.append(float(inside.mean()))
-        threshold = None if exit_rule is None else exit_rule.threshold
-        gone = inside if exit_rule is None else inside & (confidence >= (np.inf if threshold is None else threshold))
-        right[gone] = hit[gone]
-        inside = inside & ~gone
-    return CascadeScores(len(right), float(right.mean()), float(clean.right[-1].mean()), tuple(reached))
+    """What the cascade reaches where each row exits at the first stage whose rule lets it, else at the last."""
+    count, last = len(clean.groups), len(exits) - 1
+    position = np.full(count, last)
+    for place, rule in reversed(list(enumerate(exits[:-1]))):
+        if rule is not None and rule.threshold is not None:
+            position[clean.confidence[place] >= rule.threshold] = place
+    right = np.choose(position, clean.right)
+    reached = tuple(float((position >= place).mean()) for place in range(last + 1))
+    return CascadeScores(count, float(right.mean()), float(clean.right[-1].mean()), reached)

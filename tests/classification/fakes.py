@@ -61,7 +61,7 @@ def stage(name: str, kind: FeatureKind, limits: Thresholds = LIMITS) -> Stage:
 
 
 def echo_stage(name: str, kinds: tuple[FeatureKind, ...], limits: Thresholds = LIMITS, **manifest: Any) -> Stage:
-    """A stage of Echo with these thresholds; its exit rule promises nothing else."""
+    """A stage of Echo with these thresholds; its exit rule states nothing else."""
     bundle = Echo(
         name,
         kinds,

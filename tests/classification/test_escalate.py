@@ -1,4 +1,4 @@
-"""Dear stages listen to whoever is in doubt, the most valuable first, within a budget; whatever ends it, it resumes."""
+"""Later stages extract uncertain tracks, the highest expected gain first, within a budget; a stopped run resumes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class FakeRunner:
 
 
 class World:
-    """A library whose tracks have cheap vectors, and a ladder of three stages."""
+    """A library whose tracks have cheap vectors, and a cascade of three stages."""
 
     def __init__(self, folder: Path, cheap: list[float], albums: dict[int, str] | None = None) -> None:
         self.path = folder / "library.sqlite3"
@@ -124,28 +124,28 @@ def counted(stats: ScanStats) -> dict[str, dict[str, int]]:
     return found
 
 
-def test_each_stage_hears_only_whom_the_one_before_left_in_doubt(tmp_path: Path) -> None:
+def test_each_stage_extracts_only_tracks_that_did_not_exit_before(tmp_path: Path) -> None:
     world = World(tmp_path, [0.9, 0.6, 0.5, 0.95])
     first, second, third, fourth = world.ids
     world.vectors[DEAR] = {second: row(0.99), third: row(0.5)}
-    tally = world.run()
+    stats = world.run()
     assert world.runner.order == [("dear", third), ("dear", second), ("dearest", third)]
     assert world.runner.released_after == [2, 3]
-    assert (tally.decided, counted(tally)) == (4, {"extracted": {"dear": 2, "dearest": 1}})
-    assert all(stage.seconds > 0 for stage in tally.stages.values())
+    assert (stats.decided, counted(stats)) == (4, {"extracted": {"dear": 2, "dearest": 1}})
+    assert all(stage.seconds > 0 for stage in stats.stages.values())
     assert {line[0]: line[5] for line in world.decisions()} == {
         first: "cheap", second: "dear", third: "dearest", fourth: "cheap"
     }  # fmt: skip
     assert world.finished() == set(world.ids)
 
 
-def test_the_most_valuable_are_heard_first_and_equals_in_the_order_of_their_paths(tmp_path: Path) -> None:
+def test_the_highest_gain_goes_first_and_equals_in_the_order_of_their_paths(tmp_path: Path) -> None:
     world = World(tmp_path, [0.7, 0.501, 0.6, 0.504, 0.5])
     world.run(names=("cheap", "dear"))
     assert world.runner.extracted(DEAR) == [world.ids[place] for place in (1, 3, 4, 2, 0)]
 
 
-def test_a_stage_listens_across_albums_and_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_extracts_across_albums_and_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(escalate, "PAGE", 2)
     world = World(tmp_path, [0.5 + number / 100 for number in range(7)])
     assert counted(world.run(names=("cheap", "dear"))) == {"extracted": {"dear": 7}}
@@ -153,23 +153,23 @@ def test_a_stage_listens_across_albums_and_pages(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("page", [2, 5000])
-def test_a_number_of_tracks_is_kept_to_exactly_and_spent_on_the_most_valuable(
+def test_a_number_of_tracks_is_kept_to_exactly_and_spent_on_the_highest_gains(
     page: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(escalate, "PAGE", page)
     world = World(tmp_path, [0.5, 0.55, 0.6, 0.65, 0.7])
     world.runner.errors = {world.ids[0]: FailTrack("decode", "broken")}
-    tally = world.run(Budget(tracks=3))
+    stats = world.run(Budget(tracks=3))
     assert world.runner.extracted(DEAR) == world.ids[:4]  # the broken one cost nothing
     assert world.runner.extracted(DEAREST) == []
-    assert counted(tally) == {"extracted": {"dear": 3}, "unreached": {"dear": 1}, "failed": {"dear": 1}}
+    assert counted(stats) == {"extracted": {"dear": 3}, "unreached": {"dear": 1}, "failed": {"dear": 1}}
 
 
 def test_what_the_first_dear_stage_leaves_of_the_budget_is_the_next_ones(tmp_path: Path) -> None:
     world = World(tmp_path, [0.5, 0.6])
     world.vectors[DEAR] = dict.fromkeys(world.ids, row(0.5))
-    tally = world.run(Budget(tracks=3))
-    assert counted(tally) == {"extracted": {"dear": 2, "dearest": 1}, "unreached": {"dearest": 1}}
+    stats = world.run(Budget(tracks=3))
+    assert counted(stats) == {"extracted": {"dear": 2, "dearest": 1}, "unreached": {"dearest": 1}}
 
 
 def test_no_track_is_begun_when_the_time_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,9 +177,9 @@ def test_no_track_is_begun_when_the_time_is_up(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(escalate.time, "perf_counter", lambda: clock[0])
     world = World(tmp_path, [0.5, 0.6, 0.7])
     world.runner.after = lambda count: clock.__setitem__(0, clock[0] + 10)
-    tally = world.run(Budget(seconds=15))
-    assert counted(tally) == {"extracted": {"dear": 2}, "unreached": {"dear": 1}}
-    assert tally.stages["dear"].seconds == 20
+    stats = world.run(Budget(seconds=15))
+    assert counted(stats) == {"extracted": {"dear": 2}, "unreached": {"dear": 1}}
+    assert stats.stages["dear"].seconds == 20
 
 
 def test_tracks_beyond_the_budget_are_decided_by_the_votes_there_are_and_taken_up_again(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_tracks_beyond_the_budget_are_decided_by_the_votes_there_are_and_taken_u
 
 
 def mixed(folder: Path) -> World:
-    """Two albums and some single tracks, of whom each stage leaves some in doubt."""
+    """Two albums and some single tracks, of which each stage leaves some uncertain."""
     shares = [0.4 + 0.05 * (number % 10) for number in range(20)]
     world = World(folder, shares, {number: "Blue" if number < 5 else "Red" for number in range(10)})
     for kind, step in ((DEAR, 3), (DEAREST, 7)):
@@ -208,7 +208,7 @@ def mixed(folder: Path) -> World:
 
 
 @pytest.mark.parametrize("moment", range(1, 26, 3))
-def test_a_run_that_is_stopped_anywhere_goes_on_without_hearing_anything_twice(moment: int, tmp_path: Path) -> None:
+def test_a_run_that_is_stopped_anywhere_goes_on_without_extracting_anything_twice(moment: int, tmp_path: Path) -> None:
     whole, world, stop = mixed(tmp_path / "whole"), mixed(tmp_path / "parts"), StopRequest()
     whole.run()
 
@@ -216,9 +216,9 @@ def test_a_run_that_is_stopped_anywhere_goes_on_without_hearing_anything_twice(m
         stop.requested = count == moment
 
     world.runner.after = stop_then
-    tally = world.run(stop=stop)
+    stats = world.run(stop=stop)
     assert len(world.runner.order) == min(moment, len(whole.runner.order))
-    assert sum(stage.unreached for stage in tally.stages.values()) == 20 - len(world.finished())
+    assert sum(stage.unreached for stage in stats.stages.values()) == 20 - len(world.finished())
     assert len(world.decisions()) == 20
     stop.requested, world.runner.after = False, lambda count: None
     world.run(stop=stop)
@@ -240,7 +240,7 @@ def test_a_run_that_dies_anywhere_goes_on_as_well(moment: int, tmp_path: Path) -
     if moment <= len(whole.runner.order):
         with pytest.raises(MemoryError):
             world.run()
-        assert len(world.decisions()) == 20  # everybody was decided before anybody listened
+        assert len(world.decisions()) == 20  # all were decided before the first extraction
     world.runner.after = lambda count: None
     world.run()
     assert len(set(world.runner.order)) == len(world.runner.order)
@@ -248,15 +248,15 @@ def test_a_run_that_dies_anywhere_goes_on_as_well(moment: int, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("reason", "again"), [("decode", False), ("timeout", True)])
-def test_who_cannot_be_heard_is_not_tried_twice_and_later_only_if_it_may_pass(
+def test_a_failed_track_is_not_tried_twice_and_later_only_if_the_reason_may_pass(
     reason: str, again: bool, tmp_path: Path
 ) -> None:
     world = World(tmp_path, [0.5, 0.6])
     bad, good = world.ids
     world.runner.errors = {bad: FailTrack(reason)}
-    tally = world.run()
+    stats = world.run()
     assert world.runner.order == [("dear", bad), ("dear", good)]
-    assert counted(tally) == {"extracted": {"dear": 1}, "failed": {"dear": 1}}
+    assert counted(stats) == {"extracted": {"dear": 1}, "failed": {"dear": 1}}
     assert world.finished() == ({good} if again else {bad, good})
 
 
@@ -266,13 +266,13 @@ def test_an_album_that_is_sure_together_spares_its_tracks_the_dear_stage(tmp_pat
     assert world.runner.extracted(DEAR) == [world.ids[4]]
 
 
-def test_one_stage_or_no_listener_decides_by_what_is_stored(tmp_path: Path) -> None:
+def test_one_stage_or_no_runner_decides_by_what_is_stored(tmp_path: Path) -> None:
     world = World(tmp_path, [0.5, 0.9])
     assert world.run(names=("cheap",)) == ScanStats(decided=2)
     scope = Scope(world.database)
     scope.add(world.ids)
-    tally = Escalation(world.database, scope, world.cascade()).run()
-    assert counted(tally) == {"unreached": {"dear": 1}}
+    stats = Escalation(world.database, scope, world.cascade()).run()
+    assert counted(stats) == {"unreached": {"dear": 1}}
     assert world.runner.order == []
 
 

@@ -1,4 +1,4 @@
-"""Tracks are listened to once: each vector is stored as it is done, whatever ends the listening."""
+"""Vectors are extracted once, and each is stored as it is done, whatever ends the extraction."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def runner(database: Database, **settings: object) -> ExtractionRunner:
     return ExtractionRunner(database, Settings(jobs=1, device="cpu", precision="fp32", **settings))  # type: ignore[arg-type]
 
 
-def test_what_workers_compute_whole_is_stored_and_what_cannot_be_heard_is_named(
+def test_what_workers_compute_whole_is_stored_and_failures_are_named(
     database: Database, tracks: list[tuple[int, str]]
 ) -> None:
     found = runner(database).extract(tracks, WHOLE, never, Silent())
@@ -88,7 +88,7 @@ class TestNetworks:
         self.kind = small_models.small_mert().kind
         self.layers = small_models.small_mert(all_layers=True).kind
 
-    def test_one_network_hears_all_tracks_and_bad_ones_are_named(
+    def test_one_network_serves_all_tracks_and_failures_are_named(
         self, database: Database, tracks: list[tuple[int, str]]
     ) -> None:
         from music_reclass.extractors.audio import load as audio
@@ -118,7 +118,7 @@ class TestNetworks:
         for track in ids[:2]:
             assert np.array_equal(plain[track], every[track].reshape(13, 32)[7])
 
-    def test_a_layer_that_is_stored_among_all_layers_is_not_listened_to_again(
+    def test_a_layer_that_is_stored_among_all_layers_is_not_extracted_again(
         self, database: Database, tracks: list[tuple[int, str]]
     ) -> None:
         (track, path), *_ = tracks
@@ -129,13 +129,13 @@ class TestNetworks:
         assert runner(database).extract(tracks[:1], self.kind, never, Silent()) == {track: None}
         assert library.vectors([track], self.kind)[track].tolist() == every[7 * 32 : 8 * 32].tolist()
 
-    def test_what_was_heard_is_stored_even_if_the_end_comes_at_once(
+    def test_what_was_extracted_is_stored_even_if_the_end_comes_at_once(
         self, database: Database, tracks: list[tuple[int, str]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class Impatient(Silent):
             def advance(self, count: int = 1, note: str = "") -> None:
-                self.seen = getattr(self, "seen", 0) + count
-                if self.seen == 3:
+                self.count = getattr(self, "count", 0) + count
+                if self.count == 3:
                     raise KeyboardInterrupt
 
         monkeypatch.setattr(extract, "SAVE_SECONDS", 1e9)

@@ -1,4 +1,4 @@
-"""Every stage hears what it has not heard, once, and only tracks that the kinds before it could be heard of."""
+"""Missing vectors are extracted once, and only for tracks that have the kinds before."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from tests.classification.fakes import DEAR
 from tests.classification.small_library import SmallLibrary, Tune, silent, sure
 
 
-def test_what_is_stored_is_not_heard_again(tmp_path: Path) -> None:
+def test_what_is_stored_is_not_extracted_again(tmp_path: Path) -> None:
     tunes = [Tune(f"/m/{n}", sure("Rock", 0.9), sure("Rock") if n else None) for n in range(3)]
     library = SmallLibrary(tmp_path, tunes)
     stages, tracks = library.cascade.stages, library.ids

@@ -44,14 +44,14 @@ def test_the_last_vote_counts_and_all_are_kept() -> None:
     assert (decision.genres, decision.stage, decision.votes) == (("Jazz",), "dear", tuple(votes))
 
 
-def test_a_track_in_doubt_takes_the_opinion_of_its_album() -> None:
+def test_an_uncertain_track_takes_the_opinion_of_its_album() -> None:
     album = Vote("album", {"Jazz": 0.7, "Pop": 0.2, "Rock": 0.1})
     decision = decide([vote(0.3, 0.3, 0.4)], BOTH, TREE, album)
     assert (decision.outcome, decision.reason, decision.genres) == (Outcome.LIKELY, "album", ("Jazz",))
     assert (decision.stage, decision.votes[-1]) == ("album", album)
 
 
-def test_an_album_in_doubt_makes_a_likely_track_unsure() -> None:
+def test_an_uncertain_album_makes_a_likely_track_unsure() -> None:
     decision = decide([vote(0.1, 0.3, 0.6)], BOTH, TREE, Vote("album", {"Jazz": 0.4, "Pop": 0.3, "Rock": 0.3}))
     assert (decision.outcome, decision.reason, decision.genres) == (Outcome.UNSURE, "album_doubt", ())
 
@@ -128,11 +128,11 @@ def test_a_track_leaves_by_its_own_vote_or_by_an_album_that_names_its_genre() ->
     exits = {"cheap": Thresholds(0.9, 0.4, exit=0.7)}
     rock, jazz = (Vote("album", dict(zip(("Jazz", "Pop", "Rock"), row, strict=True))) for row in
                   ((0.1, 0.1, 0.8), (0.8, 0.1, 0.1)))  # fmt: skip
-    doubtful = [vote(0.3, 0.2, 0.5)]
+    uncertain = [vote(0.3, 0.2, 0.5)]
     assert may_exit([vote(0.2, 0.1, 0.7)], exits)
-    assert not may_exit(doubtful, exits)
-    assert may_exit(doubtful, exits, rock)
-    assert not may_exit(doubtful, exits, jazz)
+    assert not may_exit(uncertain, exits)
+    assert may_exit(uncertain, exits, rock)
+    assert not may_exit(uncertain, exits, jazz)
 
 
 def test_every_reason_has_its_sentence_and_its_line_in_the_docs() -> None:

@@ -1,4 +1,4 @@
-"""The ladder asks dear stages only in doubt, invents nothing, and does not care about order."""
+"""The cascade asks later stages only about uncertain tracks, invents nothing, and does not depend on order."""
 
 import dataclasses
 import math
@@ -18,7 +18,7 @@ from tests.classification.fakes import CHEAP, DEAR, Echo, Track, Vectors, cast, 
 
 TREE = load()
 TWO = Cascade((stage("cheap", CHEAP), stage("dear", DEAR)), TREE)
-SURE, DOUBT = [0.0, 0.1, 0.9], [0.3, 0.3, 0.4]
+SURE, UNCERTAIN = [0.0, 0.1, 0.9], [0.3, 0.3, 0.4]
 
 
 def rows() -> st.SearchStrategy[list[float]]:
@@ -51,13 +51,13 @@ stored = st.dictionaries(st.integers(1, 12), rows(), max_size=12)
 
 
 def test_a_sure_track_never_reaches_the_dear_stage() -> None:
-    source = Vectors({CHEAP: {1: SURE, 2: DOUBT}, DEAR: {1: [1, 0, 0], 2: [1, 0, 0]}})
+    source = Vectors({CHEAP: {1: SURE, 2: UNCERTAIN}, DEAR: {1: [1, 0, 0], 2: [1, 0, 0]}})
     votes = predicted(TWO, {1: Track(), 2: Track()}, source)
     assert source.asked[DEAR] == {2}
-    assert votes == {1: (cast(SURE),), 2: (cast(DOUBT), vote(1.0, 0.0, 0.0, by="dear"))}
+    assert votes == {1: (cast(SURE),), 2: (cast(UNCERTAIN), vote(1.0, 0.0, 0.0, by="dear"))}
 
 
-def test_no_doubt_no_question() -> None:
+def test_without_uncertain_tracks_no_later_stage_is_asked() -> None:
     source = Vectors({CHEAP: {1: SURE}})
     predicted(TWO, {1: Track()}, source)
     assert DEAR not in source.asked
@@ -131,15 +131,15 @@ def album(count: int, **tags: str | bool) -> dict[int, Track]:
     return {number: Track(f"/m/{number}.mp3", said) for number in range(count)}
 
 
-def test_an_album_settles_its_doubtful_track() -> None:
-    vectors = {0: DOUBT, 1: [0.0, 0.3, 0.7], 2: [0.0, 0.3, 0.7], 3: [0.1, 0.2, 0.7]}
+def test_an_album_settles_its_uncertain_track() -> None:
+    vectors = {0: UNCERTAIN, 1: [0.0, 0.3, 0.7], 2: [0.0, 0.3, 0.7], 3: [0.1, 0.2, 0.7]}
     decisions = decided(Cascade((stage("cheap", CHEAP),), TREE), album(4), Vectors({CHEAP: vectors}))
     assert [(d.reason, d.genres) for d in decisions.values()] == [("album", ("Rock",))] * 4
 
 
 @pytest.mark.parametrize("tags", [{"compilation": True}, {"album_artist": "Various Artists"}, {"album": ""}])
 def test_tracks_of_a_compilation_decide_alone(tags: dict[str, str | bool]) -> None:
-    vectors = {0: DOUBT, 1: [0.0, 0.3, 0.7], 2: [0.0, 0.3, 0.7], 3: [0.1, 0.2, 0.7]}
+    vectors = {0: UNCERTAIN, 1: [0.0, 0.3, 0.7], 2: [0.0, 0.3, 0.7], 3: [0.1, 0.2, 0.7]}
     decisions = decided(Cascade((stage("cheap", CHEAP),), TREE), album(4, **tags), Vectors({CHEAP: vectors}))
     assert [d.reason for d in decisions.values()] == ["doubt", "likely", "likely", "likely"]
 
@@ -151,7 +151,7 @@ def test_tracks_without_a_vote_get_none_from_their_album() -> None:
 
 
 def test_known_votes_are_concluded_without_vectors() -> None:
-    votes: dict[int, list[Vote]] = {0: [cast(DOUBT)], 1: [cast(SURE)], 2: []}
+    votes: dict[int, list[Vote]] = {0: [cast(UNCERTAIN)], 1: [cast(SURE)], 2: []}
     decisions = TWO.conclude(votes, [])
     assert [d.reason for d in decisions.values()] == ["doubt", "sure", "no_vote"]
 
@@ -165,15 +165,15 @@ def test_the_basis_changes_with_everything_a_decision_rests_on() -> None:
     assert Cascade(TWO.stages, TREE).basis == TWO.basis
 
 
-def test_bundles_become_a_ladder_and_two_for_one_stage_are_refused() -> None:
+def test_bundles_become_a_cascade_and_two_for_one_stage_are_refused() -> None:
     cascade = Cascade.from_bundles([Echo(), Echo(stage="dear", kinds=(DEAR,))], TREE, max_genres=2)
     assert [made.name for made in cascade.stages] == ["cheap", "dear"]
     with pytest.raises(BundleError, match="same stage"):
         Cascade.from_bundles([Echo(), Echo()], TREE)
 
 
-def test_albums_can_be_told_to_keep_quiet() -> None:
-    vectors = {0: DOUBT, 1: [0.0, 0.3, 0.7], 2: [0.0, 0.3, 0.7], 3: [0.1, 0.2, 0.7]}
+def test_albums_need_not_vote() -> None:
+    vectors = {0: UNCERTAIN, 1: [0.0, 0.3, 0.7], 2: [0.0, 0.3, 0.7], 3: [0.1, 0.2, 0.7]}
     cascade = Cascade((stage("cheap", CHEAP),), TREE, by_album=False)
     assert [d.reason for d in decided(cascade, album(4), Vectors({CHEAP: vectors})).values()] == [
         "doubt",
@@ -186,14 +186,14 @@ CAUTIOUS = Cascade((stage("cheap", CHEAP, Thresholds(0.8, 0.5)), stage("dear", D
 
 
 def test_without_a_certified_exit_every_track_goes_on() -> None:
-    source = Vectors({CHEAP: {1: SURE, 2: DOUBT}, DEAR: {1: [1, 0, 0], 2: [1, 0, 0]}})
+    source = Vectors({CHEAP: {1: SURE, 2: UNCERTAIN}, DEAR: {1: [1, 0, 0], 2: [1, 0, 0]}})
     assert [len(votes) for votes in predicted(CAUTIOUS, {1: Track(), 2: Track()}, source).values()] == [2, 2]
     assert source.asked[DEAR] == {1, 2}
 
 
-def test_an_album_lets_its_doubtful_track_leave_only_if_the_track_agrees() -> None:
+def test_an_album_lets_its_uncertain_track_exit_only_if_the_track_agrees() -> None:
     strong = [0.01, 0.04, 0.95]
-    rows = {0: DOUBT, 1: strong, 2: strong, 3: strong, 4: [0.45, 0.15, 0.4]}
+    rows = {0: UNCERTAIN, 1: strong, 2: strong, 3: strong, 4: [0.45, 0.15, 0.4]}
     source = Vectors({CHEAP: rows, DEAR: {}})
     votes = predicted(TWO, album(5), source)
     assert TWO.uncertain(votes, 1, TWO.albums(album(5))) == [4]
@@ -203,7 +203,7 @@ def test_an_album_lets_its_doubtful_track_leave_only_if_the_track_agrees() -> No
 
 def test_known_votes_are_not_cast_again_and_those_behind_an_exit_do_not_count() -> None:
     source = Vectors({CHEAP: {1: SURE, 2: SURE}, DEAR: {2: SURE}})
-    known: dict[int, list[Vote]] = {1: [cast(DOUBT), vote(1.0, 0.0, 0.0, by="dear")], 2: [cast(SURE)]}
+    known: dict[int, list[Vote]] = {1: [cast(UNCERTAIN), vote(1.0, 0.0, 0.0, by="dear")], 2: [cast(SURE)]}
     known[3] = [cast(SURE), vote(1.0, 0.0, 0.0, by="dear")]
     votes = predicted(TWO, {1: Track(), 2: Track(), 3: Track()}, source, known)
     assert votes == {1: tuple(known[1]), 2: (cast(SURE),), 3: (cast(SURE),)}
@@ -211,15 +211,15 @@ def test_known_votes_are_not_cast_again_and_those_behind_an_exit_do_not_count() 
     assert not source.asked.get(DEAR)
 
 
-def test_unfinished_are_those_whom_a_later_stage_has_yet_to_hear() -> None:
+def test_unfinished_are_those_that_a_later_stage_has_yet_to_vote_for() -> None:
     tracks = {1: Track(), 2: Track(), 3: Track()}
-    votes = predicted(TWO, tracks, Vectors({CHEAP: {1: SURE, 2: DOUBT, 3: DOUBT}, DEAR: {3: DOUBT}}))
+    votes = predicted(TWO, tracks, Vectors({CHEAP: {1: SURE, 2: UNCERTAIN, 3: UNCERTAIN}, DEAR: {3: UNCERTAIN}}))
     assert TWO.unfinished(votes, []) == [2]
     assert Cascade(TWO.stages[:1], TREE).unfinished(votes, []) == []
 
 
 @given(some_tracks(), stored, stored)
-def test_climbing_by_steps_ends_where_one_climb_ends(
+def test_predicting_by_steps_ends_where_one_prediction_ends(
     tracks: dict[int, Track], cheap: dict[int, list[float]], dear: dict[int, list[float]]
 ) -> None:
     whole = predicted(TWO, tracks, Vectors({CHEAP: cheap, DEAR: dear}))

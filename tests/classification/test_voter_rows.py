@@ -1,4 +1,4 @@
-"""Rows climb the ladder as tracks do: who reached a certified exit goes no further."""
+"""Rows go through the cascade as tracks do: one that reaches a certified exit goes no further."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def test_a_sure_row_never_reaches_the_later_stage() -> None:
     assert second.asked == [1]
 
 
-def test_without_a_certificate_for_just_this_ladder_every_row_goes_on() -> None:
+def test_without_a_certificate_for_just_this_cascade_every_row_goes_on() -> None:
     other = replace(CERTIFIED, against=("digest of another",))
     first, second = bundle("fma518", [1.0, 1.0, 1.0], [other]), bundle("musicnn", [0.2, 0.2, 0.2], [])
 
     assert {vote.stage for vote in predict_rows([first, second], rows_of, 3)} == {"musicnn"}
 
 
-def test_a_threshold_that_was_not_certified_lets_nobody_go() -> None:
+def test_a_threshold_that_was_not_certified_lets_no_row_exit() -> None:
     refused = replace(CERTIFIED, threshold=None, why="too few")
     first, second = bundle("fma518", [1.0, 1.0, 1.0], [refused]), bundle("musicnn", [0.2, 0.2, 0.2], [])
 
