@@ -17,7 +17,7 @@ from music_reclass.errors import BundleError, NothingToDo
 from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.features.database import Database
 from music_reclass.features.decisions import Decisions
-from music_reclass.features.scans import ScanStats
+from music_reclass.features.results import ScanStats
 from music_reclass.features.scope import Scope
 from music_reclass.models.bundle import embedded
 from music_reclass.taxonomy import load
