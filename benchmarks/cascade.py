@@ -24,10 +24,18 @@ from music_reclass.models import dataset as tables
 from music_reclass.models.calibration import hits
 from music_reclass.models.crossval import folds_of
 from music_reclass.models.dataset import Augmentations, Dataset
-from music_reclass.models.early_exit import DELTA, EPSILON, ExitRule, RiskTarget, certify_exit_rule, exit_rules_of
+from music_reclass.models.early_exit import (
+    DELTA,
+    EPSILON,
+    ExitRule,
+    RiskTarget,
+    certify_exit_rule,
+    exit_rules_of,
+    one_a_group,
+)
 from music_reclass.models.linear import Linear
 from music_reclass.models.mlp import EMBEDDING_RECIPE, MlpEnsemble
-from music_reclass.models.precision import PrecisionTarget, one_a_group
+from music_reclass.models.precision import PrecisionTarget
 from music_reclass.models.xgb import Xgb
 from music_reclass.training import cascade as rungs
 from music_reclass.training import npz

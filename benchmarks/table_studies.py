@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from music_reclass.models import dataset as tables
 from music_reclass.models.calibration import Calibration, hits
 from music_reclass.models.crossval import Scores, cross_calibrated, folds_of, out_of_fold, pooled_calibration
+from music_reclass.models.early_exit import GRID, one_a_group
 from music_reclass.models.linear import Linear
 from music_reclass.models.mlp import MlpEnsemble
-from music_reclass.models.precision import GRID, certified_threshold, one_a_group
+from music_reclass.models.precision import certified_threshold
 from music_reclass.models.stacking import TranslatedEstimator, members, stacked
 from music_reclass.models.xgb import Xgb
 from music_reclass.taxonomy import load

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from music_reclass.errors import BundleError
 from music_reclass.models.calibration import hits
-from music_reclass.models.precision import one_a_group
 
 if TYPE_CHECKING:
     from music_reclass.models.bundle import Bundle
@@ -175,6 +174,12 @@ def gain_curve(confidence: Doubles, gained: Doubles, bins: int = 8) -> tuple[tup
             rows = few + many
             pooled[-2:] = [((low * few + high * many) / rows, (first * few + second * many) / rows, rows)]
     return tuple((round(place, 4), round(gain, 4)) for place, gain, _ in pooled)
+
+
+def one_a_group(groups: NDArray[np.int64], seed: int = 0) -> NDArray[np.int64]:
+    """Positions of one row of every group, drawn by `seed`: rows of one artist are not independent."""
+    order = np.random.default_rng(seed).permutation(len(groups))
+    return np.sort(order[np.unique(groups[order], return_index=True)[1]])
 
 
 def upper_bound(errors: int, count: int, delta: float) -> float:

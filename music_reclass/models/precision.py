@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from music_reclass.models.early_exit import GRID, one_a_group
+
 Doubles = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-GRID = np.round(np.arange(0.99, 0.0, -0.01), 2)
 DELTA = 0.1
 PLAIN = {"confident": 0.85, "likely": 0.6}  # thresholds where nothing is certified and nobody asked for a guarantee
 _FIRST = 0.2  # share of the tracks among which the first test takes place
@@ -149,12 +150,6 @@ def fewest(precision: float, delta: float) -> int:
     breaks it, would be in the first with probability one half or more."""
     halvings = math.ceil(math.log2(1 / delta))
     return max(1, math.ceil((halvings - 1) / (1 - precision) - 1e-9))
-
-
-def one_a_group(groups: NDArray[np.int64], seed: int = 0) -> NDArray[np.int64]:
-    """Positions of one row of every group, drawn by `seed`: rows of one artist are not independent."""
-    order = np.random.default_rng(seed).permutation(len(groups))
-    return np.sort(order[np.unique(groups[order], return_index=True)[1]])
 
 
 def _log_choices(count: int, chosen: int) -> float:

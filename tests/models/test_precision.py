@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import bdtr
 
-from music_reclass.models.precision import GRID, broken_next, certify, fewest, one_a_group
+from music_reclass.models.early_exit import GRID, one_a_group
+from music_reclass.models.precision import broken_next, certify, fewest
 
 
 def _tracks(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
