@@ -154,7 +154,7 @@ class Settings:
 
     @property
     def max_seconds(self) -> float | None:
-        """how long the later stages may work; None: no limit."""
+        """How long the later stages may work; None: no limit."""
         return seconds_of(self.max_time) if self.max_time else None
 
 
