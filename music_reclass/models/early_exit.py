@@ -290,8 +290,6 @@ def certified_exit_rule(
 
 
 def _certified(one: CalibrationSet, stages: tuple[int, int], target: RiskTarget, against: Sequence[str]) -> ExitRule:
-    from music_reclass.models.precision import one_a_group
-
     rows = one_a_group(one.groups)
     return certify_exit_rule(one.confidence[stages[0]][rows], one.lost(*stages)[rows], target, against=against)
 
@@ -314,8 +312,6 @@ def _monitored(one: CalibrationSet, stages: tuple[int, int], epsilon: float) -> 
 
 def _lost_at(one: CalibrationSet, stages: tuple[int, int], threshold: float) -> tuple[int, int]:
     """Independent rows of a set, and how many of them are lost at `threshold`."""
-    from music_reclass.models.precision import one_a_group
-
     rows = one_a_group(one.groups)
     lost = one.lost(*stages) & (one.confidence[stages[0]] >= threshold)
     return len(rows), int(lost[rows].sum())
