@@ -20,7 +20,6 @@ from music_reclass.extractors.device import Placement
 from music_reclass.extractors.registry import extractor
 from music_reclass.features.library import Library
 from music_reclass.tagging.read import read_tags
-from music_reclass.utils.files import FoundFile
 from music_reclass.utils.progress import progress_bar
 from music_reclass.utils.workers import WorkerPool
 
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
     Answers = Generator[tuple["TrackPath", dict[FeatureKind, Vector] | TrackError], None, None]
 
-ReadTask = tuple[FoundFile, tuple[bytes, ...]]  # a file, and the digests of audio whose vector is stored
+ReadTask = tuple[Track, tuple[bytes, ...]]  # a file, and the digests of audio whose vector is stored
 TrackPath = tuple[int, str]  # track id, path
 
 READ_BATCH = 50  # readings in one transaction: what a kill -9 costs at most

@@ -17,12 +17,12 @@ from music_reclass.errors import NothingToDo
 from music_reclass.extractors.registry import extractor
 from music_reclass.features.results import ScanStats, StageStats
 from music_reclass.features.scope import Scope
-from music_reclass.utils.files import FoundFile, walk
+from music_reclass.utils.files import walk
 from music_reclass.utils.progress import Bar, progress_bar
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
-    from music_reclass.domain import FeatureKind
+    from music_reclass.domain import FeatureKind, Track
     from music_reclass.utils.progress import StopRequest
 
 WALK_BATCH = 1000
@@ -83,7 +83,7 @@ def _discover(
             return  # a link that leads nowhere: there is nothing behind it to miss
         stats.unreadable.append((path, error.strerror or str(error)))
 
-    found: list[FoundFile] = []
+    found: list[Track] = []
     with bar("looking", None) as progress:
         for file in walk(request.roots, include=request.include, exclude=request.exclude, on_error=unreadable):
             found.append(file)

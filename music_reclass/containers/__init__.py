@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from music_reclass.containers.ape import Ape
 from music_reclass.containers.asf import Asf
+from music_reclass.containers.edits import Container
 from music_reclass.containers.flac import Flac
-from music_reclass.containers.formats import Container
 from music_reclass.containers.mp4 import Mp4
 from music_reclass.containers.mpeg import Mpeg
 from music_reclass.containers.ogg import Ogg

@@ -6,8 +6,7 @@ import struct
 from collections.abc import Sequence
 from functools import cached_property
 
-from music_reclass.containers.edits import Edit, growth
-from music_reclass.containers.formats import Container, Raw, only_in_slot, replaced
+from music_reclass.containers.edits import Container, Edit, Raw, growth, only_in_slot, replaced
 from music_reclass.containers.structure import Element, Malformed, read_at, size_of
 from music_reclass.containers.tails import APE_FOOTER_SIZE, APE_HAS_HEADER, ape_tag
 

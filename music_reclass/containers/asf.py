@@ -8,8 +8,7 @@ from functools import cached_property
 from typing import BinaryIO
 from uuid import UUID
 
-from music_reclass.containers.edits import Edit, growth
-from music_reclass.containers.formats import Container, Raw, in_slot, replaced
+from music_reclass.containers.edits import Container, Edit, Raw, growth, in_slot, replaced
 from music_reclass.containers.structure import Element, Malformed, Span, read_at, size_of
 
 HEADER_SIZE = 24  # of an object: GUID and size

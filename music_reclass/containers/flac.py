@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from music_reclass.containers.edits import Edit, growth
-from music_reclass.containers.formats import Container, Raw
+from music_reclass.containers.edits import Container, Edit, Raw, growth
 from music_reclass.containers.structure import Element, Malformed, Span, read_at
 from music_reclass.containers.vorbis import Comment, new_comment
 

@@ -6,8 +6,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
-from music_reclass.containers.edits import Edit, growth
-from music_reclass.containers.formats import Raw, only_in_slot, replaced
+from music_reclass.containers.edits import Edit, Raw, growth, only_in_slot, replaced
 from music_reclass.containers.structure import Element, Malformed
 from music_reclass.containers.tails import syncsafe
 
@@ -35,7 +34,7 @@ class Tag:
             raise Malformed("no ID3v2 tag")
         self.version, self.flags = data[3], data[5]
         if self.version not in (2, 3, 4):
-            raise Malformed(f"ID3v2.{self.version} is not a version we know")
+            raise Malformed(f"ID3v2.{self.version} is not a known version")
         self.end = HEADER_SIZE + syncsafe(data[6:10])
         if self.end > len(data):
             raise Malformed("an ID3v2 tag cut short")

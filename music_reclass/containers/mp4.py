@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import BinaryIO
 
-from music_reclass.containers.edits import Edit, growth
-from music_reclass.containers.formats import Container, Raw, replaced
+from music_reclass.containers.edits import Container, Edit, Raw, growth, replaced
 from music_reclass.containers.structure import Element, Malformed, Span, read_at
 
 TEXT_GENRE, NUMBERED_GENRE = b"\xa9gen", b"gnre"

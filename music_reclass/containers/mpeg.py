@@ -8,8 +8,7 @@ from typing import BinaryIO
 
 from music_reclass.containers import id3
 from music_reclass.containers.ape import Ape
-from music_reclass.containers.edits import Edit
-from music_reclass.containers.formats import Container, Raw, only_in_slot
+from music_reclass.containers.edits import Container, Edit, Raw, only_in_slot
 from music_reclass.containers.structure import peek, read_at, size_of
 from music_reclass.containers.tails import ID3V1_SIZE, id3v2_end
 

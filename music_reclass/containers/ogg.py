@@ -12,8 +12,7 @@ from functools import cached_property
 from io import BytesIO
 from typing import BinaryIO, NamedTuple
 
-from music_reclass.containers.edits import Edit, growth, tidy
-from music_reclass.containers.formats import Container, Raw
+from music_reclass.containers.edits import Container, Edit, Raw, growth, tidy
 from music_reclass.containers.structure import Malformed, Span, read_at
 from music_reclass.containers.vorbis import Comment
 
@@ -22,7 +21,7 @@ CONTINUED, FIRST, LAST = 0x01, 0x02, 0x04  # bits of a page's type
 NO_GRANULE = -1
 MOST_SEGMENTS = 255  # on a page
 
-# The first bytes of a stream's first packet tell its codec; in these its second packet is the comment header.
+# A stream's first packet begins with the name of its codec; in these the second packet is the comment header.
 COMMENTED = (b"\x01vorbis", b"OpusHead", b"Speex   ", b"\x80theora")
 FLAC = b"\x7fFLAC"
 FLAC_AUDIO = 0xFF  # a frame's first byte; metadata packets begin with their block type instead
@@ -159,7 +158,7 @@ class Ogg(Container):
         for mark in CODECS:
             if first.startswith(mark) and len(parts(page)) == 1:
                 return mark
-        raise Malformed("an Ogg stream of a kind we do not write")
+        raise Malformed("an Ogg stream of a kind that is never written")
 
     @cached_property
     def head(self) -> tuple[list[Page], list[bytes], bool]:

@@ -8,8 +8,7 @@ from functools import cached_property
 from typing import BinaryIO, ClassVar, Literal
 
 from music_reclass.containers import id3
-from music_reclass.containers.edits import Edit, growth
-from music_reclass.containers.formats import Container, Raw, in_slot, only_in_slot, replaced
+from music_reclass.containers.edits import Container, Edit, Raw, growth, in_slot, only_in_slot, replaced
 from music_reclass.containers.structure import Element, Malformed, Span, read_at
 
 Order = Literal["little", "big"]

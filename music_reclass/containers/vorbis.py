@@ -5,8 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from music_reclass.containers.edits import Edit
-from music_reclass.containers.formats import Raw, only_in_slot, replaced
+from music_reclass.containers.edits import Edit, Raw, only_in_slot, replaced
 from music_reclass.containers.structure import Element, Malformed
 
 SLOT = "comment"

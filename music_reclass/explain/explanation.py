@@ -23,7 +23,6 @@ from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.results import Scans
 from music_reclass.models import early_exit as exits
-from music_reclass.utils.files import FoundFile
 
 if TYPE_CHECKING:
     from music_reclass.classification.voter import Albums, Cascade, Stage
@@ -292,7 +291,7 @@ def _fellows(state: Track, database: Database) -> dict[int, Track]:
 def _read_now(path: str, status: os.stat_result, stage: Stage, placement: Placement) -> tuple[Track, OnDemandFeatures]:
     """What the file says about itself, and an ear that has heard it for the first stage."""
     kind = extractor(stage.kinds[0].name, stage.kinds[0].excerpt).kind
-    track = read_file((FoundFile(path, status.st_size, status.st_mtime_ns), ()), kind)
+    track = read_file((Track(path, status.st_size, status.st_mtime_ns), ()), kind)
     known = {} if track.vector is None else {kind: track.vector}
     return track, OnDemandFeatures(0, Path(path), placement, known=known)
 

@@ -10,11 +10,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
-from music_reclass.domain import FeatureKind, Vote
+from music_reclass.domain import FeatureKind, Track, Vote
 from music_reclass.features.database import Database
 from music_reclass.features.library import PASSING, batched_rows
 from music_reclass.features.results import ScanStats
-from music_reclass.utils.files import FoundFile
 
 _NUMBERS = count(1)
 
@@ -43,7 +42,7 @@ class Scope:
         ):
             self._sql.execute(statement)
 
-    def sort_found(self, files: Sequence[FoundFile], kind: FeatureKind, stats: ScanStats, rescan: bool) -> None:
+    def sort_found(self, files: Sequence[Track], kind: FeatureKind, stats: ScanStats, rescan: bool) -> None:
         """Put each file into the scope if its size and mtime are known and its vector (or lasting failure) is stored,
         else among the pending; counted in `stats`. Nothing is opened."""
         now = time.time()
@@ -74,7 +73,7 @@ class Scope:
         """How many files must be read."""
         return int(self._sql.execute(f"SELECT count(*) FROM {self._pending}").fetchone()[0])
 
-    def pending(self) -> Iterator[FoundFile]:
+    def pending(self) -> Iterator[Track]:
         """The files that must be read, by path."""
         last = b""
         while True:  # keyset paging: other statements may run between two rows
@@ -84,7 +83,7 @@ class Scope:
             if not rows:
                 return
             for path, size, mtime_ns in rows:
-                yield FoundFile(os.fsdecode(path), size, mtime_ns)
+                yield Track(os.fsdecode(path), size, mtime_ns)
             last = rows[-1][0]
 
     def add(self, track_ids: Sequence[int]) -> None:

@@ -195,7 +195,7 @@ class Comparison:
         untouched = _untouched(item, ours) and mode != ADD
         theirs = _of_others(item, "genre", ours) if untouched else before
         relation = self._relation(decision.genres[0], theirs) if decision.genres else None
-        proposal = propose(decision, theirs or None, relation, _POLICY[mode], self._taxonomy)
+        proposal = propose(decision, theirs or None, relation, on_existing=_POLICY[mode], taxonomy=self._taxonomy)
         if proposal.action == NONE:
             return None, SKIP, "unsure"
         after = proposal.genres if proposal.writes else theirs

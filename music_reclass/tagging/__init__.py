@@ -1,1 +1,1 @@
-"""Where genres are read, written, verified and taken back."""
+"""Where genres are read, written, verified and restored."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 EXAMPLES = 24  # changes kept to be shown; the plan itself is never held in memory
 
 MOST_KINDS = 2000  # kinds of change counted apart: a library holds some hundreds of genres
-# Reasons of a refused write that are no failure: the file is of a kind, or in a place, that we leave alone.
+# Reasons of a refused write that are no failure: the file is of a kind, or in a place, that is left alone.
 LEFT_ALONE = ("unsupported", "hard_link")
 
 
@@ -50,13 +50,13 @@ class WriteReport:
         """Tracks whose file could not be read."""
         return self.outcomes[Outcome.FAILED.value]
 
-    def count(self, state: Track, proposal: Proposal | None) -> None:
+    def count(self, track: Track, proposal: Proposal | None) -> None:
         """Take one track in."""
         self.tracks += 1
-        if state.outcome is not None:
-            self.outcomes[state.outcome.value] += 1
-        if state.error is not None and state.outcome is not None:
-            reason = f"{state.outcome.value}: {state.error.reason}"
+        if track.outcome is not None:
+            self.outcomes[track.outcome.value] += 1
+        if track.error is not None and track.outcome is not None:
+            reason = f"{track.outcome.value}: {track.error.reason}"
             self.reasons[reason] = self.reasons.get(reason, 0) + 1
         if proposal is None:
             return
@@ -65,18 +65,18 @@ class WriteReport:
             self.relations[name] = self.relations.get(name, 0) + 1
         if proposal.writes:
             self.writes += 1
-            kind = (shown(state.tags.genres), ", ".join(proposal.genres))
+            kind = (shown(track.tags.genres), ", ".join(proposal.genres))
             if kind in self.kinds or len(self.kinds) < MOST_KINDS:
                 self.kinds[kind] = self.kinds.get(kind, 0) + 1
             if len(self.examples) < EXAMPLES:
-                self.examples.append((state, proposal))
+                self.examples.append((track, proposal))
 
 
 @dataclass(frozen=True, slots=True)
 class WritePlan:
-    """What the decisions of a set of tracks amount to under a policy. Computed anew at each pass: flat memory."""
+    """What is to be written under a policy for some tracks; computed anew at each pass, so that memory stays flat."""
 
-    states: Callable[[], Iterator[Track]]
+    tracks: Callable[[], Iterator[Track]]
     taxonomy: Taxonomy
     on_existing: OnExisting
     profile: str = NATIVE
@@ -84,20 +84,20 @@ class WritePlan:
 
     def __iter__(self) -> Iterator[tuple[Track, Proposal | None]]:
         """Each track with its proposal; None for tracks that have no decision."""
-        for state in self.states():
-            decided = state.decision is not None and state.error is None
-            yield state, self.proposal_for(state, state.decision) if decided and state.decision else None
+        for track in self.tracks():
+            decided = track.decision is not None and track.error is None
+            yield track, self.proposal_for(track, track.decision) if decided and track.decision else None
 
-    def proposal_for(self, state: Track, decision: Decision) -> Proposal:
+    def proposal_for(self, track: Track, decision: Decision) -> Proposal:
         """What would happen to one track's genre field."""
         relation: Relation | None = None
         if decision.genres:
-            relation = self._relation(decision.genres[0], state.tags.genres)
-        proposal = propose(decision, state.tags.genres, relation, self.on_existing, self.taxonomy)
+            relation = self._relation(decision.genres[0], track.tags.genres)
+        proposal = propose(decision, track.tags.genres, relation, on_existing=self.on_existing, taxonomy=self.taxonomy)
         if not proposal.writes or self.profile == NATIVE:
             return proposal
         values = laid_out(proposal.genres, self.profile)
-        if values == state.tags.genres:
+        if values == track.tags.genres:
             return replace(proposal, action=KEEP, reason="it is there already", genres=())
         return replace(proposal, genres=values)
 
@@ -111,8 +111,8 @@ class WritePlan:
     def tally(self) -> WriteReport:
         """The plan in numbers, with the first changes as examples."""
         tally = WriteReport()
-        for state, proposal in self:
-            tally.count(state, proposal)
+        for track, proposal in self:
+            tally.count(track, proposal)
         return tally
 
     def write(
@@ -122,22 +122,22 @@ class WritePlan:
         emit: Callable[[Track, Proposal | None, bool, str], None],
         progress: Progress | None = None,
     ) -> WriteReport:
-        """Write what is proposed with `write_one` until `stop`; `emit` hears of each track: written, or why not."""
+        """Write what is proposed with `write_one` until `stop`; `emit` gets each track: written, or why not."""
         tally, bar = WriteReport(), progress or Silent()
-        for state, proposal in self:
-            tally.count(state, proposal)
+        for track, proposal in self:
+            tally.count(track, proposal)
             written, problem = False, ""
             if proposal is not None and proposal.writes and not stop():
                 try:
-                    write_one(state, proposal.genres)
+                    write_one(track, proposal.genres)
                     written = True
                     tally.written += 1
                 except TrackError as error:
                     problem = str(error)
                     refused = tally.left if error.reason in LEFT_ALONE else tally.write_failures
-                    refused.append((state.path, problem))
-                bar.advance(1, os.path.basename(state.path)[:40])
-            emit(state, proposal, written, problem)
+                    refused.append((track.path, problem))
+                bar.advance(1, os.path.basename(track.path)[:40])
+            emit(track, proposal, written, problem)
         return tally
 
 
@@ -151,44 +151,44 @@ def track_writer(
 ) -> Callable[[Track, Sequence[str]], None]:
     """What writes one track's genres: the file by way of the journal, then the library's row of it."""
 
-    def write_one(state: Track, genres: Sequence[str]) -> None:
+    def write_one(track: Track, genres: Sequence[str]) -> None:
         def after_step(name: str) -> None:
             # Before the journal's confirmation: killed in between, the change is open, and settling it does this again.
             if name == "sync folder":
-                note_file(library, state.path)
+                note_file(library, track.path)
 
-        known = (state.size, state.mtime_ns)
+        known = (track.size, track.mtime_ns)
         replace_file(
-            journal, run, Path(state.path), write_genres(genres), options=options, known=known, after_step=after_step
+            journal, run, Path(track.path), write_genres(genres), options=options, known=known, after_step=after_step
         )
 
     return write_one
 
 
 def note_file(library: Library, path: str) -> None:
-    """Tell the library how a file looks that we have written, so that it counts as known."""
+    """Store size, time and genres of a file that was written, so that it counts as known."""
     status = os.stat(path)
     library.refresh(path, status.st_size, status.st_mtime_ns, read_tags(Path(path)).genres)
 
 
-def as_json(state: Track, proposal: Proposal | None, written: bool, problem: str = "") -> dict[str, Any]:
+def as_json(track: Track, proposal: Proposal | None, written: bool, problem: str = "") -> dict[str, Any]:
     """One track as `scan --json` prints it (docs/reference/json.md)."""
-    decision, error = state.decision, state.error
+    decision, error = track.decision, track.error
     sure = decision is not None and error is None
     action = "none" if proposal is None else proposal.action
     return {
-        "path": state.path,
-        "outcome": None if state.outcome is None else state.outcome.value,
+        "path": track.path,
+        "outcome": None if track.outcome is None else track.outcome.value,
         "reason": error.reason if error else (decision.reason if decision else "not reached"),
         "genres": list(decision.genres) if sure and decision else [],
         "confidence": round(decision.confidence, 4) if sure and decision else 0.0,
         "stage": decision.stage if sure and decision else "",
         "votes": {vote.stage: dict(vote.probabilities) for vote in decision.votes} if sure and decision else {},
-        "before": None if state.tags.genres is None else list(state.tags.genres),
+        "before": None if track.tags.genres is None else list(track.tags.genres),
         "relation": None if proposal is None or proposal.relation is None else proposal.relation.value,
         "action": action,
         "written": written,
         **({"detail": error.detail} if error and error.detail else {}),
         **({"problem": problem} if problem else {}),
-        **({"warnings": list(state.warnings)} if state.warnings else {}),
+        **({"warnings": list(track.warnings)} if track.warnings else {}),
     }

@@ -74,7 +74,7 @@ def replace_file(
     """Change one file by `rewrite`, or leave it untouched; the change's number, None where it is as wanted already.
 
     A symlink's target is replaced, not the link. `known` is (size, mtime_ns) as the caller last saw the file.
-    Killed between any two steps, the journal tells `recover` how to settle it. TrackError where the file cannot
+    Killed between any two steps, the journal holds what `recover` needs to settle it. TrackError where the file cannot
     or must not be changed; DatabaseError where the journal cannot be written.
     """
     real = Path(os.path.realpath(path))

@@ -105,6 +105,7 @@ def propose(
     decision: Decision,
     existing: Sequence[str] | None,
     relation: Relation | None,
+    *,
     on_existing: OnExisting,
     taxonomy: Taxonomy,
 ) -> Proposal:

@@ -312,7 +312,7 @@ def _rewound(file: BinaryIO) -> BinaryIO:
 
 
 def _other(file: BinaryIO, layout: Layout) -> FileTags:
-    """Matroska and the like: what the decoder library sees, as we only read these."""
+    """Matroska and the like: what the decoder library reads; these are never written."""
     import av
 
     if layout.start:

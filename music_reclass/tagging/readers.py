@@ -15,7 +15,7 @@ PROGRAMS = {
     "mutagen": "reclass, Picard, beets, Mopidy",
     "ffmpeg": "Plex, Kodi, Jellyfin's probe",
     "taglib": "Clementine, Strawberry, VLC, Mixxx",
-    "navidrome": "Navidrome (TagLib, then its own splitting)",
+    "navidrome": "Navidrome (TagLib, then splitting)",
 }
 
 

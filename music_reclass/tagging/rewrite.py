@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from music_reclass.containers import FORMATS
-from music_reclass.containers.edits import Edit, tidy, unpack
-from music_reclass.containers.formats import Container, Raw
+from music_reclass.containers.edits import Container, Edit, Raw, tidy, unpack
 from music_reclass.containers.sniff import sniff
 from music_reclass.errors import FailTrack
 from music_reclass.features.journal import Change

@@ -1,4 +1,4 @@
-"""Undoes a run: the very bytes where the file is as we left it, else the genre alone; recovery of interrupted runs."""
+"""Undoes a run: the very bytes where a file is as the run left it, else the genre alone; settles interrupted runs."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _was_replaced(change: Change, path: Path, copy_is_there: bool) -> bool:
 
 
 def _is_ours(temporary: Path, path: Path) -> bool:
-    """Whether a name from the journal is one that we give: nothing else is ever deleted."""
+    """Whether a name from the journal is that of a copy made here: nothing else is ever deleted."""
     name = temporary.name
     return temporary.parent == path.parent and name.startswith(TEMPORARY_PREFIX) and name.endswith(TEMPORARY_SUFFIX)
 

@@ -22,7 +22,6 @@ from music_reclass.taxonomy import Taxonomy
 from music_reclass.training import fma as fma_metadata
 from music_reclass.training import folders, library, lists, npz
 from music_reclass.training import npz as kinds
-from music_reclass.utils.files import FoundFile
 from music_reclass.utils.progress import Bar, progress_bar
 
 if TYPE_CHECKING:
@@ -138,13 +137,13 @@ def extracted_vectors(
     return library.vectors(wanted, kind)
 
 
-def _found(paths: Mapping[str, str]) -> Iterator[FoundFile]:
+def _found(paths: Mapping[str, str]) -> Iterator[Track]:
     for path in paths:
         try:
             status = os.stat(path)
         except OSError:
             continue
-        yield FoundFile(path, status.st_size, status.st_mtime_ns)
+        yield Track(path, status.st_size, status.st_mtime_ns)
 
 
 KINDS = ("table", "fma", "fma-audio", "gtzan", "folder", "csv", "jamendo", "library")

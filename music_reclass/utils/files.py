@@ -1,14 +1,26 @@
-"""Finds audio files below folders without opening them, and tells network mounts from local disks."""
+"""Finds audio files below folders without opening them, and says which lie on a network mount."""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from music_reclass.domain import Track
+
+AUDIO_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        "mp3 mp2 flac ogg oga opus spx m4a m4b m4p mp4 aac 3gp 3g2 wav wave rf64 w64 bwf aif aiff aifc au snd caf "
+        "wma asf wv ape tta tak mpc mp+ mpp ofr ofs mka webm weba dsf dff ac3 eac3 dts shn"
+    ).split()
+)
+IGNORED_FOLDERS = frozenset(
+    {"@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+)
+IGNORE_FILES = (".reclassignore", ".plexignore")
 NETWORK_TYPES = frozenset(
     {
         "nfs",
@@ -28,7 +40,7 @@ NETWORK_TYPES = frozenset(
 
 
 def is_network_mount(path: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
-    """Whether `path` lies on a network share; False where the system does not tell (no /proc)."""
+    """Whether `path` lies on a network share; False where the system does not say (no /proc)."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -46,39 +58,24 @@ def is_network_mount(path: Path, mounts: Path = Path("/proc/self/mounts")) -> bo
     return kind in NETWORK_TYPES
 
 
-AUDIO_SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        "mp3 mp2 flac ogg oga opus spx m4a m4b m4p mp4 aac 3gp 3g2 wav wave rf64 w64 bwf aif aiff aifc au snd caf "
-        "wma asf wv ape tta tak mpc mp+ mpp ofr ofs mka webm weba dsf dff ac3 eac3 dts shn"
-    ).split()
-)
-IGNORED_FOLDERS = frozenset(
-    {"@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
-)
-IGNORE_FILES = (".reclassignore", ".plexignore")
-
-
-@dataclass(frozen=True, slots=True)
-class FoundFile:
-    """One candidate as the file system shows it; `path` is absolute, with surrogates for bytes not UTF-8."""
-
-    path: str
-    size: int
-    mtime_ns: int
-
-
 def walk(
     roots: Sequence[str],
     *,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     on_error: Callable[[str, OSError], None] = lambda path, error: None,
-) -> Iterator[FoundFile]:
-    """Every audio candidate below `roots`, sorted within its folder; a root that is a file is always one.
+) -> Iterator[Track]:
+    """Every audio candidate below `roots`, sorted within its folder: absolute path (bytes that are not UTF-8 as
+    surrogates), size and modification time. A root that is a file is always one.
 
     `include` and `exclude` are globs on the file name or the whole path. Unreadable folders go to `on_error`.
     """
+
+    def wanted(entry: os.DirEntry[str]) -> bool:
+        if os.path.splitext(entry.name)[1].lower() not in AUDIO_SUFFIXES or _matches(entry, exclude):
+            return False
+        return not include or _matches(entry, include)
+
     visited: set[tuple[int, int]] = set()
     for root in roots:
         real = os.path.realpath(root)
@@ -88,18 +85,17 @@ def walk(
             on_error(root, error)
             continue
         if stat.S_ISDIR(status.st_mode):
-            yield from _folder(real, include, exclude, on_error, visited)
+            yield from _folder(real, wanted, on_error, visited)
         else:
-            yield FoundFile(real, status.st_size, status.st_mtime_ns)
+            yield Track(real, status.st_size, status.st_mtime_ns)
 
 
 def _folder(
     top: str,
-    include: Sequence[str],
-    exclude: Sequence[str],
+    wanted: Callable[[os.DirEntry[str]], bool],
     on_error: Callable[[str, OSError], None],
     visited: set[tuple[int, int]],
-) -> Iterator[FoundFile]:
+) -> Iterator[Track]:
     pending: list[tuple[str, tuple[str, ...]]] = [(top, ())]
     while pending:
         folder, inherited = pending.pop()
@@ -123,21 +119,13 @@ def _folder(
                     if entry.name not in IGNORED_FOLDERS:
                         path = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
                         below.append((path, ignore))
-                elif _wanted(entry, include, exclude) and entry.is_file():
+                elif wanted(entry) and entry.is_file():
                     status = entry.stat()
                     path = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
-                    yield FoundFile(path, status.st_size, status.st_mtime_ns)
+                    yield Track(path, status.st_size, status.st_mtime_ns)
             except OSError as error:
                 on_error(entry.path, error)
         pending.extend(reversed(below))
-
-
-def _wanted(entry: os.DirEntry[str], include: Sequence[str], exclude: Sequence[str]) -> bool:
-    if os.path.splitext(entry.name)[1].lower() not in AUDIO_SUFFIXES:
-        return False
-    if include and not _matches(entry, include):
-        return False
-    return not _matches(entry, exclude)
 
 
 def _matches(entry: os.DirEntry[str], globs: Sequence[str]) -> bool:

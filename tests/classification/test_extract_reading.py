@@ -15,14 +15,13 @@ from music_reclass.domain import Track, TrackTags
 from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.extractors.registry import extractor
-from music_reclass.utils.files import FoundFile
 
 KIND = extractor("fma518", "mid30").kind
 
 
 def task_for(path: Path, *stored: bytes) -> ReadTask:
     status = os.stat(path)
-    return FoundFile(str(path), status.st_size, status.st_mtime_ns), stored
+    return Track(str(path), status.st_size, status.st_mtime_ns), stored
 
 
 def read(task: ReadTask) -> Track:
@@ -77,7 +76,7 @@ def test_a_file_that_changes_while_it_is_read_fails_this_time(tune: Path) -> Non
 
 
 def test_a_file_that_vanished_is_a_typed_failure(tmp_path: Path) -> None:
-    reading = read((FoundFile(str(tmp_path / "gone.mp3"), 1, 1), ()))
+    reading = read((Track(str(tmp_path / "gone.mp3"), 1, 1), ()))
     assert reading.error is not None
     assert reading.error.reason == "vanished"
 

@@ -42,7 +42,7 @@ COVER = item(b"Cover Art (Front)", b"cover.jpg\0\xff\xd8\xff", 2)
 
 
 @pytest.mark.parametrize("header", [True, False])
-def test_both_ends_of_the_tag_tell_the_new_size(header: bool) -> None:
+def test_both_ends_of_the_tag_say_the_new_size(header: bool) -> None:
     data = STREAM + tag(item(b"Title", b"a"), item(b"GENRE", b"Other"), COVER, header=header)
     expected = tag(item(b"Title", b"a"), item(b"GENRE", b"Rock\0Jazz"), COVER, header=header)
     assert rewritten(data, "Rock", "Jazz") == STREAM + expected

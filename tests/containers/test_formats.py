@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from music_reclass.containers import FORMATS
-from music_reclass.containers.edits import Edit, inverse, patched, tidy
-from music_reclass.containers.formats import Container, Raw, in_slot, only_in_slot, replaced
+from music_reclass.containers.edits import Container, Edit, Raw, in_slot, inverse, only_in_slot, patched, replaced, tidy
 from music_reclass.containers.sniff import PayloadReader, sniff
 from music_reclass.containers.structure import Malformed
 from music_reclass.tagging.read import FileTags, all_tags

@@ -13,7 +13,6 @@ from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.results import ScanStats
 from music_reclass.features.scope import Scope
-from music_reclass.utils.files import FoundFile
 
 KIND = FeatureKind("fma518", "1", 3, "mid30")
 
@@ -34,7 +33,7 @@ def stored(database: Database, *paths: str, album: str = "", error: Exception | 
     )
 
 
-def sorted_found(scope: Scope, *files: FoundFile, rescan: bool = False) -> ScanStats:
+def sorted_found(scope: Scope, *files: Track, rescan: bool = False) -> ScanStats:
     stats = ScanStats()
     scope.sort_found(files, KIND, stats, rescan)
     return stats
@@ -43,7 +42,7 @@ def sorted_found(scope: Scope, *files: FoundFile, rescan: bool = False) -> ScanS
 def test_known_new_and_changed_files_are_told_apart(database: Database) -> None:
     stored(database, "/a", "/b")
     scope = Scope(database)
-    stats = sorted_found(scope, FoundFile("/a", 10, 5), FoundFile("/b", 10, 6), FoundFile("/c", 1, 1))
+    stats = sorted_found(scope, Track("/a", 10, 5), Track("/b", 10, 6), Track("/c", 1, 1))
     assert (stats.known, stats.changed, stats.new) == (1, 1, 1)
     assert [file.path for file in scope.pending()] == ["/b", "/c"]
 
@@ -51,7 +50,7 @@ def test_known_new_and_changed_files_are_told_apart(database: Database) -> None:
 def test_a_file_met_twice_counts_once(database: Database) -> None:
     stored(database, "/a")
     scope = Scope(database)
-    stats = sorted_found(scope, *[FoundFile("/a", 10, 5)] * 2, *[FoundFile("/c", 1, 1)] * 2)
+    stats = sorted_found(scope, *[Track("/a", 10, 5)] * 2, *[Track("/c", 1, 1)] * 2)
     assert stats.found == 2
 
 
@@ -61,22 +60,22 @@ def test_a_file_met_twice_counts_once(database: Database) -> None:
 def test_only_failures_that_may_pass_are_tried_again(database: Database, error: Exception, pending: int) -> None:
     stored(database, "/a", error=error)
     scope = Scope(database)
-    sorted_found(scope, FoundFile("/a", 10, 5))
+    sorted_found(scope, Track("/a", 10, 5))
     assert scope.pending_count() == pending
 
 
 def test_another_feature_version_and_rescan_read_everything_again(database: Database) -> None:
     stored(database, "/a")
     scope = Scope(database)
-    scope.sort_found([FoundFile("/a", 10, 5)], FeatureKind("fma518", "2", 3, "mid30"), ScanStats(), False)
+    scope.sort_found([Track("/a", 10, 5)], FeatureKind("fma518", "2", 3, "mid30"), ScanStats(), False)
     assert scope.pending_count() == 1
-    assert sorted_found(Scope(database), FoundFile("/a", 10, 5), rescan=True).changed == 1
+    assert sorted_found(Scope(database), Track("/a", 10, 5), rescan=True).changed == 1
 
 
 def test_only_tracks_below_the_root_go_missing(database: Database) -> None:
     stored(database, "/music/a", "/music/b", "/musical/c", "/other/d")
     scope = Scope(database)
-    sorted_found(scope, FoundFile("/music/a", 10, 5))
+    sorted_found(scope, Track("/music/a", 10, 5))
     assert scope.mark_missing(["/music"]) == 1
     rows = database.connection.execute("SELECT path FROM track WHERE missing_since IS NOT NULL").fetchall()
     assert rows == [(b"/music/b",)]
@@ -119,7 +118,7 @@ def test_no_album_is_cut_in_two(database: Database) -> None:
 def test_pending_pages_through_any_number_of_files(database: Database) -> None:
     scope = Scope(database)
     names = [os.fsdecode(b"/%05d\xff" % number) for number in range(1203)]
-    scope.sort_found([FoundFile(name, 1, 1) for name in names], KIND, ScanStats(), False)
+    scope.sort_found([Track(name, 1, 1) for name in names], KIND, ScanStats(), False)
     assert [file.path for file in scope.pending()] == names
 
 

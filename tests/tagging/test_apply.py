@@ -18,14 +18,14 @@ TAXONOMY = load()
 def track(name: str, before: tuple[str, ...] | None, genres: tuple[str, ...] = ("Rock",)) -> Track:
     votes = (Vote("fma518", {"Rock": 0.9, "Jazz": 0.1}),)
     outcome = Outcome.LIKELY if genres else Outcome.UNSURE
-    decision = Decision(outcome, "likely" if genres else "doubt", genres, 0.9, "fma518", votes)
+    decision = Decision(outcome, "likely" if genres else "unsure", genres, 0.9, "fma518", votes)
     return Track(f"/m/{name}", 1, 1, duration=60.0, tags=TrackTags(genres=before), decision=decision, id=1)
 
 
 TRACKS = [
     track("empty", None), track("junk", ("Other",)), track("finer", ("Shoegaze",)), track("other", ("Jazz",)),
-    track("doubt", None, ()),
-    Track("/m/silent", 1, 1, error=SkipTrack("silence", "nothing to hear"), id=9),
+    track("unsure", None, ()),
+    Track("/m/silent", 1, 1, error=SkipTrack("silence", "no sound"), id=9),
 ]  # fmt: skip
 
 
@@ -44,16 +44,16 @@ def test_the_tally_counts_outcomes_relations_and_writes() -> None:
     assert [state.path for state, _ in tally.examples] == ["/m/empty", "/m/junk"]
 
 
-def test_what_is_written_is_what_was_planned_and_every_track_is_heard_of() -> None:
+def test_what_is_written_is_what_was_planned_and_every_track_is_emitted() -> None:
     written: list[tuple[str, tuple[str, ...]]] = []
-    heard: list[tuple[str, bool]] = []
+    emitted: list[tuple[str, bool]] = []
     tally = plan().write(
         lambda state, genres: written.append((state.path, tuple(genres))),
         lambda: False,
-        lambda state, proposal, done, problem: heard.append((state.path, done)),
+        lambda state, proposal, done, problem: emitted.append((state.path, done)),
     )
     assert written == [("/m/empty", ("Rock",)), ("/m/junk", ("Rock",))]
-    assert (tally.written, len(heard)) == (2, 6)
+    assert (tally.written, len(emitted)) == (2, 6)
 
 
 def test_a_refused_file_costs_one_file_and_a_kind_we_cannot_write_is_no_failure() -> None:
@@ -65,10 +65,10 @@ def test_a_refused_file_costs_one_file_and_a_kind_we_cannot_write_is_no_failure(
     assert [path for path, _ in tally.left] == ["/m/junk"]
 
 
-def test_a_wish_to_stop_ends_the_writing_and_not_the_telling() -> None:
-    heard: list[str] = []
-    tally = plan().write(lambda *_: pytest.fail("written"), lambda: True, lambda state, *_: heard.append(state.path))
-    assert (tally.written, len(heard)) == (0, 6)
+def test_a_stop_ends_the_writing_and_not_the_output() -> None:
+    emitted: list[str] = []
+    tally = plan().write(lambda *_: pytest.fail("written"), lambda: True, lambda state, *_: emitted.append(state.path))
+    assert (tally.written, len(emitted)) == (0, 6)
 
 
 def test_a_profile_lays_genres_out_and_what_is_laid_out_already_is_kept() -> None:
@@ -84,19 +84,19 @@ def test_the_states_are_asked_for_anew_at_each_pass() -> None:
         asked.append(1)
         return iter(TRACKS)
 
-    own = WritePlan(states, TAXONOMY, OnExisting.KEEP)
-    own.tally()
-    own.tally()
+    plan = WritePlan(states, TAXONOMY, OnExisting.KEEP)
+    plan.tally()
+    plan.tally()
     assert len(asked) == 2
 
 
-def test_json_tells_a_decided_a_skipped_and_an_unreached_track_apart() -> None:
+def test_json_of_a_decided_a_skipped_and_an_unreached_track_differs() -> None:
     proposal = Proposal("write", "fill", ("Rock",), Relation.FILL)
     item = as_json(TRACKS[0], proposal, True)
     assert {key: item[key] for key in ("outcome", "genres", "relation", "action", "written", "before")} == {
         "outcome": "likely", "genres": ["Rock"], "relation": "fill", "action": "write", "written": True, "before": None,
     }  # fmt: skip
     skipped = as_json(TRACKS[-1], None, False)
-    assert (skipped["outcome"], skipped["reason"], skipped["detail"]) == ("skipped", "silence", "nothing to hear")
+    assert (skipped["outcome"], skipped["reason"], skipped["detail"]) == ("skipped", "silence", "no sound")
     unreached = Track("/m/x", 1, 1, id=1)
     assert as_json(unreached, None, False)["outcome"] is None

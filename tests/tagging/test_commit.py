@@ -181,7 +181,7 @@ def test_a_new_mode_meanwhile_is_not_lost(journal: Journal, place: Place) -> Non
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_full_disk_is_told_before_and_survived_when_it_comes(
+def test_a_full_disk_is_noticed_before_and_survived_when_it_comes(
     journal: Journal, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = place()

@@ -19,7 +19,7 @@ def proposed(
 ) -> Proposal:
     genres = (genre,) if isinstance(genre, str) else genre
     decision = Decision(outcome, "because", genres, 0.9)
-    return propose(decision, existing, TAXONOMY.relation(genres[0], existing), policy, TAXONOMY)
+    return propose(decision, existing, TAXONOMY.relation(genres[0], existing), on_existing=policy, taxonomy=TAXONOMY)
 
 
 @pytest.mark.parametrize("existing", [None, (), ("Other",), ("genre", "http://example.org"), ("255",)])

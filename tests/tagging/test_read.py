@@ -73,7 +73,7 @@ def test_a_damaged_ape_tag_matters_only_where_it_is_the_tag() -> None:
     assert tags_of(id3(["Rock"], 4) + broken).tags.title == "A Title ✓"
 
 
-def test_the_id3_version_is_told() -> None:
+def test_the_id3_version_is_read() -> None:
     versions = {kind: tags_of(tagged(kind)).version for kind in ("mp3 v2.2", "mp3 v2.3", "mp3 v2.4", "mp3 v1", "flac")}
     assert versions == {
         "mp3 v2.2": (2, 2, 0), "mp3 v2.3": (2, 3, 0), "mp3 v2.4": (2, 4, 0), "mp3 v1": None, "flac": None,

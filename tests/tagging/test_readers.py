@@ -46,7 +46,7 @@ def test_ffmpeg_joins_the_comments_of_flac(tmp_path: Path) -> None:
 
 def test_a_single_value_with_separators_is_split_by_navidrome(tmp_path: Path) -> None:
     path = tagged(tmp_path, "flac", ["R&B; Soul"])
-    assert blind_spots(readers(path)) == ["Navidrome (TagLib, then its own splitting) see something else: R&B | Soul."]
+    assert blind_spots(readers(path)) == ["Navidrome (TagLib, then splitting) see something else: R&B | Soul."]
 
 
 def test_a_wav_hides_its_genre_from_ffmpeg(tmp_path: Path) -> None:

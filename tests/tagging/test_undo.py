@@ -104,12 +104,12 @@ def test_a_genre_set_since_is_left_unless_forced(journal: Journal, place: Place)
     path = place("flac", ("Other",))
     run = written(journal, path)
     file = mutagen.flac.FLAC(path)
-    file["genre"] = "My Own"
+    file["genre"] = "My Genre"
     file.save()
     mine = sha(path)
     report = undo(journal, run)
     assert counted(report) == {"left": 1}
-    assert "My Own" in report.problems[0].detail
+    assert "My Genre" in report.problems[0].detail
     assert sha(path) == mine
     assert counted(undo(journal, run, force=True)) == {"field": 1}
     assert read_tags(path).genres == ("Other",)
@@ -135,13 +135,13 @@ def test_a_genre_brought_back_by_hand_is_only_marked(journal: Journal, place: Pl
     assert sha(path) == now
 
 
-def test_a_dry_run_tells_and_touches_nothing(journal: Journal, place: Place) -> None:
+def test_a_dry_run_reports_and_touches_nothing(journal: Journal, place: Place) -> None:
     path = place()
     run = written(journal, path)
     now = sha(path)
-    told: list[FileResult] = []
-    assert counted(undo(journal, run, dry_run=True, emit=told.append)) == {"restored": 1}
-    assert (sha(path), [one.outcome for one in told]) == (now, ["restored"])
+    emitted: list[FileResult] = []
+    assert counted(undo(journal, run, dry_run=True, emit=emitted.append)) == {"restored": 1}
+    assert (sha(path), [one.outcome for one in emitted]) == (now, ["restored"])
     assert len(journal.runs()) == 1
     assert counted(undo(journal, run)) == {"restored": 1}
 

@@ -109,10 +109,10 @@ def test_an_undo_killed_at_any_step_is_settled(database_path: Path, place: Place
     if edited:  # by another program: then the field alone comes back
         path.write_bytes(path.read_bytes().replace(b"A Title", b"B Title"))
 
-    def take_back() -> None:
+    def undo_run() -> None:
         undo(reopened(database_path), run, after_step=killed_at(step))
 
-    in_a_child(take_back)
+    in_a_child(undo_run)
     journal = reopened(database_path)
     report = undo(journal, run)
     assert report.counts["failed"] == report.counts["left"] == 0
@@ -179,13 +179,13 @@ def test_an_unmounted_disk_is_waited_for(journal: Journal, place: Place, tmp_pat
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_nothing_but_our_own_copies_is_ever_deleted(journal: Journal, place: Place, tmp_path: Path) -> None:
+def test_nothing_but_reclass_copies_is_ever_deleted(journal: Journal, place: Place, tmp_path: Path) -> None:
     path = place()
     copy = staged(journal, path)
-    dear = place(name="dear")
+    precious = place(name="precious")
     elsewhere = tmp_path / copy.name
-    elsewhere.write_bytes(b"dear")
-    for victim in (dear, elsewhere):
+    elsewhere.write_bytes(b"precious")
+    for victim in (precious, elsewhere):
         journal.database.connection.execute("UPDATE change SET state = 'staged', temporary = ?", (os.fsencode(victim),))
         recover(journal)
         assert victim.exists()
