@@ -20,10 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.models import dataset as tables
 from music_reclass.models.calibration import hits
 from music_reclass.models.crossval import folds_of
-from music_reclass.models.dataset import Augmentations, Dataset
+from music_reclass.models.dataset import Dataset, read_augmentations
 from music_reclass.models.early_exit import (
     DELTA,
     EPSILON,
@@ -35,11 +34,10 @@ from music_reclass.models.early_exit import (
 )
 from music_reclass.models.linear import Linear
 from music_reclass.models.mlp import EMBEDDING_RECIPE, MlpEnsemble
-from music_reclass.models.precision import PrecisionTarget
 from music_reclass.models.xgb import Xgb
-from music_reclass.training import cascade as rungs
 from music_reclass.training import npz
-from music_reclass.training.train import train
+from music_reclass.training.cascade import answerable, train_cascade
+from music_reclass.training.train import StageRecipe, train
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 KINDS = ("fma518", "musicnn")
@@ -92,13 +90,13 @@ def estimators(seed: int) -> tuple[MlpEnsemble, Xgb, Linear]:
     return MlpEnsemble(seed), Xgb(seed=seed), Linear(seed=seed)
 
 
-def taught(data: Dataset, augmentations: Augmentations, rows: Dataset, seed: int) -> dict[str, NDArray[np.float64]]:
+def taught(data: Dataset, rows: Dataset, seed: int) -> dict[str, NDArray[np.float64]]:
     """What a ladder and the embedding alone, trained on `data`, say of `rows`."""
-    steps = [rungs.StageRecipe(name, KINDS[: place + 1], estimators(seed)) for place, name in enumerate(KINDS)]
-    found = rungs.train_cascade(data, augmentations, steps, seed, say=say)
+    recipes = [StageRecipe(name, KINDS[: place + 1], estimators(seed)) for place, name in enumerate(KINDS)]
+    found = train_cascade(data, recipes, seed=seed, log=say)
     first, second = (one.bundle for one in found.stages)
     alone = MlpEnsemble(seed, replace(EMBEDDING_RECIPE, members=(HEARING,) * 8))
-    hearing = train(data, augmentations, [alone], HEARING, seed, PrecisionTarget()).bundle
+    hearing = train(data, StageRecipe(HEARING, KINDS, (alone,)), seed=seed).bundle
     exit_rule = exit_rules_of(first.manifest)[0]
     cheap = first.predict_proba(rows.of(KINDS[:1]).table.rows)
     say(exit_rule.sentence())
@@ -120,7 +118,7 @@ def at_home(exit_rule: ExitRule) -> float:
     return float("inf") if None in allowed else float(max(allowed))
 
 
-def measure(data: Dataset, augmentations: Augmentations, kept: Path, seeds: Sequence[int]) -> None:
+def measure(data: Dataset, kept: Path, seeds: Sequence[int]) -> None:
     """Every outer fold of every seed, and every collection left out (first seed), each kept in its own file."""
     kept.mkdir(parents=True, exist_ok=True)
     strange = [(f"collection_{name}_{seeds[0]}", data.table.datasets == name, seeds[0]) for name in names_of(data)]
@@ -133,7 +131,7 @@ def measure(data: Dataset, augmentations: Augmentations, kept: Path, seeds: Sequ
         path = kept / f"{name}.npz"
         if not path.exists():
             say(f"{name}: {int(own.sum())} rows judged by a ladder of the others")
-            found = taught(data.chosen(~own), augmentations.chosen(~own), data.chosen(own), seed)
+            found = taught(data.chosen(~own), data.chosen(own), seed)
             np.savez(path.with_suffix(".part.npz"), own=own, **found)
             path.with_suffix(".part.npz").replace(path)
 
@@ -258,7 +256,7 @@ def print_collections(data: Dataset, kept: Path, seed: int, at_home: Judged) -> 
     print("|---|---|---|---|---|---|---|---|")
     for name in names_of(data):
         own_rows = data.table.datasets == name
-        asked, right = rungs.answerable(data.table.labels, own_rows)
+        asked, right = answerable(data.table.labels, own_rows)
         labels = np.zeros_like(data.table.labels)
         labels[asked] = right
         own = judged(data, [kept / f"collection_{name}_{seed}.npz"], labels)
@@ -334,7 +332,7 @@ def main() -> None:
     data = npz.read(options.table, KINDS)
     seeds = [int(word) for word in options.seeds.split(",")]
     if options.what == "measure":
-        measure(data, tables.read_augmentations(options.augmentations, data.table), options.kept, seeds)
+        measure(data.with_augmentations(read_augmentations(options.views, data.table)), options.kept, seeds)
         return
     each = [judged(data, [options.kept / f"fold_{fold}_{seed}.npz" for fold in range(5)]) for seed in seeds]
     cost = seconds()

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from music_reclass.models import dataset as tables
 from music_reclass.models.bundle import Bundle
+from music_reclass.models.dataset import read_augmentations
 from music_reclass.training import npz
 from music_reclass.training.train import train
 from tools import embedded_bundles as shipped
@@ -41,12 +41,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     data = npz.read(options.table, shipped.KINDS)
-    augmentations = tables.read_augmentations(options.augmentations, data.table)
+    data = data.with_augmentations(read_augmentations(options.views, data.table))
     known, strange = data.table.datasets == "4q", data.table.datasets == "emotify"
-    learned, seen = data.chosen(known), augmentations.chosen(known)
-    for rung in shipped.stage_recipes(options.seed):
-        bundle = train(learned.of(rung.kinds), seen, rung.estimators, rung.name, options.seed, rung.aim).bundle
-        asked = data.of(rung.kinds).table.chosen(strange)
+    for recipe in shipped.stage_recipes(options.seed):
+        bundle = train(data.chosen(known), recipe, seed=options.seed).bundle
+        asked = data.of(recipe.kinds).table.chosen(strange)
         everything, shared = right(bundle, asked.rows, asked.labels)
         print(f"{bundle.stage:<14} {everything:.3f} right among all genres, {shared:.3f} among the shared four")
 

@@ -26,7 +26,7 @@ from music_reclass.models.stacking import TranslatedEstimator, members, stacked
 from music_reclass.models.xgb import Xgb
 from music_reclass.taxonomy import load
 from music_reclass.training import npz
-from music_reclass.training.label_issues import average_precision, disagreement, find_label_issues
+from music_reclass.training.label_issues import find_label_issues
 
 Doubles = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -187,6 +187,18 @@ def tagged_libraries(path: Path) -> Iterator[Tagged]:
         yield Tagged(seed, replace(own, labels=labels), wrong, base)
 
 
+def disagreement(log_probabilities: Doubles, labels: Marks) -> Doubles:
+    """How little of the probability a model leaves to a row's labels, (n,): the plain rival of `find_label_issues`."""
+    return 1.0 - (np.exp(log_probabilities) * labels).sum(axis=1)
+
+
+def average_precision(scores: Doubles, wrong: Marks) -> float:
+    """The area under precision by recall of the ranking by `scores`, highest first."""
+    found = wrong[np.argsort(-scores, kind="stable")]
+    precision = np.cumsum(found) / np.arange(1, len(found) + 1)
+    return float(precision[found].mean()) if found.any() else float("nan")
+
+
 def audit(table: Path) -> None:
     """What `audit` finds in libraries with swapped tags, against rankings by one model."""
     for library in tagged_libraries(table):
@@ -195,9 +207,9 @@ def audit(table: Path) -> None:
             "embedded model's disagreement": disagreement(
                 library.base.fit(tagged, None).log_probabilities(tagged.rows), tagged.labels
             ),
-            "own model alone": find_label_issues(tagged, [Linear(seed=seed)], seed).wrong,
+            "own model alone": find_label_issues(tagged, [Linear(seed=seed)], seed=seed).wrong,
         }
-        doubt = find_label_issues(tagged, [Linear(seed=seed), library.base], seed)
+        doubt = find_label_issues(tagged, [Linear(seed=seed), library.base], seed=seed)
         chosen = doubt.suspects()
         shown = ", ".join(f"{name} {average_precision(scores, wrong):.3f}" for name, scores in rivals.items())
         print(

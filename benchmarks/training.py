@@ -15,7 +15,7 @@ from music_reclass.models.dataset import Dataset, Table, fma518
 from music_reclass.models.linear import Linear
 from music_reclass.models.mlp import WIDE_RECIPE, MlpEnsemble
 from music_reclass.models.xgb import Xgb
-from music_reclass.training import train as recipes
+from music_reclass.training.train import StageRecipe, train
 
 ROWS, GENRES, ARTISTS = 17_000, 16, 4_000
 
@@ -42,7 +42,7 @@ def main() -> None:
     data = made()
     for estimator in (MlpEnsemble(recipe=WIDE_RECIPE), Linear(), replace(Xgb(), rounds=60)):
         started, busy = time.perf_counter(), time.process_time()
-        result = recipes.train(data, None, [estimator], estimator.name)
+        result = train(data, StageRecipe(estimator.name, ("fma518",), (estimator,)))
         seconds = time.perf_counter() - started
         print(
             f"{estimator.name}: {seconds:.1f} s, {time.process_time() - busy:.1f} s of processor time, "

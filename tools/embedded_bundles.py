@@ -8,14 +8,14 @@ from pathlib import Path
 
 from music_reclass.errors import ReclassError
 from music_reclass.models import bundle as bundles
-from music_reclass.models import dataset as tables
 from music_reclass.models.crossval import Log
-from music_reclass.models.dataset import FIRST, Augmentations, Dataset
+from music_reclass.models.dataset import FIRST, Dataset, read_augmentations
 from music_reclass.models.mlp import MlpEnsemble
 from music_reclass.models.precision import PrecisionTarget
 from music_reclass.taxonomy import load
 from music_reclass.training import npz
-from music_reclass.training.cascade import StageRecipe, TrainedCascade, summary, train_cascade
+from music_reclass.training.cascade import TrainedCascade, summary, train_cascade
+from music_reclass.training.train import StageRecipe, silent
 
 KINDS = ("fma518", "musicnn")
 FOLDERS = ("embedded", "embedded-musicnn")  # in music_reclass/data
@@ -34,11 +34,9 @@ def stage_recipes(seed: int = 0) -> tuple[StageRecipe, StageRecipe]:
     )
 
 
-def train(data: Dataset, augmentations: Augmentations | None, seed: int = 0, say: Log | None = None) -> TrainedCascade:
+def train(data: Dataset, seed: int = 0, log: Log = silent) -> TrainedCascade:
     """Both stages, calibrated and certified; equal seeds give equal bundles on one machine."""
-    return train_cascade(
-        data, augmentations, stage_recipes(seed), seed, say=say, taxonomy=load().digest, licence=LICENCE
-    )
+    return train_cascade(data, stage_recipes(seed), seed=seed, log=log, taxonomy=load().digest, licence=LICENCE)
 
 
 def save(found: TrainedCascade, folder: Path) -> None:
@@ -60,18 +58,17 @@ def main(words: list[str] | None = None) -> int:
     bundles_parser.add_argument("--out", type=Path, required=True, help="folder for the bundles, as music_reclass/data")
     card.add_argument("--stage", choices=KINDS, default=FIRST)
     chosen = parser.parse_args(words)
-    own = KINDS if chosen.command == "train" else KINDS[: KINDS.index(chosen.stage) + 1]
+    kinds = KINDS if chosen.command == "train" else KINDS[: KINDS.index(chosen.stage) + 1]
     try:
-        data = npz.read(chosen.table, own)
-        augmentations = None if chosen.views is None else tables.read_augmentations(chosen.views, data.table)
+        data = npz.read(chosen.table, kinds)
+        if chosen.views is not None:
+            data = data.with_augmentations(read_augmentations(chosen.views, data.table))
         if chosen.command == "evaluate":
             from tools import model_card
 
-            print(
-                model_card.model_card(data, augmentations, stage_recipes(chosen.seed)[len(own) - 1], chosen.seed, _say)
-            )
+            print(model_card.model_card(data, stage_recipes(chosen.seed)[len(kinds) - 1], chosen.seed, _log))
             return 0
-        found = train(data, augmentations, chosen.seed, _say)
+        found = train(data, chosen.seed, _log)
         save(found, chosen.out)
     except ReclassError as error:
         print(error, file=sys.stderr)
@@ -85,7 +82,7 @@ def main(words: list[str] | None = None) -> int:
     return 0
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 

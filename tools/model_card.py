@@ -10,26 +10,25 @@ from numpy.typing import NDArray
 from music_reclass.models.base import Estimator, with_augmentations
 from music_reclass.models.calibration import expected_calibration_error, hits
 from music_reclass.models.crossval import Log, pooled_calibration, scored
-from music_reclass.models.dataset import Augmentations, Dataset, Table
+from music_reclass.models.dataset import Dataset, Table
 from music_reclass.models.metrics import Evaluation, balanced_accuracy, coverage
-from music_reclass.training.cascade import StageRecipe
-from music_reclass.training.train import CrossValidated, cross_validate
+from music_reclass.training.train import CrossValidated, StageRecipe, cross_validate
 
 Doubles = NDArray[np.float64]
 _LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
-def model_card(data: Dataset, augmentations: Augmentations | None, rung: StageRecipe, seed: int, say: Log) -> str:
-    """The measured part of the model card for the stage `rung` on `data`, which holds its kinds."""
-    own = cross_validate(data, augmentations, rung.estimators, rung.name, seed, rung.aim, say)
-    table, versions = data.table, ("clean", *(own.augmentations.names if own.augmentations else ()))
+def model_card(data: Dataset, recipe: StageRecipe, seed: int, log: Log) -> str:
+    """The measured part of the model card for the stage of `recipe` on `data`, which holds its kinds."""
+    stage = cross_validate(data, recipe, seed=seed, log=log)
+    table, versions = data.table, ("clean", *(data.augmentations.names if data.augmentations else ()))
     lines = [
-        *_versions(own.probabilities, table, versions),
-        *_coverage(own.probabilities, table, versions),
-        *_certificates(own),
-        *_genres(own.evaluation),
-        *_mistaken(own.probabilities[:, 0], table),
-        *_collections(own, rung.estimators[0], versions, say),
+        *_versions(stage.probabilities, table, versions),
+        *_coverage(stage.probabilities, table, versions),
+        *_certificates(stage),
+        *_genres(stage.evaluation),
+        *_mistaken(stage.probabilities[:, 0], table),
+        *_collections(stage, recipe.estimators[0], versions, log),
     ]
     return "\n".join(lines)
 
@@ -59,12 +58,12 @@ def _share(coverage: float, precision: float) -> str:
     return f"{coverage:.0%}: {precision:.2f}" if coverage else "0 %"
 
 
-def _certificates(own: CrossValidated) -> Iterator[str]:
+def _certificates(stage: CrossValidated) -> Iterator[str]:
     rows = [
-        (name, f"{own.thresholds[name]:.2f}", "", "", "not certified")
-        if not found["certified"]
-        else (name, f"{found['threshold']:.2f}", f"{found['precision']:.2f}", f"{found['count']}", f"{found['errors']}")
-        for name, found in own.certificates.items()
+        (name, f"{found.threshold:.2f}", f"{found.precision:.2f}", f"{found.count}", f"{found.errors}")
+        if found.certified
+        else (name, "" if found.threshold is None else f"{found.threshold:.2f}", "", "", "not certified")
+        for name, found in stage.certificates.items()
     ]
     yield from _table(("outcome", "threshold", "certified precision", "artists above", "errors"), rows)
 
@@ -92,9 +91,9 @@ def _mistaken(probabilities: Doubles, table: Table) -> Iterator[str]:
     yield from _table(("is", "was taken for", "rows"), rows)
 
 
-def _collections(own: CrossValidated, estimator: Estimator, versions: Sequence[str], say: Log) -> Iterator[str]:
+def _collections(stage: CrossValidated, estimator: Estimator, versions: Sequence[str], log: Log) -> Iterator[str]:
     """Each collection judged by a model that saw none of it, on rows that carry a genre both have."""
-    table, augmentations, scores = own.data.table, own.augmentations, own.scores.each[0]
+    table, augmentations, scores = stage.data.table, stage.data.augmentations, stage.scores.each[0]
     names = sorted({str(name) for name in table.datasets} - {""})
     rows: list[tuple[str, ...]] = []
     for name in names if len(names) > 1 else ():
@@ -112,7 +111,7 @@ def _collections(own: CrossValidated, estimator: Estimator, versions: Sequence[s
             kept = calibrated(np.where(columns, foreign, -np.inf))
             shares = [hits(kept[:, number], sets).mean() for number in range(len(versions))]
             rows.append((name, str(len(asked)), label, *(f"{share:.3f}" for share in shares)))
-        say(f"{name} judged by the other collections")
+        log(f"{name} judged by the other collections")
     if rows:
         yield from _table(("left out", "rows", "choice among", *versions), rows)
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from music_reclass.cli.data import data_flags, opened
-from music_reclass.cli.options import database_flags, json_flag, settings_from
+from music_reclass.cli.data import data_flags, open_data
+from music_reclass.cli.options import json_flag, setting_flags
 from music_reclass.cli.output import check_output, print_json, say, write_file
 
 if TYPE_CHECKING:
+    from music_reclass.config import Settings
     from music_reclass.models.metrics import Evaluation
+    from music_reclass.training.open import DatasetRequest
 
 
 @click.command("eval")
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     "--bundle",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="A trained bundle, or a ladder of them (default: yours, else the embedded first stage).",
+    help="A trained bundle, or a cascade of them (default: the stages that a scan would use on these data).",
 )
 @click.option(
     "--part",
@@ -32,15 +34,22 @@ if TYPE_CHECKING:
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write one self-contained page with plots."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="For the bootstrap intervals.")
+@setting_flags("jobs")
 @json_flag
-@database_flags
 def evaluate(
-    folder: Path | None, part: str | None, html: Path | None, seed: int, as_json: bool, db: Path | None,
-    config_file: Path | None, **words: Any,
-) -> None:  # fmt: skip
+    *,
+    request: DatasetRequest,
+    folder: Path | None,
+    part: str | None,
+    html: Path | None,
+    seed: int,
+    as_json: bool,
+    settings: Settings,
+) -> None:
     """How good a bundle is on labelled data: accuracy, macro-F1, calibration, coverage, confusions, intervals."""
-    from music_reclass.models import bundle as bundles
-    from music_reclass.models import bundle as ladders
+    from dataclasses import replace
+
+    from music_reclass.models.bundle import embedded, load_cascade
     from music_reclass.models.dataset import TEST
     from music_reclass.report.evaluation_page import page
     from music_reclass.taxonomy import load
@@ -48,13 +57,12 @@ def evaluate(
 
     if html is not None:
         check_output(html)
-    settings = settings_from(config_file, db=db, bundle=folder, jobs=words["jobs"])
     taxonomy = load(settings.taxonomy)
-    stages = (bundles.embedded(),) if settings.bundle is None else ladders.load_cascade(settings.bundle)
-    kinds = tuple(kind.name for kind in stages[-1].kinds)
-    with opened(settings, words, taxonomy, kinds) as data:
-        chosen = part or (TEST if data.is_split else "")
-        evaluation = evaluate_cascade(stages, data, taxonomy, chosen, seed)
+    folder = folder or settings.bundle
+    bundles = (embedded(),) if folder is None else load_cascade(folder)
+    request = replace(request, kinds=tuple(kind.name for kind in bundles[-1].kinds))
+    data = open_data(request, taxonomy, settings)
+    evaluation = evaluate_cascade(bundles, data, taxonomy, part=part or (TEST if data.is_split else ""), seed=seed)
     if html is not None:
         write_file(html, page(evaluation))
     if as_json:
@@ -65,22 +73,34 @@ def evaluate(
 
 def show(evaluation: Evaluation) -> None:
     """The evaluation as lines; what makes the figures doubtful comes first."""
-    say("what", f"{evaluation.title}: {evaluation.count:,} rows of {evaluation.artists:,} artists")
+    say("what", f"{evaluation.title}: {evaluation.count:,} tracks of {evaluation.artists:,} artists")
     for text in evaluation.warnings:
         say("warning", text)
-    for name, own in (("accuracy", evaluation.accuracy), ("macro-F1", evaluation.macro_f1), ("ECE", evaluation.ece)):
-        say(name, f"{own.value:.3f}   95 % of resampled artists: {own.low:.3f} to {own.high:.3f}")
-    say("genres", f"{'':<18}{'rows':>6}{'counted':>9}{'called':>8}{'precision':>11}{'recall':>8}{'F1':>6}")
+    say("", "in brackets: where 95 % of repetitions with other artists would lie")
+    for name, figure, meaning in (
+        ("accuracy", evaluation.accuracy, "share of tracks with the right genre"),
+        ("macro-F1", evaluation.macro_f1, "the same for rare and common genres alike"),
+        ("ECE", evaluation.ece, "how far the stated confidence is from the share that is right; 0 is best"),
+    ):
+        say(name, f"{figure.value:.3f}  ({figure.low:.3f} to {figure.high:.3f})  {meaning}")
+    say("genres", f"{'':<18}{'tracks':>7}{'counted':>9}{'called':>8}{'precision':>11}{'recall':>8}{'F1':>6}")
     for row in evaluation.genres:
         shares = f"{_share(row.precision):>11}{_share(row.recall):>8}{_share(row.f1):>6}"
-        say("", f"{row.genre:<18}{row.carried:>6}{row.support:>9}{row.predicted:>8}{shares}")
+        say("", f"{row.genre:<18}{row.carried:>7}{row.support:>9}{row.predicted:>8}{shares}")
     for number, pair in enumerate(evaluation.confusions):
         say("confused" if not number else "", f"{pair.genre} called {pair.called}: {pair.count}")
     for number, point in enumerate(evaluation.curve[::2]):
         label, right = "coverage" if not number else "", _share(point.precision)
-        say(label, f"from {point.confidence:.1f}: {point.coverage:.0%} decided, {right} right")
+        say(
+            label,
+            f"confidence {point.confidence:.1f} or more: {point.coverage:.0%} of the tracks, {right} of them right",
+        )
     for name, point in evaluation.thresholds:
-        say(name, f"from {point.confidence:.2f}: {point.coverage:.0%} decided, {_share(point.precision)} right")
+        say(
+            name,
+            f"confidence {point.confidence:.2f} or more: {point.coverage:.0%} of the tracks, {_share(point.precision)} "
+            "of them right",
+        )
 
 
 def _share(value: float) -> str:

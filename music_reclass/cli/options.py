@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from music_reclass.config import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Options = TypeVar("Options")
+Result = TypeVar("Result")
 
 
 class Choice(NamedTuple):
@@ -25,14 +27,17 @@ class Choice(NamedTuple):
     as_json: bool = False
 
 
-def setting_flags(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The flags of the settings `names`, and --db and --config; the command gets `settings`, all of them."""
+def setting_flags(*names: str, with_file: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The flags of the settings `names`, and --db and --config; the command gets `settings`, all of them, and
+    `with_file` as `config_file` the file that --config names."""
     flagged = (*names, "db")
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
         def with_settings(*context: Any, config_file: Path | None, **given: Any) -> Any:
             settings = load({name: given.pop(name) for name in flagged}, config_file)
+            if with_file:
+                given["config_file"] = config_file
             return command(*context, settings=settings, **given)
 
         wrapped: Callable[..., Any] = click.option(
@@ -111,6 +116,19 @@ on_existing_flag = click.option(
     type=click.Choice(POLICIES),
     help="What may happen to a genre that is there (default: replace-junk, which fills empty and junk genres only).",
 )
+
+
+def takes(options: type[Options]) -> Callable[[Callable[[Options], Result]], Callable[..., Result]]:
+    """Gives a command its flags as one object of the dataclass `options`; stands below the flags."""
+
+    def decorated(command: Callable[[Options], Result]) -> Callable[..., Result]:
+        @functools.wraps(command)
+        def call(**flags: Any) -> Result:
+            return command(options(**flags))
+
+        return call
+
+    return decorated
 
 
 def database_flags(command: Command) -> Command:

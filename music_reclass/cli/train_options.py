@@ -3,23 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from music_reclass.cli.output import plain, say
+from music_reclass.cli.data import FIRST, data_flags, open_data
+from music_reclass.cli.options import setting_flags
+from music_reclass.cli.output import check_output, plain, say, write_file
 
 if TYPE_CHECKING:
-    from music_reclass.models.dataset import Augmentations, Dataset
+    from music_reclass.config import Settings
+    from music_reclass.models.base import Estimator
+    from music_reclass.models.dataset import Dataset
     from music_reclass.taxonomy import Taxonomy
+    from music_reclass.training.open import DatasetRequest
+    from music_reclass.training.train import Trained
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-def common_flags(command: Command) -> Command:
-    """--set-default, --seed, --target-precision, --out, --views, --table."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """What the flags of a `train` command say; those that a command does not have keep their defaults."""
+
+    request: DatasetRequest
+    settings: Settings
+    config_file: Path | None
+    table: Path | None
+    views: Path | None
+    out: Path
+    target_precision: float | None
+    seed: int
+    set_default: bool
+    device: str = "cpu"
+    epochs: int | None = None
+    columns: tuple[str, ...] = ()
+    ensemble: bool = False
+    from_library: bool = False
+    augment: str | None = None
+    html: Path | None = None
+    stages: str = "auto"
+    epsilon: float = 0.02
+    delta: float = 0.1
+
+    def data_request(self, kinds: tuple[str, ...] = (FIRST,)) -> DatasetRequest:
+        """The data set that the flags name, with the vectors of `kinds`: --table and --from-library count more than
+        --on."""
+        request = replace(self.request, kinds=kinds, augmentations=_augmentations(self.augment))
+        if self.from_library:
+            return replace(request, form="library")
+        return request if self.table is None else replace(request, form="table", path=self.table)
+
+
+def _augmentations(named: str | None) -> tuple[str, ...]:
+    """The names given with --augment, each known and once; () without."""
+    if not named:
+        return ()
+    from music_reclass.errors import UsageError
+    from music_reclass.training.augment import AUGMENTATIONS
+
+    names = tuple(AUGMENTATIONS) if named == "all" else tuple(dict.fromkeys(n.strip() for n in named.split(",")))
+    unknown = [name for name in names if name not in AUGMENTATIONS]
+    if unknown:
+        known = ", ".join(AUGMENTATIONS)
+        raise UsageError(f"there is no augmentation {unknown[0]!r}; choose among {known}, or all.")
+    return names
+
+
+def common_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--set-default, --seed, --target-precision, --out, --views, --table; and the flags of data and database."""
     for flag in (
         click.option("--set-default", is_flag=True, help="Use it for every scan: written into the configuration file."),
         click.option("--seed", type=int, default=0, show_default=True, help="Equal seeds give equal bundles."),
@@ -32,38 +86,76 @@ def common_flags(command: Command) -> Command:
         click.option(
             "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the bundle."
         ),
-        click.option("--views", type=EXISTING_FILE, help="Degraded views of the table's rows (.npz), to train on too."),
-        click.option("--table", type=EXISTING_FILE, help="Short for --on table --data FILE.npz."),
+        click.option("--views", type=FILE, help="Augmentations of the table's rows (.npz), to train on too."),
+        click.option("--table", type=FILE, help="Short for --on table --data FILE.npz."),
+        data_flags,
+        setting_flags("jobs", with_file=True),
     ):
         command = flag(command)
     return command
 
 
-def with_views(
-    data: Dataset, views: Augmentations | None, words: dict[str, Any], taxonomy: Taxonomy
-) -> Augmentations | None:
-    """The views that the words name; UsageError where they cannot be had, or where a genre of the data is unknown."""
+def training_data(options: TrainOptions, taxonomy: Taxonomy, kinds: tuple[str, ...] = (FIRST,)) -> Dataset:
+    """The data that the flags name, with augmentations where these are asked for; UsageError where they cannot be had,
+    or where a genre of the data is unknown."""
     from music_reclass.errors import UsageError
-    from music_reclass.models import dataset as tables
+    from music_reclass.models.dataset import read_augmentations
     from music_reclass.models.vocabulary import require_known
 
+    if options.html is not None:  # said before the training, not after it
+        check_output(options.html)
+    request = options.data_request(kinds)
+    data = open_data(request, taxonomy, options.settings)
     require_known(data.table.classes, taxonomy)
-    if words["views"] is None:
-        return views
-    if words["kind"] != "table":
+    if options.views is None:
+        return data
+    if request.form != "table":
         raise UsageError("--views belong to the rows of a table (--table FILE.npz).")
-    return tables.read_augmentations(words["views"], data.table)
+    return data.with_augmentations(read_augmentations(options.views, data.table))
 
 
-def finish(words: dict[str, Any], use: str) -> None:
-    """Make what was trained the default if that was asked for, else say how it is used."""
-    from music_reclass.config import default_file
+def networks(options: TrainOptions, data: Dataset) -> Estimator:
+    """The networks for as many rows and columns as `data` has."""
+    from music_reclass.models.mlp import MlpEnsemble, recipe_for
 
-    if words["set_default"]:
-        from music_reclass.config import remember
+    return MlpEnsemble(options.seed, recipe_for(data.table.columns, len(data)), options.epochs)
 
-        file = words["config_file"] or default_file()
-        remember(file, "bundle", str(words["out"].resolve()))
+
+def trees(options: TrainOptions) -> Estimator:
+    """Gradient-boosted trees, on the GPU if the flags say so."""
+    from music_reclass.models import xgb
+
+    return xgb.Xgb(seed=options.seed, device=options.device if options.device.startswith("cuda") else "cpu")
+
+
+def save_stage(result: Trained, options: TrainOptions) -> None:
+    """Write the bundle of a stage and print what it reaches; make it the default if that was asked for."""
+    from music_reclass.cli.eval import show
+    from music_reclass.models.bundle import save
+    from music_reclass.report.evaluation_page import page
+    from music_reclass.training.train import guarantee_lines
+
+    bundle = result.bundle
+    save(bundle, options.out)
+    show(result.evaluation)
+    for word, text in guarantee_lines(bundle):
+        say(word, text)
+    for note in result.notes:
+        say("note", note)
+    if options.html is not None:
+        write_file(options.html, page(result.evaluation))
+    say("bundle", f"{options.out}  ({bundle.name} {bundle.version}, {bundle.digest[:12]})")
+    finish(options)
+
+
+def finish(options: TrainOptions) -> None:
+    """Make what was trained the default if that was asked for, else print how it is used."""
+    from music_reclass.config import default_file, remember
+
+    if options.set_default:
+        file = options.config_file or default_file()
+        remember(file, "bundle", str(options.out.resolve()))
         say("default", f"{file} names it: the next scan uses it")
     else:
-        plain(use)
+        out = options.out
+        plain(f"use it: reclass scan --bundle {out} PATH, or reclass predict --table FILE.npz --bundle {out}")

@@ -53,20 +53,14 @@ class Scores:
 
 
 def held_out(
-    data: Dataset,
-    augmentations: Augmentations | None,
-    estimators: Sequence[Estimator],
-    *,
-    seed: int,
-    log: Log,
-    folds: int = 5,
+    data: Dataset, estimators: Sequence[Estimator], *, seed: int, log: Log, folds: int = 5
 ) -> tuple[Scores, tuple[Model, ...] | None]:
     """Scores of rows that were not seen; the fitted models too where they are what is shipped.
 
     From LARGE rows on, or with an official split, one part is held out; else there are artist-grouped `folds`. The
     same rows give the same folds or parts, whatever their columns are.
     """
-    table = data.table
+    table, augmentations = data.table, data.augmentations
     if not data.is_split and len(table) < LARGE:
         fold = folds_of(table, seed, folds)
         each = [out_of_fold(table, augmentations, one.fit, fold, log=_named(one.name, log)) for one in estimators]

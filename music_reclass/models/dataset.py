@@ -60,14 +60,19 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Augmentations:
-    """Degraded versions of the rows of a table, in the same order."""
+    """Changed versions of the rows of a table, in the same order."""
 
     names: tuple[str, ...]
     rows: NDArray[np.float32]  # (n, len(names), columns)
 
     def chosen(self, which: NDArray[Any]) -> Augmentations:
-        """The views of the rows that `which` picks."""
+        """The augmentations of the rows that `which` picks."""
         return Augmentations(self.names, self.rows[which])
+
+    def completed(self, rows: NDArray[np.float32]) -> Augmentations:
+        """With the clean `rows`, (n, columns), where an augmentation could not be made (NaN)."""
+        absent = np.isnan(self.rows).any(axis=2, keepdims=True)
+        return Augmentations(self.names, np.where(absent, rows[:, None], self.rows).astype(np.float32))
 
 
 def read_table(path: Path, *, labelled: bool = True) -> Table:
@@ -245,6 +250,7 @@ class Dataset:
     names: tuple[str, ...]  # path or track number of each row
     artists: tuple[str, ...] = ()  # the name behind each row's group; () where no row has one
     more: tuple[FeatureKind, ...] = ()
+    augmentations: Augmentations | None = None  # of all columns
 
     def __len__(self) -> int:
         return len(self.table)
@@ -268,7 +274,20 @@ class Dataset:
             split=self.split[which],
             names=tuple(self.names[number] for number in pick),
             artists=tuple(self.artists[number] for number in pick) if self.artists else (),
+            augmentations=None if self.augmentations is None else self.augmentations.chosen(which),
         )
+
+    def with_augmentations(self, augmentations: Augmentations | None) -> Dataset:
+        """The data with augmentations of all columns, or of the 518 alone: the clean vectors of later kinds go beside.
+
+        Nobody has extracted the vectors of later kinds from the changed audio; what an augmentation shows of a later
+        stage is therefore how it bears bad 518 features.
+        """
+        if augmentations is not None and augmentations.rows.shape[2] != self.table.rows.shape[1]:
+            clean = self.table.rows[:, None, augmentations.rows.shape[2] :]
+            beside = np.repeat(clean, len(augmentations.names), axis=1)
+            augmentations = Augmentations(augmentations.names, np.concatenate([augmentations.rows, beside], axis=2))
+        return replace(self, augmentations=augmentations)
 
     def of(self, names: Sequence[str]) -> Dataset:
         """The same rows with the vectors of the kinds `names` only; KeyError for one that is not there."""
@@ -282,7 +301,11 @@ class Dataset:
         columns = [column for name in names for column in self.table.columns[place[name][1]]]
         rows = np.concatenate([self.table.rows[:, place[name][1]] for name in names], axis=1)
         table = replace(self.table, columns=tuple(columns), rows=rows)
-        return replace(self, table=table, kind=kinds[0], more=tuple(kinds[1:]))
+        changed = self.augmentations
+        if changed is not None:
+            parts = [changed.rows[:, :, place[name][1]] for name in names]
+            changed = Augmentations(changed.names, np.concatenate(parts, axis=2))
+        return replace(self, table=table, kind=kinds[0], more=tuple(kinds[1:]), augmentations=changed)
 
     def leaks(self) -> tuple[str, ...]:
         """A sentence for each way in which a test on this data would flatter; () where none is known."""
@@ -359,9 +382,7 @@ def to_dataset(raw: Raw, taxonomy: Taxonomy, least: int = 1, roots: bool = False
     return Dataset(raw.name, table, raw.kind, split, names, artists, raw.more)
 
 
-def select_columns(
-    data: Dataset, augmentations: Augmentations | None, globs: Sequence[str]
-) -> tuple[Dataset, Augmentations | None]:
+def select_columns(data: Dataset, globs: Sequence[str]) -> Dataset:
     """The data with those columns whose name one of `globs` matches; UsageError if none does."""
     if data.more:
         raise UsageError("part of the columns can be chosen of fma518 alone, not beside the vectors of other kinds.")
@@ -370,9 +391,7 @@ def select_columns(
         raise UsageError(f"no column matches {', '.join(globs)}; they are named as mfcc_mean_01 is.")
     columns = tuple(data.table.columns[number] for number in keep)
     table = replace(data.table, columns=columns, rows=np.ascontiguousarray(data.table.rows[:, keep]))
-    narrow = (
-        None
-        if augmentations is None
-        else Augmentations(augmentations.names, np.ascontiguousarray(augmentations.rows[:, :, keep]))
-    )
-    return replace(data, table=table), narrow
+    changed = data.augmentations
+    if changed is not None:
+        changed = Augmentations(changed.names, np.ascontiguousarray(changed.rows[:, :, keep]))
+    return replace(data, table=table, augmentations=changed)

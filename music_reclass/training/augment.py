@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from music_reclass.errors import NothingToDo, TrackError
 from music_reclass.extractors.audio.pcm import int16
 from music_reclass.features.library import AugmentedVectors
 from music_reclass.models.dataset import Augmentations
-from music_reclass.utils.progress import Bar, progress_bar
+from music_reclass.utils.progress import progress_bar
 from music_reclass.utils.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ _WINDOW, _HOP = 2048, 512
 
 
 def augment(name: str, samples: Samples, rate: int, source: str) -> Samples:
-    """The version `name` (a key of VERSIONS) of mono `samples` at `rate` Hz, in int16 steps as decoded sound is.
+    """The augmentation `name` (a key of AUGMENTATIONS) of mono `samples` at `rate` Hz, in int16 steps as decoded sound.
 
-    What is left to chance (how much slower, which excerpt) is drawn by `name` and `source`, the path of the file: equal
-    calls give equal samples.
+    What is random (how much slower, which excerpt) is drawn by `name` and `source`, the path of the file: equal calls
+    give equal samples.
     """
     seed = int.from_bytes(hashlib.sha256(f"{name}\0{source}".encode("utf-8", "surrogateescape")).digest()[:8], "big")
     changed = AUGMENTATIONS[name](samples, rate, np.random.default_rng(seed))
@@ -147,21 +147,17 @@ def _vocoder(samples: Samples, speed: float) -> Samples:
     return out[start : start + max(1, round(len(samples) / speed))].astype(np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class AugmentationReader:
-    """Callable that gives the vectors of some versions of one file; picklable, raises TrackError."""
+def vectors_of_augmentations(kind: FeatureKind, task: tuple[str, tuple[str, ...]]) -> dict[str, Vector]:
+    """The vectors of `kind` of one file's augmentations by name, for worker processes; `task` is its path and the names
+    wanted. Raises TrackError."""
+    from music_reclass.extractors.audio import load as audio
+    from music_reclass.extractors.registry import extractor
 
-    kind: FeatureKind
-
-    def __call__(self, task: tuple[str, tuple[str, ...]]) -> dict[str, Vector]:
-        from music_reclass.extractors.audio import load as audio
-        from music_reclass.extractors.registry import extractor
-
-        path, names = task
-        own = extractor(self.kind.name, self.kind.excerpt)
-        clip = audio.load(Path(path), self.kind.excerpt, own.rate)
-        audio.check_usable(clip)
-        return {name: own.vector(augment(name, clip.samples, own.rate, path)) for name in names}
+    path, names = task
+    extract = extractor(kind.name, kind.excerpt)
+    clip = audio.load(Path(path), kind.excerpt, extract.rate)
+    audio.check_usable(clip)
+    return {name: extract.vector(augment(name, clip.samples, extract.rate, path)) for name in names}
 
 
 def augmented(
@@ -169,14 +165,14 @@ def augmented(
     paths: Sequence[str],
     names: Sequence[str],
     kind: FeatureKind,
+    *,
     settings: Settings,
     stop: StopRequest,
-    bar: Bar = progress_bar,
 ) -> Augmentations:
-    """The versions `names` of the files at `paths`, in their order; what is stored is used, the rest listened to.
+    """The augmentations `names` of the files at `paths`, in their order; stored vectors are used, the rest extracted.
 
-    The files must be tracks of `database` (`gathered` has seen to that). A version that cannot be made is NaN:
-    `completed` puts the file's own vector there. NothingToDo when `stop` is set before all are there.
+    The files must be tracks of `database`. An augmentation that cannot be made is NaN: `Augmentations.completed` puts
+    the file's clean vector there. NothingToDo when `stop` is set before all are there.
     """
     store = AugmentedVectors(database)
     real = {path: os.path.realpath(path) for path in paths}
@@ -193,8 +189,8 @@ def augmented(
     fresh: dict[str, dict[str, Vector]] = {}
     jobs = min(settings.workers, max(1, len(todo)))
     with (
-        bar("changing", len(todo)) as progress,
-        WorkerPool(AugmentationReader(kind), jobs, settings.timeout * 2, prepare_worker) as pool,
+        progress_bar("augmenting", len(todo)) as progress,
+        WorkerPool(partial(vectors_of_augmentations, kind), jobs, settings.timeout * 2, prepare_worker) as pool,
     ):
         for (path, _), answer in pool.map(tasks()):
             progress.advance(1, os.path.basename(path)[:40])
@@ -205,7 +201,7 @@ def augmented(
                 fresh = {}
     store.save(fresh, kind)
     if stop:
-        raise NothingToDo("stopped as you asked; what was listened to is kept: the same command goes on from here.")
+        raise NothingToDo("stopped as you asked; what was extracted is kept: the same command goes on from here.")
     return _augmentations(store, [real[path] for path in paths], names, kind)
 
 
@@ -216,9 +212,3 @@ def _augmentations(
     blank = np.full(kind.dimension, np.nan, dtype=np.float32)
     rows = [[found[name].get(path, blank) for name in names] for path in paths]
     return Augmentations(tuple(names), np.array(rows, dtype=np.float32))
-
-
-def completed(augmentations: Augmentations, rows: NDArray[np.float32]) -> Augmentations:
-    """The views with the tracks' own `rows`, (n, columns), where a version could not be made."""
-    absent = np.isnan(augmentations.rows).any(axis=2, keepdims=True)
-    return Augmentations(augmentations.names, np.where(absent, rows[:, None], augmentations.rows).astype(np.float32))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.models.base import Estimator
 from music_reclass.models.crossval import Log
-from music_reclass.models.dataset import Augmentations, Dataset
+from music_reclass.models.dataset import Dataset
 from music_reclass.models.early_exit import (
     MONITORED,
     CalibrationSet,
@@ -20,181 +19,154 @@ from music_reclass.models.early_exit import (
     certified_exit_rule,
     exit_rules_of,
 )
-from music_reclass.models.precision import PrecisionTarget
-from music_reclass.training.train import CrossValidated, Trained, cross_validate, finish, guarantee_lines
-
-_FOLDS_OUT_OF_DOMAIN = (
-    3  # folds for weights and calibration of the stages that are taken to a collection they never saw
+from music_reclass.training.train import (
+    CrossValidated,
+    StageRecipe,
+    Trained,
+    cross_validate,
+    finish,
+    guarantee_lines,
+    silent,
 )
+
+_FOLDS_OUT_OF_DOMAIN = 3  # folds for weights and calibration of stages that are judged on a collection they never saw
 _MOST = 6  # collections, the largest first
 
 
 @dataclass(frozen=True, slots=True)
-class StageRecipe:
-    """One stage to be: the name of its bundle, the kinds it sees (those of the rung before and its own), and what it
-    is made of."""
-
-    name: str
-    kinds: tuple[str, ...]
-    estimators: tuple[Estimator, ...]
-    aim: PrecisionTarget = field(default_factory=PrecisionTarget)
-
-
-@dataclass(frozen=True, slots=True)
-class CascadeScores:
-    """What the ladder reached on the rows its exits were chosen on, against asking its last stage about every row."""
-
-    count: int
-    right: float
-    always: float
-    reached: tuple[float, ...]  # share of the rows that each stage is asked about
-
-
-@dataclass(frozen=True, slots=True)
 class TrainedCascade:
-    """The bundles, cheapest first, each with its evaluation; and the ladder as a whole."""
+    """The bundles, cheapest first, each with its evaluation; and the cascade on the rows its exit rules came from."""
 
     stages: tuple[Trained, ...]
-    climb: CascadeScores
+    rows: int
+    accuracy: float  # share of the rows that the cascade gets right
+    accuracy_without_exits: float  # of the last stage, were it asked about every row
+    asked: tuple[float, ...]  # share of the rows that each stage is asked about
     notes: tuple[str, ...]
 
 
 def train_cascade(
     data: Dataset,
-    augmentations: Augmentations | None,
-    rungs: Sequence[StageRecipe],
+    recipes: Sequence[StageRecipe],
+    *,
     seed: int = 0,
-    promise: RiskTarget | None = None,
-    say: Log | None = None,
+    target: RiskTarget | None = None,
+    log: Log = silent,
     taxonomy: str = "",
     licence: str = "",
 ) -> TrainedCascade:
-    """The ladder of `rungs` that `data` teaches.
+    """The cascade of `recipes`, cheapest first, trained on `data`.
 
-    The bundles are made from the last to the first, as an exit names the digests of the later ones. Exits hold on
-    clean rows of new artists, on each view (its 518 features beside the clean vectors of the later kinds), and on
-    each collection of `data` that the stages were not trained on.
+    The bundles are made from the last to the first, as an exit rule names the digests of the later ones. Exit rules
+    hold on clean rows of new artists, on each augmentation (its 518 features beside the clean vectors of the later
+    kinds), and on each collection of `data` that the stages were not trained on.
     """
-    promise, tell = promise or RiskTarget(), say or _nobody
-    stages = [
-        cross_validate(data.of(r.kinds), augmentations, r.estimators, r.name, seed, r.aim, _named(tell, r.kinds[-1]))
-        for r in rungs
-    ]
-    trials, notes = _out_of_domain(data, augmentations, rungs, stages, seed, promise, tell)
-    trials = [*_in_domain(stages), *trials]
+    target = target or RiskTarget()
+    stages = [cross_validate(data, recipe, seed=seed, log=_prefixed(log, recipe.kinds[-1])) for recipe in recipes]
+    out_of_domain, notes = _out_of_domain(data, stages, log)
+    calibration_sets = [*_in_domain(stages), *out_of_domain]
     made: list[Trained] = []
-    for position in reversed(range(len(rungs))):
-        exits = []
-        for last in range(position + 1, len(rungs)):
+    for position in reversed(range(len(recipes))):
+        rules = []
+        for last in range(position + 1, len(recipes)):
             later = [one.bundle.digest for one in made[: last - position]]
-            exits.append(certified_exit_rule(trials, (position, last), promise.shared(last), later))
-        tell_own = _named(tell, rungs[position].kinds[-1])
-        made.insert(0, finish(stages[position], taxonomy, exits, tell_own, licence))
-    return TrainedCascade(tuple(made), _cascade_scores(trials[0], [_whole(one) for one in made]), tuple(notes))
+            rules.append(certified_exit_rule(calibration_sets, (position, last), target.shared(last), later))
+        stage_log = _prefixed(log, recipes[position].kinds[-1])
+        made.insert(0, finish(stages[position], rules, log=stage_log, taxonomy=taxonomy, licence=licence))
+    return _as_whole(made, calibration_sets[0], notes)
 
 
 def summary(found: TrainedCascade) -> Iterator[tuple[str, str]]:
-    """Lines for people, each with a short label: every stage's honest figures, promises and exit, then the ladder."""
+    """Lines for people, each with a short label: every stage's figures, guarantees and exit rule, then the cascade."""
     first = found.stages[0].evaluation
-    yield "what", f"a ladder of {len(found.stages)}: {first.count:,} rows of {first.artists:,} artists it never saw"
+    yield "what", f"a cascade of {len(found.stages)}: {first.count:,} rows of {first.artists:,} artists it never saw"
     yield from (("warning", text) for text in first.warnings)
     for result in found.stages:
-        own = result.evaluation
+        evaluation = result.evaluation
         yield (
             result.bundle.stage,
-            f"{own.accuracy.value:.3f} right on new artists ({own.accuracy.low:.3f} to {own.accuracy.high:.3f}), "
-            f"macro-F1 {own.macro_f1.value:.3f}, ECE {own.ece.value:.3f}",
+            f"{evaluation.accuracy.value:.3f} right on new artists ({evaluation.accuracy.low:.3f} to "
+            f"{evaluation.accuracy.high:.3f}), macro-F1 {evaluation.macro_f1.value:.3f}, ECE "
+            f"{evaluation.ece.value:.3f}",
         )
         yield from guarantee_lines(result.bundle)
         yield from (("note", note) for note in result.notes)
-        exit_rule = _whole(result)
+        exit_rule = _last_exit_rule(result)
         if exit_rule is not None:
             yield "exit", exit_rule.sentence()
-            yield from (("", _held(name, one)) for name, one in exit_rule.held_on.items())
+            yield from (("", _allowed(name, one)) for name, one in exit_rule.held_on.items())
     yield from (("note", note) for note in found.notes)
-    climb = found.climb
-    shares = zip(found.stages, climb.reached, strict=True)
-    asked = ", ".join(f"{result.bundle.stage} {share:.0%}" for result, share in shares)
-    yield "ladder", f"{climb.right:.3f} right, {climb.always:.3f} if every track went to the end; asked about: {asked}"
+    asked = ", ".join(
+        f"{result.bundle.stage} {share:.0%}" for result, share in zip(found.stages, found.asked, strict=True)
+    )
+    yield (
+        "cascade",
+        f"{found.accuracy:.3f} right, {found.accuracy_without_exits:.3f} if every track went to the last stage; asked "
+        f"about: {asked}",
+    )
 
 
-def _held(name: str, own: Mapping[str, Any]) -> str:
-    level = "never" if own["threshold"] is None else f"from {own['threshold']:.2f}"
-    lost = f"{own['lost']} lost" if "lost" in own else f"{own['share lost']:.1%} lost, watched only"
-    return f"{name}: {level}, {lost} of {own['count']} artists"
+def _allowed(name: str, allowed: Mapping[str, Any]) -> str:
+    level = "never" if allowed["threshold"] is None else f"from {allowed['threshold']:.2f}"
+    lost = f"{allowed['lost']} lost" if "lost" in allowed else f"{allowed['share lost']:.1%} lost, monitored only"
+    return f"{name}: {level}, {lost} of {allowed['count']} artists"
 
 
-def _nobody(text: str) -> None:
-    """Nobody listens."""
-
-
-def _named(tell: Log, stage: str) -> Log:
-    return lambda text: tell(f"{stage}: {text}")
+def _prefixed(log: Log, stage: str) -> Log:
+    return lambda text: log(f"{stage}: {text}")
 
 
 def _in_domain(stages: Sequence[CrossValidated]) -> list[CalibrationSet]:
-    """The clean rows, and each of their views. All that no stage was fitted on, but for an official test part."""
-    augmentations, scores = stages[0].augmentations, stages[0].scores
-    unseen = scores.learning if stages[0].data.is_split else np.ones(len(scores.rows), dtype=np.bool_)
+    """The clean rows, and each of their augmentations. All that no stage was fitted on, but for an official test
+    part."""
+    data, scores = stages[0].data, stages[0].scores
+    unseen = scores.learning if data.is_split else np.ones(len(scores.rows), dtype=np.bool_)
     names = ["new artists"]
-    if augmentations is not None:
+    if data.augmentations is not None:
         beside = ", its fma518 beside the clean vectors of the later kinds" if len(stages) > 1 else ""
-        names += [f"view {name}{beside}" for name in augmentations.names]
+        names += [f"augmentation {name}{beside}" for name in data.augmentations.names]
     groups, labels = stages[0].groups[unseen], stages[0].labels[unseen]
     return [
-        CalibrationSet.of(name, groups, [s.probabilities[unseen, number] for s in stages], labels)
+        CalibrationSet.of(name, groups, [stage.probabilities[unseen, number] for stage in stages], labels)
         for number, name in enumerate(names)
     ]
 
 
-def _out_of_domain(
-    data: Dataset,
-    augmentations: Augmentations | None,
-    rungs: Sequence[StageRecipe],
-    stages: Sequence[CrossValidated],
-    seed: int,
-    promise: RiskTarget,
-    tell: Log,
-) -> tuple[list[CalibrationSet], list[str]]:
-    """Each collection of the data as stages see it that were trained and calibrated on the other ones."""
+def _out_of_domain(data: Dataset, stages: Sequence[CrossValidated], log: Log) -> tuple[list[CalibrationSet], list[str]]:
+    """Each collection of the data as seen by stages that were trained and calibrated on the other ones; and notes."""
     names, counts = np.unique(data.table.datasets, return_counts=True)
-    trials: list[CalibrationSet] = []
+    found: list[CalibrationSet] = []
     notes: list[str] = []
-    if len(names) < 2 or len(rungs) < 2:
-        return trials, notes
+    if len(names) < 2 or len(stages) < 2:
+        return found, notes
     for name in names[np.argsort(-counts, kind="stable")][:_MOST]:
-        own = data.table.datasets == name
-        asked, labels = answerable(data.table.labels, own)
+        inside = data.table.datasets == name
+        asked, labels = answerable(data.table.labels, inside)
         artists = len(np.unique(data.table.groups[asked]))
-        if artists < MONITORED or not _teaches(data, ~own):
-            notes.append(f"the exits were not tried on {name}: {artists} artists with genres the others teach")
+        if artists < MONITORED or not _trainable(data, ~inside):
+            notes.append(f"the exit rules were not tried on {name}: {artists} artists with genres of the others")
             continue
-        seen = []
-        for rung, stage in zip(rungs, stages, strict=True):
-            tell(f"{rung.kinds[-1]}: trained without {name}, to see what its exit loses there")
-            other = data.of(rung.kinds).chosen(~own)
-            bad = None if augmentations is None else augmentations.chosen(~own)
-            kept = stage.members.kept
-            bundle = finish(
-                cross_validate(other, bad, kept, rung.name, seed, rung.aim, folds=_FOLDS_OUT_OF_DOMAIN)
-            ).bundle
-            rows = data.of(rung.kinds).table.rows[asked]
-            seen.append(bundle.predict_proba(rows))
-        trials.append(
-            CalibrationSet.of(f"collection {name}, trained on the others", data.table.groups[asked], seen, labels)
-        )
-    return trials, notes
+        probabilities = []
+        for stage in stages:
+            log(f"{stage.recipe.kinds[-1]}: trained without {name}, to see what its exit rule loses there")
+            recipe = StageRecipe(stage.recipe.name, stage.recipe.kinds, stage.members.kept, stage.recipe.target)
+            others = cross_validate(data.chosen(~inside), recipe, seed=stage.seed, folds=_FOLDS_OUT_OF_DOMAIN)
+            rows = stage.data.table.rows[asked]
+            probabilities.append(finish(others).bundle.predict_proba(rows))
+        title = f"collection {name}, trained on the others"
+        found.append(CalibrationSet.of(title, data.table.groups[asked], probabilities, labels))
+    return found, notes
 
 
-def answerable(labels: NDArray[np.bool_], own: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The rows of the collection `own` that models of the other rows can get right, and what is right for them.
+def answerable(labels: NDArray[np.bool_], inside: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The rows `inside` a collection that models of the other rows can get right, and what is right for them.
 
-    Rows without any genre that the others teach are left out: no stage can be right there, so none is lost, and they
-    would make the share of the lost look small. Genres that the others never tell apart (each row carries both or
-    neither) count as one: which of the two is named is chance, and no fault of leaving early.
+    Rows without any genre of the others are left out: no stage can be right there, so none is lost, and they would
+    make the share of the lost look small. Genres that the others never tell apart (each row carries both or neither)
+    count as one: which of the two is named is chance, and no fault of an early exit.
     """
-    others = labels[~own]
-    asked = own & (labels & others.any(axis=0)).any(axis=1)
+    others = labels[~inside]
+    asked = inside & (labels & others.any(axis=0)).any(axis=1)
     merged = labels.copy()
     columns, place = np.unique(others, axis=1, return_inverse=True)
     place = place.reshape(-1)
@@ -205,24 +177,26 @@ def answerable(labels: NDArray[np.bool_], own: NDArray[np.bool_]) -> tuple[NDArr
     return asked, merged[asked]
 
 
-def _teaches(data: Dataset, mask: NDArray[np.bool_]) -> bool:
+def _trainable(data: Dataset, mask: NDArray[np.bool_]) -> bool:
     labels, groups = data.table.labels[mask], data.table.groups[mask]
     return int(labels.any(axis=0).sum()) > 1 and len(np.unique(groups)) >= _FOLDS_OUT_OF_DOMAIN
 
 
-def _whole(one: Trained) -> ExitRule | None:
-    """The exit of a bundle in the whole ladder: the last one it states."""
-    found = exit_rules_of(one.bundle.manifest)
+def _last_exit_rule(stage: Trained) -> ExitRule | None:
+    """The exit rule of a bundle in the whole cascade: the last one it states."""
+    found = exit_rules_of(stage.bundle.manifest)
     return found[-1] if found else None
 
 
-def _cascade_scores(clean: CalibrationSet, exits: Sequence[ExitRule | None]) -> CascadeScores:
-    """What the cascade reaches where each row exits at the first stage whose rule lets it, else at the last."""
-    count, last = len(clean.groups), len(exits) - 1
+def _as_whole(stages: Sequence[Trained], clean: CalibrationSet, notes: Sequence[str]) -> TrainedCascade:
+    """The stages on the clean rows of new artists: each row exits at the first stage whose rule lets it, else at the
+    last."""
+    count, last = len(clean.groups), len(stages) - 1
     position = np.full(count, last)
-    for place, rule in reversed(list(enumerate(exits[:-1]))):
+    for place in reversed(range(last)):
+        rule = _last_exit_rule(stages[place])
         if rule is not None and rule.threshold is not None:
             position[clean.confidence[place] >= rule.threshold] = place
-    right = np.choose(position, clean.right)
-    reached = tuple(float((position >= place).mean()) for place in range(last + 1))
-    return CascadeScores(count, float(right.mean()), float(clean.right[-1].mean()), reached)
+    accuracy = float(np.choose(position, clean.right).mean())
+    asked = tuple(float((position >= place).mean()) for place in range(last + 1))
+    return TrainedCascade(tuple(stages), count, accuracy, float(clean.right[-1].mean()), asked, tuple(notes))

@@ -12,64 +12,83 @@ from music_reclass.classification.voter import predict_rows
 from music_reclass.errors import BundleError, UsageError
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.models.bundle import Bundle, artist_digests
-from music_reclass.models.dataset import Dataset
+from music_reclass.models.dataset import FIRST, Dataset
 from music_reclass.models.metrics import Evaluation, evaluate
 from music_reclass.taxonomy import Taxonomy
 
 
-def evaluate_bundle(bundle: Bundle, data: Dataset, taxonomy: Taxonomy, part: str = "", seed: int = 0) -> Evaluation:
-    """What `bundle` is worth on `data`, or on its official `part`.
+def evaluate_cascade(
+    bundles: Sequence[Bundle], data: Dataset, taxonomy: Taxonomy, *, part: str = "", seed: int = 0
+) -> Evaluation:
+    """How right a bundle, or a cascade of them (cheapest first), is on `data` or on its official `part`.
 
-    Labels are compared in the bundle's words: a finer genre of the data counts as the bundle's genre above it; rows
-    that carry none of the bundle's genres are left out and counted in a warning.
+    `data` must hold the kinds of all bundles. Each row is judged in the labels of the bundle that decided it: a finer
+    genre of the data counts as the bundle's genre above it; rows that carry none of its genres are left out and counted
+    in a warning.
     """
     if part:
-        data = data.chosen(data.split == part)
+        data = data.chosen(np.asarray(data.split == part, dtype=np.bool_))
         if not len(data):
             raise UsageError(f"{data.name} has no rows in the part {part!r}.")
-    labels = labels_as(bundle.labels, data, taxonomy)
-    known = labels.any(axis=1)
+    classes = tuple(dict.fromkeys(label for bundle in bundles for label in bundle.labels))
+    sets = {bundle.stage: labels_as(classes, data, taxonomy, of=bundle.labels) for bundle in bundles}
+    known = np.asarray(np.any([labels.any(axis=1) for labels in sets.values()], axis=0), dtype=np.bool_)
+    names = " and ".join(bundle.name for bundle in bundles)
     if not known.any():
-        raise UsageError(f"{data.name} has no row with a genre that the bundle {bundle.name} knows.")
-    warnings = [*caveats(bundle, data), *data.table.notes]
-    if not known.all():
-        warnings.append(f"{int((~known).sum())} of {len(data)} rows carry no genre that the bundle knows; left out")
-    rows = full_rows(data.table.rows[known], data.table.columns, bundle)
-    title = f"{bundle.name} {bundle.version} on {data.name}{f' ({part})' if part else ''}"
+        raise UsageError(f"{data.name} has no row with a genre that {names} knows.")
+    asked = data.chosen(known)
+    votes = predict_rows(bundles, lambda bundle: _rows_for(bundle, asked), len(asked))
+    labels = np.stack([sets[vote.stage][row] for row, vote in zip(np.flatnonzero(known), votes, strict=True)])
+    judged = labels.any(axis=1)
+    warnings = [*caveats(bundles, data), *data.table.notes]
+    if judged.sum() != len(data):
+        left_out = len(data) - int(judged.sum())
+        warnings.append(f"{left_out} of {len(data)} rows carry no genre that {names} knows; left out")
+    counts = Counter(vote.stage for vote in votes)
+    decided = ", ".join(f"{bundle.stage} {counts[bundle.stage] / len(votes):.0%}" for bundle in bundles)
+    name = f"{names} {bundles[0].version}" if len(bundles) == 1 else f"a cascade (decided by {decided})"
     return evaluate(
-        bundle.predict_proba(rows),
-        labels[known],
-        bundle.labels,
-        data.table.groups[known],
-        title=title,
+        np.array([[vote.probabilities.get(name, 0.0) for name in classes] for vote in votes])[judged],
+        labels[judged],
+        classes,
+        asked.table.groups[judged],
+        title=f"{name} on {data.name}{f' ({part})' if part else ''}",
         warnings=warnings,
-        thresholds=bundle.thresholds,
+        thresholds=bundles[0].thresholds if len(bundles) == 1 else None,
         seed=seed,
     )
 
 
-def labels_as(words: Sequence[str], data: Dataset, taxonomy: Taxonomy) -> NDArray[np.bool_]:
-    """Label sets of `data` in the order of `words`, shape (n, words)."""
-    place = {taxonomy.canonical(word): number for number, word in enumerate(words)}
+def labels_as(
+    words: Sequence[str], data: Dataset, taxonomy: Taxonomy, *, of: Sequence[str] | None = None
+) -> NDArray[np.bool_]:
+    """Label sets of `data` in the order of `words`, shape (n, words); only those `of` a bundle are used if given."""
+    used = {taxonomy.canonical(word) for word in (words if of is None else of)}
+    place = {name: number for number, word in enumerate(words) if (name := taxonomy.canonical(word)) in used}
     labels = np.zeros((len(data), len(words)), dtype=np.bool_)
     for number, name in enumerate(data.table.classes):
         genre = taxonomy.canonical(name)
-        ways = [] if genre is None else [genre, *taxonomy.ancestors(genre)]
-        own = next((place[way] for way in ways if way in place), None)
-        if own is not None:
-            labels[:, own] |= data.table.labels[:, number]
+        nearest = [] if genre is None else [genre, *taxonomy.ancestors(genre)]
+        column = next((place[wider] for wider in nearest if wider in place), None)
+        if column is not None:
+            labels[:, column] |= data.table.labels[:, number]
     return labels
 
 
+def _rows_for(bundle: Bundle, data: Dataset) -> NDArray[np.float32]:
+    """The rows of `data` as `bundle` needs them, (n, dimension)."""
+    table = data.of([kind.name for kind in bundle.kinds]).table
+    return full_rows(table.rows, table.columns, bundle) if len(bundle.kinds) == 1 else table.rows
+
+
 def full_rows(rows: NDArray[np.float32], columns: tuple[str, ...], bundle: Bundle) -> NDArray[np.float32]:
-    """`rows` in the order of all 518 columns; those that are absent are zero, and BundleError if it looks at one."""
-    if columns == COLUMNS:
+    """`rows` in the order of all 518 columns, absent ones zero; BundleError if the bundle uses one of these."""
+    if columns == COLUMNS or bundle.kinds[0].name != FIRST:
         return rows
-    seen = columns_seen(bundle)
-    missing = [name for name in seen if name not in set(columns)]
+    missing = [name for name in columns_used(bundle) if name not in set(columns)]
     if missing:
         raise BundleError(
-            f"The bundle {bundle.name} {bundle.version} looks at columns that the data lack ({missing[0]} and "
+            f"The bundle {bundle.name} {bundle.version} uses columns that the data lack ({missing[0]} and "
             f"{len(missing) - 1} more); train one on the columns that are there."
         )
     place = {name: number for number, name in enumerate(COLUMNS)}
@@ -78,69 +97,29 @@ def full_rows(rows: NDArray[np.float32], columns: tuple[str, ...], bundle: Bundl
     return full
 
 
-def columns_seen(bundle: Bundle) -> tuple[str, ...]:
-    """The columns a bundle looks at, all 518 unless it was trained on a part of them."""
+def columns_used(bundle: Bundle) -> tuple[str, ...]:
+    """The columns a bundle uses, all 518 unless it was trained on a part of them."""
     chosen = bundle.manifest["model"].get("columns")
     return COLUMNS if chosen is None else tuple(chosen)
 
 
-def caveats(bundle: Bundle, data: Dataset) -> list[str]:
-    """A sentence for every reason for which figures of `bundle` on `data` would flatter or mislead."""
+def caveats(bundles: Sequence[Bundle], data: Dataset) -> list[str]:
+    """A sentence for every reason for which figures of `bundles` on `data` would flatter or mislead."""
     found = list(data.leaks())
-    origin = bundle.manifest.get("training", {})
-    if origin.get("table") == data.table.digest:
-        found.insert(0, "the bundle was trained on these very rows: the figures say nothing about new music")
-    seen = set(origin.get("artists_seen", ()))
-    if seen and data.artists and origin.get("table") != data.table.digest:
-        both = sum(mark in seen for mark in artist_digests(data.artists))
+    origins = [bundle.manifest.get("training", {}) for bundle in bundles]
+    digests = [data.of([kind.name for kind in bundle.kinds]).table.digest for bundle in bundles]
+    if any(origin.get("table") == digest for origin, digest in zip(origins, digests, strict=True)):
+        found.insert(0, "trained on these very rows: the figures say nothing about new music")
+    elif data.artists:
+        known = {mark for origin in origins for mark in origin.get("artists_seen", ())}
+        both = sum(mark in known for mark in artist_digests(data.artists))
         if both:
-            found.insert(0, f"{both} of {len(data)} rows are of artists that the bundle was trained on")
-    if bundle.kinds[0] != data.kind:
-        found.append(
-            f"the bundle was trained on {bundle.kinds[0].key}, the data are {data.kind.key}: figures are not "
-            "what a scan would reach"
-        )
+            found.insert(0, f"{both} of {len(data)} rows are of artists in the training data")
+    kinds = {kind.name: kind for kind in data.kinds}
+    for kind in dict.fromkeys(kind for bundle in bundles for kind in bundle.kinds):
+        if kind.name in kinds and kind != kinds[kind.name]:
+            found.append(
+                f"trained on {kind.key}, and the data are {kinds[kind.name].key}: figures are not what a scan would "
+                "reach"
+            )
     return found
-
-
-def evaluate_cascade(
-    stages: Sequence[Bundle], data: Dataset, taxonomy: Taxonomy, part: str = "", seed: int = 0
-) -> Evaluation:
-    """What a ladder, or a single stage of several kinds, is worth on `data`, or on its official `part`.
-
-    `data` must hold the kinds of all stages. UsageError where the stages do not speak of the same genres.
-    """
-    if len(stages) == 1 and len(stages[0].kinds) == 1:
-        return evaluate_bundle(stages[0], data, taxonomy, part, seed)
-    if len({bundle.labels for bundle in stages}) > 1:
-        raise UsageError("the stages of this ladder know different genres; judge them one by one.")
-    if part:
-        data = data.chosen(np.asarray(data.split == part, dtype=np.bool_))
-        if not len(data):
-            raise UsageError(f"{data.name} has no rows in the part {part!r}.")
-    labels = labels_as(stages[0].labels, data, taxonomy)
-    known = np.asarray(labels.any(axis=1), dtype=np.bool_)
-    if not known.any():
-        raise UsageError(f"{data.name} has no row with a genre that the ladder knows.")
-    warnings = [*caveats(stages[-1], data), *data.table.notes]
-    if not known.all():
-        warnings.append(f"{int((~known).sum())} of {len(data)} rows carry no genre that the ladder knows; left out")
-    own = data.chosen(known)
-
-    def rows_of(bundle: Bundle) -> NDArray[np.float32]:
-        return own.of([kind.name for kind in bundle.kinds]).table.rows
-
-    votes = predict_rows(stages, rows_of, len(own))
-    counts = Counter(vote.stage for vote in votes)
-    asked = ", ".join(f"{bundle.stage} {counts[bundle.stage] / len(own):.0%}" for bundle in stages)
-    name = f"{stages[0].name} {stages[0].version}" if len(stages) == 1 else f"a ladder (decided by {asked})"
-    return evaluate(
-        np.array([list(vote.probabilities.values()) for vote in votes]),
-        labels[known],
-        stages[0].labels,
-        own.table.groups,
-        title=f"{name} on {data.name}{f' ({part})' if part else ''}",
-        warnings=warnings,
-        thresholds=stages[0].thresholds if len(stages) == 1 else None,
-        seed=seed,
-    )

@@ -7,7 +7,6 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -16,20 +15,10 @@ from numpy.typing import NDArray
 
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.extractors.fma518 import COLUMNS
-from music_reclass.models.dataset import SPLITS, Raw, fma518
+from music_reclass.models.dataset import SPLITS, LabelledFile, Raw, fma518
 
 SUBSETS = ("small", "medium", "large", "full")  # nested: each holds those before it
 _CACHE_FORMAT = 2
-
-
-@dataclass(frozen=True, slots=True)
-class TrackRow:
-    """What tracks.csv says of one track."""
-
-    genre: str
-    split: str
-    subset: str
-    artist: str
 
 
 def read(folder: Path, subset: str = "large", cache: Path | None = None) -> Raw:
@@ -39,26 +28,26 @@ def read(folder: Path, subset: str = "large", cache: Path | None = None) -> Raw:
     columns is taken as it is. `cache` is a folder for the numbers read, keyed by size and time of the files.
     """
     features, tracks_files = _files(folder)
-    tracks = {number: row for number, row in tracks_of(tracks_files).items() if _within(row.subset, subset)}
+    tracks = labelled_tracks(tracks_files, subset)
     if not tracks:
         raise NothingToDo(f"{folder} holds no track of the subset {subset} with a top genre.")
     columns, numbers, rows = _cached(features, cache)
     wanted = np.array([number in tracks for number in numbers.tolist()])
-    own = [tracks[number] for number in numbers[wanted].tolist()]
-    absent = len(tracks) - len(own)
+    found = [tracks[number] for number in numbers[wanted].tolist()]
+    absent = len(tracks) - len(found)
     notes = [f"{absent} tracks of tracks.csv have no features and are left out"] if absent else []
     if len(columns) < len(COLUMNS):
         notes.append(f"{len(columns)} of the {len(COLUMNS)} columns are there")
     return Raw(
         name="fma",
         rows=rows[wanted],
-        genres=[(row.genre,) for row in own],
-        groups=[row.artist for row in own],
+        genres=[track.genres for track in found],
+        groups=[track.artist for track in found],
         names=[str(number) for number in numbers[wanted].tolist()],
         kind=fma518("full"),
-        split=[row.split for row in own],
+        split=[track.split for track in found],
         columns=columns,
-        artists=any(row.artist for row in own),
+        artists=any(track.artist for track in found),
         notes=tuple(notes),
     )
 
@@ -73,17 +62,22 @@ def _files(folder: Path) -> tuple[Path, list[Path]]:
     return features[0], tracks
 
 
-def tracks_of(files: list[Path]) -> dict[int, TrackRow]:
-    """Tracks with a top genre by number; of several files the first that names a track counts."""
-    found: dict[int, TrackRow] = {}
+def labelled_tracks(files: list[Path], subset: str) -> dict[int, LabelledFile]:
+    """The tracks of `subset` (or a smaller one) with a top genre, by number; of several files the first that names a
+    track counts. The path of each is its number."""
+    if subset not in SUBSETS:
+        raise UsageError(f"FMA has no subset {subset!r}; choose one of {', '.join(SUBSETS)}.")
+    found: dict[int, tuple[str, LabelledFile]] = {}
     for path in files:
-        for number, row in _tracks(path):
-            found.setdefault(number, row)
-    return found
+        for track_subset, track in _tracks(path):
+            found.setdefault(int(track.path), (track_subset, track))
+    larger = SUBSETS[SUBSETS.index(subset) + 1 :]
+    return {number: track for number, (track_subset, track) in found.items() if track_subset not in larger}
 
 
-def _tracks(path: Path) -> Iterator[tuple[int, TrackRow]]:
-    """The published file has two header rows (`track,genre_top`, ...) and a line `track_id`; flat copies have one."""
+def _tracks(path: Path) -> Iterator[tuple[str, LabelledFile]]:
+    """Tracks with a top genre, each with its subset. The published file has two header rows (`track,genre_top`, ...)
+    and a line `track_id`; flat copies have one."""
     with path.open(encoding="utf-8", newline="") as file:
         lines = csv.reader(file)
         first = next(lines, [])
@@ -107,29 +101,17 @@ def _tracks(path: Path) -> Iterator[tuple[int, TrackRow]]:
             if row["genre_top"] and row["track_id"].isdigit():
                 split = row.get("split", "")
                 artist = row.get("artist_id", "")
-                yield (
-                    int(row["track_id"]),
-                    TrackRow(
-                        row["genre_top"],
-                        split if split in SPLITS else "",
-                        row.get("subset", ""),
-                        f"fma artist {artist}" if artist else "",
-                    ),
-                )
-
-
-def _within(own: str, subset: str) -> bool:
-    if subset not in SUBSETS:
-        raise UsageError(f"FMA has no subset {subset!r}; choose one of {', '.join(SUBSETS)}.")
-    return own not in SUBSETS or SUBSETS.index(own) <= SUBSETS.index(subset)
+                artist = f"fma artist {artist}" if artist else ""
+                genres, split = (row["genre_top"],), split if split in SPLITS else ""
+                yield row.get("subset", ""), LabelledFile(row["track_id"], genres, artist, split)
 
 
 def _cached(features: Path, cache: Path | None) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.float32]]:
     if cache is None:
         return _features(features)
     status = features.stat()
-    words = json.dumps([_CACHE_FORMAT, str(features.resolve()), status.st_size, status.st_mtime_ns])
-    kept = cache / f"fma-{hashlib.sha256(words.encode()).hexdigest()[:16]}.npz"
+    key = json.dumps([_CACHE_FORMAT, str(features.resolve()), status.st_size, status.st_mtime_ns])
+    kept = cache / f"fma-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     try:
         with np.load(kept, allow_pickle=False) as stored:
             return tuple(map(str, stored["columns"])), stored["numbers"], stored["rows"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.models.dataset import TEST, TRAINING, VALIDATION, LabelledFile, Listing
-from music_reclass.training.fma import SUBSETS, tracks_of
+from music_reclass.training.fma import labelled_tracks
 from music_reclass.utils.files import walk
 
 # jongpillee/music_dataset_split: 443 + 197 + 290 files without the repeats and damage that Sturm found (1306.1461)
@@ -16,7 +17,7 @@ GTZAN_GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "met
 
 
 def folder_per_genre(folder: Path) -> Listing:
-    """Every audio file below `folder`, its genre the name of the first folder under it."""
+    """Every audio file below `folder`, with the name of the first folder under it as genre."""
     files = []
     for found in walk([str(_there(folder))]):
         parts = Path(os.path.relpath(found.path, os.path.realpath(folder))).parts
@@ -75,16 +76,15 @@ def fma_audio(folder: Path, subset: str = "large") -> Listing:
         if not flat:
             raise UsageError(f"there is no tracks.csv in {top} or beside it; it comes with fma_metadata.zip.")
         tables = flat
-    tracks = tracks_of(tables)
-    allowed = SUBSETS[: SUBSETS.index(subset) + 1]
+    tracks = labelled_tracks(tables, subset)
     files, unknown = [], 0
     for found in walk([str(top)]):
         stem = Path(found.path).stem
-        row = tracks.get(int(stem)) if stem.isdigit() else None
-        if row is None or (row.subset in SUBSETS and row.subset not in allowed):
+        track = tracks.get(int(stem)) if stem.isdigit() else None
+        if track is None:
             unknown += 1
             continue
-        files.append(LabelledFile(found.path, (row.genre,), row.artist, row.split))
+        files.append(replace(track, path=found.path))
     if not files:
         raise NothingToDo(f"no audio file below {top} has the number of a track with a top genre.")
     notes = (f"{unknown} files have no top genre in tracks.csv and are left out",) if unknown else ()

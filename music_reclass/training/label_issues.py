@@ -1,4 +1,4 @@
-"""Label issues: which tags are probably wrong, by models that never saw the artist; learning from a library."""
+"""Label issues: which tags are probably wrong, by models that never saw the artist, and training without them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from music_reclass.models.linear import Linear
 from music_reclass.models.mlp import WIDE_RECIPE, MlpEnsemble
 from music_reclass.models.stacking import TranslatedEstimator, combined, learned_weights
 from music_reclass.taxonomy import Taxonomy
+from music_reclass.training.train import silent
 
 Doubles = NDArray[np.float64]
 Labels = NDArray[np.bool_]
 
 _TEMPERATURES = np.exp(np.linspace(np.log(0.4), np.log(4.0), 25))
 _RATES = np.concatenate([[0.001, 0.0025, 0.005], np.arange(0.01, 0.51, 0.01)])
+_LINEAR_UP_TO = 4000  # rows; above, the wide network learns as quickly and better
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,33 +42,48 @@ class LabelIssues:
         return order[self.wrong[order] >= least]
 
     def expected_precision(self, rows: NDArray[np.int64]) -> float:
-        """The share of `rows` that is wrong, by their own probabilities; NaN for none."""
+        """The expected share of wrong labels among `rows`; NaN for none."""
         return float(self.wrong[rows].mean()) if len(rows) else float("nan")
 
 
-def find_label_issues(
-    table: Table, estimators: Sequence[Estimator], seed: int = 0, say: Log | None = None
+def library_label_issues(
+    data: Dataset, bundle: Bundle, taxonomy: Taxonomy, *, seed: int = 0, log: Log = silent
 ) -> LabelIssues:
-    """Every row judged by estimators that learned from other artists only, weighted by how well they foretell tags."""
+    """How likely each tag of a library is wrong: judged by a model of its tags, and by `bundle` where it reads the same
+    vectors."""
+    estimators: list[Estimator] = [Linear(seed=seed) if len(data) <= _LINEAR_UP_TO else MlpEnsemble(seed, WIDE_RECIPE)]
+    if bundle.kinds == (data.kind,):
+        estimators.append(as_estimator(bundle, taxonomy))
+    return find_label_issues(data.table, estimators, seed=seed, log=log)
+
+
+def as_estimator(bundle: Bundle, taxonomy: Taxonomy) -> TranslatedEstimator:
+    """The bundle as an estimator beside others."""
+    return TranslatedEstimator(bundle.model, bundle.calibration, bundle.labels, taxonomy)
+
+
+def find_label_issues(
+    table: Table, estimators: Sequence[Estimator], *, seed: int = 0, log: Log = silent
+) -> LabelIssues:
+    """Every row judged by estimators that were fitted on other artists only, weighted by how well they predict tags."""
     folds = folds_of(table, seed)
-    each = []
+    scores = []
     for estimator in estimators:
-        each.append(out_of_fold(table, None, estimator.fit, folds)[:, 0])
-        if say is not None:
-            share = float(table.labels[np.arange(len(table)), each[-1].argmax(axis=1)].mean())
-            say(f"{estimator.name}: agrees with {share:.0%} of the tags of artists it never saw")
-    if len(each) == 1:
-        return label_issues(each[0], table.labels)
-    blend = np.zeros_like(each[0])
+        scores.append(out_of_fold(table, None, estimator.fit, folds)[:, 0])
+        share = float(table.labels[np.arange(len(table)), scores[-1].argmax(axis=1)].mean())
+        log(f"{estimator.name}: agrees with {share:.0%} of the tags of artists it never saw")
+    if len(scores) == 1:
+        return label_issues(scores[0], table.labels)
+    blend = np.zeros_like(scores[0])
     for fold in np.unique(folds):
         outside = folds == fold
-        weights = learned_weights([own[~outside] for own in each], table.labels[~outside])
-        blend[outside] = combined([own[outside] for own in each], weights)
+        weights = learned_weights([one[~outside] for one in scores], table.labels[~outside])
+        blend[outside] = combined([one[outside] for one in scores], weights)
     return label_issues(blend, table.labels)
 
 
 def label_issues(log_probabilities: Doubles, labels: Labels) -> LabelIssues:
-    """The doubt about `labels`, given out-of-fold log-probabilities of the same shape.
+    """How likely each of `labels` is wrong, given out-of-fold log-probabilities of the same shape.
 
     With a noise rate r and swapped labels as frequent as labels are, a row carries its set with likelihood
     (1 - r) t + r f, t being the probability that the model gives the set and f its frequency. Temperature and rate
@@ -76,17 +93,17 @@ def label_issues(log_probabilities: Doubles, labels: Labels) -> LabelIssues:
     swapped = np.clip((labels * (frequency / frequency.sum())).sum(axis=1), 1e-6, 1.0)
     best, lowest = (1.0, 0.01), np.inf
     for temperature in _TEMPERATURES:
-        said = _set_probability(log_probabilities / temperature, labels)
+        given = _set_probability(log_probabilities / temperature, labels)
         for rate in _RATES:
-            loss = -float(np.log((1 - rate) * said + rate * swapped).mean())
+            loss = -float(np.log((1 - rate) * given + rate * swapped).mean())
             if loss < lowest:
                 best, lowest = (float(temperature), float(rate)), loss
     temperature, rate = best
     shares = _softmax(log_probabilities / temperature)
-    said = np.clip((shares * labels).sum(axis=1), 1e-12, 1.0)
+    given = np.clip((shares * labels).sum(axis=1), 1e-12, 1.0)
     others = np.where(labels, -1.0, shares)
     suggested = others.argmax(axis=1)
-    wrong = rate * swapped * (1 - said) / ((1 - rate) * said + rate * swapped)  # a swap may hit what is right
+    wrong = rate * swapped * (1 - given) / ((1 - rate) * given + rate * swapped)  # a swap may hit what is right
     return LabelIssues(
         wrong=wrong,
         suggested=suggested,
@@ -105,66 +122,21 @@ def _set_probability(scores: Doubles, labels: Labels) -> Doubles:
     return np.asarray(np.clip((_softmax(scores) * labels).sum(axis=1), 1e-12, 1.0), dtype=np.float64)
 
 
-def disagreement(log_probabilities: Doubles, labels: Labels) -> Doubles:
-    """The plain rival: how little of the probability a model leaves to a row's own labels, (n,)."""
-    return 1.0 - _set_probability(log_probabilities, labels)
-
-
-def average_precision(scores: Doubles, wrong: Labels) -> float:
-    """The area under precision by recall of the ranking by `scores`, highest first."""
-    order = np.argsort(-scores, kind="stable")
-    found = wrong[order]
-    precision = np.cumsum(found) / np.arange(1, len(found) + 1)
-    return float(precision[found].mean()) if found.any() else float("nan")
-
-
-_TAGGED = 100  # tagged tracks from which two models can be told apart
-_LINEAR_UP_TO = 4000  # rows; above, the wide network learns as quickly and better
-
-
-@dataclass(frozen=True, slots=True)
-class Cleaned:
-    """A library without the tags that are most likely wrong, and the doubt that took them out."""
-
-    data: Dataset
-    doubt: LabelIssues
-    dropped: int
-    note: str
-
-
-def base_of(bundle: Bundle, taxonomy: Taxonomy) -> TranslatedEstimator:
-    """The bundle as an estimator beside others."""
-    return TranslatedEstimator(bundle.model, bundle.calibration, bundle.labels, taxonomy)
-
-
-def judges(data: Dataset, bundle: Bundle, taxonomy: Taxonomy, seed: int = 0) -> list[Estimator]:
-    """Who judges the tags: a model of the library's own, and `bundle` if it reads the same vectors."""
-    own: Estimator = Linear(seed=seed) if len(data) <= _LINEAR_UP_TO else MlpEnsemble(seed, WIDE_RECIPE)
-    return [own, base_of(bundle, taxonomy)] if bundle.kinds == (data.kind,) else [own]
-
-
-def library_label_issues(
-    data: Dataset, bundle: Bundle, taxonomy: Taxonomy, seed: int = 0, say: Log | None = None
-) -> LabelIssues:
-    """How likely each tag of the library is wrong."""
-    return find_label_issues(data.table, judges(data, bundle, taxonomy, seed), seed, say)
-
-
-def cleaned(data: Dataset, doubt: LabelIssues) -> Cleaned:
-    """The library without its suspects; no genre loses more than half of its tracks."""
+def without_issues(data: Dataset, issues: LabelIssues) -> Dataset:
+    """The data without rows whose label is probably wrong; no genre loses more than half of its rows. The last note of
+    the table says how many were left out."""
     suspect = np.zeros(len(data), dtype=np.bool_)
-    for row in doubt.suspects():
-        own = data.table.labels[row]
-        left = (data.table.labels & ~suspect[:, None]).sum(axis=0)[own]
-        if (2 * (left - 1) >= data.table.labels.sum(axis=0)[own]).all():
+    for row in issues.suspects():
+        carried = data.table.labels[row]
+        left = (data.table.labels & ~suspect[:, None]).sum(axis=0)[carried]
+        if (2 * (left - 1) >= data.table.labels.sum(axis=0)[carried]).all():
             suspect[row] = True
     kept = data.chosen(~suspect)
     note = (
-        f"{int(suspect.sum())} of {len(data)} tags are most likely wrong and taught nothing "
-        f"(reclass audit lists them); about {doubt.rate:.0%} of all tags seem wrong"
+        f"{int(suspect.sum())} of {len(data)} tags are probably wrong and left out of the training (reclass audit "
+        f"lists them); about {issues.rate:.0%} of all tags seem wrong"
     )
-    table = replace(kept.table, notes=(*kept.table.notes, note))
-    return Cleaned(replace(kept, table=table), doubt, int(suspect.sum()), note)
+    return replace(kept, table=replace(kept.table, notes=(*kept.table.notes, note)))
 
 
 def grouped_by_album(paths: Sequence[str], rows: Sequence[int]) -> list[list[int]]:

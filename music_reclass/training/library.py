@@ -1,4 +1,4 @@
-"""The user's library as a data set: stored vectors, labelled by the tags that the user gave."""
+"""The user's library as a data set: stored vectors, labelled by the user's genre tags."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from music_reclass.models.dataset import Raw
 
 
 def read(database: Database, kind: FeatureKind, more: Sequence[FeatureKind] = ()) -> Raw:
-    """Every track with a vector of `kind` and a genre tag that we did not write ourselves; NothingToDo if none.
+    """Every track with a vector of `kind` and a genre tag that reclass did not write; NothingToDo if none.
 
     Tracks that lack a vector of one of the kinds in `more` are left out, and the notes say how many.
     """
@@ -38,11 +38,11 @@ def read(database: Database, kind: FeatureKind, more: Sequence[FeatureKind] = ()
         )
     if not rows:
         raise NothingToDo(
-            "no track of the library has both a genre tag of its own and stored features; scan a tagged folder first "
-            "(reclass scan --dry-run PATH)."
+            "no track of the library has both a genre tag that reclass did not write and stored features; scan a "
+            "tagged folder first (reclass scan --dry-run PATH)."
         )
     ours = library.written_by_us()
-    notes = [f"{ours} tracks hold a genre that reclass wrote; they teach nothing and are left out"] if ours else []
+    notes = [f"{ours} tracks hold a genre that reclass wrote; they are left out"] if ours else []
     if lacking:
         notes.append(f"{lacking} tagged tracks have no vectors of {', '.join(k.name for k in more)} and are left out")
     return Raw("library", np.stack(rows), genres, groups, names, kind, notes=tuple(notes), more=tuple(more))

@@ -15,8 +15,7 @@ from music_reclass.errors import BundleError, MissingExtra, UsageError
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.extractors.registry import EXTRACTORS, extractor
 from music_reclass.extractors.weights.store import MissingWeights
-from music_reclass.models import dataset as tables
-from music_reclass.models.dataset import FIRST, SPLITS, Augmentations, Dataset, Table, columns_of
+from music_reclass.models.dataset import FIRST, SPLITS, Dataset, Table, columns_of, read_table
 
 Floats = NDArray[np.float32]
 EXCERPT = "mid30"
@@ -33,13 +32,13 @@ def kinds_in(path: Path) -> tuple[str, ...]:
 def read_kinds(path: Path, table: Table, names: Sequence[str]) -> tuple[tuple[FeatureKind, ...], Table]:
     """The kinds `names` of the table at `path`, the first of which is fma518, and `table` with all their columns.
 
-    UsageError where an array is absent, misshapen or not finite, or where nobody knows which version it is.
+    UsageError where an array is absent, misshapen or not finite, or where its version is not known.
     """
-    said = stated_kinds(path)
-    kinds, parts = [kind_of(FIRST, len(COLUMNS), said)], [table.rows]
+    stated = stated_kinds(path)
+    kinds, parts = [kind_of(FIRST, len(COLUMNS), stated)], [table.rows]
     for name in names[1:]:
         parts.append(vectors(path, name, len(table)))
-        kinds.append(kind_of(name, parts[-1].shape[1], said))
+        kinds.append(kind_of(name, parts[-1].shape[1], stated))
     if len(kinds) == 1:
         return tuple(kinds), table
     return tuple(kinds), replace(table, columns=columns_of(kinds), rows=np.concatenate(parts, axis=1))
@@ -68,7 +67,7 @@ def vectors(path: Path, name: str, count: int) -> Floats:
 
 
 def stated_kinds(path: Path) -> dict[str, tuple[str, str]]:
-    """Version and excerpt of the kinds, as a table says them in its optional array `kinds` of NAME/VERSION/EXCERPT."""
+    """Version and excerpt of the kinds, as the optional array `kinds` of NAME/VERSION/EXCERPT of a table has them."""
     with np.load(path, allow_pickle=False) as stored:
         words = [str(word) for word in stored["kinds"].reshape(-1)] if "kinds" in stored.files else []
     found = {}
@@ -82,18 +81,18 @@ def stated_kinds(path: Path) -> dict[str, tuple[str, str]]:
 
 
 def kind_of(
-    name: str, width: int, said: Mapping[str, tuple[str, str]] | None = None, excerpt: str = EXCERPT
+    name: str, width: int, stated: Mapping[str, tuple[str, str]] | None = None, excerpt: str = EXCERPT
 ) -> FeatureKind:
-    """The kind of vectors of `width` numbers: as the data say themselves, else as the extractor at hand makes them.
+    """The kind of vectors of `width` numbers: as stated in the data, else as the installed extractor makes them.
     UsageError rather than a guess."""
-    if said and name in said:
-        return FeatureKind(name, said[name][0], width, said[name][1])
+    if stated and name in stated:
+        return FeatureKind(name, stated[name][0], width, stated[name][1])
     try:
         kind = kind_here(name, excerpt)
     except (MissingWeights, MissingExtra) as error:
         raise UsageError(
-            f"which version of {name} made these vectors is not said, and {name} is not installed here; add the array "
-            f"`kinds` with {name}/VERSION/{excerpt} to the table, or install it (reclass models)."
+            f"which version of {name} made these vectors is not stated, and {name} is not installed here; add the "
+            f"array `kinds` with {name}/VERSION/{excerpt} to the table, or install it (reclass models)."
         ) from error
     if kind.dimension != width:
         raise UsageError(
@@ -115,7 +114,7 @@ def kind_here(name: str, excerpt: str = EXCERPT) -> FeatureKind:
 
 
 def is_installed(name: str, excerpt: str = EXCERPT) -> bool:
-    """Whether the extractor `name` could listen on this machine."""
+    """Whether the extractor `name` can run on this machine."""
     try:
         extractor(name, excerpt)
     except (MissingWeights, MissingExtra):
@@ -124,40 +123,28 @@ def is_installed(name: str, excerpt: str = EXCERPT) -> bool:
 
 
 def rows_for(kinds: Sequence[FeatureKind], path: Path, table: Table) -> Floats:
-    """The rows that a bundle of `kinds` wants of the table at `path`, whose 518 columns `table` holds.
+    """The rows that a bundle of `kinds` needs of the table at `path`, whose 518 columns `table` holds.
 
-    Where the table says of which version its vectors are, that must be the bundle's: BundleError.
+    Where the table states the version of its vectors, that must be the bundle's: BundleError.
     """
-    said = stated_kinds(path)
+    stated = stated_kinds(path)
     parts = []
     for kind in kinds:
-        if said.get(kind.name, (kind.version, kind.excerpt)) != (kind.version, kind.excerpt):
+        if stated.get(kind.name, (kind.version, kind.excerpt)) != (kind.version, kind.excerpt):
             raise BundleError(
-                f"the bundle was trained on {kind.key}, and {path} holds {kind.name}/{'/'.join(said[kind.name])}; "
+                f"the bundle was trained on {kind.key}, and {path} holds {kind.name}/{'/'.join(stated[kind.name])}; "
                 "they cannot be compared."
             )
         parts.append(table.rows if kind.name == FIRST else vectors(path, kind.name, len(table)))
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
-def beside(augmentations: Augmentations | None, table: Table) -> Augmentations | None:
-    """Degraded views of the 518 columns as wide as `table`: the clean vectors of the other kinds stand beside each.
-
-    Nobody has listened to the degraded audio with the dear extractors; what a view shows of a later stage is
-    therefore how it bears bad 518 features.
-    """
-    if augmentations is None or augmentations.rows.shape[2] == table.rows.shape[1]:
-        return augmentations
-    clean = np.repeat(table.rows[:, None, augmentations.rows.shape[2] :], len(augmentations.names), axis=1)
-    return Augmentations(augmentations.names, np.concatenate([augmentations.rows, clean], axis=2))
-
-
 def read(path: Path, names_of_kinds: Sequence[str] = (FIRST,)) -> Dataset:
-    """The table in `path` (`tables.read`), with the optional arrays `split` (n,) and `names` (n,).
+    """The table in `path` (`dataset.read_table`), with the optional arrays `split` (n,) and `names` (n,).
 
-    Of `names_of_kinds` the first is fma518; the arrays of the others stand beside it (`kinds.read`).
+    Of `names_of_kinds` the first is fma518; the arrays of the others stand beside it (`read_kinds`).
     """
-    table = tables.read_table(path)
+    table = read_table(path)
     if not table.classes:
         raise UsageError(f"{path} carries no labels (arrays `labels` and `classes`), so nothing can be measured on it.")
     with np.load(path, allow_pickle=False) as stored:
@@ -172,5 +159,5 @@ def read(path: Path, names_of_kinds: Sequence[str] = (FIRST,)) -> Dataset:
     # Numbers name artists within one table only.
     prefix = "" if "group" in extra and extra["group"].dtype.kind == "U" else f"{path.stem} "
     artists = tuple(f"{prefix}{group}" for group in extra["group"].tolist()) if "group" in extra else ()
-    own, table = read_kinds(path, table, names_of_kinds)
-    return Dataset(path.stem, table, own[0], split, names, artists, own[1:])
+    kinds, table = read_kinds(path, table, names_of_kinds)
+    return Dataset(path.stem, table, kinds[0], split, names, artists, kinds[1:])

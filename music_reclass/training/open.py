@@ -1,9 +1,10 @@
-"""Opens a data set of any kind: labelled files are extracted first, labels are mapped by the taxonomy."""
+"""Opens a data set of any form: audio is extracted first, resumably, and labels are matched with the taxonomy."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,128 +14,142 @@ import numpy as np
 from music_reclass.classification.extract import ExtractionRunner, read_pending
 from music_reclass.domain import FeatureKind, Track, TrackTags, tags_group
 from music_reclass.errors import NothingToDo, UsageError
+from music_reclass.features.database import Database, writing_lease
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.results import ScanStats
 from music_reclass.features.scope import Scope
 from music_reclass.models.dataset import FIRST, Dataset, LabelledFile, Listing, Raw, fma518, to_dataset
 from music_reclass.taxonomy import Taxonomy
-from music_reclass.training import fma as fma_metadata
-from music_reclass.training import folders, library, lists, npz
-from music_reclass.training import npz as kinds
-from music_reclass.utils.progress import Bar, progress_bar
+from music_reclass.training import fma, folders, library, lists, npz
+from music_reclass.training.augment import augmented
+from music_reclass.utils.progress import progress_bar
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
     from music_reclass.domain import Vector
-    from music_reclass.features.database import Database
     from music_reclass.utils.progress import StopRequest
 
-# Vectors of files, by path; files that cannot be used are absent. Resumable: a second call reads only what is missing.
-ExtractFiles = Callable[[Sequence[str], FeatureKind], Mapping[str, Track]]
-
-
-def with_vectors(listing: Listing, kind: FeatureKind, listen: ExtractFiles, more: Sequence[FeatureKind] = ()) -> Raw:
-    """The listing with a vector of `kind`, and of the kinds in `more` beside it, for each file that could be used;
-    NothingToDo if none could."""
-    heard = listen([file.path for file in listing.files], kind)
-    usable = [file for file in listing.files if file.path in heard]
-    beside = []
-    for other in more:
-        beside.append(listen([file.path for file in usable], other))
-        usable = [file for file in usable if file.path in beside[-1]]
-    if not usable:
-        raise NothingToDo(f"none of the {len(listing.files)} files of {listing.name} could be listened to.")
-    groups = [group_of(file, heard[file.path].tags) for file in usable]
-    notes = list(listing.notes)
-    unusable = len(listing.files) - len(usable)
-    if unusable:
-        notes.append(f"{unusable} files could not be used (reclass status --failed lists them)")
-    nameless = sum(not group for group in groups)
-    if nameless and nameless < len(groups):
-        notes.append(f"{nameless} files name no artist and no album and stand for themselves")
-    return Raw(
-        name=listing.name,
-        rows=np.stack([np.concatenate([own[file.path].vector for own in (heard, *beside)]) for file in usable]),
-        genres=[file.genres for file in usable],
-        groups=groups,
-        names=[file.path for file in usable],
-        kind=kind,
-        split=[file.split for file in usable],
-        artists=any(groups),
-        notes=tuple(notes),
-        more=tuple(more),
-    )
-
-
-def group_of(file: LabelledFile, tags: TrackTags) -> str:
-    """Whose rows must stay on one side: the artist, else the album, else the folder below the genre's; else ""."""
-    if file.artist:
-        return file.artist
-    if name := tags_group(tags):
-        return name
-    folder = os.path.dirname(file.path)
-    return "" if os.path.basename(folder) in file.genres or not file.genres else f"folder {folder}"
-
-
+AUDIO = ("fma-audio", "gtzan", "folder", "csv", "jamendo")
+FORMS = ("table", "fma", *AUDIO, "library")
+LEAST = 20  # tracks from which on a genre of the user's vocabulary is a class of its own
+STOPPED = "stopped as you asked; what was extracted is kept: the same command goes on from here."
 _BATCH = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class DatasetRequest:
+    """Which data set: `path` is its file or folder, and is not needed for the library."""
+
+    form: str  # one of FORMS
+    path: Path | None = None
+    subset: str = "large"  # of FMA
+    excerpt: str = "mid30"  # of audio that is extracted, and of the library's vectors
+    audio: Path | None = None  # where MTG-Jamendo's audio lies, if not beside its list
+    least: int = LEAST
+    roots: bool = False
+    kinds: tuple[str, ...] = (FIRST,)  # whose vectors are wanted side by side, fma518 first
+    augmentations: tuple[str, ...] = ()  # keys of `augment.AUGMENTATIONS`; of audio alone
+
+
+def open_dataset(request: DatasetRequest, taxonomy: Taxonomy, settings: Settings, stop: StopRequest) -> Dataset:
+    """The data set that `request` names; UsageError or NothingToDo say what is wrong with it, or that `stop` is set."""
+    if request.augmentations and request.form not in AUDIO:
+        raise UsageError(f"--augment changes audio, so it goes with --on {', '.join(AUDIO)}.")
+    if request.form == "table":
+        return npz.read(_path(request), request.kinds)
+    if request.form == "fma":
+        if len(request.kinds) > 1:
+            raise UsageError("FMA's metadata hold fma518 alone; use its audio (--on fma-audio), or a table.")
+        return to_dataset(fma.read(_path(request), request.subset, cache_folder()), taxonomy)
+    if request.form == "library":
+        return _library(request, taxonomy, settings, stop)
+    listing, kinds = _listing(request), _kinds(request)
+    # The name of the file is older than its words: another name would mean to extract everything again.
+    with closing(Database(cache_folder() / "listened.sqlite3")) as database:
+        paths = [file.path for file in listing.files]
+        extracted = extract_files(database, paths, kinds, settings=settings, stop=stop)
+        merged_genres = request.form in ("folder", "csv", "jamendo")
+        data = to_dataset(
+            as_rows(listing, extracted, kinds), taxonomy, request.least if merged_genres else 1, request.roots
+        )
+        if request.augmentations:
+            names = request.augmentations
+            changed = augmented(database, data.names, names, data.kind, settings=settings, stop=stop)
+            data = data.with_augmentations(changed.completed(data.table.rows[:, : data.kind.dimension]))
+    return data
+
+
+def cache_folder() -> Path:
+    """Where the numbers of FMA's metadata and the vectors of files outside the library are kept."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("reclass", appauthor=False)) / "datasets"
+
+
+def _library(request: DatasetRequest, taxonomy: Taxonomy, settings: Settings, stop: StopRequest) -> Dataset:
+    if not settings.database.exists():
+        raise NothingToDo(
+            f"there is no library at {settings.database} yet: scan a folder first (reclass scan ~/Music)."
+        )
+    first, *later = _kinds(request)
+    with closing(Database(settings.database)) as database:
+        tagged = [track.id for track in Library(database).tagged_by_user(first)] if later else []
+        for kind in later:
+            if len(Library(database).having(tagged, kind)) < len(tagged):
+                with writing_lease(settings.database, "train"):
+                    extract_tracks(database, tagged, kind, settings=settings, stop=stop)
+        raw = library.read(database, first, later)
+    return to_dataset(raw, taxonomy, request.least, request.roots)
+
+
 def extract_files(
-    database: Database,
-    paths: Sequence[str],
-    kind: FeatureKind,
-    settings: Settings,
-    stop: StopRequest,
-    bar: Bar = progress_bar,
-) -> Mapping[str, Track]:
-    """Vector and tags of every usable one of `paths`, by the path as given.
+    database: Database, paths: Sequence[str], kinds: Sequence[FeatureKind], *, settings: Settings, stop: StopRequest
+) -> dict[str, Track]:
+    """Every usable one of `paths`, by the path as given; its `vector` is of all `kinds` side by side.
 
     Vectors already in `database` are used; new ones are stored in batches, so that an interrupted call goes on where
-    it stopped. NothingToDo when `stop` is set before all are read: half a data set teaches something else.
+    it stopped. NothingToDo when `stop` is set before all are read: half a data set trains another model.
     """
     scope, stats = Scope(database), ScanStats()
     real = {os.path.realpath(path): path for path in paths}
     found = list(_found(real))
     for start in range(0, len(found), _BATCH):
-        scope.sort_found(found[start : start + _BATCH], kind, stats, rescan=False)
-    read_pending(database, scope, kind, settings, stats=stats, stop=stop, bar=bar)
+        scope.sort_found(found[start : start + _BATCH], kinds[0], stats, rescan=False)
+    read_pending(database, scope, kinds[0], settings, stats=stats, stop=stop)
     if stop:
-        raise NothingToDo("stopped as you asked; what was listened to is kept: the same command goes on from here.")
-    library, heard = Library(database), {}
+        raise NothingToDo(STOPPED)
     decisions = Decisions(database)
-    for path, named in real.items():
-        track = decisions.track_at(path)
-        if track is None or track.error is not None:
-            continue
-        vectors = library.vectors([track.id], kind)
-        if track.id in vectors:
-            heard[named] = replace(track, vector=vectors[track.id])
-    return heard
+    known = {named: decisions.track_at(path) for path, named in real.items()}
+    usable = {named: track for named, track in known.items() if track is not None and track.error is None}
+    vectors: list[dict[int, Vector]] = [Library(database).vectors([t.id for t in usable.values()], kinds[0])]
+    for kind in kinds[1:]:
+        tracks = [track.id for track in usable.values() if track.id in vectors[-1]]
+        vectors.append(extract_tracks(database, tracks, kind, settings=settings, stop=stop))
+    return {
+        named: replace(track, vector=np.concatenate([of_kind[track.id] for of_kind in vectors]))
+        for named, track in usable.items()
+        if all(track.id in of_kind for of_kind in vectors)
+    }
 
 
-def extracted_vectors(
-    database: Database,
-    track_ids: Iterable[int],
-    kind: FeatureKind,
-    settings: Settings,
-    stop: StopRequest,
-    bar: Bar = progress_bar,
+def extract_tracks(
+    database: Database, tracks: Iterable[int], kind: FeatureKind, *, settings: Settings, stop: StopRequest
 ) -> dict[int, Vector]:
-    """Vectors of `kind`, a network's too, of those of `track_ids` that can be heard; what is not stored is listened to.
+    """Vectors of `kind`, a network's too, of those of the `tracks` of `database` that can be used; new ones are stored.
 
-    Each is stored as it is done, so that an interrupted call goes on where it stopped. NothingToDo when `stop` is set
-    before all are there, BundleError where another version of the kind is installed, MissingWeights where none is.
+    An interrupted call goes on where it stopped. NothingToDo when `stop` is set before all are there, BundleError where
+    another version of the kind is installed, MissingWeights where none is.
     """
-    library, wanted = Library(database), list(track_ids)
-    stored = library.having(wanted, kind)
-    lacking = list(library.paths(track for track in wanted if track not in stored).items())
+    stored, wanted = Library(database), list(tracks)
+    having = stored.having(wanted, kind)
+    lacking = list(stored.paths(track for track in wanted if track not in having).items())
     if lacking and not stop:
-        with bar(kind.name, len(lacking)) as progress:
+        with progress_bar(kind.name, len(lacking)) as progress:
             ExtractionRunner(database, settings).extract(lacking, kind, lambda: bool(stop), progress)
     if stop:
-        raise NothingToDo("stopped as you asked; what was listened to is kept: the same command goes on from here.")
-    return library.vectors(wanted, kind)
+        raise NothingToDo(STOPPED)
+    return stored.vectors(wanted, kind)
 
 
 def _found(paths: Mapping[str, str]) -> Iterator[Track]:
@@ -146,72 +161,60 @@ def _found(paths: Mapping[str, str]) -> Iterator[Track]:
         yield Track(path, status.st_size, status.st_mtime_ns)
 
 
-KINDS = ("table", "fma", "fma-audio", "gtzan", "folder", "csv", "jamendo", "library")
-LEAST = 20  # rows that a genre of one's own vocabulary needs to stand for itself
+def as_rows(listing: Listing, extracted: Mapping[str, Track], kinds: Sequence[FeatureKind]) -> Raw:
+    """The listing with the vectors, of `kinds` side by side, of its files that could be used; NothingToDo if none."""
+    usable = [file for file in listing.files if file.path in extracted]
+    if not usable:
+        raise NothingToDo(
+            f"no features could be extracted from any of the {len(listing.files)} files of {listing.name}."
+        )
+    groups = [group_of(file, extracted[file.path].tags) for file in usable]
+    notes = list(listing.notes)
+    if len(usable) < len(listing.files):
+        unusable = len(listing.files) - len(usable)
+        notes.append(f"{unusable} files could not be used (reclass status --failed lists them)")
+    nameless = sum(not group for group in groups)
+    if nameless and nameless < len(groups):
+        notes.append(f"{nameless} files name no artist and no album; each counts as another artist")
+    return Raw(
+        name=listing.name,
+        rows=np.array([extracted[file.path].vector for file in usable], dtype=np.float32),
+        genres=[file.genres for file in usable],
+        groups=groups,
+        names=[file.path for file in usable],
+        kind=kinds[0],
+        split=[file.split for file in usable],
+        artists=any(groups),
+        notes=tuple(notes),
+        more=tuple(kinds[1:]),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetRequest:
-    """Which data set: `path` is its file or folder, and is not needed for the library."""
-
-    kind: str
-    path: Path | None = None
-    subset: str = "large"  # of FMA
-    excerpt: str = "mid30"  # of audio that is listened to, and of the library's vectors
-    audio: Path | None = None  # where MTG-Jamendo's audio lies, if not beside its list
-    least: int = LEAST
-    roots: bool = False
-    cache: Path | None = None
-    kinds: tuple[str, ...] = (FIRST,)  # whose vectors are wanted side by side, fma518 first
+def group_of(file: LabelledFile, tags: TrackTags) -> str:
+    """What keeps rows on one side of a split: the artist, else the album, else the folder below the genre's; or ""."""
+    if file.artist:
+        return file.artist
+    if name := tags_group(tags):
+        return name
+    folder = os.path.dirname(file.path)
+    return "" if os.path.basename(folder) in file.genres or not file.genres else f"folder {folder}"
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What the room above lends: a way to listen to files, and the library."""
-
-    listen: ExtractFiles
-    library: Callable[[], Database]
-    # Sees to it that tracks of the library have vectors of a kind; without it those that are stored must do.
-    hear: Callable[[Database, Sequence[int], FeatureKind], object] | None = None
-
-
-def open_dataset(request: DatasetRequest, taxonomy: Taxonomy, sources: Sources) -> Dataset:
-    """The data set that `request` names; UsageError or NothingToDo say what is wrong with it."""
-    if request.kind == "table":
-        return npz.read(_path(request), request.kinds)
-    if request.kind == "fma":
-        if len(request.kinds) > 1:
-            raise UsageError("FMA's metadata hold fma518 alone; use its audio (--on fma-audio), or a table.")
-        raw = fma_metadata.read(_path(request), request.subset, request.cache)
-        return to_dataset(raw, taxonomy)
-    if request.kind == "library":
-        database, first, more = sources.library(), fma518(request.excerpt), _more(request)
-        if more and sources.hear is not None:
-            tagged = [track.id for track in Library(database).tagged_by_user(first)]
-            for kind in more:
-                sources.hear(database, tagged, kind)
-        raw = library.read(database, first, more)
-        return to_dataset(raw, taxonomy, request.least, request.roots)
-    raw = with_vectors(_listing(request), fma518(request.excerpt), sources.listen, _more(request))
-    own_words = request.kind in ("folder", "csv", "jamendo")
-    return to_dataset(raw, taxonomy, request.least if own_words else 1, request.roots)
-
-
-def _more(request: DatasetRequest) -> tuple[FeatureKind, ...]:
-    return tuple(kinds.kind_here(name, request.excerpt) for name in request.kinds[1:])
+def _kinds(request: DatasetRequest) -> tuple[FeatureKind, ...]:
+    return (fma518(request.excerpt), *(npz.kind_here(name, request.excerpt) for name in request.kinds[1:]))
 
 
 def _listing(request: DatasetRequest) -> Listing:
     path = _path(request)
-    if request.kind == "fma-audio":
+    if request.form == "fma-audio":
         return folders.fma_audio(path, request.subset)
-    if request.kind == "jamendo":
+    if request.form == "jamendo":
         return lists.jamendo(path, request.audio)
     simple = {"gtzan": folders.gtzan, "folder": folders.folder_per_genre, "csv": lists.paths_csv}
-    return simple[request.kind](path)
+    return simple[request.form](path)
 
 
 def _path(request: DatasetRequest) -> Path:
     if request.path is None:
-        raise UsageError(f"name the {request.kind} data with --data PATH.")
+        raise UsageError(f"name the {request.form} data with --data PATH.")
     return request.path

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -16,50 +16,60 @@ from numpy.typing import NDArray
 from music_reclass import __version__
 from music_reclass.errors import UsageError
 from music_reclass.extractors.fma518 import COLUMNS
-from music_reclass.models import bundle as bundles
 from music_reclass.models.base import Estimator, Model
-from music_reclass.models.bundle import artist_digests
+from music_reclass.models.bundle import Bundle, artist_digests, make
 from music_reclass.models.calibration import Calibration, expected_calibration_error, hits
 from music_reclass.models.crossval import Log, Scores, held_out
-from music_reclass.models.dataset import Augmentations, Dataset
-from music_reclass.models.early_exit import ExitRule
-from music_reclass.models.early_exit import exit_as_manifest as stated_exit
+from music_reclass.models.dataset import Dataset
+from music_reclass.models.early_exit import ExitRule, exit_as_manifest
 from music_reclass.models.metrics import Evaluation, evaluate
 from music_reclass.models.precision import Certificate, PrecisionTarget, certified_thresholds
 from music_reclass.models.stacking import Members, Selected, Stack, calibrated, members, stacked
 from music_reclass.models.transforms import profile
-from music_reclass.training.npz import beside
 
 Doubles = NDArray[np.float64]
 LICENCES = {"fma": "CC BY 4.0 (learned from the metadata and features of the FMA data set, mdeff/fma)"}
 LICENCE = "that of the data it was trained on; no audio is part of it"
 
 
+def silent(text: str) -> None:
+    """The log of a training that prints nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecipe:
+    """How one stage is trained: the name of its bundle, the feature kinds it needs (those of the stage before it and
+    one more), its estimators, and the precision wanted of its decisions."""
+
+    name: str
+    kinds: tuple[str, ...]
+    estimators: tuple[Estimator, ...]
+    target: PrecisionTarget = field(default_factory=PrecisionTarget)
+
+
 @dataclass(frozen=True, slots=True)
 class Trained:
     """A bundle, and the evaluation on rows of artists that neither it nor its calibration saw."""
 
-    bundle: bundles.Bundle
+    bundle: Bundle
     evaluation: Evaluation
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CrossValidated:
-    """A stage as it did on rows that it did not see; `finished` makes the bundle."""
+    """A stage as it did on rows that it did not see; `finish` makes the bundle."""
 
-    data: Dataset
-    augmentations: Augmentations | None
-    name: str
+    recipe: StageRecipe
+    data: Dataset  # of the recipe's kinds
     seed: int
     scores: Scores
     members: Members
     fitted: tuple[Model, ...] | None  # of all estimators, where these are what is shipped
     calibration: Calibration
-    probabilities: Doubles  # calibrated, (rows of `scores`, 1 + views, labels)
+    probabilities: Doubles  # calibrated, (rows of `scores`, 1 + augmentations, labels)
     evaluation: Evaluation
-    thresholds: dict[str, float]
-    certificates: dict[str, Any]
+    certificates: dict[str, Certificate]  # of `confident` and `likely`
 
     @property
     def labels(self) -> NDArray[np.bool_]:
@@ -73,126 +83,100 @@ class CrossValidated:
 
 
 def train(
-    data: Dataset,
-    augmentations: Augmentations | None,
-    estimators: Sequence[Estimator],
-    name: str,
-    seed: int = 0,
-    aim: PrecisionTarget | None = None,
-    say: Log | None = None,
-    taxonomy: str = "",
+    data: Dataset, recipe: StageRecipe, *, seed: int = 0, log: Log = silent, taxonomy: str = "", licence: str = ""
 ) -> Trained:
-    """The bundle that `data` teaches: `measured`, then `finished`."""
-    return finish(cross_validate(data, augmentations, estimators, name, seed, aim, say), taxonomy, say=say)
+    """The bundle of `recipe` trained on `data`: `cross_validate`, then `finish`."""
+    return finish(cross_validate(data, recipe, seed=seed, log=log), log=log, taxonomy=taxonomy, licence=licence)
 
 
 def cross_validate(
-    data: Dataset,
-    augmentations: Augmentations | None,
-    estimators: Sequence[Estimator],
-    name: str,
-    seed: int = 0,
-    aim: PrecisionTarget | None = None,
-    say: Log | None = None,
-    folds: int = 5,
+    data: Dataset, recipe: StageRecipe, *, seed: int = 0, folds: int = 5, log: Log = silent
 ) -> CrossValidated:
-    """What estimators reach on new artists of `data`. Several are stacked if that beats the best of them there.
+    """What the recipe reaches on new artists of `data`. Its estimators are stacked if that beats the best of them.
 
-    With an official split: training part, calibration and promises on the validation part, figures on the test part,
-    and the bundle will be the model of the training part. Without: artist-grouped `folds`, or from `held_out.LARGE`
-    rows on one fifth of the artists held out; then all rows will train what is shipped. `views` may lack the columns
-    that stand beside the 518: the clean ones are put there.
+    With an official split: fitted on the training part, calibration and guarantees from the validation part, figures
+    on the test part, and the bundle will be the model of the training part. Without: artist-grouped `folds`, or from
+    `crossval.LARGE` rows on one fifth of the artists held out; then the model that is shipped is fitted on all rows.
     """
-    aim, tell = aim or PrecisionTarget(), say or _nobody
+    data = data.of(recipe.kinds)
     for leak in data.leaks():
-        tell(f"careful: {leak}")
+        log(f"careful: {leak}")
     if len(data.table.classes) < 2:
         raise UsageError("The data hold a single genre; training needs at least two.")
-    augmentations = beside(augmentations, data.table)
-    scores, fitted = held_out(data, augmentations, estimators, seed=seed, log=tell, folds=folds)
+    scores, fitted = held_out(data, recipe.estimators, seed=seed, log=log, folds=folds)
     labels = data.table.labels[scores.rows]
-    chosen = members(scores, labels, estimators)
+    chosen = members(scores, labels, recipe.estimators)
     for note in chosen.notes:
-        tell(note)
+        log(note)
     calibration, probabilities = calibrated(stacked(scores, chosen.weights, labels), labels, scores)
-    evaluation, thresholds, certificates = _account(probabilities, data, scores, aim, name)
+    groups, learning, judging = data.table.groups[scores.rows], scores.learning, scores.judging
+    versions = [
+        (version.max(axis=1), hits(version, labels[learning])) for version in np.moveaxis(probabilities[learning], 1, 0)
+    ]
+    certificates = certified_thresholds(versions, groups[learning], recipe.target)
+    evaluation = evaluate(
+        probabilities[judging, 0],
+        labels[judging],
+        data.table.classes,
+        groups[judging],
+        title=f"{recipe.name} on new artists of {data.name}",
+        warnings=(*data.leaks(), *data.table.notes),
+        thresholds=_thresholds(certificates),
+    )
     return CrossValidated(
-        data, augmentations, name, seed, scores, chosen, fitted, calibration, probabilities, evaluation, thresholds,
-        certificates,
-    )  # fmt: skip
+        recipe, data, seed, scores, chosen, fitted, calibration, probabilities, evaluation, certificates
+    )
 
 
 def finish(
-    own: CrossValidated, taxonomy: str = "", exits: Sequence[ExitRule] = (), say: Log | None = None, licence: str = ""
+    stage: CrossValidated,
+    exit_rules: Sequence[ExitRule] = (),
+    *,
+    log: Log = silent,
+    taxonomy: str = "",
+    licence: str = "",
 ) -> Trained:
-    """The bundle. `taxonomy` is the digest of the one in whose words the labels are; `exits` hold in ladders."""
-    data, table, chosen = own.data, own.data.table, own.members
-    if own.fitted is None:
-        (say or _nobody)("training on all rows")
-        fitted = tuple(estimator.fit(table, own.augmentations) for estimator in chosen.kept)
+    """The bundle. `taxonomy` is the digest of the one in whose words the labels are; `exit_rules` hold in cascades."""
+    data, table, chosen = stage.data, stage.data.table, stage.members
+    if stage.fitted is None:
+        log("training on all rows")
+        fitted = tuple(estimator.fit(table, data.augmentations) for estimator in chosen.kept)
     else:
-        fitted = tuple(model for model, weight in zip(own.fitted, chosen.weights, strict=True) if weight > 0)
+        fitted = tuple(model for model, weight in zip(stage.fitted, chosen.weights, strict=True) if weight > 0)
     model: Model = fitted[0] if len(fitted) == 1 else Stack(fitted, tuple(w for w in chosen.weights if w > 0))
     if not data.more and table.columns != COLUMNS:
         model = Selected(table.columns, model)
     manifest = {
-        "name": own.name,
+        "name": stage.recipe.name,
         "version": "1",
         "stage": data.kinds[-1].name,
         "kinds": [asdict(kind) for kind in data.kinds],
         "labels": list(table.classes),
-        "thresholds": own.thresholds,
-        "certificates": own.certificates,
-        "exits": [stated_exit(one) for one in exits],
-        "calibration": own.calibration.as_manifest(),
-        "metrics": _metrics(own),
-        "training": {**_origin(own), "taxonomy": taxonomy},
+        "thresholds": _thresholds(stage.certificates),
+        "certificates": {word: found.as_manifest() for word, found in stage.certificates.items()},
+        "exits": [exit_as_manifest(rule) for rule in exit_rules],
+        "calibration": stage.calibration.as_manifest(),
+        "metrics": _metrics(stage),
+        "training": {**_origin(stage), "taxonomy": taxonomy},
         "profile": profile(data.of([data.kind.name]).table if data.more else table),
         "licence": licence or _licence(data),
     }
-    return Trained(bundles.make(manifest, model), own.evaluation, chosen.notes)
+    return Trained(make(manifest, model), stage.evaluation, chosen.notes)
 
 
-def guarantee_lines(bundle: bundles.Bundle) -> Iterator[tuple[str, str]]:
-    """For each threshold its name, and what is guaranteed about it or why nothing is."""
+def guarantee_lines(bundle: Bundle) -> Iterator[tuple[str, str]]:
+    """For each threshold its name, and what is guaranteed from it on or why nothing is."""
     for word, stored in bundle.manifest["certificates"].items():
         yield word, Certificate.from_manifest(stored, bundle.thresholds.get(word)).sentence()
 
 
-def _nobody(text: str) -> None:
-    """Nobody listens."""
+def _thresholds(certificates: Mapping[str, Certificate]) -> dict[str, float]:
+    return {word: found.threshold for word, found in certificates.items() if found.threshold is not None}
 
 
-def _account(
-    probabilities: Doubles, data: Dataset, scores: Scores, aim: PrecisionTarget, name: str
-) -> tuple[Evaluation, dict[str, float], dict[str, Any]]:
-    """The figures on rows for figures; thresholds and promises from the rows for calibration (under folds: from all).
-
-    A promise holds on the clean rows and on each view alike: the strictest counts.
-    """
-    table = data.table
-    groups, labels = table.groups[scores.rows], table.labels[scores.rows]
-    learning, judging = scores.learning, scores.judging
-    versions = [
-        (version.max(axis=1), hits(version, labels[learning])) for version in np.moveaxis(probabilities[learning], 1, 0)
-    ]
-    found = certified_thresholds(versions, groups[learning], aim)
-    thresholds = {word: one.threshold for word, one in found.items() if one.threshold is not None}
-    evaluation = evaluate(
-        probabilities[judging, 0],
-        labels[judging],
-        table.classes,
-        groups[judging],
-        title=f"{name} on new artists of {data.name}",
-        warnings=(*data.leaks(), *table.notes),
-        thresholds=thresholds,
-    )
-    return evaluation, thresholds, {word: one.as_manifest() for word, one in found.items()}
-
-
-def _metrics(own: CrossValidated) -> dict[str, float]:
-    """Rounded figures for the manifest: of the clean rows, and hit rate and calibration error of every view."""
-    evaluation, judging = own.evaluation, own.scores.judging
+def _metrics(stage: CrossValidated) -> dict[str, float]:
+    """Rounded figures for the manifest: of the clean rows, and hit rate and calibration error of every augmentation."""
+    evaluation, judging = stage.evaluation, stage.scores.judging
     found = {
         "hit@1 clean": round(evaluation.accuracy.value, 4),
         "hit@1 low": round(evaluation.accuracy.low, 4),
@@ -202,12 +186,16 @@ def _metrics(own: CrossValidated) -> dict[str, float]:
         "rows": evaluation.count,
         "artists": evaluation.artists,
     }
-    for number, name in enumerate(own.augmentations.names if own.augmentations else (), start=1):
-        version, labels = own.probabilities[judging, number], own.labels[judging]
-        right = hits(version, labels)
+    for number, name in enumerate(_augmentations(stage.data), start=1):
+        probabilities, labels = stage.probabilities[judging, number], stage.labels[judging]
+        right = hits(probabilities, labels)
         found[f"hit@1 {name}"] = round(float(right.mean()), 4)
-        found[f"ece {name}"] = round(expected_calibration_error(version.max(axis=1), right), 4)
+        found[f"ece {name}"] = round(expected_calibration_error(probabilities.max(axis=1), right), 4)
     return found
+
+
+def _augmentations(data: Dataset) -> tuple[str, ...]:
+    return () if data.augmentations is None else data.augmentations.names
 
 
 def _licence(data: Dataset) -> str:
@@ -217,8 +205,8 @@ def _licence(data: Dataset) -> str:
     return f"{text}; learned from vectors of {', '.join(kind.name for kind in data.more)}, whose own licences hold too"
 
 
-def _origin(own: CrossValidated) -> dict[str, Any]:
-    data, table = own.data, own.data.table
+def _origin(stage: CrossValidated) -> dict[str, Any]:
+    data, table = stage.data, stage.data.table
     return {
         "table": table.digest,
         "split": hashlib.sha256("\n".join(data.split.tolist()).encode()).hexdigest() if data.is_split else None,
@@ -227,11 +215,11 @@ def _origin(own: CrossValidated) -> dict[str, Any]:
         "rows": len(table),
         "artists": len(np.unique(table.groups)),
         "artists_seen": sorted(set(artist_digests(data.artists))),
-        "views": list(own.augmentations.names) if own.augmentations else [],
-        "seed": own.seed,
-        "estimators": [estimator.name for estimator in own.members.kept],
+        "views": list(_augmentations(data)),  # the manifest's word for augmentations
+        "seed": stage.seed,
+        "estimators": [estimator.name for estimator in stage.members.kept],
         "versions": _versions(),
-        "notes": [*table.notes, *own.members.notes],
+        "notes": [*table.notes, *stage.members.notes],
     }
 
 

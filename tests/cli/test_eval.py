@@ -21,7 +21,7 @@ def test_a_table_gives_figures_intervals_and_a_page(shell: Shell, tmp_path: Path
     page = tmp_path / "page.html"
 
     assert shell("eval", "--data", table(tmp_path / "t.npz"), "--html", page) == 0
-    assert "40 rows of 20 artists" in shell.out
+    assert "40 tracks of 20 artists" in shell.out
     assert "macro-F1" in shell.out
     assert page.read_text().startswith("<!doctype html>")
     assert shell("eval", "--data", tmp_path / "t.npz", "--json") == 0

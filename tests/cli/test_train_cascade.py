@@ -1,4 +1,4 @@
-"""`reclass train all` and the later stages; `predict` climbs the ladder that they make."""
+"""`reclass train all` and the later stages; `predict` runs the cascade that they make."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import pytest
 
 from music_reclass.cli.main import run
 from music_reclass.models import bundle as bundles
-from music_reclass.models import bundle as ladders
 from music_reclass.models import xgb as boosted
 from music_reclass.models.early_exit import exit_rules_of
 from tests.library import Shell
@@ -58,16 +57,16 @@ def table(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def trained(shell: Shell, table: Path, tmp_path: Path) -> Path:
-    """A ladder of two stages, trained from the table."""
+    """A cascade of two stages, trained from the table."""
     assert shell("train", "all", "--table", table, "--stages", "fma518,musicnn", *EASY, "--out", tmp_path / "l") == 0
     return tmp_path / "l"
 
 
-def test_a_ladder_is_trained_from_a_table_and_climbed_by_predict(
+def test_a_cascade_is_trained_from_a_table_and_run_by_predict(
     shell: Shell, trained: Path, predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "a ladder of 2: 150 rows of 50 artists" in shell.out
-    first, second = ladders.load_cascade(trained)
+    assert "a cascade of 2: 150 rows of 50 artists" in shell.out
+    first, second = bundles.load_cascade(trained)
     exit_rule = exit_rules_of(first.manifest)[0]
     assert exit_rule.against == (second.digest,)
     assert exit_rule.threshold is not None
@@ -85,10 +84,10 @@ def test_a_ladder_is_trained_from_a_table_and_climbed_by_predict(
     assert np.mean(right) > 0.85
     assert all(abs(sum(row["probabilities"].values()) - 1) < 1e-4 for row in rows)
 
-    # eval judges the ladder as a whole.
+    # eval judges the cascade as a whole.
     assert shell("eval", "--data", written(tmp_path, "labelled.npz", new), "--bundle", trained, "--json") == 0
     judged = shell.objects()[0]
-    assert judged["title"].startswith("a ladder (decided by fma518 ")
+    assert judged["title"].startswith("a cascade (decided by fma518 ")
     assert judged["accuracy"]["value"] == pytest.approx(np.mean(right))
 
     # A stage whose vectors a table lacks is named once, and never votes.
@@ -115,7 +114,7 @@ def test_three_stages_are_trained_where_the_table_says_what_its_vectors_are(shel
     said = {"kinds": np.array(["mert/1-l7-norm-00/mid30", "jmla/1-00/mid30"]), "dataset": np.full(90, "one")}
     table = written(tmp_path, "t.npz", with_later_kinds(90, mert=20, jmla=20) | said)
     assert shell("train", "all", "--table", table, "--out", tmp_path / "l", "--epochs", "2") == 0
-    found = ladders.load_cascade(tmp_path / "l")
+    found = bundles.load_cascade(tmp_path / "l")
     assert [[kind.name for kind in bundle.kinds] for bundle in found] == [
         ["fma518"], ["fma518", "mert"], ["fma518", "mert", "jmla"],
     ]  # fmt: skip
@@ -139,12 +138,12 @@ def test_names_that_the_taxonomy_does_not_know_are_refused_before_training(
 
 
 @pytest.mark.parametrize("stages", ["musicnn", "fma518,nothing", "fma518,musicnn,musicnn", "musicnn,fma518"])
-def test_what_is_no_ladder_is_refused(stages: str, shell: Shell, table: Path, tmp_path: Path) -> None:
+def test_what_is_no_cascade_is_refused(stages: str, shell: Shell, table: Path, tmp_path: Path) -> None:
     assert shell("train", "all", "--table", table, "--stages", stages, "--out", tmp_path / "l") == 2
-    assert "there is no ladder" in shell.err
+    assert "there is no cascade" in shell.err
 
 
-def test_set_default_makes_the_ladder_the_one_that_scans_climb(
+def test_set_default_makes_it_the_cascade_of_every_scan(
     shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "config.toml"
@@ -154,4 +153,4 @@ def test_set_default_makes_the_ladder_the_one_that_scans_climb(
     assert shell("train", "all", "--table", table, "--out", tmp_path / "l", "--epochs", "2", "--set-default") == 0
 
     assert json.dumps(str(tmp_path / "l")) in config.read_text()
-    assert [bundle.stage for bundle in ladders.load_cascade(tmp_path / "l")] == ["fma518"]
+    assert [bundle.stage for bundle in bundles.load_cascade(tmp_path / "l")] == ["fma518"]

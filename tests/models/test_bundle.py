@@ -12,15 +12,15 @@ from music_reclass.errors import BundleError
 from music_reclass.models import bundle as bundles
 from music_reclass.models.mlp import MlpEnsemble
 from music_reclass.training import npz
-from music_reclass.training import train as recipes
-from tests.training.synthetic import SMALL, arrays, written
+from music_reclass.training.train import train
+from tests.training.synthetic import SMALL, arrays, stage, written
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> bundles.Bundle:
     folder = tmp_path_factory.mktemp("table")
     data = npz.read(written(folder, "t.npz", arrays(60)))
-    return recipes.train(data, None, [MlpEnsemble(recipe=SMALL)], "fma-mlp").bundle
+    return train(data, stage(MlpEnsemble(recipe=SMALL))).bundle
 
 
 @pytest.fixture

@@ -13,9 +13,6 @@ from music_reclass.models import (
     bundle as bundles,
 )
 from music_reclass.models import (
-    bundle as musicnn_ensemble,
-)
-from music_reclass.models import (
     dataset as tables,
 )
 from music_reclass.models import (
@@ -23,8 +20,7 @@ from music_reclass.models import (
 )
 from music_reclass.models.mlp import MlpEnsemble
 from music_reclass.training import npz
-from music_reclass.training import npz as kinds
-from music_reclass.training import train as recipes
+from music_reclass.training.train import StageRecipe, train
 
 CLASSES = np.array(["Jazz", "Rock"])
 
@@ -51,21 +47,21 @@ def test_what_only_the_embedding_tells_is_learned_and_survives_the_disk(tmp_path
     path = written(tmp_path / "table.npz")
     recipe = replace(fma_mlp.EMBEDDING_RECIPE, members=("embedding", "key_free_and_embedding"), epochs=15, hidden=(8,))
     data = npz.read(path, ("fma518", "musicnn"))
-    bundle = recipes.train(data, None, [MlpEnsemble(recipe=recipe)], "musicnn-ensemble").bundle
+    bundle = train(data, StageRecipe("musicnn-ensemble", ("fma518", "musicnn"), (MlpEnsemble(recipe=recipe),))).bundle
     assert bundle.stage == "musicnn"
-    assert bundle.kinds == (tables.fma518("mid30"), kinds.MUSICNN)
+    assert bundle.kinds == (tables.fma518("mid30"), npz.MUSICNN)
     assert bundle.manifest["metrics"]["hit@1 clean"] > 0.9
     assert len(bundle.manifest["profile"]["columns"]) == 518
     bundles.save(bundle, tmp_path / "bundle")
-    rows = kinds.rows_for(bundle.kinds, path, tables.read_table(path))
+    rows = npz.rows_for(bundle.kinds, path, tables.read_table(path))
     loaded = bundles.load(tmp_path / "bundle")
     assert loaded.digest == bundle.digest
     assert np.array_equal(loaded.predict_proba(rows), bundle.predict_proba(rows))
 
 
 def test_the_shipped_bundle_wants_the_published_weights_and_keeps_its_word() -> None:
-    bundle = musicnn_ensemble.embedded("musicnn")
-    assert bundle.kinds[1] == kinds.MUSICNN
+    bundle = bundles.embedded("musicnn")
+    assert bundle.kinds[1] == npz.MUSICNN
     assert bundle.labels == bundles.embedded().labels
     assert bundle.manifest["metrics"]["hit@1 clean"] >= 0.69
     assert bundle.manifest["metrics"]["ece clean"] <= 0.05
@@ -74,4 +70,4 @@ def test_the_shipped_bundle_wants_the_published_weights_and_keeps_its_word() -> 
 
 def test_a_first_stage_bundle_asks_for_the_518_columns_only(tmp_path: Path) -> None:
     path = written(tmp_path / "table.npz")
-    assert kinds.rows_for(bundles.embedded().kinds, path, tables.read_table(path)).shape == (60, 518)
+    assert npz.rows_for(bundles.embedded().kinds, path, tables.read_table(path)).shape == (60, 518)

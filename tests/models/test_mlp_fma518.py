@@ -13,8 +13,8 @@ from music_reclass.models.dataset import Augmentations
 from music_reclass.models.mlp import MlpEnsemble, MlpRecipe
 from music_reclass.models.precision import PLAIN
 from music_reclass.training import npz
-from music_reclass.training import train as recipes
-from tests.training.synthetic import CLASSES, SMALL, arrays, views_of, written
+from music_reclass.training.train import guarantee_lines, train
+from tests.training.synthetic import CLASSES, SMALL, arrays, stage, views_of, written
 
 LONGER = replace(SMALL, epochs=30)
 
@@ -28,7 +28,7 @@ def _bundle(
 ) -> Bundle:
     content = {name: value for name, value in {**arrays(90), **changes}.items() if value is not None}
     data = npz.read(written(folder, "t.npz", content))
-    return recipes.train(data, augmentations, [MlpEnsemble(seed, recipe)], "fma-mlp", seed).bundle
+    return train(data.with_augmentations(augmentations), stage(MlpEnsemble(seed, recipe)), seed=seed).bundle
 
 
 def test_equal_seeds_give_equal_bundles_and_other_seeds_others(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_threshold_that_cannot_be_certified_is_cautious_and_the_manifest_says_
     bundle = _bundle(tmp_path, **arrays(90, apart=0.0))
     assert bundle.thresholds["confident"] == PLAIN["confident"]
     assert bundle.manifest["certificates"]["confident"]["certified"] is False
-    assert any("not certified" in text for _, text in recipes.guarantee_lines(bundle))
+    assert any("not certified" in text for _, text in guarantee_lines(bundle))
 
 
 def test_likely_is_never_stricter_than_confident(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`python -m music_reclass.training` from its words to its exit code."""
+"""`python -m tools.embedded_bundles` from its words to its exit code."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from music_reclass.models import bundle as bundles
 from music_reclass.models.early_exit import exit_rules_of
 from music_reclass.models.mlp import MlpEnsemble
-from music_reclass.training.cascade import StageRecipe
+from music_reclass.training.train import StageRecipe
 from tests.training.synthetic import SMALL, arrays, views_of, with_later_kinds, written
 from tools import embedded_bundles as shipped
 from tools.embedded_bundles import main
@@ -32,14 +32,14 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ["--table", str(table), "--views", str(augmentations)]
 
 
-def test_one_command_makes_both_bundles_and_prints_the_honest_figures(
+def test_one_command_makes_both_bundles_and_prints_the_figures(
     files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", *files, "--out", str(tmp_path / "data")]) == 0
 
     printed = capsys.readouterr().out
     first, second = (bundles.load(tmp_path / "data" / folder) for folder in shipped.FOLDERS)
-    assert printed.startswith("what         a ladder of 2: 60 rows of 20 artists")
+    assert printed.startswith("what         a cascade of 2: 60 rows of 20 artists")
     assert first.digest in printed
     assert second.digest in printed
     assert exit_rules_of(first.manifest)[0].against == (second.digest,)

@@ -6,10 +6,17 @@ from typing import Any
 import numpy as np
 
 from music_reclass.extractors.fma518 import COLUMNS
+from music_reclass.models.base import Estimator
 from music_reclass.models.mlp import MlpRecipe
+from music_reclass.training.train import StageRecipe
 
 CLASSES = ("Blues", "Jazz", "Pop", "Rock")
 SMALL = MlpRecipe(members=("key_free", "unchanged"), hidden=(16,), epochs=6)
+
+
+def stage(*estimators: Estimator, name: str = "fma-mlp", kinds: tuple[str, ...] = ("fma518",)) -> StageRecipe:
+    """A stage of these estimators."""
+    return StageRecipe(name, kinds, estimators)
 
 
 def arrays(count: int = 120, seed: int = 0, apart: float = 2.0) -> dict[str, Any]:
@@ -33,7 +40,7 @@ def arrays(count: int = 120, seed: int = 0, apart: float = 2.0) -> dict[str, Any
 
 
 def views_of(table: dict[str, Any]) -> dict[str, Any]:
-    """Two degraded versions of every row."""
+    """Two augmentations of every row."""
     rows = table["fma518"]
     return {
         "fma518": np.stack([rows * 0.9, rows + 0.5], axis=1),
@@ -50,7 +57,7 @@ def written(folder: Path, name: str, content: dict[str, Any]) -> Path:
 
 
 def with_later_kinds(count: int = 120, seed: int = 0, apart: float = 1.0, **widths: int) -> dict[str, Any]:
-    """The same table with the vectors of dearer kinds (name and width each), in which genres show more clearly."""
+    """The same table with vectors of later kinds (name and width each), in which genres show more clearly."""
     table = arrays(count, seed, apart=apart)
     genre = np.where(table["labels"][:, 2], 2, table["labels"][:, :3].argmax(axis=1))
     for number, (name, width) in enumerate(sorted(widths.items())):

@@ -1,4 +1,4 @@
-"""Versions of files are made once, kept, and stand beside their own track."""
+"""Augmentations of files are made once, kept, and stand beside their own track."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from music_reclass.errors import NothingToDo
 from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.features.database import Database
 from music_reclass.models.dataset import Augmentations, fma518
-from music_reclass.training.augment import augmented, completed
+from music_reclass.training.augment import augmented
 from music_reclass.training.open import extract_files
 from music_reclass.utils.progress import StopRequest
 from tests.library import Shell
@@ -25,36 +25,36 @@ def paths(tmp_path: Path) -> list[str]:
     return [str(tmp_path / f"{number}.flac") for number in (2, 1)]
 
 
-def test_versions_come_in_the_order_of_the_files_and_are_made_once(paths: list[str], tmp_path: Path) -> None:
+def test_augmentations_come_in_the_order_of_the_files_and_are_made_once(paths: list[str], tmp_path: Path) -> None:
     database, stop = Database(tmp_path / "d.sqlite3"), StopRequest()
-    heard = extract_files(database, paths, KIND, SETTINGS, stop)
+    clean = extract_files(database, paths, (KIND,), settings=SETTINGS, stop=stop)
 
-    augmentations = augmented(database, paths, ("gain", "excerpt"), KIND, SETTINGS, stop)
+    augmentations = augmented(database, paths, ("gain", "excerpt"), KIND, settings=SETTINGS, stop=stop)
     for path in paths:
-        Path(path).write_bytes(b"gone")  # a second hearing would fail
-    again = augmented(database, paths, ("gain", "excerpt"), KIND, SETTINGS, stop)
+        Path(path).write_bytes(b"gone")  # a second extraction would fail
+    again = augmented(database, paths, ("gain", "excerpt"), KIND, settings=SETTINGS, stop=stop)
 
     assert augmentations.names == ("gain", "excerpt")
     assert augmentations.rows.shape == (2, 2, 518)
     np.testing.assert_array_equal(augmentations.rows, again.rows)
     for row, path in zip(augmentations.rows, paths, strict=True):
-        distances = {other: np.abs(row[0, 252:392] - heard[other].vector[252:392]).mean() for other in paths}
+        distances = {other: np.abs(row[0, 252:392] - clean[other].vector[252:392]).mean() for other in paths}
         assert min(distances, key=lambda other: distances[other]) == path
-    assert len(extract_files(database, paths, KIND, SETTINGS, stop)) == 0  # the files themselves are read anew
+    assert not extract_files(database, paths, (KIND,), settings=SETTINGS, stop=stop)  # the files are read anew
 
 
-def test_a_version_that_cannot_be_made_is_the_track_itself() -> None:
+def test_an_augmentation_that_cannot_be_made_is_the_track_itself() -> None:
     rows = np.ones((2, 3), dtype=np.float32)
     augmentations = Augmentations(("a",), np.array([[[np.nan] * 3], [[2.0] * 3]], dtype=np.float32))
 
-    assert completed(augmentations, rows).rows[:, 0, 0].tolist() == [1.0, 2.0]
+    assert augmentations.completed(rows).rows[:, 0, 0].tolist() == [1.0, 2.0]
 
 
 def test_stopped_it_gives_no_half_set(paths: list[str], tmp_path: Path) -> None:
     stop = StopRequest()
     stop.requested = True
     with pytest.raises(NothingToDo, match="goes on from here"):
-        augmented(Database(tmp_path / "d.sqlite3"), paths, ("gain",), KIND, SETTINGS, stop)
+        augmented(Database(tmp_path / "d.sqlite3"), paths, ("gain",), KIND, settings=SETTINGS, stop=stop)
 
 
 def test_train_augment_needs_audio_and_known_names(shell: Shell, tmp_path: Path) -> None:

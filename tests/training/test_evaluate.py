@@ -1,4 +1,4 @@
-"""A bundle on a data set: labels in its words, only the columns it looks at, and no flattery unsaid."""
+"""A bundle on a data set: labels in its words, only the columns it uses, and every caveat named."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from music_reclass.models import bundle as bundles
 from music_reclass.models.bundle import artist_digests
 from music_reclass.models.dataset import TEST, TRAINING, Dataset, Raw, fma518, to_dataset
 from music_reclass.taxonomy import load
-from music_reclass.training.evaluate import caveats, evaluate_bundle, full_rows, labels_as
+from music_reclass.training.evaluate import caveats, evaluate_cascade, full_rows, labels_as
 from tests.training.making import learnable
 
 TAXONOMY = load()
@@ -33,7 +33,7 @@ def test_a_finer_genre_counts_as_what_the_bundle_calls_it(data: Dataset) -> None
 
 
 def test_the_embedded_bundle_is_judged_with_every_warning_that_applies(data: Dataset) -> None:
-    evaluation = evaluate_bundle(bundles.embedded(), data, TAXONOMY)
+    evaluation = evaluate_cascade([bundles.embedded()], data, TAXONOMY)
 
     assert evaluation.count == 40
     assert evaluation.artists == 10
@@ -46,12 +46,12 @@ def test_rows_and_artists_that_the_bundle_was_trained_on_are_noticed(data: Datas
     def trained_on(**origin: object) -> bundles.Bundle:
         return replace(bundle, manifest={**bundle.manifest, "training": origin})
 
-    assert "these very rows" in caveats(trained_on(table=data.table.digest), data)[0]
+    assert "these very rows" in caveats([trained_on(table=data.table.digest)], data)[0]
     assert (
         "4 of 40 rows are of artists"
-        in caveats(trained_on(artists_seen=artist_digests(["artist 3", "stranger"])), data)[0]
+        in caveats([trained_on(artists_seen=artist_digests(["artist 3", "stranger"]))], data)[0]
     )
-    assert not caveats(trained_on(artists_seen=artist_digests(["stranger"])), data)
+    assert not caveats([trained_on(artists_seen=artist_digests(["stranger"]))], data)
 
 
 def test_an_official_split_that_artists_cross_is_warned_of(data: Dataset) -> None:
@@ -60,7 +60,7 @@ def test_an_official_split_that_artists_cross_is_warned_of(data: Dataset) -> Non
     assert "20 of 20 test rows are of artists" in crossing.leaks()[0]
 
 
-def test_columns_that_the_bundle_looks_at_must_be_there(data: Dataset) -> None:
+def test_columns_that_the_bundle_uses_must_be_there(data: Dataset) -> None:
     bundle = bundles.embedded()
     some = bundle.manifest["model"] | {"columns": list(COLUMNS[:3])}
     narrow = replace(bundle, manifest={**bundle.manifest, "model": some})
@@ -69,5 +69,5 @@ def test_columns_that_the_bundle_looks_at_must_be_there(data: Dataset) -> None:
 
     assert rows.shape == (40, 518)
     np.testing.assert_array_equal(rows[:, :3], data.table.rows[:, :3])
-    with pytest.raises(BundleError, match="looks at columns that the data lack"):
+    with pytest.raises(BundleError, match="uses columns that the data lack"):
         full_rows(data.table.rows[:, :3], COLUMNS[:3], bundle)

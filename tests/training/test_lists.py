@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from music_reclass.domain import FeatureKind, Track, TrackTags
+from music_reclass.domain import Track, TrackTags
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.models.dataset import LabelledFile, Listing, fma518, to_dataset
 from music_reclass.taxonomy import load
 from music_reclass.training import folders, lists
-from music_reclass.training.open import group_of, with_vectors
+from music_reclass.training.open import as_rows, group_of
 from tests.training.making import write_tracks
 
 
@@ -108,18 +108,14 @@ def test_groups_are_artists_else_albums_else_folders() -> None:
 
 def test_files_that_cannot_be_used_are_left_out_and_counted() -> None:
     files = tuple(LabelledFile(f"/m/Rock/{number}.mp3", ("Rock",)) for number in range(3))
+    kinds = (fma518("mid30"),)
+    track = Track(files[0].path, vector=np.ones(518, dtype=np.float32), tags=TrackTags(artist="Ann"))
+    extracted = {files[0].path: track}
 
-    def listen(paths: object, kind: FeatureKind) -> dict[str, Track]:
-        return {
-            files[0].path: Track(
-                files[0].path, vector=np.ones(kind.dimension, np.float32), tags=TrackTags(artist="Ann")
-            )
-        }
-
-    data = to_dataset(with_vectors(Listing("folder", files), fma518("mid30"), listen), load())
+    data = to_dataset(as_rows(Listing("folder", files), extracted, kinds), load())
 
     assert data.names == ("/m/Rock/0.mp3",)
     assert data.artists == ("artist ann",)
     assert any("2 files could not be used" in note for note in data.table.notes)
     with pytest.raises(NothingToDo):
-        with_vectors(Listing("folder", files), fma518("mid30"), lambda paths, kind: {})
+        as_rows(Listing("folder", files), {}, kinds)

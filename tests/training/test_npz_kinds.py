@@ -1,4 +1,4 @@
-"""Tables with vectors of several kinds: which version they are is said, known, or refused."""
+"""Tables with vectors of several kinds: which version they are is stated, known, or refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from music_reclass.errors import BundleError, UsageError
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.models import dataset as tables
 from music_reclass.training import npz
-from music_reclass.training import npz as kinds
 from tests.training.synthetic import arrays, views_of, with_later_kinds, written
 
 
@@ -34,9 +33,9 @@ def test_vectors_of_several_kinds_stand_side_by_side(tmp_path: Path) -> None:
     assert data.chosen(np.arange(30) < 4).kinds == data.kinds
 
 
-def test_what_a_table_says_of_its_vectors_is_taken(tmp_path: Path) -> None:
-    said = np.array(["mert/1-l7-norm-0123abcd/full", "fma518/1/full"])
-    path = written(tmp_path, "t.npz", with_later_kinds(30, mert=16) | {"kinds": said})
+def test_what_a_table_states_of_its_vectors_is_taken(tmp_path: Path) -> None:
+    stated = np.array(["mert/1-l7-norm-0123abcd/full", "fma518/1/full"])
+    path = written(tmp_path, "t.npz", with_later_kinds(30, mert=16) | {"kinds": stated})
 
     data = npz.read(path, ("fma518", "mert"))
 
@@ -47,7 +46,7 @@ def test_what_a_table_says_of_its_vectors_is_taken(tmp_path: Path) -> None:
 def test_a_version_that_nobody_knows_is_refused_not_guessed(tmp_path: Path) -> None:
     path = written(tmp_path, "t.npz", with_later_kinds(30, mert=768))
 
-    with pytest.raises(UsageError, match="which version of mert made these vectors is not said"):
+    with pytest.raises(UsageError, match="which version of mert made these vectors is not stated"):
         npz.read(path, ("fma518", "mert"))
 
 
@@ -75,21 +74,25 @@ def test_a_kind_that_is_not_there_says_how_to_make_it(tmp_path: Path) -> None:
 def test_rows_of_another_version_are_not_given_to_a_bundle(tmp_path: Path) -> None:
     other = with_later_kinds(30, musicnn=200) | {"kinds": np.array(["musicnn/1-ffffffff/mid30"])}
     path = written(tmp_path, "t.npz", other)
-    wanted = (kinds.kind_of("fma518", 518), kinds.MUSICNN)
+    wanted = (npz.kind_of("fma518", 518), npz.MUSICNN)
 
     with pytest.raises(BundleError, match="cannot be compared"):
-        kinds.rows_for(wanted, path, tables.read_table(path))
+        npz.rows_for(wanted, path, tables.read_table(path))
 
 
-def test_a_degraded_view_stands_beside_the_clean_vectors_of_the_later_kinds(tmp_path: Path) -> None:
+def test_an_augmentation_stands_beside_the_clean_vectors_of_the_later_kinds(tmp_path: Path) -> None:
     content = with_later_kinds(30, musicnn=200)
     path = written(tmp_path, "t.npz", content)
     augmentations = tables.read_augmentations(written(tmp_path, "v.npz", views_of(content)), tables.read_table(path))
-    wide = npz.read(path, ("fma518", "musicnn")).table
+    wide = npz.read(path, ("fma518", "musicnn"))
 
-    found = kinds.beside(augmentations, wide)
+    found = wide.with_augmentations(augmentations)
 
-    assert found is not None
-    assert np.array_equal(found.rows[:, 1, :518], augmentations.rows[:, 1])
-    assert all(np.array_equal(found.rows[:, number, 518:], content["musicnn"]) for number in (0, 1))
-    assert kinds.beside(None, wide) is None
+    assert found.augmentations is not None
+    rows = found.augmentations.rows
+    assert np.array_equal(rows[:, 1, :518], augmentations.rows[:, 1])
+    assert all(np.array_equal(rows[:, number, 518:], content["musicnn"]) for number in (0, 1))
+    alone = found.of(["fma518"]).chosen(np.arange(30) < 3).augmentations
+    assert alone is not None
+    assert np.array_equal(alone.rows, augmentations.rows[:3])
+    assert wide.with_augmentations(None).augmentations is None

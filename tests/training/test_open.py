@@ -1,41 +1,57 @@
-"""The one door: every kind of data comes out in one shape, and says what is missing."""
+"""The one door: every form of data comes out in one shape, and says what is missing."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from music_reclass.config import Settings
 from music_reclass.domain import FeatureKind, Track, TrackTags
-from music_reclass.errors import UsageError
+from music_reclass.errors import NothingToDo, UsageError
+from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.extractors.fma518 import COLUMNS
+from music_reclass.extractors.weights.store import MissingWeights
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library
 from music_reclass.models.dataset import TEST, TRAINING, Dataset, fma518
 from music_reclass.taxonomy import load
-from music_reclass.training.open import KINDS, DatasetRequest, Sources, open_dataset
+from music_reclass.training import npz
+from music_reclass.training import open as opening
+from music_reclass.training.open import FORMS, DatasetRequest, cache_folder, open_dataset
+from music_reclass.utils.progress import StopRequest
 from tests.training.making import learnable, write_features, write_tracks
 
 TAXONOMY = load()
 
 
-def sources(folder: Path) -> Sources:
-    def listen(paths: object, kind: FeatureKind) -> dict[str, Track]:
-        vector = np.ones(kind.dimension, dtype=np.float32)
-        return {path: Track(path, vector=vector, tags=TrackTags(artist=Path(path).parent.name)) for path in paths}  # type: ignore[attr-defined]
+STOP = StopRequest()
 
-    def library() -> Database:
-        database = Database(folder / "l.sqlite3")
-        rows, genres = learnable(6, ("Rock", "Jazz"))
-        readings = [
-            Track(f"/m/{n}", 1, 1, bytes([n]), 9.0, TrackTags((genre,), album=f"b{n // 2}"), (), row)
-            for n, (row, genre) in enumerate(zip(rows, genres, strict=True))
-        ]
-        Library(database).save(readings, fma518("mid30"))
-        return database
 
-    return Sources(listen, library)
+def settings(folder: Path) -> Settings:
+    """The library of `folder`: six tracks of fma518 vectors and tags."""
+    path = folder / "l.sqlite3"
+    if not path.exists():
+        with closing(Database(path)) as database:
+            rows, genres = learnable(6, ("Rock", "Jazz"))
+            readings = [
+                Track(f"/m/{n}", 1, 1, bytes([n]), 9.0, TrackTags((genre,), album=f"b{n // 2}"), (), row)
+                for n, (row, genre) in enumerate(zip(rows, genres, strict=True))
+            ]
+            Library(database).save(readings, fma518("mid30"))
+    return Settings(db=path, jobs=1)
+
+
+def opened(request: DatasetRequest, folder: Path) -> Dataset:
+    return open_dataset(request, TAXONOMY, settings(folder), STOP)
+
+
+@pytest.fixture(autouse=True)
+def nothing_installed_and_nothing_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "no models"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -43,8 +59,8 @@ def requests(tmp_path: Path) -> dict[str, DatasetRequest]:
     rows, genres = learnable(6, ("Rock", "Jazz"))
     for genre in ("Rock", "Jazz"):
         (tmp_path / "tree" / genre).mkdir(parents=True)
-        (tmp_path / "tree" / genre / "1.mp3").touch()
-    (tmp_path / "list.csv").write_text("path,genre\ntree/Rock/1.mp3,Rock\ntree/Jazz/1.mp3,Jazz\n")
+        encode(tmp_path / "tree" / genre / "1.flac", song(seed=len(genre), seconds=5))
+    (tmp_path / "list.csv").write_text("path,genre\ntree/Rock/1.flac,Rock\ntree/Jazz/1.flac,Jazz\n")
     (tmp_path / "meta").mkdir()
     write_features(tmp_path / "meta" / "features.csv", range(6), rows)
     write_tracks(tmp_path / "meta" / "tracks.csv", [(n, f"{n}", "training", "small", g) for n, g in enumerate(genres)])
@@ -60,9 +76,9 @@ def requests(tmp_path: Path) -> dict[str, DatasetRequest]:
     }
 
 
-@pytest.mark.parametrize("kind", ["table", "fma", "folder", "csv", "library"])
-def test_every_kind_has_one_shape(kind: str, requests: dict[str, DatasetRequest], tmp_path: Path) -> None:
-    data: Dataset = open_dataset(requests[kind], TAXONOMY, sources(tmp_path))
+@pytest.mark.parametrize("form", ["table", "fma", "folder", "csv", "library"])
+def test_every_form_has_one_shape(form: str, requests: dict[str, DatasetRequest], tmp_path: Path) -> None:
+    data: Dataset = opened(requests[form], tmp_path)
 
     assert set(data.table.classes) == {"Rock", "Jazz"}
     assert data.table.rows.shape == (len(data), 518)
@@ -73,7 +89,7 @@ def test_every_kind_has_one_shape(kind: str, requests: dict[str, DatasetRequest]
 
 
 def test_a_tables_own_split_and_artists_are_taken(requests: dict[str, DatasetRequest], tmp_path: Path) -> None:
-    data = open_dataset(requests["table"], TAXONOMY, sources(tmp_path))
+    data = opened(requests["table"], tmp_path)
 
     assert data.is_split
     assert data.artists == tuple("aabbcc")
@@ -81,58 +97,73 @@ def test_a_tables_own_split_and_artists_are_taken(requests: dict[str, DatasetReq
 
 
 def test_data_without_a_path_are_asked_for(tmp_path: Path) -> None:
-    for kind in set(KINDS) - {"library"}:
+    for form in set(FORMS) - {"library"}:
         with pytest.raises(UsageError, match="--data"):
-            open_dataset(DatasetRequest(kind), TAXONOMY, sources(tmp_path))
+            opened(DatasetRequest(form), tmp_path)
 
 
-@pytest.fixture
-def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "no models"))
+def store(database: Database, value: float, most: int) -> None:
+    """MusiCNN vectors for the first `most` tracks, as if its network had made them."""
+    vector = np.full(npz.MUSICNN.dimension, value, np.float32)
+    tracks = sorted(Library(database).paths(range(100)))
+    Library(database).add_vectors(dict.fromkeys(tracks[:most], vector), npz.MUSICNN)
 
 
-@pytest.mark.parametrize("kind", ["folder", "csv"])
-def test_audio_is_listened_to_once_for_each_kind(
-    kind: str, requests: dict[str, DatasetRequest], tmp_path: Path, nothing_installed: None
+@pytest.mark.parametrize("form", ["folder", "csv"])
+def test_vectors_of_several_kinds_stand_side_by_side(
+    form: str, requests: dict[str, DatasetRequest], tmp_path: Path
 ) -> None:
-    asked: list[str] = []
+    first = opened(requests[form], tmp_path)
+    with closing(Database(cache_folder() / "listened.sqlite3")) as database:
+        store(database, 2.0, 2)
+    data = opened(replace(requests[form], kinds=("fma518", "musicnn")), tmp_path)
 
-    def listen(paths: Sequence[str], wanted: FeatureKind) -> dict[str, Track]:
-        asked.append(wanted.key)
-        value = {"fma518": 1.0, "musicnn": 2.0}[wanted.name]
-        there = paths[:1] if wanted.name == "musicnn" else paths  # the second file is too short for it, say
-        return {
-            path: Track(path, vector=np.full(wanted.dimension, value, np.float32), tags=TrackTags(artist=path))
-            for path in there
-        }
-
-    own = Sources(listen, sources(tmp_path).library)
-    data = open_dataset(replace(requests[kind], kinds=("fma518", "musicnn")), TAXONOMY, own)
-
-    assert asked == ["fma518/1/mid30", "musicnn/1-425c7c95/mid30"]
-    assert data.table.rows.shape == (1, 718)
-    assert data.table.rows[0, [0, 517, 518, 717]].tolist() == [1.0, 1.0, 2.0, 2.0]
+    assert data.table.rows.shape == (2, 718)
+    np.testing.assert_array_equal(data.table.rows[:, :518], first.table.rows)
+    assert data.table.rows[0, [518, 717]].tolist() == [2.0, 2.0]
     assert [kind.name for kind in data.kinds] == ["fma518", "musicnn"]
-    assert any("1 files could not be used" in note for note in data.table.notes)
 
 
-def test_tracks_of_the_library_are_heard_before_they_are_read(
-    requests: dict[str, DatasetRequest], tmp_path: Path, nothing_installed: None
+def test_a_kind_that_cannot_be_extracted_is_said(requests: dict[str, DatasetRequest], tmp_path: Path) -> None:
+    with pytest.raises(MissingWeights):
+        opened(replace(requests["folder"], kinds=("fma518", "musicnn")), tmp_path)
+
+
+def test_vectors_of_later_kinds_are_extracted_for_tracks_of_the_library_before_they_are_read(
+    requests: dict[str, DatasetRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[int] = []
+    asked: list[int] = []
 
-    def hear(database: Database, tracks: Sequence[int], kind: FeatureKind) -> None:
-        heard.extend(tracks)
-        Library(database).add_vectors({track: np.full(200, 3.0, np.float32) for track in tracks[:4]}, kind)
+    def extract(database: Database, tracks: Sequence[int], kind: FeatureKind, **_: object) -> None:
+        asked.extend(tracks)
+        store(database, 3.0, 4)
 
-    own = Sources(sources(tmp_path).listen, sources(tmp_path).library, hear)
-    data = open_dataset(replace(requests["library"], kinds=("fma518", "musicnn")), TAXONOMY, own)
+    monkeypatch.setattr(opening, "extract_tracks", extract)
+    data = opened(replace(requests["library"], kinds=("fma518", "musicnn")), tmp_path)
 
-    assert len(heard) == 6
+    assert len(asked) == 6
     assert data.table.rows.shape == (4, 718)
     assert any("2 tagged tracks have no vectors of musicnn" in note for note in data.table.notes)
 
 
+def test_a_library_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NothingToDo, match="scan a folder first"):
+        open_dataset(DatasetRequest("library"), TAXONOMY, Settings(db=tmp_path / "none.sqlite3"), STOP)
+
+
 def test_fma_metadata_hold_no_other_kind(requests: dict[str, DatasetRequest], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="fma518 alone"):
-        open_dataset(replace(requests["fma"], kinds=("fma518", "musicnn")), TAXONOMY, sources(tmp_path))
+        opened(replace(requests["fma"], kinds=("fma518", "musicnn")), tmp_path)
+
+
+def test_augmentations_stand_beside_the_rows_of_audio_and_of_nothing_else(
+    requests: dict[str, DatasetRequest], tmp_path: Path
+) -> None:
+    data = opened(replace(requests["folder"], augmentations=("gain",)), tmp_path)
+
+    assert data.augmentations is not None
+    assert data.augmentations.names == ("gain",)
+    assert data.augmentations.rows.shape == (2, 1, 518)
+    assert not np.array_equal(data.augmentations.rows[:, 0], data.table.rows)
+    with pytest.raises(UsageError, match="--augment changes audio"):
+        opened(replace(requests["table"], augmentations=("gain",)), tmp_path)

@@ -1,4 +1,4 @@
-"""From data to a bundle: figures on artists it never saw, promises, stacks only where they win."""
+"""From data to a bundle: figures on artists it never saw, guarantees, stacks only where they win."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,10 +27,10 @@ from music_reclass.models.mlp import MlpEnsemble
 from music_reclass.models.precision import PLAIN, PrecisionTarget
 from music_reclass.models.stacking import members
 from music_reclass.taxonomy import load
-from music_reclass.training import train as recipes
-from music_reclass.training.evaluate import caveats, columns_seen, evaluate_bundle
+from music_reclass.training.evaluate import caveats, columns_used, evaluate_cascade
+from music_reclass.training.train import StageRecipe, train
 from tests.training.making import learnable
-from tests.training.synthetic import SMALL
+from tests.training.synthetic import SMALL, stage
 
 NETS = MlpEnsemble(recipe=replace(SMALL, epochs=15))
 
@@ -46,7 +46,7 @@ def data(count: int = 240, excerpt: str = "mid30", split: bool = False, seed: in
 
 def test_a_bundle_knows_where_it_comes_from() -> None:
     made = data(excerpt="full")
-    result = recipes.train(made, None, [NETS], "fma-mlp", seed=3)
+    result = train(made, stage(NETS), seed=3)
     manifest = result.bundle.manifest
 
     assert result.bundle.kinds == (fma518("full"),)
@@ -54,29 +54,29 @@ def test_a_bundle_knows_where_it_comes_from() -> None:
     assert manifest["training"]["estimators"] == ["nets"]
     assert len(manifest["training"]["artists_seen"]) == 80
     assert manifest["metrics"]["hit@1 clean"] == round(result.evaluation.accuracy.value, 4) > 0.8
-    assert "these very rows" in caveats(result.bundle, made)[0]
+    assert "these very rows" in caveats([result.bundle], made)[0]
 
 
 def test_with_an_official_split_figures_are_of_its_test_part_alone() -> None:
-    result = recipes.train(data(split=True), None, [NETS], "fma-mlp")
+    result = train(data(split=True), stage(NETS))
 
     assert result.evaluation.count == 48
-    assert evaluate_bundle(result.bundle, data(seed=5), load()).accuracy.value > 0.7
+    assert evaluate_cascade([result.bundle], data(seed=5), load()).accuracy.value > 0.7
 
 
 def test_part_of_the_columns_makes_a_bundle_that_takes_whole_rows(tmp_path: Path) -> None:
     from music_reclass.models.linear import Linear
 
-    narrow, _ = select_columns(data(), None, ["mfcc*", "zcr_mean*"])
-    result = recipes.train(narrow, None, [Linear()], "fma-linear")
+    narrow = select_columns(data(), ["mfcc*", "zcr_mean*"])
+    result = train(narrow, stage(Linear(), name="fma-linear"))
     bundles.save(result.bundle, tmp_path / "b")
     back = bundles.load(tmp_path / "b")
 
-    assert columns_seen(back) == (*COLUMNS[252:392], "zcr_mean_01")
+    assert columns_used(back) == (*COLUMNS[252:392], "zcr_mean_01")
     assert back.predict_proba(data().table.rows).shape == (240, 3)
-    assert evaluate_bundle(back, narrow, load()).count == 240
+    assert evaluate_cascade([back], narrow, load()).count == 240
     with pytest.raises(UsageError, match="no column matches"):
-        select_columns(data(), None, ["nothing*"])
+        select_columns(data(), ["nothing*"])
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,8 @@ def test_a_stack_that_wins_is_kept_with_its_members() -> None:
 
 
 def test_what_the_user_asks_for_and_cannot_be_certified_is_never_decided() -> None:
-    strict = recipes.train(data(60), None, [NETS], "fma-mlp", aim=PrecisionTarget.of(0.99)).bundle
-    plain = recipes.train(data(60), None, [NETS], "fma-mlp").bundle
+    strict = train(data(60), StageRecipe("fma-mlp", ("fma518",), (NETS,), PrecisionTarget.of(0.99))).bundle
+    plain = train(data(60), stage(NETS)).bundle
 
     assert "confident" not in strict.thresholds
     assert "more labelled tracks" in strict.manifest["certificates"]["confident"]["why"]
@@ -147,12 +147,12 @@ def test_a_single_genre_teaches_nothing() -> None:
     raw = Raw("made", rows, [("Rock",)] * 20, [str(n) for n in range(20)], [str(n) for n in range(20)], fma518("mid30"))
 
     with pytest.raises(UsageError, match="single genre"):
-        recipes.train(to_dataset(raw, load()), None, [NETS], "fma-mlp")
+        train(to_dataset(raw, load()), stage(NETS))
 
 
 def test_a_bundle_names_taxonomy_libraries_split_and_licence() -> None:
     made = data(split=True)
-    manifest = recipes.train(made, None, [NETS], "fma-mlp", taxonomy="the digest").bundle.manifest
+    manifest = train(made, stage(NETS), taxonomy="the digest").bundle.manifest
 
     assert manifest["training"]["taxonomy"] == "the digest"
     assert set(manifest["training"]["versions"]) >= {"reclass", "python", "numpy"}
@@ -164,10 +164,10 @@ def test_vectors_of_whole_files_are_not_given_to_a_model_of_excerpts() -> None:
     from music_reclass.classification.voter import Stage
     from music_reclass.errors import BundleError
 
-    bundle = recipes.train(data(excerpt="full"), None, [NETS], "fma-mlp").bundle
-    stage = Stage.from_bundle(bundle, load())
+    bundle = train(data(excerpt="full"), stage(NETS)).bundle
+    voter = Stage.from_bundle(bundle, load())
 
-    stage.require(fma518("full"))
+    voter.require(fma518("full"))
     with pytest.raises(BundleError, match="fma518/1/full"):
-        stage.require(fma518("mid30"))
-    assert any("figures are not what a scan would reach" in text for text in caveats(bundle, data()))
+        voter.require(fma518("mid30"))
+    assert any("figures are not what a scan would reach" in text for text in caveats([bundle], data()))
