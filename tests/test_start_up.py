@@ -53,3 +53,14 @@ def test_the_help_of_no_command_loads_anything_heavy() -> None:
         [sys.executable, "-c", code, json.dumps(commands(cli))], capture_output=True, text=True, check=True
     )
     assert not {name.split(".")[0] for name in json.loads(child.stderr.splitlines()[-1])} & HEAVY
+
+
+def test_the_list_of_commands_imports_no_command_and_a_command_no_other() -> None:
+    code = (
+        "import sys\nfrom music_reclass.cli.main import run\nrun(sys.argv[1:])\n"
+        "print(*(name for name in sys.modules if name.startswith('music_reclass.cli.')), file=sys.stderr)\n"
+    )
+    frame = {"main", "output", "options"}
+    for words, more in ((["--help"], set()), (["undo", "--help"], {"undo"}), (["export", "--help"], {"library"})):
+        child = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+        assert {name.split(".")[-1] for name in child.stderr.split()} <= frame | more

@@ -51,7 +51,7 @@ def audit_exits(
             cascade = cascade_for(settings, load(settings.taxonomy), library)
             drawn = exit_audit.draw(library, cascade, share=share, most=max_tracks, seed=seed)
             text = f"{len(drawn.exits):,} of {drawn.early:,.0f} early exits"
-            return _show_missing(library, cascade, list(drawn.exits), text, as_json)
+            return _show_missing(library, cascade, list(drawn.exits), drawn=text, as_json=as_json)
     with writing(settings, "audit-exits", must_exist=True) as work:
         from music_reclass.classification.extract import ExtractionRunner
 
@@ -71,7 +71,7 @@ def audit_exits(
     return 1 if found.alarm else 0
 
 
-def _show_missing(database: Database, cascade: Cascade, tracks: list[int], drawn: str, as_json: bool) -> int:
+def _show_missing(database: Database, cascade: Cascade, tracks: list[int], *, drawn: str, as_json: bool) -> int:
     """What is still to be extracted, and how long that took the last time; exit code 0."""
     from music_reclass.classification.extract import missing_vectors
     from music_reclass.features.results import Scans
@@ -181,7 +181,7 @@ def _show_calibration_set(settings: Settings, target: RiskTarget, *, max_tracks:
         cascade = cascade_for(settings, load(settings.taxonomy), None)
         sample = draw(library, cascade, by_tags=target.labels, most=max_tracks, seed=seed)
         text = _drawn(sample, target.labels)
-        return _show_missing(library, cascade, list(sample.genres), text, as_json)
+        return _show_missing(library, cascade, list(sample.genres), drawn=text, as_json=as_json)
 
 
 def _calibrate(settings: Settings, target: RiskTarget, *, max_tracks: int, seed: int, as_json: bool) -> int:

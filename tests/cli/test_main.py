@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import click
 import pytest
 
-from music_reclass.cli import session
+from music_reclass.cli import main, session
 from music_reclass.cli.main import run
 from music_reclass.errors import DatabaseError, FailTrack, ServerError
 
@@ -50,3 +51,27 @@ def test_a_bug_is_one_line_and_its_traceback_a_file(
 def test_reclass_alone_says_what_comes_next(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 0
     assert "reclass scan" in capsys.readouterr().out
+
+
+def test_every_command_is_where_the_list_says_under_its_name_with_a_sentence() -> None:
+    context = click.Context(main.cli)
+    assert main.cli.list_commands(context) == sorted(main.COMMANDS)
+    for name, (_, sentence) in main.COMMANDS.items():
+        command = main.cli.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+        assert sentence[0].isupper()
+        assert sentence.endswith(".")
+        assert command.help
+    assert main.cli.get_command(context, "nonsense") is None
+
+
+def test_the_help_lists_every_command_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out.partition("Commands:")[2].splitlines()
+    assert [line.split()[0] for line in shown if line.strip()] == sorted(main.COMMANDS)
+
+
+def test_an_unknown_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["scam"]) == 2
+    assert "No such command 'scam'" in capsys.readouterr().err
