@@ -14,7 +14,6 @@ from music_reclass.classification.extract import extract_missing
 from music_reclass.errors import NothingToDo
 from music_reclass.features.library import Library
 from music_reclass.features.results import LibraryExits
-from music_reclass.features.statistics import Candidates
 from music_reclass.models.bundle import artist_digests
 from music_reclass.models.early_exit import ExitRule, RiskTarget, certify_exit_rule, exit_as_manifest, gain_curve
 from music_reclass.utils.progress import progress_bar
@@ -107,7 +106,7 @@ def _by_artist(database: Database, cascade: Cascade, by_tags: bool) -> dict[str,
     """Tracks that may be drawn, with the genres of their tags, by artist."""
     agreement = tag_agreement(cascade)
     groups: dict[str, list[tuple[int, Genres]]] = {}
-    for track in Candidates(database).with_vector(cascade.stages[0].kinds[0], tagged=by_tags):
+    for track in Library(database).tracks_with(cascade.stages[0].kinds[0], tagged_by_user=by_tags):
         genres = (track.tags.genres or ()) if by_tags else ()
         if not by_tags or agreement.counted_as(genres) is not None:
             groups.setdefault(track.group, []).append((track.id, genres))

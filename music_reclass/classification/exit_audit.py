@@ -16,7 +16,6 @@ from music_reclass.classification.relabel import translated
 from music_reclass.errors import NothingToDo
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
-from music_reclass.features.statistics import Candidates
 from music_reclass.models.early_exit import lower_bound, upper_bound
 from music_reclass.utils.progress import progress_bar
 
@@ -150,8 +149,8 @@ def draw(
 
     NothingToDo where none did. Nothing is written.
     """
-    candidates = Candidates(database)
-    early = candidates.exited_before(len(cascade.stages), cascade.basis)
+    decisions = Decisions(database)
+    early = decisions.exited_before(len(cascade.stages), cascade.basis)
     count = math.ceil(share * len(early))
     count = min(count, most) if most is not None else count
     chosen = np.random.default_rng(seed).permutation(len(early))[:count]
@@ -163,7 +162,7 @@ def draw(
             "exit where a stage has a certificate (reclass models list -v, reclass calibrate), and after a scan with "
             "the stages at hand."
         )
-    return ExitSample(exits, candidates.count_voted(), len(early) * len(exits) / len(drawn), len(drawn), share, seed)
+    return ExitSample(exits, decisions.count_voted(), len(early) * len(exits) / len(drawn), len(drawn), share, seed)
 
 
 def _exits(database: Database, cascade: Cascade, tracks: Sequence[int]) -> Iterator[tuple[int, Vote]]:
@@ -195,7 +194,7 @@ def audit(
     last = cascade.stages[-1]
     extract_missing(database, [last], list(sample.exits), runner, stop=stop, bar=bar)
     final = last.votes(sample.exits, Library(database))
-    tags = Candidates(database).user_genres(track for track in sample.exits if track in final)
+    tags = Library(database).user_genres(track for track in sample.exits if track in final)
     groups = tuple(_groups(sample, final, tags, cascade))
     checks = tuple(_checks(groups, sample, cascade))
     return ExitAudit(sample, len(final), groups, checks, stopped=stop())

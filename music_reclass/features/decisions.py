@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from music_reclass.domain import Decision, Track, Vote
 from music_reclass.features.database import Database
-from music_reclass.features.library import FROM_TRACK, TRACK, track_of
+from music_reclass.features.library import FROM_TRACK, TRACK, USABLE, track_of
 
 if TYPE_CHECKING:
     from music_reclass.features.scope import Scope
@@ -20,6 +20,7 @@ VOTES = """(
     SELECT json_group_object(stage, json(probabilities))
     FROM (SELECT stage, probabilities FROM vote WHERE track_id = t.id ORDER BY rowid)
 )"""
+DECIDED = f"{USABLE} AND d.track_id IS NOT NULL"
 _TRACK = f"{TRACK}, {VOTES} {FROM_TRACK}"
 
 
@@ -131,6 +132,20 @@ class Decisions:
                 rows.sort(key=lambda row: order[row[0]])
                 found[track_id] = tuple(Vote(stage, json.loads(shares)) for stage, _, shares in rows)
         return found
+
+    def exited_before(self, stages: int, basis: str) -> list[int]:
+        """The tracks that a cascade of `basis` decided with fewer than `stages` votes, at least one; in order."""
+        rows = self._sql.execute(
+            f"SELECT t.id {FROM_TRACK} WHERE {DECIDED} AND d.basis = ?"  # noqa: S608
+            " AND (SELECT count(*) FROM vote WHERE track_id = t.id) BETWEEN 1 AND ? ORDER BY t.id",
+            (basis, stages - 1),
+        )
+        return [int(row[0]) for row in rows.fetchall()]
+
+    def count_voted(self) -> int:
+        """How many tracks have a vote."""
+        query = f"SELECT count(*) {FROM_TRACK} WHERE {DECIDED} AND EXISTS (SELECT 1 FROM vote WHERE track_id = t.id)"  # noqa: S608
+        return int(self._sql.execute(query).fetchone()[0])
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Tracks that are not missing by outcome, and by reason within skipped and failed."""

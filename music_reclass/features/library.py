@@ -42,6 +42,7 @@ TRACK = """
 FROM_TRACK = """
     FROM track t LEFT JOIN decision d ON d.track_id = t.id LEFT JOIN failure f ON f.track_id = t.id
 """
+USABLE = "t.missing_since IS NULL AND f.track_id IS NULL"
 
 
 def track_of(row: Sequence[Any], votes: Sequence[Vote] = (), vector: Vector | None = None) -> Track:
@@ -217,8 +218,25 @@ class Library:
         )
         return [(str(value), int(count)) for value, count in rows]
 
+    def tracks_with(self, kind: FeatureKind, *, tagged_by_user: bool = False) -> Iterator[Track]:
+        """The tracks that have a vector of `kind`, or those of them with a genre that the user gave, by id; without
+        the vectors."""
+        condition = f"{USABLE} AND {TAGGED_BY_USER}" if tagged_by_user else USABLE
+        cursor = self._sql.execute(
+            f"{TRACK} {FROM_TRACK} JOIN vector v ON v.track_id = t.id AND v.kind = ? WHERE {condition} ORDER BY t.id",
+            (kind.key,),
+        )
+        for rows in batched_rows(cursor):
+            yield from map(track_of, rows)
+
+    def user_genres(self, track_ids: Iterable[int]) -> dict[int, tuple[str, ...]]:
+        """The genre values of those of `track_ids` that carry some that the user gave."""
+        query = f"SELECT t.genres FROM track t WHERE t.id = ? AND {TAGGED_BY_USER}"  # noqa: S608
+        rows = ((track_id, self._sql.execute(query, (track_id,)).fetchone()) for track_id in track_ids)
+        return {track_id: _strings(row[0]) for track_id, row in rows if row is not None}
+
     def tagged_by_user(self, kind: FeatureKind) -> Iterator[Track]:
-        """The tracks that have a vector of `kind` and a genre that we did not write, by path."""
+        """The tracks that have a vector of `kind` and a genre that the user gave, with the vectors, by path."""
         cursor = self._sql.execute(
             f"{TRACK}, v.data {FROM_TRACK} JOIN vector v ON v.track_id = t.id AND v.kind = ?"
             f" WHERE t.missing_since IS NULL AND {TAGGED_BY_USER} ORDER BY t.path",

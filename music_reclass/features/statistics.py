@@ -1,16 +1,16 @@
-"""Counts of decisions by outcome, stage and confidence; tracks from which a sample may be drawn."""
+"""Counts of decisions by outcome, stage and confidence, beside tags that the user gave; causes of failures."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from music_reclass.domain import FeatureKind, Track
+from music_reclass.domain import Track
 from music_reclass.features.database import Database
-from music_reclass.features.decisions import VOTES, with_votes
+from music_reclass.features.decisions import DECIDED, VOTES, with_votes
 from music_reclass.features.library import FROM_TRACK, TAGGED_BY_USER, TRACK, batched_rows, track_of
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 BINS = 20
 """Steps of confidence in which decisions are counted, from 0 to 1."""
 
-_USABLE = "t.missing_since IS NULL AND f.track_id IS NULL"
-_DECIDED = f"{_USABLE} AND d.track_id IS NOT NULL"
 _COUNTED = (
     f"d.outcome, coalesce(json_extract(d.genres, '$[0]'), ''), min(CAST(d.confidence * {BINS} AS INTEGER), {BINS - 1}),"
     " count(*), sum(d.confidence)"
@@ -65,7 +63,7 @@ class Outcomes:
         rows = self._sql.execute(
             f"SELECT {_COUNTED},"  # noqa: S608
             " (SELECT group_concat(stage) FROM (SELECT stage FROM vote WHERE track_id = t.id ORDER BY stage)) AS voted,"
-            f" d.stage = 'album' AS by_album {self._tables} WHERE {_DECIDED} GROUP BY 1, 2, 3, voted, by_album"
+            f" d.stage = 'album' AS by_album {self._tables} WHERE {DECIDED} GROUP BY 1, 2, 3, voted, by_album"
         )
         return [
             Cell(outcome, genre, step, tracks, total, frozenset((voted or "").split(",")) - {""}, bool(album))
@@ -76,7 +74,7 @@ class Outcomes:
         """Tracks with a decided genre and a tag that the user gave, counted by what they have in common."""
         rows = self._sql.execute(
             f"SELECT {_COUNTED},"
-            f" t.genres {self._tables} WHERE {_DECIDED} AND d.outcome <> 'unsure' AND {TAGGED_BY_USER}"
+            f" t.genres {self._tables} WHERE {DECIDED} AND d.outcome <> 'unsure' AND {TAGGED_BY_USER}"
             " GROUP BY t.genres, 2, 1, 3"
         )
         return [
@@ -105,7 +103,7 @@ class Outcomes:
             yield with_votes(row)
 
     def _rows(self, select: str, condition: str) -> Iterator[tuple[Any, ...]]:
-        cursor = self._sql.execute(f"{select} {self._tables} WHERE {_DECIDED} AND {condition} ORDER BY t.path")
+        cursor = self._sql.execute(f"{select} {self._tables} WHERE {DECIDED} AND {condition} ORDER BY t.path")
         for rows in batched_rows(cursor):
             yield from rows
 
@@ -123,53 +121,4 @@ class Outcomes:
             ).fetchall()
             shown = tuple((os.fsdecode(path), str(detail)) for path, detail in rows)
             found.append(Cause(outcome, reason, count, shown))
-        return found
-
-
-class Candidates:
-    """Questions about tracks from which a sample may be drawn: ids, and the genres that the user gave."""
-
-    def __init__(self, database: Database) -> None:
-        self._sql = database.connection
-
-    def exited_before(self, stages: int, basis: str) -> list[int]:
-        """The tracks that a cascade of `basis` decided with fewer than `stages` votes, at least one; in order."""
-        rows = self._sql.execute(
-            f"SELECT t.id {FROM_TRACK} WHERE {_DECIDED} AND d.basis = ?"  # noqa: S608
-            " AND (SELECT count(*) FROM vote WHERE track_id = t.id) BETWEEN 1 AND ? ORDER BY t.id",
-            (basis, stages - 1),
-        )
-        return [int(row[0]) for row in rows.fetchall()]
-
-    def count_voted(self) -> int:
-        """How many tracks have a vote."""
-        return int(
-            self._sql.execute(
-                f"SELECT count(*) {FROM_TRACK} WHERE {_DECIDED} AND EXISTS"  # noqa: S608
-                " (SELECT 1 FROM vote WHERE track_id = t.id)"
-            ).fetchone()[0]
-        )
-
-    def with_vector(self, kind: FeatureKind, *, tagged: bool) -> Iterator[Track]:
-        """Tracks that have a vector of `kind`, by id; with `tagged` those alone that carry a genre that the user
-        gave. Without votes and vectors."""
-        condition = f" AND {TAGGED_BY_USER}" if tagged else ""
-        cursor = self._sql.execute(
-            f"{TRACK} {FROM_TRACK} JOIN vector v ON v.track_id = t.id AND v.kind = ?"
-            f" WHERE {_USABLE}{condition} ORDER BY t.id",
-            (kind.key,),
-        )
-        for rows in batched_rows(cursor):
-            yield from map(track_of, rows)
-
-    def user_genres(self, track_ids: Iterable[int]) -> dict[int, tuple[str, ...]]:
-        """The genre values of those of `track_ids` that carry some that the user gave."""
-        found: dict[int, tuple[str, ...]] = {}
-        for track_id in track_ids:
-            row = self._sql.execute(
-                f"SELECT t.genres FROM track t WHERE t.id = ? AND {TAGGED_BY_USER}",  # noqa: S608
-                (track_id,),
-            ).fetchone()
-            if row is not None:
-                found[track_id] = tuple(json.loads(row[0]))
         return found

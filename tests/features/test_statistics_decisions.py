@@ -13,7 +13,7 @@ from music_reclass.features.database import Database
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.scope import Scope
-from music_reclass.features.statistics import Candidates, Cell, Outcomes
+from music_reclass.features.statistics import Cell, Outcomes
 from tests.features.test_library_labelled import wrote
 
 KIND = FeatureKind("first", "1", 3, "mid30")
@@ -91,8 +91,12 @@ def test_what_we_wrote_is_no_tag_of_the_users(database: Database) -> None:
     wrote(database, b"/m/a1", '["Pop"]')
 
     assert [track.path for track in Outcomes(database).tagged_by_user()] == ["/m/a2", "/m/b1"]
-    assert [track.path for track in Candidates(database).with_vector(KIND, tagged=True)] == ["/m/a2", "/m/b1", "/m/c1"]
-    assert Candidates(database).user_genres([1, 2, 4]) == {2: ("Pop",)}
+    assert [track.path for track in Library(database).tracks_with(KIND, tagged_by_user=True)] == [
+        "/m/a2",
+        "/m/b1",
+        "/m/c1",
+    ]
+    assert Library(database).user_genres([1, 2, 4]) == {2: ("Pop",)}
 
 
 def test_uncertain_tracks_come_with_their_votes(database: Database) -> None:
@@ -113,12 +117,12 @@ def test_failures_are_grouped_by_cause_the_most_frequent_first(database: Databas
 
 
 def test_early_exits_are_the_tracks_of_this_cascade_with_fewer_votes(database: Database) -> None:
-    candidates = Candidates(database)
+    decisions = Decisions(database)
 
-    assert candidates.exited_before(2, "basis") == [1, 2]
-    assert candidates.exited_before(2, "another basis") == []
-    assert candidates.count_voted() == 5
-    assert len(list(candidates.with_vector(KIND, tagged=False))) == 5
+    assert decisions.exited_before(2, "basis") == [1, 2]
+    assert decisions.exited_before(2, "another basis") == []
+    assert decisions.count_voted() == 5
+    assert len(list(Library(database).tracks_with(KIND))) == 5
 
 
 def test_stages_come_with_the_manifest_of_the_bundle_that_cast_most_of_their_votes(database: Database) -> None:
@@ -135,5 +139,5 @@ def test_tracks_of_which_nothing_can_be_said_are_not_counted(database: Database)
     database.connection.execute("UPDATE track SET missing_since = 1 WHERE id <= 2")
 
     assert counted(Outcomes(database).cells()) == {"likely": 2, "unsure": 1}
-    assert [track.id for track in Candidates(database).with_vector(KIND, tagged=False)] == [3, 4, 5]
-    assert Candidates(database).exited_before(2, "basis") == []
+    assert [track.id for track in Library(database).tracks_with(KIND)] == [3, 4, 5]
+    assert Decisions(database).exited_before(2, "basis") == []
