@@ -15,7 +15,7 @@ from music_reclass.models.early_exit import ExitRule
 
 GENRES = ("Jazz", "Pop", "Rock")
 CHEAP = FeatureKind("cheap", "1", 3, "mid30")
-DEAR = FeatureKind("dear", "1", 3, "mid30")
+COSTLY = FeatureKind("costly", "1", 3, "mid30")
 LIMITS = Thresholds(confident=0.8, likely=0.5, exit=0.8)
 
 

@@ -21,19 +21,19 @@ from music_reclass.features.scope import Scope
 from music_reclass.models.early_exit import ExitRule
 from music_reclass.taxonomy import load
 from music_reclass.utils.progress import Silent
-from tests.classification.fakes import CHEAP, DEAR, GENRES, echo_stage
+from tests.classification.fakes import CHEAP, COSTLY, GENRES, echo_stage
 
 TREE = load()
-EXIT = ExitRule(0.8, 0.02, 0.1, 500, 2, 0.4, ("digest of dear",))
+EXIT = ExitRule(0.8, 0.02, 0.1, 500, 2, 0.4, ("digest of costly",))
 
 
 @dataclass(frozen=True)
 class Tune:
-    """A track: what the cheap and the dear stage say about Jazz, Pop and Rock; `dear` None: its extraction fails."""
+    """A track: what the cheap and the costly stage say about Jazz, Pop and Rock; `costly` None: its extraction fails."""
 
     path: str
     cheap: tuple[float, float, float]
-    dear: tuple[float, float, float] | None
+    costly: tuple[float, float, float] | None
     tags: tuple[str, ...] | None = None
     artist: str = ""
     album: str = ""
@@ -89,12 +89,12 @@ class SmallLibrary:
             for tune in tunes
         ]  # fmt: skip
         self.ids = self.library.save(readings, CHEAP)
-        self.runner = FakeRunner(self.library, {i: tune.dear for i, tune in zip(self.ids, tunes, strict=True)})
+        self.runner = FakeRunner(self.library, {i: tune.costly for i, tune in zip(self.ids, tunes, strict=True)})
         certificates = {"confident": {"certified": True, "precision": 0.85}, "likely": {"certified": False}}
         cheap = echo_stage("cheap", (CHEAP,), Thresholds(0.8, 0.5), certificates=certificates)
         cheap = replace(cheap, exit_rule=exit_rule)
-        dear = echo_stage("dear", (CHEAP, DEAR), Thresholds(0.8, 0.5))
-        self.cascade = Cascade((cheap, dear), TREE)
+        costly = echo_stage("costly", (CHEAP, COSTLY), Thresholds(0.8, 0.5))
+        self.cascade = Cascade((cheap, costly), TREE)
 
     def decide(self, extract: bool = True) -> Scope:
         """Run the cascade over the library as a scan does; the scope it leaves."""

@@ -42,7 +42,7 @@ def test_a_stage_exits_from_where_it_is_right(tmp_path: Path, labels: bool) -> N
     found = calibrate(library, labels)
 
     rule = found["digest of cheap"]
-    assert (rule.count, rule.labels, rule.against) == (300, labels, ("digest of dear",))
+    assert (rule.count, rule.labels, rule.against) == (300, labels, ("digest of costly",))
     assert rule.threshold == pytest.approx(0.7, abs=0.02)
     assert rule.lost <= 2  # of 300: the bound at 90 % is then 1.8 %
 
@@ -71,7 +71,7 @@ def test_one_track_an_artist_is_drawn_whatever_later_stages_have_extracted(tmp_p
         for n in range(80)
     ]
     library = SmallLibrary(tmp_path, tunes)
-    library.decide()  # the dear stage has features of the uncertain half only
+    library.decide()  # the costly stage has features of the uncertain half only
 
     sample = certify.draw(library.database, library.cascade, by_tags=True)
 
@@ -96,7 +96,7 @@ def test_what_was_certified_is_stored_and_shown(tmp_path: Path) -> None:
     assert certified.dates() == {}
 
     certify.store_exits(library.database, calibrate(library))
-    stored = certified.of(["digest of cheap", "digest of dear"])
+    stored = certified.of(["digest of cheap", "digest of costly"])
 
     assert stored["digest of cheap"][0]["threshold"] == pytest.approx(0.7, abs=0.02)
     (shown,) = certify.certificates_of(library.database, library.cascade)
@@ -114,11 +114,11 @@ def test_a_single_stage_has_nothing_to_certify(tmp_path: Path) -> None:
 
 def test_artists_that_taught_a_model_are_no_evidence(tmp_path: Path) -> None:
     library = SmallLibrary(tmp_path, artists(10, 0.0))
-    cheap, dear = library.cascade.stages
+    cheap, costly = library.cascade.stages
 
     def taught(count: int) -> Stage:
         seen = artist_digests(f"artist artist {n}" for n in range(count))
-        return replace(dear, bundle=replace(dear.bundle, manifest={"training": {"artists_seen": seen}}))
+        return replace(costly, bundle=replace(costly.bundle, manifest={"training": {"artists_seen": seen}}))
 
     cascade = Cascade((cheap, taught(4)), library.cascade.taxonomy)
 
@@ -137,7 +137,7 @@ def test_a_sample_is_drawn_from_a_read_only_library(tmp_path: Path) -> None:
     library.database.connection.execute("PRAGMA query_only = ON")
 
     assert len(certify.draw(library.database, library.cascade, by_tags=True).genres) == 10
-    assert missing_vectors(library.database, library.cascade.stages, library.ids) == {"dear": 10}
+    assert missing_vectors(library.database, library.cascade.stages, library.ids) == {"costly": 10}
     assert len(certify.certificates_of(library.database, library.cascade)) == 1
 
 

@@ -24,10 +24,10 @@ from music_reclass.features.results import ScanStats
 from music_reclass.features.scope import Scope
 from music_reclass.taxonomy import load
 from music_reclass.utils.progress import Silent, StopRequest
-from tests.classification.fakes import CHEAP, DEAR, echo_stage
+from tests.classification.fakes import CHEAP, COSTLY, echo_stage
 
-DEAREST = FeatureKind("dearest", "1", 3, "mid30")
-CHAIN = {"cheap": (CHEAP,), "dear": (CHEAP, DEAR), "dearest": (CHEAP, DEAR, DEAREST)}
+COSTLIEST = FeatureKind("costliest", "1", 3, "mid30")
+CHAIN = {"cheap": (CHEAP,), "costly": (CHEAP, COSTLY), "costliest": (CHEAP, COSTLY, COSTLIEST)}
 SURE = [0.9, 0.05, 0.05]
 
 
@@ -83,10 +83,10 @@ class World:
             for number, share in enumerate(cheap)
         ]  # fmt: skip
         self.ids = self.library.save(readings, CHEAP)
-        self.vectors: dict[FeatureKind, dict[int, list[float]]] = {DEAR: {}, DEAREST: {}}
+        self.vectors: dict[FeatureKind, dict[int, list[float]]] = {COSTLY: {}, COSTLIEST: {}}
         self.runner = FakeRunner(self.library, self.vectors)
 
-    def cascade(self, names: Sequence[str] = ("cheap", "dear", "dearest")) -> Cascade:
+    def cascade(self, names: Sequence[str] = ("cheap", "costly", "costliest")) -> Cascade:
         stages = (echo_stage(n, CHAIN[n]) for n in names)
         return Cascade(tuple(stages), load())
 
@@ -127,29 +127,29 @@ def counted(stats: ScanStats) -> dict[str, dict[str, int]]:
 def test_each_stage_extracts_only_tracks_that_did_not_exit_before(tmp_path: Path) -> None:
     world = World(tmp_path, [0.9, 0.6, 0.5, 0.95])
     first, second, third, fourth = world.ids
-    world.vectors[DEAR] = {second: row(0.99), third: row(0.5)}
+    world.vectors[COSTLY] = {second: row(0.99), third: row(0.5)}
     stats = world.run()
-    assert world.runner.order == [("dear", third), ("dear", second), ("dearest", third)]
+    assert world.runner.order == [("costly", third), ("costly", second), ("costliest", third)]
     assert world.runner.released_after == [2, 3]
-    assert (stats.decided, counted(stats)) == (4, {"extracted": {"dear": 2, "dearest": 1}})
+    assert (stats.decided, counted(stats)) == (4, {"extracted": {"costly": 2, "costliest": 1}})
     assert all(stage.seconds > 0 for stage in stats.stages.values())
     assert {line[0]: line[5] for line in world.decisions()} == {
-        first: "cheap", second: "dear", third: "dearest", fourth: "cheap"
+        first: "cheap", second: "costly", third: "costliest", fourth: "cheap"
     }  # fmt: skip
     assert world.finished() == set(world.ids)
 
 
 def test_the_highest_gain_goes_first_and_equals_in_the_order_of_their_paths(tmp_path: Path) -> None:
     world = World(tmp_path, [0.7, 0.501, 0.6, 0.504, 0.5])
-    world.run(names=("cheap", "dear"))
-    assert world.runner.extracted(DEAR) == [world.ids[place] for place in (1, 3, 4, 2, 0)]
+    world.run(names=("cheap", "costly"))
+    assert world.runner.extracted(COSTLY) == [world.ids[place] for place in (1, 3, 4, 2, 0)]
 
 
 def test_a_stage_extracts_across_albums_and_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(escalate, "PAGE", 2)
     world = World(tmp_path, [0.5 + number / 100 for number in range(7)])
-    assert counted(world.run(names=("cheap", "dear"))) == {"extracted": {"dear": 7}}
-    assert world.runner.extracted(DEAR) == world.ids
+    assert counted(world.run(names=("cheap", "costly"))) == {"extracted": {"costly": 7}}
+    assert world.runner.extracted(COSTLY) == world.ids
 
 
 @pytest.mark.parametrize("page", [2, 5000])
@@ -160,16 +160,16 @@ def test_a_number_of_tracks_is_kept_to_exactly_and_spent_on_the_highest_gains(
     world = World(tmp_path, [0.5, 0.55, 0.6, 0.65, 0.7])
     world.runner.errors = {world.ids[0]: FailTrack("decode", "broken")}
     stats = world.run(Budget(tracks=3))
-    assert world.runner.extracted(DEAR) == world.ids[:4]  # the broken one cost nothing
-    assert world.runner.extracted(DEAREST) == []
-    assert counted(stats) == {"extracted": {"dear": 3}, "unreached": {"dear": 1}, "failed": {"dear": 1}}
+    assert world.runner.extracted(COSTLY) == world.ids[:4]  # the broken one cost nothing
+    assert world.runner.extracted(COSTLIEST) == []
+    assert counted(stats) == {"extracted": {"costly": 3}, "unreached": {"costly": 1}, "failed": {"costly": 1}}
 
 
-def test_what_the_first_dear_stage_leaves_of_the_budget_is_the_next_ones(tmp_path: Path) -> None:
+def test_what_the_first_costly_stage_leaves_of_the_budget_is_the_next_ones(tmp_path: Path) -> None:
     world = World(tmp_path, [0.5, 0.6])
-    world.vectors[DEAR] = dict.fromkeys(world.ids, row(0.5))
+    world.vectors[COSTLY] = dict.fromkeys(world.ids, row(0.5))
     stats = world.run(Budget(tracks=3))
-    assert counted(stats) == {"extracted": {"dear": 2, "dearest": 1}, "unreached": {"dearest": 1}}
+    assert counted(stats) == {"extracted": {"costly": 2, "costliest": 1}, "unreached": {"costliest": 1}}
 
 
 def test_no_track_is_begun_when_the_time_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,8 +178,8 @@ def test_no_track_is_begun_when_the_time_is_up(tmp_path: Path, monkeypatch: pyte
     world = World(tmp_path, [0.5, 0.6, 0.7])
     world.runner.after = lambda count: clock.__setitem__(0, clock[0] + 10)
     stats = world.run(Budget(seconds=15))
-    assert counted(stats) == {"extracted": {"dear": 2}, "unreached": {"dear": 1}}
-    assert stats.stages["dear"].seconds == 20
+    assert counted(stats) == {"extracted": {"costly": 2}, "unreached": {"costly": 1}}
+    assert stats.stages["costly"].seconds == 20
 
 
 def test_tracks_beyond_the_budget_are_decided_by_the_votes_there_are_and_taken_up_again(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_tracks_beyond_the_budget_are_decided_by_the_votes_there_are_and_taken_u
     assert world.finished() == {world.ids[0], world.ids[3]}
     world.run(Budget(tracks=1))
     world.run()
-    assert world.runner.extracted(DEAR) == whole.runner.extracted(DEAR)
+    assert world.runner.extracted(COSTLY) == whole.runner.extracted(COSTLY)
     assert world.decisions() == whole.decisions()
     before = list(world.runner.order)
     assert world.run().decided == 0
@@ -202,7 +202,7 @@ def mixed(folder: Path) -> World:
     """Two albums and some single tracks, of which each stage leaves some uncertain."""
     shares = [0.4 + 0.05 * (number % 10) for number in range(20)]
     world = World(folder, shares, {number: "Blue" if number < 5 else "Red" for number in range(10)})
-    for kind, step in ((DEAR, 3), (DEAREST, 7)):
+    for kind, step in ((COSTLY, 3), (COSTLIEST, 7)):
         world.vectors[kind] = {track: row(0.45 + 0.05 * (track * step % 10)) for track in world.ids}
     return world
 
@@ -255,15 +255,15 @@ def test_a_failed_track_is_not_tried_twice_and_later_only_if_the_reason_may_pass
     bad, good = world.ids
     world.runner.errors = {bad: FailTrack(reason)}
     stats = world.run()
-    assert world.runner.order == [("dear", bad), ("dear", good)]
-    assert counted(stats) == {"extracted": {"dear": 1}, "failed": {"dear": 1}}
+    assert world.runner.order == [("costly", bad), ("costly", good)]
+    assert counted(stats) == {"extracted": {"costly": 1}, "failed": {"costly": 1}}
     assert world.finished() == ({good} if again else {bad, good})
 
 
-def test_an_album_that_is_sure_together_spares_its_tracks_the_dear_stage(tmp_path: Path) -> None:
+def test_an_album_that_is_sure_together_spares_its_tracks_the_costly_stage(tmp_path: Path) -> None:
     world = World(tmp_path, [0.79, 0.79, 0.79, 0.79, 0.79], dict.fromkeys(range(4), "Blue"))
-    world.run(names=("cheap", "dear"))
-    assert world.runner.extracted(DEAR) == [world.ids[4]]
+    world.run(names=("cheap", "costly"))
+    assert world.runner.extracted(COSTLY) == [world.ids[4]]
 
 
 def test_one_stage_or_no_runner_decides_by_what_is_stored(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_one_stage_or_no_runner_decides_by_what_is_stored(tmp_path: Path) -> Non
     scope = Scope(world.database)
     scope.add(world.ids)
     stats = Escalation(world.database, scope, world.cascade()).run()
-    assert counted(stats) == {"unreached": {"dear": 1}}
+    assert counted(stats) == {"unreached": {"costly": 1}}
     assert world.runner.order == []
 
 
@@ -281,7 +281,7 @@ def test_budgets_come_from_the_settings() -> None:
     assert Budget.of(Settings(max_time="2h", max_tracks=5)) == Budget(7200, 5)
 
 
-@pytest.mark.parametrize("names", [("cheap",), ("cheap", "dear"), ("cheap", "dear", "dearest")])
+@pytest.mark.parametrize("names", [("cheap",), ("cheap", "costly"), ("cheap", "costly", "costliest")])
 def test_albums_are_grouped_once_a_track_and_only_asked_tracks_are_decided_again(
     names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,7 +300,7 @@ def test_albums_are_grouped_once_a_track_and_only_asked_tracks_are_decided_again
     monkeypatch.setattr(albums, "album_of", counted_album)
     monkeypatch.setattr(voter, "decide", counted_decision)
     world = World(tmp_path, [0.9, 0.6, 0.5, 0.95, *[0.6] * 4, *[0.95] * 4], {4: "Red", 5: "Red", 6: "Red", 7: "Red"})
-    world.vectors[DEAR] = {world.ids[2]: row(0.5)}
+    world.vectors[COSTLY] = {world.ids[2]: row(0.5)}
 
     stats = world.run(names=names)
 
@@ -323,4 +323,4 @@ def test_a_stage_votes_once_for_a_track_in_a_run(tmp_path: Path, monkeypatch: py
     world = mixed(tmp_path)
     stats = world.run()
 
-    assert sum(rows) == 20 + stats.stage("dear").extracted + stats.stage("dearest").extracted
+    assert sum(rows) == 20 + stats.stage("costly").extracted + stats.stage("costliest").extracted

@@ -14,7 +14,7 @@ from tests.classification.small_library import EXIT, SmallLibrary, Tune, silent,
 
 
 def tunes(early: int, uncertain: int, broken: int, tags: tuple[str, ...] | None = None) -> list[Tune]:
-    """`early` tracks that exit as Rock, `broken` of which the dear stage calls Jazz, and `uncertain` others."""
+    """`early` tracks that exit as Rock, `broken` of which the costly stage calls Jazz, and `uncertain` others."""
     exiting = [
         Tune(f"/m/e{n:03}", sure("Rock"), sure("Jazz") if n < broken else sure("Rock"), tags) for n in range(early)
     ]

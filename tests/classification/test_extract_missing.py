@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from music_reclass.classification.extract import extract_missing, missing_vectors
-from tests.classification.fakes import DEAR
+from tests.classification.fakes import COSTLY
 from tests.classification.small_library import SmallLibrary, Tune, silent, sure
 
 
@@ -12,13 +12,13 @@ def test_what_is_stored_is_not_extracted_again(tmp_path: Path) -> None:
     library = SmallLibrary(tmp_path, tunes)
     stages, tracks = library.cascade.stages, library.ids
 
-    assert missing_vectors(library.database, stages, tracks) == {"dear": 3}
+    assert missing_vectors(library.database, stages, tracks) == {"costly": 3}
     for _ in range(2):
         extract_missing(library.database, stages, tracks[1:], library.runner, stop=lambda: False, bar=silent)
 
     assert library.runner.asked == tracks[1:]
-    assert missing_vectors(library.database, stages, tracks) == {"dear": 1}
-    assert library.library.having(tracks, DEAR) == set(tracks[1:])
+    assert missing_vectors(library.database, stages, tracks) == {"costly": 1}
+    assert library.library.having(tracks, COSTLY) == set(tracks[1:])
 
 
 def test_a_stop_is_obeyed(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from music_reclass.taxonomy import load
 from tests.classification.fakes import LIMITS, vote
 
 TREE = load()
-BOTH = {"cheap": LIMITS, "dear": LIMITS}
+BOTH = {"cheap": LIMITS, "costly": LIMITS}
 
 
 def test_no_vote_never_gives_a_genre() -> None:
@@ -39,9 +39,9 @@ def test_the_thresholds_make_the_outcome(
 
 
 def test_the_last_vote_counts_and_all_are_kept() -> None:
-    votes = [vote(0.1, 0.2, 0.7), vote(0.9, 0.1, 0.0, by="dear")]
+    votes = [vote(0.1, 0.2, 0.7), vote(0.9, 0.1, 0.0, by="costly")]
     decision = decide(votes, BOTH, TREE)
-    assert (decision.genres, decision.stage, decision.votes) == (("Jazz",), "dear", tuple(votes))
+    assert (decision.genres, decision.stage, decision.votes) == (("Jazz",), "costly", tuple(votes))
 
 
 def test_an_uncertain_track_takes_the_opinion_of_its_album() -> None:
@@ -114,7 +114,7 @@ def test_thresholds_without_sense_are_refused(confident: float, likely: float) -
 def test_only_a_confident_last_vote_is_sure() -> None:
     assert not is_sure([], BOTH)
     assert is_sure([vote(0.1, 0.1, 0.8)], BOTH)
-    assert not is_sure([vote(0.0, 0.0, 1.0), vote(0.3, 0.3, 0.4, by="dear")], BOTH)
+    assert not is_sure([vote(0.0, 0.0, 1.0), vote(0.3, 0.3, 0.4, by="costly")], BOTH)
 
 
 def test_a_stage_without_a_certified_exit_never_lets_a_track_go() -> None:

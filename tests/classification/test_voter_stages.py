@@ -8,7 +8,7 @@ from music_reclass.classification.voter import Stage
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import BundleError
 from music_reclass.taxonomy import load
-from tests.classification.fakes import CHEAP, DEAR, Echo, Vectors, echo_stage, stage, vote
+from tests.classification.fakes import CHEAP, COSTLY, Echo, Vectors, echo_stage, stage, vote
 
 TREE = load()
 
@@ -30,11 +30,11 @@ def test_a_stage_votes_only_for_tracks_with_a_vector() -> None:
     assert stage("cheap", CHEAP).votes([3, 2, 1], source) == {1: vote(0.5, 0.25, 0.25), 3: vote(0.0, 0.0, 1.0)}
 
 
-def test_a_stage_of_two_kinds_sees_both_side_by_side_and_never_asks_the_dear_one_in_vain() -> None:
-    both = echo_stage("dear", (CHEAP, DEAR))
-    source = Vectors({CHEAP: {1: [1, 0, 0], 2: [1, 0, 0]}, DEAR: {1: [0, 1, 0], 3: [0, 1, 0]}})
-    assert both.votes([1, 2, 3], source) == {1: vote(0.0, 1.0, 0.0, by="dear")}
-    assert source.asked[DEAR] == {1, 2}
+def test_a_stage_of_two_kinds_sees_both_side_by_side_and_never_asks_the_costly_one_in_vain() -> None:
+    both = echo_stage("costly", (CHEAP, COSTLY))
+    source = Vectors({CHEAP: {1: [1, 0, 0], 2: [1, 0, 0]}, COSTLY: {1: [0, 1, 0], 3: [0, 1, 0]}})
+    assert both.votes([1, 2, 3], source) == {1: vote(0.0, 1.0, 0.0, by="costly")}
+    assert source.asked[COSTLY] == {1, 2}
 
 
 def test_a_vector_of_another_excerpt_is_not_used() -> None:

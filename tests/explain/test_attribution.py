@@ -15,7 +15,7 @@ from music_reclass.models.transforms import QuantileScale
 from music_reclass.models.xgb import TreesModel
 
 FMA = FeatureKind("fma518", "1", 518, "mid30")
-DEAR = FeatureKind("dear", "1", 4, "mid30")
+COSTLY = FeatureKind("costly", "1", 4, "mid30")
 ROWS = np.random.default_rng(5).normal(size=(99, 522)).astype(np.float32)
 
 
@@ -39,7 +39,7 @@ def planted(weights: dict[str, float], columns: int = 518) -> LinearModel:
     """Jazz hangs on the mean of each of these families, by its weight."""
     matrix = np.zeros((columns, 2), dtype=np.float32)
     for family, weight in weights.items():
-        place = slice(518, 522) if family == "dear" else FAMILIES[family]
+        place = slice(518, 522) if family == "costly" else FAMILIES[family]
         matrix[place, 0] = weight / (place.stop - place.start)
     return LinearModel("unchanged", QuantileScale.fit(ROWS[:, :columns]), matrix, np.zeros(2, dtype=np.float32))
 
@@ -76,15 +76,15 @@ def test_an_ordinary_track_owes_its_genre_to_nothing() -> None:
 
 
 def test_what_a_later_listener_heard_is_a_side_of_its_own() -> None:
-    found = weighed(stage(planted({"dear": 2.0, "rmse": 0.3}, 522), (FMA, DEAR)), np.full(522, 2.0))
-    assert [push.side for push in found.sides[:2]] == ["what dear hears", "loudness"]
+    found = weighed(stage(planted({"costly": 2.0, "rmse": 0.3}, 522), (FMA, COSTLY)), np.full(522, 2.0))
+    assert [push.side for push in found.sides[:2]] == ["what costly hears", "loudness"]
     assert {push.side for push in found.families} == set(FAMILIES)
 
 
 def test_what_one_listener_brings_in_two_kinds_is_one_side() -> None:
-    kinds = (FMA, FeatureKind("dear", "1", 3, "mid30"), FeatureKind("dear-tags", "1", 1, "mid30"))
-    found = weighed(stage(planted({"dear": 2.0}, 522), kinds), np.full(522, 2.0))
-    assert [push.side for push in found.sides if push.mark] == ["what dear hears"]
+    kinds = (FMA, FeatureKind("costly", "1", 3, "mid30"), FeatureKind("costly-tags", "1", 1, "mid30"))
+    found = weighed(stage(planted({"costly": 2.0}, 522), kinds), np.full(522, 2.0))
+    assert [push.side for push in found.sides if push.mark] == ["what costly hears"]
     assert found.sides[0].without == pytest.approx(found.ordinary)
 
 

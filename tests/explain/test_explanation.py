@@ -29,7 +29,7 @@ from music_reclass.taxonomy import load
 
 TREE = load()
 PLAN = WritePlan(lambda: iter(()), TREE, OnExisting.REPLACE_JUNK)
-CHEAP, DEAR = fma518("mid30").kind, fma518("full").kind
+CHEAP, COSTLY = fma518("mid30").kind, fma518("full").kind
 LEAVE = ExitRule(0.8, count=400, lost=2, exits=0.4, gain=((0.4, 0.2), (0.9, 0.01)))
 
 
@@ -58,7 +58,7 @@ def rung(name: str, kinds: tuple[FeatureKind, ...], weight: float, **changes: An
 def cascade(weight: float = 0.0, exit_rule: ExitRule | None = LEAVE) -> Cascade:
     """Two stages on real kinds; the first is in doubt unless `weight` says more."""
     first = rung("measured", (CHEAP,), weight, exit_rule=exit_rule)
-    return Cascade((first, rung("dear", (CHEAP, DEAR), 0.0)), TREE, absent={"mert": "it is not installed."})
+    return Cascade((first, rung("costly", (CHEAP, COSTLY), 0.0)), TREE, absent={"mert": "it is not installed."})
 
 
 @pytest.fixture(scope="module")
@@ -102,36 +102,36 @@ def strictly(explanation: Explanation) -> dict[str, Any]:
 def test_a_file_nobody_knows_is_listened_to_by_every_stage_that_is_needed(tune: Path) -> None:
     explanation = explain(str(tune), None, cascade(), PLAN)
     assert [step.after for step in explanation.steps] == [way.ASKED, way.LAST]
-    assert [vote.stage for vote in explanation.votes] == ["measured", "dear"]
-    assert explanation.took["dear"] > 0
+    assert [vote.stage for vote in explanation.votes] == ["measured", "costly"]
+    assert explanation.took["costly"] > 0
     assert "measured" not in explanation.took  # that is no further cost: it is heard in any case
     assert not explanation.in_library
     assert explanation.state.decision is not None
-    assert explanation.state.decision.stage == "dear"
+    assert explanation.state.decision.stage == "costly"
 
 
-def test_a_sure_track_spares_the_dear_stage_unless_all_are_asked(tune: Path) -> None:
+def test_a_sure_track_spares_the_costly_stage_unless_all_are_asked(tune: Path) -> None:
     # mfcc of a tone: most coefficients are far from those of noise, so a large weight makes it sure either way
     sure = cascade(weight=60.0)
     explanation = explain(str(tune), None, sure, PLAN)
     assert [step.after for step in explanation.steps] == [way.SETTLED]
     assert not explanation.took
     every = explain(str(tune), None, sure, PLAN, all_stages=True)
-    assert [vote.stage for vote in every.beyond] == ["dear"]
-    assert every.took["dear"] > 0
+    assert [vote.stage for vote in every.beyond] == ["costly"]
+    assert every.took["costly"] > 0
     assert every.state.decision is not None
     assert every.state.decision.stage == "measured"
     assert every.state.decision.votes == explanation.votes
 
 
 def test_the_library_answers_without_listening(tune: Path, database: Database) -> None:
-    keep(database, tune, CHEAP, DEAR)
-    Scans(database).save(ScanStats(stages={"dear": StageStats(10, 5.0)}))
+    keep(database, tune, CHEAP, COSTLY)
+    Scans(database).save(ScanStats(stages={"costly": StageStats(10, 5.0)}))
     explanation = explain(str(tune), database, cascade(), PLAN)
     assert explanation.in_library
     assert [step.after for step in explanation.steps] == [way.ASKED, way.LAST]
     assert not explanation.took
-    assert explanation.usual == {"dear": 0.5}
+    assert explanation.usual == {"costly": 0.5}
 
 
 def test_a_stage_that_has_not_listened_yet_is_left_alone_or_asked_on_demand(tune: Path, database: Database) -> None:
@@ -140,22 +140,22 @@ def test_a_stage_that_has_not_listened_yet_is_left_alone_or_asked_on_demand(tune
     assert [step.after for step in explanation.steps] == [way.NOT_EXTRACTED]
     asked = explain(str(tune), database, cascade(), PLAN, all_stages=True)
     assert [step.after for step in asked.steps] == [way.ASKED, way.LAST]
-    assert Library(database).vectors([number], DEAR) == {}  # explaining stores nothing
+    assert Library(database).vectors([number], COSTLY) == {}  # explaining stores nothing
 
 
 def test_a_file_that_changed_is_listened_to_again(tune: Path, database: Database, tmp_path: Path) -> None:
     path = tmp_path / "tune.flac"
     path.write_bytes(tune.read_bytes())
-    keep(database, path, CHEAP, DEAR)
+    keep(database, path, CHEAP, COSTLY)
     os.utime(path, ns=(1, 1))
     assert not explain(str(path), database, cascade(), PLAN).in_library
 
 
 def test_what_spoke_is_that_of_the_vote_that_counts(tune: Path, database: Database) -> None:
-    keep(database, tune, CHEAP, DEAR)
+    keep(database, tune, CHEAP, COSTLY)
     explanation = explain(str(tune), database, cascade(), PLAN)
     assert explanation.weighing is not None
-    assert explanation.weighing.stage == "dear"
+    assert explanation.weighing.stage == "costly"
     assert explanation.weighing.genre == explanation.votes[-1].genre
 
 
@@ -173,7 +173,7 @@ def test_json_holds_no_number_that_is_none(tune: Path) -> None:
     assert found["thresholds"]["measured"] == {"confident": 0.9, "likely": 0.6, "exit": None}
     assert found["absent"] == {"mert": "it is not installed."}
     first = found["stages"][0]
-    assert (first["stage"], first["after"], first["following"], first["exit"]) == ("measured", "asked", "dear", None)
+    assert (first["stage"], first["after"], first["following"], first["exit"]) == ("measured", "asked", "costly", None)
     assert len(first["top"]) == 2
     assert found["stages"][1]["seconds"] > 0
     assert {side["name"] for side in found["evidence"]["sides"]} >= {"harmony", "tone colour"}

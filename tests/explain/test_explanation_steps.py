@@ -11,11 +11,11 @@ from music_reclass.explain import explanation as way
 from music_reclass.explain.explanation import Step, limit, stage_agreement, steps
 from music_reclass.models.early_exit import ExitRule, exit_as_manifest
 from music_reclass.taxonomy import load
-from tests.classification.fakes import CHEAP, DEAR, Track, Vectors, echo_stage, stage, vote
+from tests.classification.fakes import CHEAP, COSTLY, Track, Vectors, echo_stage, stage, vote
 
-LEAVE = ExitRule(0.8, count=300, lost=1, exits=0.3, against=("digest of dear",), gain=((0.3, 0.3), (0.9, 0.0)))
+LEAVE = ExitRule(0.8, count=300, lost=1, exits=0.3, against=("digest of costly",), gain=((0.3, 0.3), (0.9, 0.0)))
 FIRST = replace(stage("cheap", CHEAP), exit_rule=LEAVE)
-TWO = Cascade((FIRST, stage("dear", DEAR)), load())
+TWO = Cascade((FIRST, stage("costly", COSTLY)), load())
 SURE, DOUBT = [0.0, 0.1, 0.9], [0.3, 0.1, 0.6]
 
 
@@ -26,21 +26,21 @@ def way_of(cascade: Cascade, source: Vectors, tracks: dict[int, Track] | None = 
 
 
 def test_a_sure_track_is_settled_by_its_own_vote() -> None:
-    (only,) = way_of(TWO, Vectors({CHEAP: {1: SURE}, DEAR: {1: DOUBT}}))
-    assert (only.after, only.following, only.threshold) == (way.SETTLED, "dear", 0.8)
+    (only,) = way_of(TWO, Vectors({CHEAP: {1: SURE}, COSTLY: {1: DOUBT}}))
+    assert (only.after, only.following, only.threshold) == (way.SETTLED, "costly", 0.8)
     assert only.gain == pytest.approx(0.0, abs=1e-6)
 
 
 def test_a_track_in_doubt_is_passed_on_and_the_last_stage_ends_it() -> None:
-    first, last = way_of(TWO, Vectors({CHEAP: {1: DOUBT}, DEAR: {1: SURE}}))
-    assert (first.after, first.following) == (way.ASKED, "dear")
+    first, last = way_of(TWO, Vectors({CHEAP: {1: DOUBT}, COSTLY: {1: SURE}}))
+    assert (first.after, first.following) == (way.ASKED, "costly")
     assert first.gain == pytest.approx(0.15)  # between 0.3 at 0.3 and nothing at 0.9
     assert (last.after, last.following, last.certificate, last.gain) == (way.LAST, "", None, None)
 
 
 def test_a_stage_without_a_vector_is_said_to_be_missing() -> None:
     (only,) = way_of(TWO, Vectors({CHEAP: {1: DOUBT}}))
-    assert (only.after, only.following) == (way.NOT_EXTRACTED, "dear")
+    assert (only.after, only.following) == (way.NOT_EXTRACTED, "costly")
 
 
 def test_an_album_settles_a_track_that_is_not_sure_itself() -> None:
@@ -53,8 +53,8 @@ def test_an_album_settles_a_track_that_is_not_sure_itself() -> None:
 
 def test_without_a_certificate_everyone_is_passed_on() -> None:
     never = Thresholds(confident=0.8, likely=0.5)
-    cascade = Cascade((stage("cheap", CHEAP, never), stage("dear", DEAR)), load())
-    first, _ = way_of(cascade, Vectors({CHEAP: {1: SURE}, DEAR: {1: SURE}}))
+    cascade = Cascade((stage("cheap", CHEAP, never), stage("costly", COSTLY)), load())
+    first, _ = way_of(cascade, Vectors({CHEAP: {1: SURE}, COSTLY: {1: SURE}}))
     assert (first.after, first.threshold, first.certificate, first.gain) == (way.ASKED, None, None, None)
 
 
@@ -67,8 +67,8 @@ def test_a_certificate_that_the_bundle_does_not_bring_is_the_users_own() -> None
 
 
 def test_a_stage_that_could_not_vote_has_no_step() -> None:
-    (only,) = way_of(TWO, Vectors({DEAR: {1: SURE}}))
-    assert (only.vote.stage, only.after) == ("dear", way.LAST)
+    (only,) = way_of(TWO, Vectors({COSTLY: {1: SURE}}))
+    assert (only.vote.stage, only.after) == ("costly", way.LAST)
 
 
 def said_by(*genres: str) -> list[Vote]:

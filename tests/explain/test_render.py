@@ -19,11 +19,11 @@ from music_reclass.explain.render import caption, levels, render, title
 from music_reclass.models.early_exit import ExitRule
 from music_reclass.tagging.policy import Proposal
 from music_reclass.taxonomy import load
-from tests.classification.fakes import CHEAP, DEAR, echo_stage, stage, vote
+from tests.classification.fakes import CHEAP, COSTLY, echo_stage, stage, vote
 
 LEAVE = ExitRule(0.88, epsilon=0.02, delta=0.1, count=400, lost=2, exits=0.3)
 NEVER = ExitRule(None, why="not certified: 30 independent tracks are too few, 114 are the least for 2.0%")
-FIRST, SECOND = stage("cheap", CHEAP, Thresholds(0.85, 0.5, 0.88)), stage("dear", DEAR)
+FIRST, SECOND = stage("cheap", CHEAP, Thresholds(0.85, 0.5, 0.88)), stage("costly", COSTLY)
 LADDER = Cascade((FIRST, SECOND), load())
 JAZZ, ROCK = vote(0.64, 0.2, 0.16), vote(0.05, 0.04, 0.91)
 
@@ -32,7 +32,7 @@ def explanation(**changes: Any) -> Explanation:
     decision = Decision(Outcome.CONFIDENT, "sure", ("Rock",), 0.91, "cheap", (ROCK,))
     state = Track("/m/tune.flac", 1, 1, duration=95.0, decision=decision, id=1)
     made = Explanation(
-        state, LADDER, steps=(Step(ROCK, way.SETTLED, "dear", LEAVE),),
+        state, LADDER, steps=(Step(ROCK, way.SETTLED, "costly", LEAVE),),
         proposal=Proposal("write", "fill", ("Rock",), Relation.FILL),
     )  # fmt: skip
     return replace(made, **changes)
@@ -44,16 +44,16 @@ def text(own: Explanation) -> str:
 
 def passed_on(**changes: Any) -> Explanation:
     """The first stage says Jazz, the second Rock."""
-    votes = (JAZZ, replace(ROCK, stage="dear"))
-    decision = Decision(Outcome.CONFIDENT, "sure", ("Rock",), 0.91, "dear", votes)
+    votes = (JAZZ, replace(ROCK, stage="costly"))
+    decision = Decision(Outcome.CONFIDENT, "sure", ("Rock",), 0.91, "costly", votes)
     state = replace(explanation().state, decision=decision)
-    first = Step(JAZZ, way.ASKED, "dear", LEAVE, changes.pop("gain", None))
+    first = Step(JAZZ, way.ASKED, "costly", LEAVE, changes.pop("gain", None))
     return explanation(state=state, steps=(first, Step(votes[1], way.LAST)), **changes)
 
 
 def test_a_settled_track_says_from_where_on_and_what_is_promised() -> None:
-    found = text(explanation(steps=(Step(ROCK, way.SETTLED, "dear", LEAVE, 0.011),), usual={"dear": 0.51}))
-    assert "0.91 is enough: from 0.88 on, dear is not needed" in found
+    found = text(explanation(steps=(Step(ROCK, way.SETTLED, "costly", LEAVE, 0.011),), usual={"costly": 0.51}))
+    assert "0.91 is enough: from 0.88 on, costly is not needed" in found
     assert "asking it takes 0.5 s a track in your scans, it is expected to put right 1 in 100 such tracks" in found
     assert "certified at 90 %: at most 2 % of all tracks lose their right genre by that" in found
     assert "together" not in found
@@ -61,49 +61,51 @@ def test_a_settled_track_says_from_where_on_and_what_is_promised() -> None:
 
 def test_a_certificate_without_labels_promises_agreement_only() -> None:
     own = replace(LEAVE, labels=False, delta=0.05)
-    found = text(explanation(steps=(Step(ROCK, way.SETTLED, "dear", own),)))
+    found = text(explanation(steps=(Step(ROCK, way.SETTLED, "costly", own),)))
     assert "certified at 95 %: at most 2 % of all tracks get another genre by that" in found
 
 
 def test_a_certificate_of_the_own_library_is_called_so() -> None:
-    found = text(explanation(steps=(Step(ROCK, way.SETTLED, "dear", LEAVE, own=True),)))
+    found = text(explanation(steps=(Step(ROCK, way.SETTLED, "costly", LEAVE, own=True),)))
     assert "certified on your own library at 90 %" in found
 
 
 def test_a_track_in_doubt_says_why_the_next_stage_was_asked_and_what_it_took() -> None:
-    found = text(passed_on(took={"dear": 0.44}, gain=0.07))
-    assert "0.64 is below 0.88, so dear was asked; it took 0.4 s, it was expected to put right 7 in 100" in found
+    found = text(passed_on(took={"costly": 0.44}, gain=0.07))
+    assert "0.64 is below 0.88, so costly was asked; it took 0.4 s, it was expected to put right 7 in 100" in found
     assert "the second overrules the first: Rock, not Jazz" in found
 
 
 def test_what_is_just_below_is_shown_to_be_below() -> None:
     near = replace(LEAVE, threshold=0.6401)
-    assert "0.6400 is below 0.6401" in text(explanation(steps=(Step(JAZZ, way.NOT_EXTRACTED, "dear", near),)))
+    assert "0.6400 is below 0.6401" in text(explanation(steps=(Step(JAZZ, way.NOT_EXTRACTED, "costly", near),)))
 
 
 def test_seconds_are_those_that_were_measured_or_none() -> None:
-    assert "asking it takes 0.5 s a track in your scans" in text(passed_on(usual={"dear": 0.5}))
+    assert "asking it takes 0.5 s a track in your scans" in text(passed_on(usual={"costly": 0.5}))
     line = next(line for line in text(passed_on()).splitlines() if "was asked" in line)
-    assert line.endswith("so dear was asked")
+    assert line.endswith("so costly was asked")
 
 
 def test_a_stage_that_may_never_stop_says_so() -> None:
-    found = text(explanation(steps=(Step(ROCK, way.ASKED, "dear", NEVER), Step(replace(ROCK, stage="dear"), way.LAST))))
+    found = text(
+        explanation(steps=(Step(ROCK, way.ASKED, "costly", NEVER), Step(replace(ROCK, stage="costly"), way.LAST)))
+    )
     assert "this is never enough (30 independent tracks are too few" in found
-    found = text(explanation(steps=(Step(ROCK, way.ASKED, "dear"), Step(replace(ROCK, stage="dear"), way.LAST))))
-    assert "nothing certifies that this is ever enough, so dear was asked" in found
+    found = text(explanation(steps=(Step(ROCK, way.ASKED, "costly"), Step(replace(ROCK, stage="costly"), way.LAST))))
+    assert "nothing certifies that this is ever enough, so costly was asked" in found
 
 
 def test_a_stage_that_has_not_listened_names_the_cure_or_the_reason() -> None:
-    unheard = explanation(steps=(Step(JAZZ, way.NOT_EXTRACTED, "dear", LEAVE, 0.001),))
+    unheard = explanation(steps=(Step(JAZZ, way.NOT_EXTRACTED, "costly", LEAVE, 0.001),))
     assert "has not listened to it yet (the next scan does, or --all-stages)" in text(unheard)
     assert "it is not expected to help with such tracks" in text(unheard)
-    assert "dear could not listen: decode: it broke" in text(replace(unheard, missed={"dear": "decode: it broke"}))
+    assert "costly could not listen: decode: it broke" in text(replace(unheard, missed={"costly": "decode: it broke"}))
 
 
 def test_an_album_that_settles_it_is_named() -> None:
-    found = text(explanation(steps=(Step(JAZZ, way.ALBUM, "dear", LEAVE),)))
-    assert "the album as a whole reaches 0.88, so dear was not needed" in found
+    found = text(explanation(steps=(Step(JAZZ, way.ALBUM, "costly", LEAVE),)))
+    assert "the album as a whole reaches 0.88, so costly was not needed" in found
 
 
 def test_an_absent_stage_is_named_with_the_cure() -> None:
@@ -113,8 +115,8 @@ def test_an_absent_stage_is_named_with_the_cure() -> None:
 
 
 def test_what_was_asked_beyond_need_does_not_count_and_says_so() -> None:
-    found = text(explanation(beyond=(replace(JAZZ, stage="dear"),), took={"dear": 1.26}))
-    assert "(dear)    Jazz ██████ 0.64" in found
+    found = text(explanation(beyond=(replace(JAZZ, stage="costly"),), took={"costly": 1.26}))
+    assert "(costly)    Jazz ██████ 0.64" in found
     assert "asked only because of --all-stages; it does not count (it took 1.3 s)" in found
 
 
@@ -183,7 +185,7 @@ def test_a_file_that_could_not_be_heard_says_why_and_no_more() -> None:
     ("decision", "words"),
     [
         (Decision(Outcome.CONFIDENT, "sure", ("Rock",), 0.91, "cheap", (ROCK,)), "Rock 0.91, confident"),
-        (Decision(Outcome.LIKELY, "likely", ("Rock",), 0.7, "dear", (ROCK,)), "Rock 0.70, likely (by dear)"),
+        (Decision(Outcome.LIKELY, "likely", ("Rock",), 0.7, "costly", (ROCK,)), "Rock 0.70, likely (by costly)"),
         (Decision(Outcome.UNSURE, "doubt", (), 0.4, "cheap", (JAZZ,)), "unsure: Rock 0.91 at best"),
     ],
 )

@@ -43,14 +43,14 @@ def test_every_figure_of_a_small_library_is_right(library: SmallLibrary) -> None
     figures = statistics_of(Outcomes(library.database), library.cascade)
 
     assert figures.outcomes == {"confident": 5, "likely": 2, "unsure": 2}
-    assert [(own.stage, own.tracks) for own in figures.settled] == [("cheap", 4), ("dear", 5)]
+    assert [(own.stage, own.tracks) for own in figures.settled] == [("cheap", 4), ("costly", 5)]
     assert figures.genres == {"Rock": 6, "Pop": 1}
     assert (figures.tagged, figures.borne_out) == (6, 2)
     assert [(own.genre, own.tag, own.tracks) for own in figures.confusions] == [("Rock", "Jazz", 4)]
     by_place = {(own.outcome, own.stage): own for own in figures.expected}
     assert by_place["confident", "cheap"].precision == pytest.approx((0.95 + 0.94 + 0.93 + 0.92) / 4, abs=1e-6)
     assert by_place["confident", "cheap"].promised == 0.85
-    assert by_place["likely", "dear"].promised is None
+    assert by_place["likely", "costly"].promised is None
     assert sum(map(sum, figures.histogram.values())) == 9
     assert [(own.count, own.right) for own in figures.reliability] == [(1, 1.0), (5, 0.2)]
     assert figures.matrix_names == ("Jazz", "Pop", "Rock")
@@ -101,26 +101,26 @@ def test_a_scan_sums_itself_up_and_is_remembered(library: SmallLibrary) -> None:
     assert scope is not None
     done = ScanStats(
         found=9, new=9, read=9, decided=9, seconds={"discover": 0.5, "read": 4.5, "decide": 10.5},
-        stages={"cheap": StageStats(9, 4.5), "dear": StageStats(5, 10.0)},
+        stages={"cheap": StageStats(9, 4.5), "costly": StageStats(5, 10.0)},
     )  # fmt: skip
 
     store_scan(scope, done, library.cascade, {"paths": ["/m"]})
     lines = list(after_scan(done, Outcomes(library.database, scope), library.cascade))
 
     assert lines == [
-        ("stages", "cheap 4 (44%) · dear 5 (56%)"),
-        ("cost", "cheap 0.5 s a track · dear 2 s a track"),
-        ("expected", "94% of 5 confident right (promised: cheap 85%, dear nothing)"),
-        ("expected", "70% of 2 likely right (promised: dear nothing)"),
+        ("stages", "cheap 4 (44%) · costly 5 (56%)"),
+        ("cost", "cheap 0.5 s a track · costly 2 s a track"),
+        ("expected", "94% of 5 confident right (promised: cheap 85%, costly nothing)"),
+        ("expected", "70% of 2 likely right (promised: costly nothing)"),
         ("own tags", "bear out 33% of the decisions for 6 tracks that have one"),
         ("confused", "Rock tagged as Jazz 4"),
     ]
     scans = Scans(library.database)
-    assert scans.seconds_per_track("dear") == 2
+    assert scans.seconds_per_track("costly") == 2
     (scan,) = scans.last()
     assert [(name, stage.settled, stage.extracted) for name, stage in scan.stages.items()] == [
         ("cheap", 4, 9),
-        ("dear", 5, 5),
+        ("costly", 5, 5),
     ]
 
 
