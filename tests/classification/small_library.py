@@ -29,7 +29,7 @@ EXIT = ExitRule(0.8, 0.02, 0.1, 500, 2, 0.4, ("digest of costly",))
 
 @dataclass(frozen=True)
 class Tune:
-    """A track: what the cheap and the costly stage say about Jazz, Pop and Rock; `costly` None: its extraction fails."""
+    """A track: what the cheap and the costly stage give Jazz, Pop and Rock; `costly` None: its extraction fails."""
 
     path: str
     cheap: tuple[float, float, float]
