@@ -116,7 +116,7 @@ def test_an_absent_stage_is_named_with_the_cure() -> None:
 
 def test_what_was_asked_beyond_need_does_not_count_and_says_so() -> None:
     found = text(explanation(beyond=(replace(JAZZ, stage="costly"),), took={"costly": 1.26}))
-    assert "(costly)    Jazz ██████ 0.64" in found
+    assert "(costly)  Jazz ██████ 0.64" in found
     assert "asked only because of --all-stages; it does not count (it took 1.3 s)" in found
 
 
