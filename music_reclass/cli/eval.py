@@ -87,8 +87,8 @@ def show(evaluation: Evaluation) -> None:
     for row in evaluation.genres:
         shares = f"{_share(row.precision):>11}{_share(row.recall):>8}{_share(row.f1):>6}"
         say("", f"{row.genre:<18}{row.carried:>7}{row.support:>9}{row.predicted:>8}{shares}")
-    for number, pair in enumerate(evaluation.confusions):
-        say("confused" if not number else "", f"{pair.genre} called {pair.called}: {pair.count}")
+    for number, (genre, called, count) in enumerate(evaluation.confusions):
+        say("confused" if not number else "", f"{genre} called {called}: {count}")
     for number, point in enumerate(evaluation.curve[::2]):
         label, right = "coverage" if not number else "", _share(point.precision)
         say(

@@ -46,30 +46,17 @@ class GenreRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
-    """One step of confidence: rows in it, their mean confidence, their share of hits."""
-
-    count: int
-    confidence: float
-    right: float
-
-
-@dataclass(frozen=True, slots=True)
 class Point:
-    """Deciding only from `confidence` on: the share of rows decided, and the share of these that are right."""
+    """Some rows by their confidence: how sure, how many, which share of all, and the share of them that is right.
+
+    In a reliability diagram the rows of one step of confidence, `confidence` being their mean; on a coverage curve
+    those at and above `confidence`.
+    """
 
     confidence: float
-    coverage: float
-    precision: float
-
-
-@dataclass(frozen=True, slots=True)
-class Confusion:
-    """Rows of `genre` that were predicted as `called`."""
-
-    genre: str
-    called: str
     count: int
+    coverage: float
+    precision: float  # NaN without any row
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +71,8 @@ class Evaluation:
     macro_f1: Interval
     ece: Interval
     genres: tuple[GenreRow, ...]
-    confusions: tuple[Confusion, ...]
-    reliability: tuple[Bin, ...]
+    confusions: tuple[tuple[str, str, int], ...]  # genre, what it was predicted as, rows; the ten commonest
+    reliability: tuple[Point, ...]
     curve: tuple[Point, ...]
     matrix: tuple[tuple[int, ...], ...]
     thresholds: tuple[tuple[str, Point], ...] = ()
@@ -93,8 +80,16 @@ class Evaluation:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; NaN becomes null."""
-        plain: dict[str, Any] = _without_nan(asdict(self))
-        return plain
+        plain = asdict(self) | {
+            "confusions": [dict(zip(("genre", "called", "count"), one, strict=True)) for one in self.confusions],
+            "reliability": [
+                {"count": p.count, "confidence": p.confidence, "right": p.precision} for p in self.reliability
+            ],
+            "curve": [_stated(point) for point in self.curve],
+            "thresholds": [[name, _stated(point)] for name, point in self.thresholds],
+        }
+        stated: dict[str, Any] = _without_nan(plain)
+        return stated
 
 
 def evaluate(
@@ -140,7 +135,8 @@ def evaluate(
 def coverage(confidence: Doubles, right: Labels, level: float) -> Point:
     """How many rows are at least `level` sure, and how many of these are right (NaN without any)."""
     above = confidence >= level
-    return Point(level, float(above.mean()), float(right[above].mean()) if above.any() else float("nan"))
+    precision = float(right[above].mean()) if above.any() else float("nan")
+    return Point(level, int(above.sum()), float(above.mean()), precision)
 
 
 def balanced_accuracy(probabilities: Doubles, labels: Labels) -> float:
@@ -210,19 +206,26 @@ def _scarce(carried: Integers, classes: tuple[str, ...]) -> list[str]:
     return found
 
 
-def _confusions(matrix: Integers, classes: tuple[str, ...]) -> tuple[Confusion, ...]:
-    """The ten commonest ones."""
+def _confusions(matrix: Integers, classes: tuple[str, ...]) -> tuple[tuple[str, str, int], ...]:
+    """The ten commonest: genre, what it was predicted as, rows."""
     wrong = matrix - np.diag(np.diag(matrix))
     pairs = sorted(((int(n), i, j) for (i, j), n in np.ndenumerate(wrong) if n), key=lambda item: (-item[0], item[1:]))
-    return tuple(Confusion(classes[i], classes[j], count) for count, i, j in pairs[:10])
+    return tuple((classes[i], classes[j], count) for count, i, j in pairs[:10])
 
 
-def _reliability(confidence: Doubles, right: Labels) -> tuple[Bin, ...]:
+def _reliability(confidence: Doubles, right: Labels) -> tuple[Point, ...]:
     place = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    return tuple(
-        Bin(int((place == k).sum()), float(confidence[place == k].mean()), float(right[place == k].mean()))
-        for k in np.unique(place)
-    )
+    found = []
+    for step in np.unique(place):
+        rows = place == step
+        found.append(
+            Point(float(confidence[rows].mean()), int(rows.sum()), float(rows.mean()), float(right[rows].mean()))
+        )
+    return tuple(found)
+
+
+def _stated(point: Point) -> dict[str, float]:
+    return {"confidence": point.confidence, "coverage": point.coverage, "precision": point.precision}
 
 
 def _without_nan(value: Any) -> Any:

@@ -34,11 +34,11 @@ def page(evaluation: Evaluation) -> str:
         matrix(evaluation.classes, evaluation.matrix, "called"),
         "<h2>Reliability</h2><p>Where the line runs on the diagonal, a confidence of 0.7 is right 7 times in 10.</p>",
         plot(
-            [(own.confidence, own.right) for own in evaluation.reliability],
+            [(point.confidence, point.precision) for point in evaluation.reliability],
             "confidence",
             "share right",
             diagonal=True,
-            sizes=[own.count for own in evaluation.reliability],
+            sizes=[point.count for point in evaluation.reliability],
         ),
         "<h2>Coverage and precision</h2><p>Deciding only where the confidence is high: fewer rows, fewer errors.</p>",
         plot(
@@ -54,7 +54,9 @@ def page(evaluation: Evaluation) -> str:
             ),
         ),
         "<h2>Confusions</h2>",
-        table(("genre", "called", "rows"), ((own.genre, own.called, str(own.count)) for own in evaluation.confusions)),
+        table(
+            ("genre", "called", "rows"), ((genre, called, str(count)) for genre, called, count in evaluation.confusions)
+        ),
     ]
     return document(evaluation.title, parts)
 
