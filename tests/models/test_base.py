@@ -103,24 +103,6 @@ class TestEveryEstimator:
                 bundles.load(tmp_path / "b")
 
 
-@needs("xgboost")
-def test_trees_walked_by_numpy_give_what_xgboost_gives() -> None:
-    import xgboost
-
-    known = table()
-    rows, genre, weights = examples(known, None, rarity=0.25, versions=1, seed=0)
-    data = xgboost.DMatrix(rows, label=genre, weight=weights)
-    model = Xgb(rounds=10).fit(known, None)
-    settings = {
-        "objective": "multi:softprob", "num_class": 4, "tree_method": "hist", "max_bin": 64, "max_depth": 4, "eta": 0.1,
-        "subsample": 0.7, "colsample_bytree": 0.2, "lambda": 5.0, "min_child_weight": 2.0, "seed": 0, "nthread": 1,
-        "device": "cpu", "base_score": 0.5,
-    }  # fmt: skip
-    theirs = xgboost.train(settings, data, num_boost_round=10).predict(xgboost.DMatrix(known.rows))
-
-    np.testing.assert_allclose(np.exp(model.log_probabilities(known.rows)), theirs, atol=1e-5)
-
-
 def test_a_row_counts_once_however_many_labels_it_has() -> None:
     known = table(30)
     _, _, weights = examples(known, None, rarity=0.0, versions=1, seed=0)
