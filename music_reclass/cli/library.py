@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from music_reclass.cli.options import json_flag, setting_flags, settings_from
+from music_reclass.cli.options import json_flag, setting_flags
 from music_reclass.cli.output import check_output, plain, print_json, printable, say, shorten_home, write_file
 from music_reclass.errors import ReclassError
 
@@ -96,17 +96,6 @@ def playlists(states: Iterable[Track], folder: Path) -> dict[str, int]:
     for name, entries in lists.items():
         write_file(folder / name, b"".join([b"#EXTM3U\n", *entries]))
     return {name: len(entries) for name, entries in lists.items()}
-
-
-def open_library(db: Path | None, config_file: Path | None) -> Database:
-    """The library database; NothingToDo if there is none yet."""
-    from music_reclass.errors import NothingToDo
-    from music_reclass.features.database import Database
-
-    path = settings_from(config_file, db=db).database
-    if not path.exists():
-        raise NothingToDo(f"there is no library at {path} yet: scan a folder first (reclass scan ~/Music).")
-    return Database(path)
 
 
 @click.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from music_reclass.cli.options import json_flag, settings_from
+from music_reclass.cli.options import json_flag, setting_flags
 from music_reclass.cli.output import complain, plain, print_json, printable
 
 if TYPE_CHECKING:
@@ -83,28 +83,17 @@ def _predictions(stages: Sequence[Bundle], table: Path) -> Iterator[dict[str, An
 )
 @click.option("-j", "--jobs", type=int, default=1, show_default=True, help="Worker processes.")
 @click.option("--timeout", type=float, default=600.0, show_default=True, help="Seconds one file may take.")
-@click.option("--device", metavar="NAME", help="Where a network runs: auto, cpu, cuda, cuda:1 (default: auto).")
-@click.option("--gpu-memory", metavar="SIZE", help="How much of the card it may take: 4GiB, or a share such as 0.5.")
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), help="Its numbers (default: auto).")
+@setting_flags("device", "gpu_memory", "precision", with_db=False)
 @json_flag
 def features(
-    files: tuple[Path, ...],
-    kind: str,
-    all_layers: bool,
-    excerpt: str,
-    jobs: int,
-    timeout: float,
-    device: str | None,
-    gpu_memory: str | None,
-    precision: str | None,
-    as_json: bool,
-) -> int:
+    files: tuple[Path, ...], kind: str, all_layers: bool, excerpt: str, jobs: int, timeout: float, as_json: bool,
+    settings: Settings,
+) -> int:  # fmt: skip
     """The feature vector of each FILE."""
     from music_reclass.errors import TrackError
 
     if all_layers:
         kind = f"{kind}-layers"  # a kind of its own: such vectors compare with no others
-    settings = settings_from(None, device=device, gpu_memory=gpu_memory, precision=precision)
     failed = 0
     answers = _answers(files, kind, excerpt, min(jobs, len(files)), timeout, settings)
     for path, answer in _in_order(files, answers):
