@@ -133,11 +133,14 @@ class PayloadReader:
 
     def payload(self) -> Iterator[tuple[int, bytes]]:
         """The payload alone, in blocks with the offset of each."""
+        position = 0
         try:
             for piece in self._pieces():
                 if isinstance(piece, bytes):
                     self._hash.update(piece)
                     continue
+                if piece[0] < position:
+                    raise Malformed("payload that lies behind what follows it")
                 position = piece[0]
                 for block in blocks(self.file, *piece):
                     self._hash.update(block)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from music_reclass.containers.edits import Edit, inverse, pack, patched, unpack
+from music_reclass.containers.edits import Edit, growth, inverse, pack, patched, unpack
 from music_reclass.containers.sniff import PayloadReader
 from music_reclass.containers.structure import Malformed, blocks, file_failure, opened, size_of
 from music_reclass.errors import DatabaseError, FailTrack
@@ -165,6 +165,8 @@ def _copy(work: _Replacement) -> None:
     with os.fdopen(handle, "wb") as copy, _unchanged(work) as source:
         work.reverse = inverse(source, work.prepared.edits)
         work.sha_before, work.payload = _read_once(source, work.prepared.edits, copy.write)
+        if copy.tell() != work.status.st_size + growth(work.prepared.edits):
+            raise FailTrack("changed", f"{work.path.name} was changed while it was read.")
         if work.prepared.sha_before not in (None, work.sha_before):
             raise FailTrack("changed", f"{work.path.name} is not as it was left.")
         copy.flush()

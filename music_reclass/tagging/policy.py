@@ -40,9 +40,9 @@ _LAYOUTS: dict[str, Callable[[Sequence[str]], Values]] = {
     "joined": _joined,
 }
 PROFILES: dict[str, str] = {
-    NATIVE: "the format's own list of values",
-    "navidrome": "the format's own list, which Navidrome reads whole",
-    "jellyfin": "the format's own list, which Jellyfin 10.9 and later read whole",
+    NATIVE: "the format's list of values",
+    "navidrome": "the format's list, which Navidrome reads whole",
+    "jellyfin": "the format's list, which Jellyfin 10.9 and later read whole",
     "plex": "the first genre only; `plex sync` brings the others",
     "single": "the first genre only",
     "joined": "all in one value, divided by '; ', as DJ programs have it",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import struct
 import tracemalloc
@@ -17,7 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from music_reclass.containers.sniff import payload_digest, sniff
+from music_reclass.containers.flac import Flac
+from music_reclass.containers.sniff import PayloadReader, payload_digest, sniff
 from music_reclass.errors import FailTrack
 from tests.tagging.samples import SUFFIXES, id3v1, sample, without_id3
 
@@ -35,8 +38,6 @@ def digest_of(folder: Path, data: bytes) -> bytes:
 
 
 def id3(*frames: mutagen.id3.Frame, version: int = 4) -> bytes:
-    import io
-
     tag, file = mutagen.id3.ID3(), io.BytesIO()
     for frame in frames:
         tag.add(frame)
@@ -45,8 +46,6 @@ def id3(*frames: mutagen.id3.Frame, version: int = 4) -> bytes:
 
 
 def ape_tag(value: str) -> bytes:
-    import io
-
     tag, file = mutagen.apev2.APEv2(), io.BytesIO()
     tag["Genre"] = value
     tag.save(file)
@@ -222,3 +221,22 @@ CONTAINERS = {
 def test_a_container_is_known_by_its_content(tmp_path: Path, name: str) -> None:
     with put(tmp_path, "any", sample(name)).open("rb") as file:
         assert sniff(file).container == CONTAINERS[name]
+
+
+@pytest.mark.parametrize("name", list(SUFFIXES))
+def test_reading_a_file_once_gives_its_bytes_and_the_same_digest(tmp_path: Path, name: str) -> None:
+    for data in (sample(name), sample(name)[:-7], sample(name)[:40], b"junk" + sample(name), sample(name) + b"refuse"):
+        reader = PayloadReader(io.BytesIO(data))
+        assert b"".join(reader) == data
+        assert reader.digest() == digest_of(tmp_path, data)
+
+
+@pytest.mark.parametrize("spans", [[(50, 90), (40, 60)], [(50, 90), (80, 1 << 20)]])
+def test_spans_that_contradict_each_other_give_every_byte_once(
+    spans: list[tuple[int, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Flac, "payload", lambda self: iter(spans))
+    data = sample("flac")
+    reader = PayloadReader(io.BytesIO(data))
+    assert b"".join(reader) == data
+    assert reader.digest() == hashlib.blake2b(data, digest_size=20, person=b"whole").digest()
