@@ -138,7 +138,7 @@ def test_a_scan_of_the_old_library_opens_no_file_and_decides_nothing_again(old: 
     assert scans[-1][1:] == (len(library()), 0)
     assert stored.rows(old.db, "SELECT sum(heard) FROM scan_stage WHERE scan_id = ?", [scans[-1][0]]) == [(0,)]
     old("scan", folder, "--dry-run")
-    assert f"(0 new, {len(library())} known)" in old.out
+    assert f"({len(library())} known and unchanged)" in old.out
     assert not any(line.startswith("read") for line in old.out.splitlines())
 
 

@@ -34,12 +34,12 @@ def test_the_second_stage_is_asked_about_uncertain_tracks_only(installed: None, 
         (stored,) = sql.execute("SELECT count(*) FROM vector WHERE kind LIKE 'musicnn/%'").fetchone()
     assert stored == sum("musicnn" in item["votes"] for item in both.values()) > 0
     assert shell("scan", music, "--dry-run", "--no-album") == 0
-    assert "listened" not in shell.out
+    assert "once more" not in shell.out
 
 
 def test_installed_weights_are_used_without_being_named(installed: None, music: Path, shell: Shell) -> None:
     assert shell("scan", music / "Ida Quill", "--dry-run", "--no-album") == 0
-    if "in doubt with musicnn" not in shell.out:
+    if "with the stage musicnn" not in shell.out:
         assert shell("scan", music / "Ida Quill", "--dry-run", "--no-album", "--json") == 0
         assert all(max(item["votes"]["fma518"].values()) >= exit_rule() for item in shell.objects())
 
@@ -50,7 +50,7 @@ def test_a_stage_without_weights_is_refused_by_name_and_left_out_otherwise(
     monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "empty"))
     assert shell("scan", music, "--dry-run", "--stages", "1,musicnn") == 2
     assert "reclass models" in shell.err
-    assert shell("scan", music / "Grid Nine", "--dry-run") == 0
+    assert shell("scan", music / "Grid Nine", "--dry-run", "--verbose") == 0
     assert "the stage musicnn does not vote: the model musicnn is not installed" in shell.out
     assert shell("scan", music / "Grid Nine", "--dry-run", "--json") == 0
     assert {stage for item in shell.objects() for stage in item["votes"]} <= {"fma518", "album"}
@@ -93,8 +93,8 @@ def test_a_budget_is_spent_and_what_it_leaves_is_said_and_taken_up_by_the_next_s
     monkeypatch.setattr("music_reclass.models.early_exit.exit_rules_of", lambda manifest: ())  # then no track may exit
     words = ("scan", music, "--dry-run", "--no-album", "--stages", "1,musicnn")
     assert shell(*words, "--max-tracks", "2") == 0
-    assert "2 tracks in doubt with musicnn" in shell.out
-    assert "tracks in doubt were left for the next scan (musicnn" in shell.out
+    assert "2 uncertain tracks once more with the stage musicnn" in shell.out
+    assert "did not get to the stage musicnn; the next scan goes on there" in shell.out
     assert shell(*words, "--max-time", "1h", "--json") == 0
     assert sum("musicnn" in item["votes"] for item in shell.objects()) == len(shell.objects())
     assert shell(*words, "--max-time", "soon") == 2

@@ -75,7 +75,7 @@ def _show_missing(database: Database, cascade: Cascade, tracks: list[int], *, dr
     """What is still to be extracted, and how long that took the last time; exit code 0."""
     from music_reclass.classification.extract import missing_vectors
     from music_reclass.features.results import Scans
-    from music_reclass.report.summary import duration
+    from music_reclass.report.text import duration
 
     missing = missing_vectors(database, cascade.stages, tracks)
     scans = Scans(database)
@@ -248,7 +248,7 @@ def _forget(settings: Settings, dry_run: bool, as_json: bool) -> int:
 def _show_certificates(settings: Settings, as_json: bool) -> int:
     from music_reclass.classification.certify import certificates_of
     from music_reclass.cli.session import cascade_for, reading
-    from music_reclass.report.summary import certificate_lines
+    from music_reclass.report.text import certificate_lines
     from music_reclass.taxonomy import load
 
     with reading(settings) as library:

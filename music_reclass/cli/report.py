@@ -30,7 +30,7 @@ SHOWN = 5  # albums, paths and scans on a terminal; the page and --json hold mor
 @setting_flags()
 @json_flag
 def report(page: Path | None, most: int, as_json: bool, settings: Settings) -> None:
-    """Figures of the library: outcomes, stages and their cost, expected precision, confusions, what to look at.
+    """How the library stands: genres, what is not sure, where tags say something else, and which stage decided what.
 
     Reads the library only; no file is opened and nothing is written.
     """
@@ -54,43 +54,53 @@ def report(page: Path | None, most: int, as_json: bool, settings: Settings) -> N
 
 
 def _show(found: Report) -> None:
-    from music_reclass.report import summary as reporting
+    from music_reclass.report import text as lines
 
     figures = found.figures
-    say("library", f"{found.library['tracks']:,} tracks, {found.library['missing']:,} missing")
-    say("outcomes", " · ".join(f"{name} {count:,}" for name, count in figures.outcomes.items()) or "none yet")
+    missing = f", {found.library['missing']:,} of them missing" if found.library["missing"] else ""
+    say("library", f"{lines.counted(found.library['tracks'], 'track')}{missing}")
+    reasons = {f"{cause.outcome}: {cause.reason}": cause.count for cause in found.failures}
+    right = sum(row.tracks * row.precision for row in figures.expected)
+    for label, text in lines.outcome_lines(figures.outcomes, reasons, right):
+        say(label, printable(text))
+    if figures.genres:
+        say("genres", " · ".join(f"{printable(genre)} {count:,}" for genre, count in figures.genres.items()))
+    for label, text in lines.agreement_lines(figures, 10):
+        say(label, printable(text))
+    _list("conflicts", found.conflicts, "with another genre in the tag, left alone")
+    _list("not sure", found.unsure, "left alone, with the likeliest genres")
+    for cause in found.failures:
+        say(cause.outcome, f"{lines.counted(cause.count, 'file')}: {cause.reason.replace('_', ' ')}")
+        for path, detail in cause.examples[:SHOWN]:
+            say("", f"{printable(shorten_home(path))}  {printable(detail)}")
     for label, text in (
-        *reporting.stage_lines(figures),
-        *(("cost", reporting.cost_words(name, cost)) for name, cost in found.costs.items()),
-        *reporting.expectation_lines(figures),
-        *reporting.confusion_lines(figures, 10),
-        *reporting.certificate_lines(found.certificates),
-        *reporting.audit_lines(found.audits[:1]),
+        *lines.stage_lines(figures),
+        *(("time", lines.cost_text(name, cost)) for name, cost in found.costs.items()),
+        *lines.precision_lines(figures),
+        *lines.certificate_lines(found.certificates),
+        *lines.audit_lines(found.audits[:1]),
     ):
         say(label, printable(text))
     for scan in found.scans[:SHOWN]:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(scan.started))
-        say("scan", f"{when}  {reporting.scan_words(scan)}")
-    _list("conflicts", found.conflicts, "decided against the own tag")
-    _list("unsure", found.unsure, "nobody is sure of")
-    for cause in found.failures:
-        say(cause.outcome, f"{cause.count:,} {cause.reason}")
-        for path, detail in cause.examples[:SHOWN]:
-            say("", f"{printable(shorten_home(path))}  {printable(detail)}")
+        say("scan", f"{when}  {lines.scan_text(scan)}")
 
 
 def _list(label: str, listing: Listing, what: str) -> None:
-    from music_reclass.utils.html import counted
+    from music_reclass.report.listings import genres_of
+    from music_reclass.report.text import counted, percent
 
     if not listing.all_tracks:
         return
     say(label, f"{counted(listing.all_tracks, 'track')} of {counted(listing.all_albums, 'album')} {what}")
     for album in listing.albums[:SHOWN]:
-        plain(f"\n  {printable(album.name or shorten_home(album.folder))}  ({album.count:,})")
+        plain(f"\n  {printable(album.name or shorten_home(album.folder))}  ({counted(album.count, 'track')})")
         for track in album.tracks[:SHOWN]:
-            genres = "  ".join(f"{genre} {p:.2f}" for genre, p in track.genres)
-            tags = printable(", ".join(track.tags))[:24] or "no genre"
+            genres = "  ".join(f"{genre} {percent(p)}" for genre, p in genres_of(track))
+            tags = printable(", ".join(track.tags.genres or ()))[:24] or "no genre"
             plain(f"    {printable(os.path.basename(track.path))[:44]:<44} {tags:<24} -> {genres}")
     if listing.all_albums > SHOWN:
-        plain(f"\n  ... and {listing.all_albums - SHOWN:,} more; a page of them: reclass report --html FILE")
+        plain(
+            f"\n  and {counted(listing.all_albums - SHOWN, 'more album')}; a page of them: reclass report --html FILE"
+        )
     plain()

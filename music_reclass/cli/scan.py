@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,11 @@ from music_reclass.cli.writing import conclude, plan_for
 
 if TYPE_CHECKING:
     from music_reclass.classification.scan import ScanRequest
+    from music_reclass.classification.voter import Cascade
     from music_reclass.cli.session import Session
     from music_reclass.config import Settings
     from music_reclass.features.results import ScanStats
+    from music_reclass.features.scope import Scope
 
 
 WRITE_SETTINGS = ("on_existing", "profile", "preserve_mtime", "detach_hard_links")
@@ -34,6 +36,7 @@ WRITE_SETTINGS = ("on_existing", "profile", "preserve_mtime", "detach_hard_links
 )
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No files whose name or path matches; may be repeated.")
 @click.option("--rescan", is_flag=True, help="Read every file again, known or not.")
+@click.option("-v", "--verbose", is_flag=True, help="Show technical details too: stages, seconds, certified precision.")
 @choice_flags
 @setting_flags(
     *WRITE_SETTINGS, "jobs", "timeout", "max_genres", "stages", "bundle", "album", "max_time", "max_tracks",
@@ -41,7 +44,7 @@ WRITE_SETTINGS = ("on_existing", "profile", "preserve_mtime", "detach_hard_links
 )  # fmt: skip
 def scan(
     paths: tuple[Path, ...], plex: str | None, sync_plex: bool, pairs: tuple[str, ...], include: tuple[str, ...],
-    exclude: tuple[str, ...], rescan: bool, choice: Choice, settings: Settings,
+    exclude: tuple[str, ...], rescan: bool, verbose: bool, choice: Choice, settings: Settings,
 ) -> int:  # fmt: skip
     """Decide the genre of each track in PATHS, and tag it.
 
@@ -73,7 +76,7 @@ def scan(
 
         arguments = {"paths": [os.path.abspath(path) for path in paths], "rescan": rescan}
         request = ScanRequest(roots, include, exclude, rescan)
-        return _scan(work, request, choice, arguments=arguments, after=after if sync_plex else None)
+        return _scan(work, request, choice, arguments=arguments, after=after if sync_plex else None, verbose=verbose)
 
 
 def _scan(
@@ -83,26 +86,27 @@ def _scan(
     *,
     arguments: dict[str, Any],
     after: Callable[[list[str]], int] | None,
+    verbose: bool,
 ) -> int:
     """Bring the library up to date, show what came of it, and write the plan; the exit code."""
-    from music_reclass.classification.scan import scan as bring_up_to_date
+    from music_reclass.classification.scan import scan as update_library
     from music_reclass.cli.session import cascade_for
     from music_reclass.features.decisions import Decisions
     from music_reclass.features.scope import Scope
-    from music_reclass.features.statistics import Outcomes
-    from music_reclass.report.summary import after_scan, store_scan
+    from music_reclass.report.statistics import store_scan
 
     cascade = cascade_for(work.settings, work.taxonomy, work.database)
     scope = Scope(work.database)
-    stats = bring_up_to_date(scope, request, cascade, work.settings, stop=work.stop)
+    stats = update_library(scope, request, cascade, work.settings, stop=work.stop)
     store_scan(scope, stats, cascade, arguments)
     if not choice.as_json:
-        _show_discovery(stats, arguments["paths"], work.settings)
-        _show_later_stages(stats, cascade.absent)
-        for label, text in after_scan(stats, Outcomes(work.database, scope), cascade):
-            say(label, printable(text))
+        _show_music(stats, arguments["paths"])
+        if verbose:
+            _show_details(scope, stats, cascade)
     plan = plan_for(work, lambda: Decisions(work.database).in_scope(scope))
     code = conclude(work, plan, choice, command="scan", arguments=arguments, after=after)
+    if not choice.as_json and not verbose:
+        _show_tips(scope, cascade)
     return code or (1 if stats.unreadable else 0)
 
 
@@ -125,44 +129,34 @@ def apply(paths: tuple[Path, ...], choice: Choice, settings: Settings) -> int:
         return conclude(work, plan, choice, command="apply", arguments={"paths": folders})
 
 
-def _show_discovery(stats: ScanStats, paths: list[str], settings: Settings) -> None:
-    parts = [f"{stats.new:,} new", f"{stats.known:,} known"]
-    parts += [f"{count:,} {name}" for name, count in (("changed", stats.changed), ("gone", stats.gone)) if count]
-    where = ", ".join(printable(shorten_home(path)) for path in paths)
-    say("music", f"{where}   {stats.found:,} audio files  ({', '.join(parts)})")
-    if stats.read:
-        seconds = stats.seconds["read"]
-        rate = stats.read / seconds if seconds else 0.0
-        say("read", f"{stats.read:,} files in {_duration(seconds)}, {rate:,.1f} a second, {settings.workers} at a time")
+def _show_music(stats: ScanStats, paths: list[str]) -> None:
+    from music_reclass.report.text import music_lines
+
+    where = ", ".join(map(shorten_home, paths)) or "the Plex library"
+    for label, text in music_lines(stats, where):
+        say(label, printable(text))
     for path, why in stats.unreadable[:5]:
-        say("", click.style("! ", fg="red") + f"{printable(path)[:200]}: {why}")
+        say("", click.style("! ", fg="red") + f"{printable(path)[:200]} cannot be read: {why}")
 
 
-def _show_later_stages(stats: ScanStats, absent: Mapping[str, str]) -> None:
-    """Whom the later stages listened to, whom they did not reach or could not hear, and who could not listen."""
-    for name, stage in list(stats.stages.items())[1:]:
-        if stage.extracted:
-            say("listened", f"{stage.extracted:,} tracks in doubt with {name} in {_duration(stage.seconds)}")
-    unreached = {name: stage.unreached for name, stage in stats.stages.items() if stage.unreached}
-    failed = {name: stage.failed for name, stage in stats.stages.items() if stage.failed}
-    if unreached:
-        count = sum(unreached.values())
-        say("left", f"{count:,} tracks in doubt were left for the next scan ({_by_name(unreached)})")
-    if failed:
-        count = sum(failed.values())
-        say("", f"{count:,} tracks in doubt could not be heard by a later stage ({_by_name(failed)})")
-    if stats.in_pieces:
-        say("", f"{stats.in_pieces:,} windows were computed in pieces for want of memory: other programs hold the rest")
-    for absentee, why in absent.items():
-        say("absent", f"the stage {absentee} does not vote: {why}")
+def _show_details(scope: Scope, stats: ScanStats, cascade: Cascade) -> None:
+    """What -v adds. To be called before anything is written, while the tags are still those of the user."""
+    from music_reclass.features.statistics import Outcomes
+    from music_reclass.report.statistics import statistics_of
+    from music_reclass.report.text import detail_lines
+
+    for stage, why in cascade.absent.items():
+        say("absent", f"the stage {stage} does not vote: {why}")
+    figures = statistics_of(Outcomes(scope.database, scope), cascade)
+    for label, text in detail_lines(figures, stats):
+        say(label, printable(text))
 
 
-def _by_name(counts: Mapping[str, int]) -> str:
-    return " · ".join(f"{name} {count:,}" for name, count in counts.items())
+def _show_tips(scope: Scope, cascade: Cascade) -> None:
+    from music_reclass.domain import Outcome
+    from music_reclass.features.statistics import Outcomes
+    from music_reclass.report.text import tip_lines
 
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 90 else f"{minutes} min"
+    unsure = sum(cell.count for cell in Outcomes(scope.database, scope).cells() if cell.outcome == Outcome.UNSURE)
+    for label, text in tip_lines(cascade.absent, unsure):
+        say(label, text)

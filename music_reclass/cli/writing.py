@@ -91,45 +91,50 @@ def _write(work: Session, plan: WritePlan, run: int, count: int, *, as_objects: 
 
 
 def _show_plan(tally: WriteReport) -> None:
-    from music_reclass.tagging.apply import shown
+    from music_reclass.report.text import plan_lines
 
-    outcomes = " · ".join(f"{name} {count:,}" for name, count in tally.outcomes.items() if count)
-    say("result", outcomes or "nothing decided")
-    if tally.relations:
-        say("tags", " · ".join(f"{name} {count:,}" for name, count in tally.relations.items() if count))
-    for reason, count in tally.reasons.items():
-        say("", f"{reason} {count:,}")
+    for label, text in plan_lines(tally):
+        say(label, printable(text))
+    if tally.examples:
+        plain("\nwhat is to be written, and how sure it is:")
     album = None
     for state, proposal in tally.examples:
         folder, name = os.path.split(state.path)
         if folder != album:
             album = folder
             plain(f"\n  {printable(shorten_home(album))}")
-        after = click.style(", ".join(proposal.genres), bold=True)
-        arrow = f"{printable(shown(state.tags.genres))[:24]:<24} -> {after}"
-        certainty = f"  {state.decision.confidence:.2f} {state.decision.outcome.value}" if state.decision else ""
-        plain(f"    {printable(name)[:44]:<44} {arrow}{certainty}")
+        plain(f"    {printable(name)[:44]:<44} {_arrow(state, proposal)}")
     if tally.writes > len(tally.examples):
-        plain(f"    ... and {tally.writes - len(tally.examples):,} more (all of them: --dry-run --json); altogether")
+        plain(f"\n  and {tally.writes - len(tally.examples):,} more (--dry-run --json lists all); in all:")
         for (before, after), count in sorted(tally.kinds.items(), key=lambda item: -item[1])[:KINDS_SHOWN]:
             plain(f"    {count:>8,}  {printable(before)[:32]:<32} -> {after}")
         if len(tally.kinds) > KINDS_SHOWN:
             plain(f"              and {len(tally.kinds) - KINDS_SHOWN:,} more kinds of change")
 
 
+def _arrow(state: Track, proposal: Proposal) -> str:
+    from music_reclass.report.text import percent
+    from music_reclass.tagging.apply import shown
+
+    after = click.style(", ".join(proposal.genres), bold=True)
+    certainty = f"  {percent(state.decision.confidence)}" if state.decision else ""
+    return f"{printable(shown(state.tags.genres))[:24]:<24} -> {after}{certainty}"
+
+
 def _show_end(tally: WriteReport, wrote: bool, dry_run: bool, command: str) -> None:
+    from music_reclass.report.text import counted
+
     plain()
+    files = counted(tally.writes, "file")
     if wrote:
-        back = f", each read back and verified; undo it: reclass undo {tally.run}" if tally.written else ""
-        say("written", f"{tally.written:,} files{back}")
+        undo = f", each checked after writing; to undo: reclass undo {tally.run}" if tally.written else ""
+        say("written", f"{counted(tally.written, 'file')}{undo}")
         for path, why in (tally.write_failures + tally.left)[:10]:
             say("not", f"{printable(shorten_home(path))}: {why}")
     elif not tally.writes:
-        say(
-            "written", "nothing: there is no genre to write under this policy (--on-existing says what may be replaced)"
-        )
+        say("written", "nothing: there is nothing to write (--on-existing says which genres may be replaced)")
     elif dry_run:
-        say("written", f"nothing (dry run): {tally.writes:,} files would be written")
+        say("written", f"nothing, as this is a dry run; to write {files}: the same command without --dry-run")
     else:
-        again = "reclass apply" if command == "scan" else "the same command with --yes"
-        say("written", f"nothing: {tally.writes:,} files are waiting; write them with --yes, or later with {again}")
+        later = ", or later reclass apply" if command == "scan" else ""
+        say("written", f"nothing yet; to write {files}: the same command with --yes{later}")

@@ -37,6 +37,8 @@ class WriteReport:
     outcomes: dict[str, int] = field(default_factory=lambda: {outcome.value: 0 for outcome in Outcome})
     reasons: dict[str, int] = field(default_factory=dict)  # of skipped and failed tracks
     relations: dict[str, int] = field(default_factory=dict)
+    changes: dict[str, int] = field(default_factory=dict)  # files that would change, by relation
+    expected_right: float = 0.0  # sum of the probabilities of the decided genres
     writes: int = 0
     examples: list[tuple[Track, Proposal]] = field(default_factory=list)  # the first changes
     kinds: dict[tuple[str, str], int] = field(default_factory=dict)  # (before, after) -> files
@@ -63,6 +65,9 @@ class WriteReport:
         if proposal.relation is not None:
             name = proposal.relation.value
             self.relations[name] = self.relations.get(name, 0) + 1
+            self.changes[name] = self.changes.get(name, 0) + proposal.writes
+        if track.decision is not None and track.decision.genres:
+            self.expected_right += track.decision.confidence
         if proposal.writes:
             self.writes += 1
             kind = (shown(track.tags.genres), ", ".join(proposal.genres))

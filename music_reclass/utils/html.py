@@ -33,11 +33,6 @@ def escape(text: str) -> str:
     return html.escape("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean))
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 track`, `2,000 tracks`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of texts, the first column to the left; "" without rows."""
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)

@@ -20,14 +20,14 @@ from tests.library import WEIGHTS, Shell
 
 @pytest.fixture(scope="module")
 def scanned(demo_library: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A folder with the weights and the database of one dry scan with both stages, and what the scan said."""
+    """A folder with the weights and the database of one dry scan with both stages, and what the scan printed."""
     if not WEIGHTS.is_file():
         pytest.skip("the MusiCNN weights are not beside the checkout (../shared/data/weights)")
     folder = tmp_path_factory.mktemp("scanned")
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as said:
         patch.setenv("RECLASS_MODELS", str(folder / "models"))
         assert run(["models", "install", "musicnn", str(WEIGHTS)]) == 0
-        assert run(["scan", str(demo_library), "--dry-run", "--db", str(folder / "library.sqlite3")]) == 0
+        assert run(["scan", str(demo_library), "--dry-run", "-v", "--db", str(folder / "library.sqlite3")]) == 0
     return folder, said.getvalue()
 
 
@@ -55,11 +55,11 @@ def test_without_a_library_there_is_nothing_to_do_and_none_is_made(words: list[s
     assert not shell.db.exists()
 
 
-def test_a_scan_sums_itself_up(scanned: tuple[Path, str]) -> None:
-    _, said = scanned
-    for label in ("stages", "cost", "expected", "own tags"):
-        assert any(line.startswith(label) for line in said.splitlines()), label
-    assert "s a track · musicnn" in said
+def test_a_verbose_scan_prints_technical_details(scanned: tuple[Path, str]) -> None:
+    _, printed = scanned
+    for label in ("stages", "time", "expected", "your tags"):
+        assert any(line.startswith(label) for line in printed.splitlines()), label
+    assert "s each · musicnn" in printed
 
 
 def test_the_report_remembers_the_scan_as_text_as_json_and_as_a_page(heard: Shell, tmp_path: Path) -> None:
@@ -91,12 +91,12 @@ def test_exits_certified_on_a_library_hold_for_its_next_scan_until_they_are_forg
     assert "certified on this library" in heard.out
 
     certify(heard, 0.05)
-    assert heard("scan", demo_library, "--dry-run") == 0
+    assert heard("scan", demo_library, "--dry-run", "-v") == 0
     assert "fma518 11 (100%" in heard.out
 
     assert heard("calibrate", "--forget", "--json") == 0
     assert heard.objects() == [{"forgotten": 1, "would_forget": 1}]
-    assert heard("scan", demo_library, "--dry-run") == 0
+    assert heard("scan", demo_library, "--dry-run", "-v") == 0
     assert "fma518 11 (100%" not in heard.out
 
 
