@@ -79,7 +79,7 @@ def spoken_for(rule: Rule, classes: Sequence[str], taxonomy: Taxonomy) -> NDArra
 
 def embeddings_of(path: Path, table: Table) -> NDArray[np.float32]:
     """The array `musicnn` of a table's file."""
-    return kinds.vectors(path, "musicnn", len(table))
+    return kinds.vectors(tables.TableFile.read(path), "musicnn", len(table))
 
 
 def main() -> None:

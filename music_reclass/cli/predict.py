@@ -47,17 +47,18 @@ def _predictions(stages: Sequence[Bundle], table: Path) -> Iterator[dict[str, An
     """One object a row. A row that reaches a stage's certified exit goes no further; a stage whose vectors the table
     lacks never votes, and is named once."""
     from music_reclass.classification.voter import predict_rows
-    from music_reclass.models import dataset as tables
+    from music_reclass.models.dataset import TableFile
     from music_reclass.training import npz as kinds
 
-    read = tables.read_table(table, labelled=False)
-    at_hand = set(kinds.kinds_in(table))
+    file = TableFile.read(table)
+    read = file.table(labelled=False)
+    at_hand = set(kinds.kinds_in(file))
     able = [bundle for bundle in stages if all(kind.name in at_hand for kind in bundle.kinds)] or list(stages[:1])
     for bundle in stages:
         if bundle not in able:
             missing = [kind.name for kind in bundle.kinds if kind.name not in at_hand]
             complain(f"the stage {bundle.stage} never votes: the table holds no array {', '.join(missing)}")
-    for one in predict_rows(able, lambda bundle: kinds.rows_for(bundle.kinds, table, read), len(read)):
+    for one in predict_rows(able, lambda bundle: kinds.rows_for(bundle.kinds, file, read), len(read)):
         yield {
             "genre": one.genre, "confidence": round(one.confidence, 6),
             "probabilities": {genre: round(share, 6) for genre, share in one.probabilities.items()},

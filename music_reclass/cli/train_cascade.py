@@ -129,7 +129,7 @@ def _train_cascade(options: TrainOptions) -> None:
 def _kinds(options: TrainOptions) -> tuple[str, ...]:
     """The feature kinds of the cascade, one a stage, as `--stages` says it. UsageError where it makes no cascade."""
     from music_reclass.errors import UsageError
-    from music_reclass.models.dataset import read_table
+    from music_reclass.models.dataset import TableFile
     from music_reclass.training.npz import is_installed, kinds_in
 
     if options.stages != "auto":
@@ -142,8 +142,9 @@ def _kinds(options: TrainOptions) -> tuple[str, ...]:
         return named
     request = options.data_request()
     if request.form == "table" and request.path is not None:
-        read_table(request.path)  # what is wrong with the table is said first
-        at_hand = [name for name in kinds_in(request.path) if name in _LATER]
+        file = TableFile.read(request.path)
+        file.table()  # what is wrong with the table is said first
+        at_hand = [name for name in kinds_in(file) if name in _LATER]
     else:
         at_hand = [name for name in _LATER if is_installed(name, request.excerpt)]
     if "mert" in at_hand or "mert-330m" in at_hand:  # MusiCNN is for machines that cannot run MERT

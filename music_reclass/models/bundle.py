@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,7 @@ def load(folder: Path) -> Bundle:
             arrays = {name: stored[name] for name in stored.files}
     except FileNotFoundError as error:
         raise BundleError(f"There is no bundle in {folder} ({MANIFEST} and {ARRAYS}); install or train one.") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TokenError) as error:
         raise BundleError(f"The bundle in {folder} cannot be read ({error}); install or train it again.") from error
     try:
         return _parsed(manifest, arrays)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -75,131 +77,143 @@ class Augmentations:
         return Augmentations(self.names, np.where(absent, rows[:, None], self.rows).astype(np.float32))
 
 
-def read_table(path: Path, *, labelled: bool = True) -> Table:
-    """The table in `path`: arrays `fma518` and `columns`; for training `labels`, `classes`, `group`, `dataset` too.
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """The arrays of a feature table (.npz) by name, read once. Its methods raise UsageError that says what is wrong."""
 
-    Without `labelled` these are not looked at: predictions need none.
+    path: Path
+    arrays: Mapping[str, NDArray[Any]]
 
-    Columns in another order are put right by name. UsageError says what is wrong with a table that cannot be used.
-    """
-    arrays = _arrays(path)
-    if not labelled:
-        arrays = {name: arrays[name] for name in ("fma518", "columns") if name in arrays}
-    rows = _numbers(arrays, path, 2)[:, _order(arrays, path)]
-    count = len(rows)
-    notes: list[str] = []
-    classes, labels = _label_sets(arrays, path, count)
-    if "group" in arrays:
-        groups = np.unique(_one_a_row(arrays, "group", path, count), return_inverse=True)[1].reshape(-1)
-    else:
-        groups = np.arange(count)
-        if classes:
-            notes.append(
-                "the table names no artists (array `group`), so rows of one artist may stand on both sides of a "
-                "split and the figures may be too good"
+    @classmethod
+    def read(cls, path: Path) -> TableFile:
+        """All arrays of the file; NothingToDo if there is none."""
+        try:
+            opened = np.load(path, allow_pickle=False)
+            if isinstance(opened, np.ndarray):
+                raise UsageError(f"{path} holds a single array; a table is an .npz file with named arrays.")
+            with opened as stored:
+                return cls(path, {name: stored[name] for name in stored.files})
+        except FileNotFoundError:
+            raise NothingToDo(f"There is no file {path}.") from None
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, TokenError):
+            raise UsageError(f"{path} is not a feature table: a whole .npz file without pickled objects.") from None
+
+    def table(self, *, labelled: bool = True) -> Table:
+        """Its arrays `fma518` and `columns`; for training `labels`, `classes`, `group`, `dataset` too.
+
+        Without `labelled` these are not looked at: predictions need none. Columns in another order are put right by
+        name.
+        """
+        rows = self._finite(self._numbers(2)[:, self._order()])
+        count = len(rows)
+        if not labelled:
+            nothing = np.zeros((count, 0), dtype=np.bool_)
+            return Table(COLUMNS, rows, (), nothing, np.arange(count), np.full(count, ""))
+        notes: list[str] = []
+        classes, labels = self._label_sets(count)
+        if "group" in self.arrays:
+            groups = np.unique(self.one_a_row("group", count), return_inverse=True)[1].reshape(-1)
+        else:
+            groups = np.arange(count)
+            if classes:
+                notes.append(
+                    "the table names no artists (array `group`), so rows of one artist may stand on both sides of a "
+                    "split and the figures may be too good"
+                )
+        named = self.one_a_row("dataset", count) if "dataset" in self.arrays else np.full(count, "")
+        scarce = [name for name, support in zip(classes, labels.sum(axis=0), strict=True) if support < 20]
+        if scarce:
+            notes.append(f"fewer than 20 rows carry {', '.join(scarce)}: figures for them mean little")
+        return Table(COLUMNS, rows, classes, labels, groups.astype(np.int64), named.astype(np.str_), tuple(notes))
+
+    def augmentations(self, table: Table) -> Augmentations:
+        """Changed versions of the rows of `table`: arrays `fma518` (n, versions, columns) and their names, `views`."""
+        rows = self._numbers(3)[:, :, self._order()]
+        names = tuple(str(name) for name in self.arrays.get("views", np.array([])))
+        if len(names) != rows.shape[1]:
+            raise UsageError(
+                f"{self.path} names {len(names)} views and holds {rows.shape[1]}; the array `views` must name each of "
+                "them."
             )
-    named = _one_a_row(arrays, "dataset", path, count) if "dataset" in arrays else np.full(count, "")
-    scarce = [name for name, support in zip(classes, labels.sum(axis=0), strict=True) if support < 20]
-    if scarce:
-        notes.append(f"fewer than 20 rows carry {', '.join(scarce)}: figures for them mean little")
-    return Table(
-        COLUMNS, _finite(rows, path), classes, labels, groups.astype(np.int64), named.astype(np.str_), tuple(notes)
-    )
+        if len(rows) != len(table):
+            raise UsageError(
+                f"{self.path} holds views of {len(rows)} rows and the table has {len(table)}; both must hold the same "
+                "rows in the same order."
+            )
+        return Augmentations(names, self._finite(rows))
+
+    def one_a_row(self, name: str, count: int) -> NDArray[Any]:
+        """The array `name`, which must have the shape (count,)."""
+        if self.arrays[name].shape != (count,):
+            raise UsageError(
+                f"The array `{name}` of {self.path} has the shape {self.arrays[name].shape}; it must be ({count},)."
+            )
+        return self.arrays[name]
+
+    def _numbers(self, dimensions: int) -> NDArray[np.float32]:
+        missing = [name for name in ("fma518", "columns") if name not in self.arrays]
+        if missing:
+            raise UsageError(f"{self.path} lacks the array `{missing[0]}`; a table needs `fma518` and `columns`.")
+        rows = self.arrays["fma518"]
+        if rows.ndim != dimensions or rows.dtype.kind not in "fiu" or not len(rows):
+            raise UsageError(
+                f"The array `fma518` of {self.path} has the shape {rows.shape} of {rows.dtype}; it must hold numbers "
+                f"in {dimensions} dimensions and at least one row."
+            )
+        return rows.astype(np.float32)
+
+    def _order(self) -> NDArray[np.int64]:
+        """Where each of COLUMNS stands in the file."""
+        names, width = [str(name) for name in self.arrays["columns"].reshape(-1)], self.arrays["fma518"].shape[-1]
+        place = {name: number for number, name in enumerate(names)}
+        absent = [name for name in COLUMNS if name not in place]
+        if absent or len(place) != len(names) or len(names) != width:
+            lacking = f"it lacks {', '.join(absent[:_MOST_NAMED])}"
+            detail = lacking if absent else "names are doubled or do not match the rows"
+            raise UsageError(
+                f"The columns of {self.path} are not those of fma518 ({detail}; {len(names)} names for {width} numbers "
+                "a row); `reclass features` makes such vectors."
+            )
+        return np.array([place[name] for name in COLUMNS], dtype=np.int64)
+
+    def _finite(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        bad = ~np.isfinite(rows).reshape(len(rows), -1).all(axis=1)
+        if bad.any():
+            raise UsageError(
+                f"{int(bad.sum())} rows of {self.path} hold NaN or infinity (the first is row {int(bad.argmax())}); "
+                "leave those rows out."
+            )
+        return rows
+
+    def _label_sets(self, count: int) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
+        if "labels" not in self.arrays and "classes" not in self.arrays:
+            return (), np.zeros((count, 0), dtype=np.bool_)
+        classes = tuple(str(name) for name in self.arrays.get("classes", np.array([])))
+        labels = self.arrays.get("labels", np.zeros(0))
+        if labels.shape != (count, len(classes)) or labels.dtype.kind not in "biu" or len(set(classes)) != len(classes):
+            raise UsageError(
+                f"The labels of {self.path} have the shape {labels.shape} of {labels.dtype} for {count} rows and "
+                f"{len(classes)} classes; `labels` must be bool, a row for each row and a column for each different "
+                "name in `classes`."
+            )
+        sets = labels.astype(np.bool_)
+        empty = ~sets.any(axis=1)
+        if empty.any():
+            raise UsageError(
+                f"{int(empty.sum())} rows of {self.path} carry no label (the first is row {int(empty.argmax())}); "
+                "leave those rows out."
+            )
+        return classes, sets
+
+
+def read_table(path: Path, *, labelled: bool = True) -> Table:
+    """The table in `path`; see `TableFile.table`."""
+    return TableFile.read(path).table(labelled=labelled)
 
 
 def read_augmentations(path: Path, table: Table) -> Augmentations:
-    """The degraded versions of the rows of `table` in `path`: arrays `fma518` (n, views, columns) and `views`."""
-    arrays = _arrays(path)
-    rows = _numbers(arrays, path, 3)[:, :, _order(arrays, path)]
-    names = tuple(str(name) for name in arrays.get("views", np.array([])))
-    if len(names) != rows.shape[1]:
-        raise UsageError(
-            f"{path} names {len(names)} views and holds {rows.shape[1]}; the array `views` must name each of them."
-        )
-    if len(rows) != len(table):
-        raise UsageError(
-            f"{path} holds views of {len(rows)} rows and the table has {len(table)}; both must hold the same rows in "
-            "the same order."
-        )
-    return Augmentations(names, _finite(rows, path))
-
-
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        opened = np.load(path, allow_pickle=False)
-        if isinstance(opened, np.ndarray):
-            raise UsageError(f"{path} holds a single array; a table is an .npz file with named arrays.")
-        with opened as stored:
-            wanted = {"fma518", "columns", "labels", "classes", "group", "dataset", "views"}
-            return {name: stored[name] for name in stored.files if name in wanted}
-    except FileNotFoundError:
-        raise NothingToDo(f"There is no file {path}.") from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        raise UsageError(f"{path} is not a feature table: a whole .npz file without pickled objects.") from None
-
-
-def _numbers(arrays: dict[str, NDArray[Any]], path: Path, dimensions: int) -> NDArray[np.float32]:
-    missing = [name for name in ("fma518", "columns") if name not in arrays]
-    if missing:
-        raise UsageError(f"{path} lacks the array `{missing[0]}`; a table needs `fma518` and `columns`.")
-    rows = arrays["fma518"]
-    if rows.ndim != dimensions or rows.dtype.kind not in "fiu" or not len(rows):
-        raise UsageError(
-            f"The array `fma518` of {path} has the shape {rows.shape} of {rows.dtype}; it must hold numbers in "
-            f"{dimensions} dimensions and at least one row."
-        )
-    return rows.astype(np.float32)
-
-
-def _order(arrays: dict[str, NDArray[Any]], path: Path) -> NDArray[np.int64]:
-    """Where each of COLUMNS stands in the file."""
-    names = [str(name) for name in arrays["columns"].reshape(-1)]
-    place = {name: number for number, name in enumerate(names)}
-    absent = [name for name in COLUMNS if name not in place]
-    if absent or len(place) != len(names) or len(names) != arrays["fma518"].shape[-1]:
-        detail = (
-            f"it lacks {', '.join(absent[:_MOST_NAMED])}" if absent else "names are doubled or do not match the rows"
-        )
-        raise UsageError(
-            f"The columns of {path} are not those of fma518 ({detail}; {len(names)} names for "
-            f"{arrays['fma518'].shape[-1]} numbers a row); `reclass features` makes such vectors."
-        )
-    return np.array([place[name] for name in COLUMNS], dtype=np.int64)
-
-
-def _finite(rows: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
-    bad = ~np.isfinite(rows).reshape(len(rows), -1).all(axis=1)
-    if bad.any():
-        first = int(bad.argmax())
-        raise UsageError(
-            f"{int(bad.sum())} rows of {path} hold NaN or infinity (the first is row {first}); leave those rows out."
-        )
-    return rows
-
-
-def _label_sets(arrays: dict[str, NDArray[Any]], path: Path, count: int) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
-    if "labels" not in arrays and "classes" not in arrays:
-        return (), np.zeros((count, 0), dtype=np.bool_)
-    classes = tuple(str(name) for name in arrays.get("classes", np.array([])))
-    labels = arrays.get("labels", np.zeros(0))
-    if labels.shape != (count, len(classes)) or labels.dtype.kind not in "biu" or len(set(classes)) != len(classes):
-        raise UsageError(
-            f"The labels of {path} have the shape {labels.shape} of {labels.dtype} for {count} rows and {len(classes)} "
-            "classes; `labels` must be bool, a row for each row and a column for each different name in `classes`."
-        )
-    sets = labels.astype(np.bool_)
-    if not sets.any(axis=1).all():
-        raise UsageError(
-            f"{int((~sets.any(axis=1)).sum())} rows of {path} carry no label (the first is row "
-            f"{int((~sets.any(axis=1)).argmax())}); leave those rows out."
-        )
-    return classes, sets
-
-
-def _one_a_row(arrays: dict[str, NDArray[Any]], name: str, path: Path, count: int) -> NDArray[Any]:
-    if arrays[name].shape != (count,):
-        raise UsageError(f"The array `{name}` of {path} has the shape {arrays[name].shape}; it must be ({count},).")
-    return arrays[name]
+    """The changed versions of the rows of `table` in `path`; see `TableFile.augmentations`."""
+    return TableFile.read(path).augmentations(table)
 
 
 FIRST = "fma518"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from music_reclass.errors import BundleError, MissingExtra, UsageError
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.extractors.registry import EXTRACTORS, extractor
 from music_reclass.extractors.weights.store import MissingWeights
-from music_reclass.models.dataset import FIRST, SPLITS, Dataset, Table, columns_of, read_table
+from music_reclass.models.dataset import FIRST, SPLITS, Dataset, Table, TableFile, columns_of
 
 Floats = NDArray[np.float32]
 EXCERPT = "mid30"
@@ -23,59 +22,57 @@ EXCERPT = "mid30"
 MUSICNN = FeatureKind("musicnn", "1-425c7c95", 200, EXCERPT)
 
 
-def kinds_in(path: Path) -> tuple[str, ...]:
-    """The names of the kinds whose arrays the table at `path` holds, in the order of the registry."""
-    with np.load(path, allow_pickle=False) as stored:
-        return tuple(name for name in EXTRACTORS if name in stored.files)
+def kinds_in(file: TableFile) -> tuple[str, ...]:
+    """The names of the kinds whose arrays a table holds, in the order of the registry."""
+    return tuple(name for name in EXTRACTORS if name in file.arrays)
 
 
-def read_kinds(path: Path, table: Table, names: Sequence[str]) -> tuple[tuple[FeatureKind, ...], Table]:
-    """The kinds `names` of the table at `path`, the first of which is fma518, and `table` with all their columns.
+def read_kinds(file: TableFile, table: Table, names: Sequence[str]) -> tuple[tuple[FeatureKind, ...], Table]:
+    """The kinds `names` of a table, the first of which is fma518, and `table` with all their columns.
 
     UsageError where an array is absent, misshapen or not finite, or where its version is not known.
     """
-    stated = stated_kinds(path)
+    stated = stated_kinds(file)
     kinds, parts = [kind_of(FIRST, len(COLUMNS), stated)], [table.rows]
     for name in names[1:]:
-        parts.append(vectors(path, name, len(table)))
+        parts.append(vectors(file, name, len(table)))
         kinds.append(kind_of(name, parts[-1].shape[1], stated))
     if len(kinds) == 1:
         return tuple(kinds), table
     return tuple(kinds), replace(table, columns=columns_of(kinds), rows=np.concatenate(parts, axis=1))
 
 
-def vectors(path: Path, name: str, count: int) -> Floats:
+def vectors(file: TableFile, name: str, count: int) -> Floats:
     """The array `name` of a table's file, shape (count, dimension); UsageError if it cannot be used."""
-    with np.load(path, allow_pickle=False) as stored:
-        if name not in stored.files:
-            raise UsageError(f"{path} holds no array {name}; make it with reclass features --kind {name}.")
-        rows: NDArray[Any] = stored[name]
+    if name not in file.arrays:
+        raise UsageError(f"{file.path} holds no array {name}; make it with reclass features --kind {name}.")
+    rows = file.arrays[name]
     wanted = MUSICNN.dimension if name == MUSICNN.name else "any number of"
     if rows.ndim != 2 or len(rows) != count or not rows.shape[1] or rows.dtype.kind not in "fiu":
         raise UsageError(
-            f"the array {name} of {path} has the shape {rows.shape} of {rows.dtype}; ({count}, {wanted}) finite "
+            f"the array {name} of {file.path} has the shape {rows.shape} of {rows.dtype}; ({count}, {wanted}) finite "
             "numbers belong there."
         )
     if name == MUSICNN.name and rows.shape[1] != MUSICNN.dimension:
         raise UsageError(
-            f"the array {name} of {path} has the shape {rows.shape}; ({count}, {wanted}) finite numbers belong there."
+            f"the array {name} of {file.path} has the shape {rows.shape}; ({count}, {wanted}) finite numbers "
+            "belong there."
         )
     found: Floats = rows.astype(np.float32)
     if not np.isfinite(found).all():
-        raise UsageError(f"the array {name} of {path} holds numbers that are not finite; leave those rows out.")
+        raise UsageError(f"the array {name} of {file.path} holds numbers that are not finite; leave those rows out.")
     return found
 
 
-def stated_kinds(path: Path) -> dict[str, tuple[str, str]]:
+def stated_kinds(file: TableFile) -> dict[str, tuple[str, str]]:
     """Version and excerpt of the kinds, as the optional array `kinds` of NAME/VERSION/EXCERPT of a table has them."""
-    with np.load(path, allow_pickle=False) as stored:
-        words = [str(word) for word in stored["kinds"].reshape(-1)] if "kinds" in stored.files else []
+    words = [str(word) for word in file.arrays["kinds"].reshape(-1)] if "kinds" in file.arrays else []
     found = {}
     for word in words:
         name, _, rest = word.partition("/")
         version, _, excerpt = rest.rpartition("/")
         if not (name and version and excerpt):
-            raise UsageError(f"the array `kinds` of {path} holds {word!r}; NAME/VERSION/EXCERPT belongs there.")
+            raise UsageError(f"the array `kinds` of {file.path} holds {word!r}; NAME/VERSION/EXCERPT belongs there.")
         found[name] = (version, excerpt)
     return found
 
@@ -122,36 +119,33 @@ def is_installed(name: str, excerpt: str = EXCERPT) -> bool:
     return True
 
 
-def rows_for(kinds: Sequence[FeatureKind], path: Path, table: Table) -> Floats:
-    """The rows that a bundle of `kinds` needs of the table at `path`, whose 518 columns `table` holds.
+def rows_for(kinds: Sequence[FeatureKind], file: TableFile, table: Table) -> Floats:
+    """The rows that a bundle of `kinds` needs of the table in `file`, whose 518 columns `table` holds.
 
     Where the table states the version of its vectors, that must be the bundle's: BundleError.
     """
-    stated = stated_kinds(path)
+    stated = stated_kinds(file)
     parts = []
     for kind in kinds:
         if stated.get(kind.name, (kind.version, kind.excerpt)) != (kind.version, kind.excerpt):
             raise BundleError(
-                f"the bundle was trained on {kind.key}, and {path} holds {kind.name}/{'/'.join(stated[kind.name])}; "
-                "they cannot be compared."
+                f"the bundle was trained on {kind.key}, and {file.path} holds "
+                f"{kind.name}/{'/'.join(stated[kind.name])}; they cannot be compared."
             )
-        parts.append(table.rows if kind.name == FIRST else vectors(path, kind.name, len(table)))
+        parts.append(table.rows if kind.name == FIRST else vectors(file, kind.name, len(table)))
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 def read(path: Path, names_of_kinds: Sequence[str] = (FIRST,)) -> Dataset:
-    """The table in `path` (`dataset.read_table`), with the optional arrays `split` (n,) and `names` (n,).
+    """The table in `path` (`TableFile.table`), with the optional arrays `split` (n,) and `names` (n,).
 
     Of `names_of_kinds` the first is fma518; the arrays of the others stand beside it (`read_kinds`).
     """
-    table = read_table(path)
+    file = TableFile.read(path)
+    table = file.table()
     if not table.classes:
         raise UsageError(f"{path} carries no labels (arrays `labels` and `classes`), so nothing can be measured on it.")
-    with np.load(path, allow_pickle=False) as stored:
-        extra = {name: stored[name] for name in ("split", "names", "group") if name in stored.files}
-    for name, values in extra.items():
-        if values.shape != (len(table),):
-            raise UsageError(f"The array `{name}` of {path} has the shape {values.shape}; it must be ({len(table)},).")
+    extra = {name: file.one_a_row(name, len(table)) for name in ("split", "names", "group") if name in file.arrays}
     split = extra.get("split", np.full(len(table), "")).astype(np.str_)
     if not set(split.tolist()) <= set(SPLITS):
         raise UsageError(f"The array `split` of {path} must hold {', '.join(SPLITS[1:])} or nothing.")
@@ -159,5 +153,5 @@ def read(path: Path, names_of_kinds: Sequence[str] = (FIRST,)) -> Dataset:
     # Numbers name artists within one table only.
     prefix = "" if "group" in extra and extra["group"].dtype.kind == "U" else f"{path.stem} "
     artists = tuple(f"{prefix}{group}" for group in extra["group"].tolist()) if "group" in extra else ()
-    kinds, table = read_kinds(path, table, names_of_kinds)
+    kinds, table = read_kinds(file, table, names_of_kinds)
     return Dataset(path.stem, table, kinds[0], split, names, artists, kinds[1:])

@@ -53,7 +53,7 @@ def test_what_only_the_embedding_tells_is_learned_and_survives_the_disk(tmp_path
     assert bundle.manifest["metrics"]["hit@1 clean"] > 0.9
     assert len(bundle.manifest["profile"]["columns"]) == 518
     bundles.save(bundle, tmp_path / "bundle")
-    rows = npz.rows_for(bundle.kinds, path, tables.read_table(path))
+    rows = npz.rows_for(bundle.kinds, tables.TableFile.read(path), tables.read_table(path))
     loaded = bundles.load(tmp_path / "bundle")
     assert loaded.digest == bundle.digest
     assert np.array_equal(loaded.predict_proba(rows), bundle.predict_proba(rows))
@@ -70,4 +70,7 @@ def test_the_shipped_bundle_wants_the_published_weights_and_keeps_its_word() -> 
 
 def test_a_first_stage_bundle_asks_for_the_518_columns_only(tmp_path: Path) -> None:
     path = written(tmp_path / "table.npz")
-    assert npz.rows_for(bundles.embedded().kinds, path, tables.read_table(path)).shape == (60, 518)
+    assert npz.rows_for(bundles.embedded().kinds, tables.TableFile.read(path), tables.read_table(path)).shape == (
+        60,
+        518,
+    )

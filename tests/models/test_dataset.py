@@ -123,3 +123,13 @@ def test_equal_tables_have_equal_digests_and_others_do_not(tmp_path: Path) -> No
     again = tables.read_table(written(tmp_path, "u.npz", arrays(12)))
     assert table.digest == again.digest
     assert table.digest != table.chosen(np.arange(11)).digest
+
+
+def test_an_array_whose_compressed_bytes_are_damaged_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.npz"
+    np.savez_compressed(path, **arrays(20))
+    content = bytearray(path.read_bytes())
+    content[200:4000] = bytes(3800)
+    path.write_bytes(bytes(content))
+    with pytest.raises(UsageError, match="not a feature table"):
+        tables.read_table(path)

@@ -77,7 +77,7 @@ def test_rows_of_another_version_are_not_given_to_a_bundle(tmp_path: Path) -> No
     wanted = (npz.kind_of("fma518", 518), npz.MUSICNN)
 
     with pytest.raises(BundleError, match="cannot be compared"):
-        npz.rows_for(wanted, path, tables.read_table(path))
+        npz.rows_for(wanted, tables.TableFile.read(path), tables.read_table(path))
 
 
 def test_an_augmentation_stands_beside_the_clean_vectors_of_the_later_kinds(tmp_path: Path) -> None:
@@ -96,3 +96,13 @@ def test_an_augmentation_stands_beside_the_clean_vectors_of_the_later_kinds(tmp_
     assert alone is not None
     assert np.array_equal(alone.rows, augmentations.rows[:3])
     assert wide.with_augmentations(None).augmentations is None
+
+
+def test_a_table_is_opened_once_however_many_kinds_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = with_later_kinds(30, musicnn=200) | {"split": np.full(30, ""), "kinds": np.array(["musicnn/1-x/mid30"])}
+    path = written(tmp_path, "t.npz", content)
+    load, opened = np.load, []
+    monkeypatch.setattr(np, "load", lambda *args, **more: opened.append(args) or load(*args, **more))
+
+    assert npz.read(path, ("fma518", "musicnn")).kinds[1].version == "1-x"
+    assert len(opened) == 1
