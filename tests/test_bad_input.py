@@ -106,8 +106,8 @@ def test_a_read_only_file_is_named_and_left(odd_files: Path, shell: Shell) -> No
     ("make", "code", "sentence"),
     [
         (lambda path: None, 3, "does not exist"),
-        (lambda path: path.mkdir(), 3, "no audio files below"),
-        (lambda path: (path.mkdir(), (path / "cover.jpg").touch()), 3, "no audio files below"),
+        (lambda path: path.mkdir(), 3, "No audio files below"),
+        (lambda path: (path.mkdir(), (path / "cover.jpg").touch()), 3, "No audio files below"),
     ],
 )
 def test_a_folder_without_music_is_one_sentence(
@@ -146,7 +146,7 @@ def test_a_missing_library_and_a_missing_run_are_one_sentence(music: Path, shell
         assert not shell.db.exists()
     shell("scan", music / "Grid Nine", "--dry-run")
     assert shell("undo", "99", "--yes") == 3
-    assert "there is no run 99" in shell.err
+    assert "There is no run 99" in shell.err
 
 
 def test_a_newer_a_foreign_and_a_locked_database_are_exit_code_four(

@@ -75,7 +75,7 @@ def draw(
     """
     if len(cascade.stages) < 2:
         raise NothingToDo(
-            "there is one stage only, so no track exits it early; install another (reclass models), or name a trained "
+            "There is one stage only, so no track exits it early; install another (reclass models), or name a trained "
             "cascade with --bundle."
         )
     groups = _by_artist(database, cascade, by_tags)
@@ -84,7 +84,7 @@ def draw(
     artists = [name for name, mark in zip(names, artist_digests(names), strict=True) if mark not in learned]
     if not artists and groups:
         raise NothingToDo(
-            f"the models have learned from all {len(groups):,} artists at hand, which says nothing about new ones; "
+            f"The models have learned from all {len(groups):,} artists at hand, which says nothing about new ones; "
             "scan music by others, or use other bundles."
         )
     if not artists:

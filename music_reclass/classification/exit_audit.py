@@ -158,7 +158,7 @@ def draw(
     exits = dict(_exits(database, cascade, drawn))
     if not exits:
         raise NothingToDo(
-            f"none of the {len(drawn)} tracks looked at exited the cascade early, so there is nothing to audit: tracks "
+            f"None of the {len(drawn)} tracks looked at exited the cascade early, so there is nothing to audit: tracks "
             "exit where a stage has a certificate (reclass models list -v, reclass calibrate), and after a scan with "
             "the stages at hand."
         )

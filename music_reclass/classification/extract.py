@@ -359,7 +359,7 @@ def _until(stop: Callable[[], bool], items: Iterable[TrackPath]) -> Iterator[Tra
 def _require_kind(at_hand: FeatureKind, wanted: FeatureKind) -> None:
     if at_hand != wanted:
         raise BundleError(
-            f"a stage was trained on vectors {wanted.key}, and what is installed makes {at_hand.key}; install the "
+            f"A stage was trained on vectors {wanted.key}, and what is installed makes {at_hand.key}; install the "
             "weights that the stage was trained with (reclass models), or leave the stage out with --stages."
         )
 

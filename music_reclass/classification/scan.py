@@ -98,7 +98,7 @@ def _discover(
         if stats.unreadable:
             path, why = stats.unreadable[0]
             raise NothingToDo(f"{_shown(path)} cannot be read: {why}.")
-        raise NothingToDo(f"no audio files below {', '.join(map(_shown, request.roots))}.")
+        raise NothingToDo(f"No audio files below {', '.join(map(_shown, request.roots))}.")
     if not stats.unreadable and not request.include and not request.exclude:
         stats.gone = scope.mark_missing([os.path.realpath(root) for root in request.roots])
 

@@ -136,7 +136,7 @@ def _kinds(options: TrainOptions) -> tuple[str, ...]:
         named = tuple(word.strip() for word in options.stages.split(","))
         if named[0] != FIRST or len(set(named)) != len(named) or not set(named[1:]) <= set(_LATER):
             raise UsageError(
-                f"there is no cascade {options.stages!r}; it begins with {FIRST} and goes on with some of "
+                f"There is no cascade {options.stages!r}; it begins with {FIRST} and goes on with some of "
                 f"{', '.join(_LATER)}, each once."
             )
         return named

@@ -68,7 +68,7 @@ def _augmentations(named: str | None) -> tuple[str, ...]:
     unknown = [name for name in names if name not in AUGMENTATIONS]
     if unknown:
         known = ", ".join(AUGMENTATIONS)
-        raise UsageError(f"there is no augmentation {unknown[0]!r}; choose among {known}, or all.")
+        raise UsageError(f"There is no augmentation {unknown[0]!r}; choose among {known}, or all.")
     return names
 
 

@@ -34,7 +34,7 @@ def decode(blob: bytes, dimension: int) -> NDArray[np.float32]:
     """The vector, shape (dimension,), float32; DatabaseError if the blob has another length."""
     if len(blob) != 4 * dimension:
         raise DatabaseError(
-            f"a stored vector has {len(blob)} bytes where {4 * dimension} belong: the database is damaged; "
+            f"A stored vector has {len(blob)} bytes where {4 * dimension} belong: the database is damaged; "
             "scan again with --rescan."
         )
     return np.frombuffer(blob, dtype="<f4").astype(np.float32)
@@ -54,7 +54,7 @@ def writing_lease(database: Path, command: str) -> Iterator[None]:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise DatabaseError(
-            f"the library database {database} cannot be written ({error.strerror}); name another with --db."
+            f"The library database {database} cannot be written ({error.strerror}); name another with --db."
         ) from error
     try:
         try:
@@ -143,7 +143,7 @@ class Database:
                 path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise DatabaseError(
-                    f"cannot make the folder {path.parent} for the library database ({error.strerror}); "
+                    f"Cannot make the folder {path.parent} for the library database ({error.strerror}); "
                     "name another place with --db."
                 ) from error
         try:
@@ -171,7 +171,7 @@ class Database:
     def _refuse_newer(self, steps: tuple[str, ...]) -> None:
         if self.schema > len(steps):
             raise DatabaseError(
-                f"the library database {self.path} is from a newer release of reclass "
+                f"The library database {self.path} is from a newer release of reclass "
                 f"(schema {self.schema}, this one knows {len(steps)}); upgrade reclass or name another file with --db."
             )
 
@@ -201,7 +201,7 @@ class Database:
             if not isinstance(error, sqlite3.Error):
                 raise
             raise DatabaseError(
-                f"the library database {self.path} needs a newer schema, and no backup of it could be made beside it "
+                f"The library database {self.path} needs a newer schema, and no backup of it could be made beside it "
                 f"({error}); free some space there, or name another with --db."
             ) from error
 
@@ -244,23 +244,23 @@ def explained(error: sqlite3.Error, path: Path | str) -> DatabaseError:
     text = str(error)
     if "locked" in text or "busy" in text:
         return DatabaseError(
-            f"the library database {path} is locked by another program; wait for it, or name another with --db."
+            f"The library database {path} is locked by another program; wait for it, or name another with --db."
         )
     if "not a database" in text:
         return DatabaseError(f"{path} is not a reclass database, or it is damaged ({text}); name another with --db.")
     if "malformed" in text or "decode to UTF-8" in text:
         return DatabaseError(
-            f"the library database {path} is damaged ({text}); put a backup in its place, or name another with --db."
+            f"The library database {path} is damaged ({text}); put a backup in its place, or name another with --db."
         )
     if "full" in text:
         return DatabaseError(
-            f"the disk that holds the library database {path}, or the one for temporary files, is full; free space."
+            f"The disk that holds the library database {path}, or the one for temporary files, is full; free space."
         )
     if "readonly" in text or "unable to open" in text:
-        return DatabaseError(f"the library database {path} cannot be written ({text}); name another with --db.")
+        return DatabaseError(f"The library database {path} cannot be written ({text}); name another with --db.")
     if "disk I/O" in text:
         return DatabaseError(
-            f"the library database {path} could not be read or written ({text}); see whether its disk is there and "
+            f"The library database {path} could not be read or written ({text}); see whether its disk is there and "
             "sound, or name another with --db."
         )
-    return DatabaseError(f"the library database {path} refused: {text}; name another with --db, or report this.")
+    return DatabaseError(f"The library database {path} refused: {text}; name another with --db, or report this.")

@@ -399,10 +399,10 @@ def to_dataset(raw: Raw, taxonomy: Taxonomy, least: int = 1, roots: bool = False
 def select_columns(data: Dataset, globs: Sequence[str]) -> Dataset:
     """The data with those columns whose name one of `globs` matches; UsageError if none does."""
     if data.more:
-        raise UsageError("part of the columns can be chosen of fma518 alone, not beside the vectors of other kinds.")
+        raise UsageError("Part of the columns can be chosen of fma518 alone, not beside the vectors of other kinds.")
     keep = [n for n, name in enumerate(data.table.columns) if any(fnmatch(name, glob) for glob in globs)]
     if not keep:
-        raise UsageError(f"no column matches {', '.join(globs)}; they are named as mfcc_mean_01 is.")
+        raise UsageError(f"No column matches {', '.join(globs)}; they are named as mfcc_mean_01 is.")
     columns = tuple(data.table.columns[number] for number in keep)
     table = replace(data.table, columns=columns, rows=np.ascontiguousarray(data.table.rows[:, keep]))
     changed = data.augmentations

@@ -57,7 +57,7 @@ def require_known(classes: Sequence[str], taxonomy: Taxonomy) -> None:
     if strange:
         shown = ", ".join(strange[:_SHOWN]) + (f" and {len(strange) - _SHOWN} more" if len(strange) > _SHOWN else "")
         raise UsageError(
-            f"the taxonomy knows no genre {shown}; rename these classes, or add them under [genres] or [aliases] of "
+            f"The taxonomy knows no genre {shown}; rename these classes, or add them under [genres] or [aliases] of "
             "your taxonomy file (reclass genres list)."
         )
 

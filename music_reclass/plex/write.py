@@ -209,7 +209,7 @@ class _Work:
             if alone is not None and alone.locked:
                 raise ServerError(
                     "This Plex server shows locks only item by item, so locks that users set cannot be respected; "
-                    "nothing more is written. Please report this with the output of: reclass plex selftest"
+                    "nothing more is written. Please report this with the output of `reclass plex selftest`."
                 )
 
     def _settle(self, verdicts: Sequence[tuple[Ids, str, str]]) -> None:

@@ -53,7 +53,7 @@ PROFILES: dict[str, str] = {
 def laid_out(genres: Sequence[str], profile: str = NATIVE) -> Values:
     """The values to write for `genres`, the first being the primary one; UsageError for an unknown profile."""
     if profile not in _LAYOUTS:
-        raise UsageError(f"there is no tag profile {profile!r}; there are {', '.join(_LAYOUTS)}.")
+        raise UsageError(f"There is no tag profile {profile!r}; there are {', '.join(_LAYOUTS)}.")
     return _LAYOUTS[profile](tuple(dict.fromkeys(genre for genre in genres if genre)))
 
 

@@ -133,9 +133,9 @@ def undo(
     """
     command = journal.command_of(run)
     if command is None:
-        raise NothingToDo(f"there is no run {run}; reclass history lists the runs.")
+        raise NothingToDo(f"There is no run {run}; reclass history lists the runs.")
     if command == UNDO:
-        raise UsageError(f"run {run} undid another one, and cannot itself be undone; run the scan again.")
+        raise UsageError(f"Run {run} undid another one, and cannot itself be undone; run the scan again.")
     report, bar = UndoReport(run), progress or Silent()
     if not dry_run:
         recover(journal)

@@ -201,7 +201,7 @@ def augmented(
                 fresh = {}
     store.save(fresh, kind)
     if stop:
-        raise NothingToDo("stopped as you asked; what was extracted is kept: the same command goes on from here.")
+        raise NothingToDo("Stopped as you asked; what was extracted is kept: the same command goes on from here.")
     return _augmentations(store, [real[path] for path in paths], names, kind)
 
 

@@ -25,7 +25,7 @@ def folder_per_genre(folder: Path) -> Listing:
             files.append(LabelledFile(found.path, (parts[0],)))
     if not files:
         raise NothingToDo(
-            f"no audio file lies in a folder below {folder}; each folder there is to be named as a genre."
+            f"No audio file lies in a folder below {folder}; each folder there is to be named as a genre."
         )
     return Listing("folder", tuple(files))
 
@@ -56,7 +56,7 @@ def gtzan(folder: Path) -> Listing:
         LabelledFile(file.path, file.genres, "", lists[_stem(file.path)]) for file in files if _stem(file.path) in lists
     ]
     if not chosen:
-        raise UsageError(f"none of the files in the fault-filtered lists lies below {top}.")
+        raise UsageError(f"None of the files in the fault-filtered lists lies below {top}.")
     note = (
         f"{len(chosen)} of {len(files)} files are in the fault-filtered lists; no artist is on two sides of that split"
     )
@@ -74,7 +74,7 @@ def fma_audio(folder: Path, subset: str = "large") -> Listing:
     if not tables:
         flat = sorted(top.parent.glob("tracks*.csv")) + sorted(top.glob("tracks*.csv"))
         if not flat:
-            raise UsageError(f"there is no tracks.csv in {top} or beside it; it comes with fma_metadata.zip.")
+            raise UsageError(f"There is no tracks.csv in {top} or beside it; it comes with fma_metadata.zip.")
         tables = flat
     tracks = labelled_tracks(tables, subset)
     files, unknown = [], 0
@@ -86,7 +86,7 @@ def fma_audio(folder: Path, subset: str = "large") -> Listing:
             continue
         files.append(replace(track, path=found.path))
     if not files:
-        raise NothingToDo(f"no audio file below {top} has the number of a track with a top genre.")
+        raise NothingToDo(f"No audio file below {top} has the number of a track with a top genre.")
     notes = (f"{unknown} files have no top genre in tracks.csv and are left out",) if unknown else ()
     return Listing("fma-audio", tuple(files), notes)
 

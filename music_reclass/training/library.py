@@ -33,12 +33,12 @@ def read(database: Database, kind: FeatureKind, more: Sequence[FeatureKind] = ()
         names.append(track.path)
     if not rows and lacking:
         raise NothingToDo(
-            f"none of the {lacking} tagged tracks has stored vectors of {', '.join(other.key for other in more)}; scan "
+            f"None of the {lacking} tagged tracks has stored vectors of {', '.join(other.key for other in more)}; scan "
             "with the stages that need them first."
         )
     if not rows:
         raise NothingToDo(
-            "no track of the library has both a genre tag that reclass did not write and stored features; scan a "
+            "No track of the library has both a genre tag that reclass did not write and stored features; scan a "
             "tagged folder first (reclass scan --dry-run PATH)."
         )
     ours = library.written_by_us()

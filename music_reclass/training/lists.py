@@ -89,7 +89,7 @@ def _audio(top: Path, name: str) -> str:
 def _existing(name: str, files: list[LabelledFile], source: Path) -> Listing:
     there = [file for file in files if os.path.exists(file.path)]
     if not there:
-        raise NothingToDo(f"none of the {len(files)} files that {source} names is there.")
+        raise NothingToDo(f"None of the {len(files)} files that {source} names is there.")
     gone = len(files) - len(there)
     notes = (f"{gone} of {len(files)} files are not there and are left out",) if gone else ()
     return Listing(name, tuple(there), notes)

@@ -50,17 +50,17 @@ def vectors(file: TableFile, name: str, count: int) -> Floats:
     wanted = MUSICNN.dimension if name == MUSICNN.name else "any number of"
     if rows.ndim != 2 or len(rows) != count or not rows.shape[1] or rows.dtype.kind not in "fiu":
         raise UsageError(
-            f"the array {name} of {file.path} has the shape {rows.shape} of {rows.dtype}; ({count}, {wanted}) finite "
+            f"The array {name} of {file.path} has the shape {rows.shape} of {rows.dtype}; ({count}, {wanted}) finite "
             "numbers belong there."
         )
     if name == MUSICNN.name and rows.shape[1] != MUSICNN.dimension:
         raise UsageError(
-            f"the array {name} of {file.path} has the shape {rows.shape}; ({count}, {wanted}) finite numbers "
+            f"The array {name} of {file.path} has the shape {rows.shape}; ({count}, {wanted}) finite numbers "
             "belong there."
         )
     found: Floats = rows.astype(np.float32)
     if not np.isfinite(found).all():
-        raise UsageError(f"the array {name} of {file.path} holds numbers that are not finite; leave those rows out.")
+        raise UsageError(f"The array {name} of {file.path} holds numbers that are not finite; leave those rows out.")
     return found
 
 
@@ -72,7 +72,7 @@ def stated_kinds(file: TableFile) -> dict[str, tuple[str, str]]:
         name, _, rest = word.partition("/")
         version, _, excerpt = rest.rpartition("/")
         if not (name and version and excerpt):
-            raise UsageError(f"the array `kinds` of {file.path} holds {word!r}; NAME/VERSION/EXCERPT belongs there.")
+            raise UsageError(f"The array `kinds` of {file.path} holds {word!r}; NAME/VERSION/EXCERPT belongs there.")
         found[name] = (version, excerpt)
     return found
 
@@ -88,12 +88,12 @@ def kind_of(
         kind = kind_here(name, excerpt)
     except (MissingWeights, MissingExtra) as error:
         raise UsageError(
-            f"which version of {name} made these vectors is not stated, and {name} is not installed here; add the "
+            f"Which version of {name} made these vectors is not stated, and {name} is not installed here; add the "
             f"array `kinds` with {name}/VERSION/{excerpt} to the table, or install it (reclass models)."
         ) from error
     if kind.dimension != width:
         raise UsageError(
-            f"the vectors of {name} hold {width} numbers, and the {name} that is installed here gives "
+            f"The vectors of {name} hold {width} numbers, and the {name} that is installed here gives "
             f"{kind.dimension}; add the array `kinds` with {name}/VERSION/{excerpt} if another one made them."
         )
     return kind
@@ -129,7 +129,7 @@ def rows_for(kinds: Sequence[FeatureKind], file: TableFile, table: Table) -> Flo
     for kind in kinds:
         if stated.get(kind.name, (kind.version, kind.excerpt)) != (kind.version, kind.excerpt):
             raise BundleError(
-                f"the bundle was trained on {kind.key}, and {file.path} holds "
+                f"The bundle was trained on {kind.key}, and {file.path} holds "
                 f"{kind.name}/{'/'.join(stated[kind.name])}; they cannot be compared."
             )
         parts.append(table.rows if kind.name == FIRST else vectors(file, kind.name, len(table)))

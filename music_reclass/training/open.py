@@ -90,7 +90,7 @@ def cache_folder() -> Path:
 def _library(request: DatasetRequest, taxonomy: Taxonomy, settings: Settings, stop: StopRequest) -> Dataset:
     if not settings.database.exists():
         raise NothingToDo(
-            f"there is no library at {settings.database} yet: scan a folder first (reclass scan ~/Music)."
+            f"There is no library at {settings.database} yet: scan a folder first (reclass scan ~/Music)."
         )
     first, *later = _kinds(request)
     with closing(Database(settings.database)) as database:
@@ -166,7 +166,7 @@ def as_rows(listing: Listing, extracted: Mapping[str, Track], kinds: Sequence[Fe
     usable = [file for file in listing.files if file.path in extracted]
     if not usable:
         raise NothingToDo(
-            f"no features could be extracted from any of the {len(listing.files)} files of {listing.name}."
+            f"No features could be extracted from any of the {len(listing.files)} files of {listing.name}."
         )
     groups = [group_of(file, extracted[file.path].tags) for file in usable]
     notes = list(listing.notes)
@@ -216,5 +216,5 @@ def _listing(request: DatasetRequest) -> Listing:
 
 def _path(request: DatasetRequest) -> Path:
     if request.path is None:
-        raise UsageError(f"name the {request.form} data with --data PATH.")
+        raise UsageError(f"Name the {request.form} data with --data PATH.")
     return request.path

@@ -19,5 +19,5 @@ def require(module: str, extra: str) -> ModuleType:
         if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
             raise
         raise MissingExtra(
-            f"this needs the package {module.split('.')[0]}: pip install 'music_reclass[{extra}]'."
+            f"This needs the package {module.split('.')[0]}: pip install 'music_reclass[{extra}]'."
         ) from error

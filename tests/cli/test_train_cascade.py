@@ -140,7 +140,7 @@ def test_names_that_the_taxonomy_does_not_know_are_refused_before_training(
 @pytest.mark.parametrize("stages", ["musicnn", "fma518,nothing", "fma518,musicnn,musicnn", "musicnn,fma518"])
 def test_what_is_no_cascade_is_refused(stages: str, shell: Shell, table: Path, tmp_path: Path) -> None:
     assert shell("train", "all", "--table", table, "--stages", stages, "--out", tmp_path / "l") == 2
-    assert "there is no cascade" in shell.err
+    assert "There is no cascade" in shell.err
 
 
 def test_set_default_makes_it_the_cascade_of_every_scan(

@@ -145,7 +145,7 @@ def test_a_mistake_of_ours_is_no_error_of_the_users(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DatabaseError, match="cannot make the folder"):
+    with pytest.raises(DatabaseError, match="Cannot make the folder"):
         Database(tmp_path / "file" / "library.sqlite3")
 
 

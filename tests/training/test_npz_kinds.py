@@ -46,7 +46,7 @@ def test_what_a_table_states_of_its_vectors_is_taken(tmp_path: Path) -> None:
 def test_a_version_that_nobody_knows_is_refused_not_guessed(tmp_path: Path) -> None:
     path = written(tmp_path, "t.npz", with_later_kinds(30, mert=768))
 
-    with pytest.raises(UsageError, match="which version of mert made these vectors is not stated"):
+    with pytest.raises(UsageError, match="Which version of mert made these vectors is not stated"):
         npz.read(path, ("fma518", "mert"))
 
 

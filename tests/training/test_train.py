@@ -75,7 +75,7 @@ def test_part_of_the_columns_makes_a_bundle_that_takes_whole_rows(tmp_path: Path
     assert columns_used(back) == (*COLUMNS[252:392], "zcr_mean_01")
     assert back.predict_proba(data().table.rows).shape == (240, 3)
     assert evaluate_cascade([back], narrow, load()).count == 240
-    with pytest.raises(UsageError, match="no column matches"):
+    with pytest.raises(UsageError, match="No column matches"):
         select_columns(data(), ["nothing*"])
 
 
