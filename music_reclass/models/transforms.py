@@ -136,6 +136,13 @@ def merged_medians(parts: Iterable[Floats], columns: int) -> Floats:
     return found
 
 
+def medians(table: Table) -> list[float]:
+    """The median of every column, rounded to five digits; of all 518 where the table holds a part of them (else 0)."""
+    found = dict(zip(table.columns, np.median(table.rows.astype(np.float64), axis=0).tolist(), strict=True))
+    names = table.columns if table.columns[: len(COLUMNS)] == COLUMNS else COLUMNS
+    return [float(f"{found.get(name, 0.0):.5g}") for name in names]
+
+
 SHARES = tuple((np.arange(1, 10) / 10).tolist())  # deciles: ten equal parts for the population stability index
 
 

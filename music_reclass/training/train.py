@@ -25,7 +25,7 @@ from music_reclass.models.early_exit import ExitRule, exit_as_manifest
 from music_reclass.models.metrics import Evaluation, evaluate
 from music_reclass.models.precision import Certificate, PrecisionTarget, certified_thresholds
 from music_reclass.models.stacking import Members, Selected, Stack, calibrated, members, stacked
-from music_reclass.models.transforms import profile
+from music_reclass.models.transforms import medians, profile
 
 Doubles = NDArray[np.float64]
 LICENCES = {"fma": "CC BY 4.0 (learned from the metadata and features of the FMA data set, mdeff/fma)"}
@@ -158,6 +158,7 @@ def finish(
         "calibration": stage.calibration.as_manifest(),
         "metrics": _metrics(stage),
         "training": {**_origin(stage), "taxonomy": taxonomy},
+        "medians": medians(table),
         "profile": profile(data.of([data.kind.name]).table if data.more else table),
         "licence": licence or _licence(data),
     }

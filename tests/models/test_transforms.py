@@ -1,9 +1,11 @@
 """Scales and key-free inputs."""
 
 import numpy as np
+import pytest
 
 from music_reclass.extractors.fma518 import COLUMNS
-from music_reclass.models.transforms import INPUTS, QuantileScale, key_free, transpositions
+from music_reclass.models.dataset import Table
+from music_reclass.models.transforms import INPUTS, QuantileScale, key_free, medians, transpositions
 
 
 def _rows(count: int = 40, seed: int = 0) -> np.ndarray:
@@ -55,3 +57,13 @@ def test_scaling_many_rows_equals_scaling_each() -> None:
     rows = _rows(150)
     scale = QuantileScale.fit(rows)
     assert np.array_equal(scale(rows)[77:78], scale(rows[77:78]))
+
+
+def test_medians_of_a_part_of_the_columns_stand_in_their_places() -> None:
+    rows = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
+    count = np.zeros((9, 0), dtype=bool)
+    found = medians(Table(COLUMNS[7:10], rows, (), count, np.arange(9), np.full(9, "")))
+    assert len(found) == 518
+    assert found[7:10] == pytest.approx(np.median(rows, axis=0), abs=1e-4)
+    assert not any(found[:7] + found[10:])
+

@@ -53,6 +53,7 @@ def test_a_bundle_knows_where_it_comes_from() -> None:
     assert manifest["training"]["table"] == made.table.digest
     assert manifest["training"]["estimators"] == ["nets"]
     assert len(manifest["training"]["artists_seen"]) == 80
+    assert result.bundle.medians() == pytest.approx(np.median(made.table.rows, axis=0), rel=1e-4, abs=1e-6)
     assert manifest["metrics"]["hit@1 clean"] == round(result.evaluation.accuracy.value, 4) > 0.8
     assert "these very rows" in caveats([result.bundle], made)[0]
 
