@@ -112,7 +112,7 @@ def stages(samples: np.ndarray) -> dict[str, float]:
             signal = fma_cqt.decimate(signal, 1.0)
 
     tasks: dict[str, Callable[[], Any]] = {
-        "whole": lambda: fma.fma518("mid30").vector(samples),
+        "whole": lambda: fma.Fma518("mid30").vector(samples),
         "STFT and magnitude": transform,
         "STFT and all spectral families": lambda: fma_spectrum.spectral_frames(samples),
         "constant-Q families": lambda: fma_chroma.constant_q_frames(samples, tuning),
@@ -133,7 +133,7 @@ def main() -> int:
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ONE_CORE})
     warnings.simplefilter("ignore")
     sounds = clips()
-    extractor = fma.fma518("mid30")
+    extractor = fma.Fma518("mid30")
     some = next(iter(sounds.values()))
     reference(some, RATE)
     extractor.vector(some)

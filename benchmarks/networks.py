@@ -25,10 +25,10 @@ def installed(folder: Path) -> None:
     """Random weights of all three, installed."""
     torch = importlib.import_module("torch")
     transformers = importlib.import_module("transformers")
-    from music_reclass.extractors import jmla as jmla_vit
     from music_reclass.extractors import mert as mert_checkpoint
+    from music_reclass.extractors.jmla import transformer
     from music_reclass.extractors.weights import catalogue, install
-    from music_reclass.extractors.weights import checkpoint as safetensors
+    from music_reclass.extractors.weights.checkpoint import write_safetensors
 
     torch.manual_seed(0)
     configs = {"mert": mert_checkpoint.CONFIG_95M, "mert-330m": mert_checkpoint.CONFIG_330M}
@@ -36,11 +36,11 @@ def installed(folder: Path) -> None:
         model = transformers.HubertModel(transformers.HubertConfig(**config))
         (folder / name).mkdir()
         tensors = {key: value.numpy() for key, value in model.state_dict().items()}
-        safetensors.write_safetensors(folder / name / "model.safetensors", tensors)
+        write_safetensors(folder / name / "model.safetensors", tensors)
         install.from_disk(catalogue.model(name), folder / name, trust=True)
-    encoder = jmla_vit._transformer(torch, jmla_vit.Shape())
+    encoder = transformer()
     (folder / "jmla").mkdir()
-    safetensors.write_safetensors(
+    write_safetensors(
         folder / "jmla" / "model.safetensors", {key: value.numpy() for key, value in encoder.state_dict().items()}
     )
     install.from_disk(catalogue.model("jmla"), folder / "jmla", trust=True)
@@ -50,9 +50,9 @@ def measured(name: str, precision: str) -> tuple[np.ndarray, float, float]:
     """The vector of half a minute, its seconds, and the megabytes of one window."""
     from music_reclass.extractors.audio.synthesis import song
     from music_reclass.extractors.device import Placement
-    from music_reclass.extractors.pipeline import open_extractor
+    from music_reclass.extractors.pipeline import network_extractor
 
-    extractor = open_extractor(name, "mid30", Placement("cpu", "", precision))
+    extractor = network_extractor(name, "mid30", Placement("cpu", "", precision))
     sound = song(seed=0, seconds=30, rate=extractor.rate).mean(axis=1)
     cut = extractor.windows(sound)
     list(extractor.network.map(cut[:1]))  # the weights are loaded before the clock starts

@@ -43,11 +43,11 @@ def random_mert(folder: Path) -> Any:
     transformers = importlib.import_module("transformers")
     from music_reclass.extractors.mert import CONFIG_95M
     from music_reclass.extractors.weights import catalogue, install
-    from music_reclass.extractors.weights import checkpoint as safetensors
+    from music_reclass.extractors.weights.checkpoint import write_safetensors
 
     torch.manual_seed(0)
     model = transformers.HubertModel(transformers.HubertConfig(**CONFIG_95M)).eval()
-    safetensors.write_safetensors(folder / "model.safetensors", {k: v.numpy() for k, v in model.state_dict().items()})
+    write_safetensors(folder / "model.safetensors", {k: v.numpy() for k, v in model.state_dict().items()})
     install.from_disk(catalogue.model("mert"), folder)
     return model
 
@@ -73,7 +73,7 @@ def ours(paths: list[Path], device: str, jobs: int) -> tuple[float, str]:
 
     extractor = mert.mert("mid30", Placement(device))
     size = extractor.network.batch_size((mert.WINDOW,))  # loads the network, measures its memory on a card
-    reader = pipeline.WindowReader("mert", "mid30")
+    reader = functools.partial(pipeline.read_windows, kind="mert", excerpt="mid30")
     start = time.perf_counter()
     answers = list(pipeline.embed(paths, reader, extractor, jobs=jobs, timeout=600))
     seconds = time.perf_counter() - start
@@ -105,26 +105,26 @@ def share_of_peak(model: Any, device: str, windows_per_second: float) -> float:
     return counter.get_total_flops() * windows_per_second / best
 
 
-def in_pieces() -> list[str]:
-    """A window of MERT computed at once and in pieces on the processor: seconds, memory, and how alike the rows are."""
+def in_chunks() -> list[str]:
+    """A window of MERT computed at once and in chunks on the processor: seconds, memory, and how alike the rows are."""
     from music_reclass.extractors import mert
     from music_reclass.extractors.audio.synthesis import song
     from music_reclass.extractors.device import Placement
-    from music_reclass.extractors.network import PIECES
+    from music_reclass.extractors.network import CHUNKS
 
     extractor = mert.mert("mid30", Placement("cpu", "", "fp32"))
     window = extractor.windows(song(seed=0, seconds=5, rate=mert.RATE).mean(axis=1))
     whole = np.stack(list(extractor.network.map(window)))
     lines = []
-    for pieces in (1, *PIECES):
+    for chunks in (1, *CHUNKS):
         best = float("inf")
         for _ in range(3):
             start = time.perf_counter()
-            row = np.stack(extractor.network._rows(list(window), pieces))
+            row = np.stack(extractor.network._rows(list(window), chunks))
             best = min(best, time.perf_counter() - start)
-        peak = most_held(functools.partial(extractor.network._rows, list(window), pieces))
+        peak = most_held(functools.partial(extractor.network._rows, list(window), chunks))
         furthest = float(np.abs(row - whole).max() / np.abs(whole).max())
-        lines.append(f"in {pieces:>2} pieces {best:6.2f} s   {peak:4.0f} MB   differs by {furthest:.1e} of the largest")
+        lines.append(f"in {chunks:>2} chunks {best:6.2f} s   {peak:4.0f} MB   differs by {furthest:.1e} of the largest")
     return lines
 
 
@@ -213,7 +213,7 @@ def main() -> None:
         print(f"ratio        {theirs / seconds:7.2f}")
         if on_card:
             print(f"share of the card's bfloat16 matrix rate: {share_of_peak(model, device, windows / seconds):.1%}")
-        print("\n".join([*in_pieces(), *in_shorter_windows()]))
+        print("\n".join([*in_chunks(), *in_shorter_windows()]))
     numpy_seconds, torch_seconds = musicnn(arguments.rounds)
     print(f"MusiCNN      {numpy_seconds:.3f} s in NumPy, {torch_seconds:.3f} s in torch for ten windows of 3 s")
 

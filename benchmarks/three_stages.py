@@ -38,8 +38,8 @@ def checkpoints(folder: Path) -> tuple[Path, Path]:
     """Random MERT-v1-95M in a folder as it is published (old weight-norm names), and random OpenJMLA in its file."""
     torch = importlib.import_module("torch")
     transformers = importlib.import_module("transformers")
-    from music_reclass.extractors import jmla as jmla_vit
     from music_reclass.extractors import mert as mert_checkpoint
+    from music_reclass.extractors.jmla import transformer
 
     torch.manual_seed(0)
     config = mert_checkpoint.CONFIG_95M
@@ -50,7 +50,7 @@ def checkpoints(folder: Path) -> tuple[Path, Path]:
     torch.save({old.get(name, name): tensor for name, tensor in tensors.items()}, mert / "pytorch_model.bin")
     (mert / "config.json").write_text(json.dumps({**config, "model_type": "mert_model"}))
     (mert / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True, "sampling_rate": 24000}))
-    encoder = jmla_vit._transformer(torch, jmla_vit.Shape())
+    encoder = transformer()
     state = {name: tensor + 0.02 * torch.randn_like(tensor) for name, tensor in encoder.state_dict().items()}
     torch.save({"state_dict": state, "author": "MMSelfSup"}, folder / "epoch_20.pth")
     print(f"checkpoints  MERT {len(tensors)} tensors, OpenJMLA {len(state)} tensors")

@@ -27,8 +27,7 @@ from music_reclass.extractors.mert import VERSION as MERT_VERSION
 from music_reclass.extractors.musicnn import TAGS as MUSICNN_TAGS
 from music_reclass.extractors.musicnn import VERSION as MUSICNN_VERSION
 from music_reclass.extractors.registry import EXCERPTS, EXTRACTORS, extractor
-from music_reclass.extractors.taggers import AST_DESIGN as AST
-from music_reclass.extractors.taggers import HUBERT_DESIGN as HUBERT
+from music_reclass.extractors.taggers import AstTagger, GenreHubert
 from music_reclass.features.library import augmented_kind
 from music_reclass.models.base import MODELS
 from music_reclass.models.bundle import columns_digest, embedded, load, save
@@ -154,7 +153,7 @@ def test_kinds_of_features_keep_their_names_and_versions() -> None:
         "degraded": augmented_kind(kind, "lp16").key,
         "versions": {
             "fma518": FMA_VERSION, "musicnn": MUSICNN_VERSION, "mert": MERT_VERSION, "jmla": JMLA_VERSION,
-            AST.kind: AST.version, HUBERT.kind: HUBERT.version,
+            AstTagger.kind_name: AstTagger.version, GenreHubert.kind_name: GenreHubert.version,
         },
         "layers": {one.model: [one.hidden, one.depth, one.layer] for one in (BASE, LARGE)},
         "musicnn_tags": list(MUSICNN_TAGS),

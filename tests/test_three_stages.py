@@ -62,7 +62,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.setenv("RECLASS_MODELS", str(folder / "models"))
     patch.setattr(mert, "BASE", small_models.VARIANT)
-    patch.setattr(jmla, "Shape", lambda: small_models.SHAPE)
+    patch.setattr(jmla, "Jmla", small_models.SmallJmla)
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ from music_reclass.classification import extract
 from music_reclass.cli.main import run
 from music_reclass.extractors import jmla, mert
 from tests.extractors import small_models
-mert.BASE, jmla.Shape, extract.SAVE_SECONDS = small_models.VARIANT, lambda: small_models.SHAPE, 0.0
+mert.BASE, jmla.Jmla, extract.SAVE_SECONDS = small_models.VARIANT, small_models.SmallJmla, 0.0
 put, left = extract._WriteBuffer.put, [int(sys.argv[2])]
 def struck(self, *what):
     put(self, *what)

@@ -10,14 +10,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from music_reclass.containers.sniff import payload_digest
 from music_reclass.domain import FeatureKind, Track, TrackTags
 from music_reclass.errors import BundleError, FailTrack, TrackError
 from music_reclass.extractors import pipeline
 from music_reclass.extractors.device import Placement
-from music_reclass.extractors.registry import extractor
+from music_reclass.extractors.registry import extractor, network_kinds
 from music_reclass.features.library import Library
 from music_reclass.tagging.read import read_tags
 from music_reclass.utils.progress import progress_bar
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from music_reclass.config import Settings
     from music_reclass.domain import Extractor, Vector
     from music_reclass.extractors.audio.load import Clip
-    from music_reclass.extractors.pipeline import Layered, Windowed
+    from music_reclass.extractors.network import NetworkExtractor
     from music_reclass.features.database import Database
     from music_reclass.features.results import ScanStats
     from music_reclass.features.scope import Scope
@@ -194,11 +194,7 @@ class OnDemandFeatures:
         from music_reclass.extractors.audio import load as audio
 
         start = time.perf_counter()
-        made: Any
-        if kind.name in pipeline.network_kinds():
-            made = pipeline.open_extractor(kind.name, kind.excerpt, self.placement)
-        else:
-            made = extractor(kind.name, kind.excerpt)
+        made = extractor(kind.name, kind.excerpt, self.placement)
         if made.kind != kind:  # other weights than those the stage learned from: it does not vote
             return None
         try:
@@ -220,21 +216,21 @@ class ExtractionRunner:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._library = Library(database)
         self._settings = settings
-        self._placement = Placement(settings.device, settings.gpu_memory, settings.precision)
-        self._networks: dict[FeatureKind, Windowed] = {}
-        self._layered: dict[FeatureKind, Layered | None] = {}
+        self._placement = Placement.from_settings(settings)
+        self._networks: dict[FeatureKind, NetworkExtractor] = {}
+        self._layered: dict[FeatureKind, NetworkExtractor | None] = {}
 
     @property
     def in_pieces(self) -> int:
         """How many windows were computed in pieces so far, because they did not fit into the memory of the device."""
-        return sum(opened.network.pieced for opened in self._opened())
+        return sum(opened.network.chunked for opened in self._opened())
 
     def release(self) -> None:
         """Free the memory that networks hold: a stage is done with all tracks it was asked about."""
         for opened in self._opened():
             opened.network.release()
 
-    def _opened(self) -> list[Windowed]:
+    def _opened(self) -> list[NetworkExtractor]:
         return [*self._networks.values(), *(layers for layers in self._layered.values() if layers is not None)]
 
     def extract(
@@ -251,7 +247,7 @@ class ExtractionRunner:
         todo = [item for item in tracks if item[0] not in cut]
         if not todo or stop():
             return found
-        answers = (self._embedded if kind.name in pipeline.network_kinds() else self._whole)(todo, kind, stop)
+        answers = (self._embedded if kind.name in network_kinds() else self._whole)(todo, kind, stop)
         with closing(answers), _WriteBuffer(self._library) as buffer:
             for (track, path), answer in answers:
                 if isinstance(answer, TrackError):
@@ -277,7 +273,9 @@ class ExtractionRunner:
         network = layers or self._network(kind)
         # Where the network itself runs on the processor, more than one worker would only take its time away.
         jobs = 1 if network.network.device.is_cpu else min(self._settings.workers, len(tracks))
-        reader = partial(_read_track, reader=pipeline.WindowReader(network.kind.name, network.kind.excerpt))
+        reader = partial(
+            _read_track, reader=partial(pipeline.read_windows, kind=network.kind.name, excerpt=network.kind.excerpt)
+        )
         answers = pipeline.embed(tracks, reader, network, jobs=jobs, timeout=self._settings.timeout, stop=stop)
         with closing(answers):
             for item, answer in answers:
@@ -286,23 +284,23 @@ class ExtractionRunner:
                 else:
                     yield item, {kind: answer} if layers is None else layers.parts(answer)
 
-    def _network(self, kind: FeatureKind) -> Windowed:
+    def _network(self, kind: FeatureKind) -> NetworkExtractor:
         if kind not in self._networks:
-            opened = pipeline.open_extractor(kind.name, kind.excerpt, self._placement)
+            opened = pipeline.network_extractor(kind.name, kind.excerpt, self._placement)
             _require_kind(opened.kind, kind)
             self._networks[kind] = opened
         return self._networks[kind]
 
-    def _layers(self, kind: FeatureKind) -> Layered | None:
+    def _layers(self, kind: FeatureKind) -> NetworkExtractor | None:
         """The network whose vectors hold those of `kind` among all layers, if there is one."""
         if kind not in self._layered:
             self._network(kind)  # the weights must be the right ones
-            self._layered[kind] = pipeline.open_layers(kind.name, kind.excerpt, self._placement)
+            self._layered[kind] = pipeline.all_layers_extractor(kind.name, kind.excerpt, self._placement)
         return self._layered[kind]
 
     def _cut_from_layers(self, tracks: Sequence[TrackPath], kind: FeatureKind) -> set[int]:
         """Store the vectors of `kind` that stored vectors of all layers hold; the tracks that have one now."""
-        layers = self._layers(kind) if kind.name in pipeline.network_kinds() else None
+        layers = self._layers(kind) if kind.name in network_kinds() else None
         if layers is None:
             return set()
         done: set[int] = set()

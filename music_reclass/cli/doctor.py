@@ -51,14 +51,14 @@ def _devices(torch: Any) -> list[Device]:
 def _facts(device: Device, torch: Any, ceiling: str) -> dict[str, Any]:
     from music_reclass.extractors.batching import Slope
     from music_reclass.extractors.device import free_bytes, nvml_reading, parse_bytes
-    from music_reclass.extractors.jmla import PICTURE_BYTES
+    from music_reclass.extractors.jmla import WINDOW_BYTES as JMLA_WINDOW_BYTES
     from music_reclass.extractors.mert import WINDOW_BYTES
     from music_reclass.extractors.network import MOST_ON_GPU
 
     free, source = free_bytes(device, torch, ceiling)
     nvml = nvml_reading(device.uuid) if device.uuid else None
     share = 0.5 if device.half else 1.0
-    windows = {"mert": WINDOW_BYTES, "jmla": PICTURE_BYTES}
+    windows = {"mert": WINDOW_BYTES, "jmla": JMLA_WINDOW_BYTES}
     return {
         "device": device.name,
         "title": device.title,

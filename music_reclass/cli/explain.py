@@ -52,7 +52,7 @@ def explain(file: Path, all_stages: bool, plot: Path | None, as_json: bool, sett
         check_output(plot)
     taxonomy = load(settings.taxonomy)
     plan = WritePlan(lambda: iter(()), taxonomy, OnExisting(settings.on_existing))
-    placement = Placement(settings.device, settings.gpu_memory, settings.precision)
+    placement = Placement.from_settings(settings)
     with reading(settings) if settings.database.exists() else nullcontext() as library:
         cascade = cascade_for(settings, taxonomy, library)
         account = explain(os.path.realpath(file), library, cascade, plan, placement, all_stages)

@@ -93,11 +93,11 @@ def _show(model: Model, installed: Installed | None, as_json: bool) -> None:
             {
                 "model": model.name, "title": model.title, "kinds": list(model.kinds), "licence": model.licence,
                 "bytes": model.size, "extra": model.extra or None, "installed": installed is not None,
-                "digest": installed.manifest.digest if installed else None,
+                "digest": installed.digest if installed else None,
             }
         )  # fmt: skip
         return
-    state = f"installed {installed.manifest.installed}" if installed else f"{model.size / 1e6:,.0f} MB to download"
+    state = f"installed {installed.installed}" if installed else f"{model.size / 1e6:,.0f} MB to download"
     say(model.name, f"{model.title}")
     say("", f"{state}; licence {model.licence}" + (f"; needs music_reclass[{model.extra}]" if model.extra else ""))
 
@@ -137,10 +137,12 @@ def install_model(name: str, path: Path, trust: bool, as_json: bool) -> None:
 
 @models.command()
 @click.argument("names", nargs=-1)
+@setting_flags("device", "gpu_memory", "precision")
 @json_flag
-def verify(names: tuple[str, ...], as_json: bool) -> int:
-    """Check installed models (default: all): digest, tensors, and whether two sounds sound different to them."""
+def verify(names: tuple[str, ...], as_json: bool, settings: Settings) -> int:
+    """Check installed models (default: all): digest, tensors, and whether two sounds get different vectors."""
     from music_reclass.errors import NothingToDo
+    from music_reclass.extractors.device import Placement
     from music_reclass.extractors.weights import catalogue, store
     from music_reclass.extractors.weights.install import self_check
 
@@ -150,7 +152,7 @@ def verify(names: tuple[str, ...], as_json: bool) -> int:
         raise NothingToDo("No model is installed; see reclass models list.")
     wrong = 0
     for model in chosen:
-        for check in self_check(model):
+        for check in self_check(model, Placement.from_settings(settings)):
             wrong += not check.fine
             mark = "" if check.fine else click.style("! ", fg="red")
             shown = {"model": model.name, "check": check.name, "ok": check.fine, "detail": check.detail}
@@ -189,7 +191,6 @@ def _show_installed(model: Model, installed: Installed, as_json: bool) -> None:
     if as_json:
         _show(model, installed, as_json)
         return
-    manifest = installed.manifest
-    say(model.name, f"{manifest.tensors} tensors, {manifest.values:,} values, digest {manifest.digest[:16]}")
+    say(model.name, f"{installed.tensors} tensors, {installed.values:,} values, digest {installed.digest[:16]}")
     say("folder", printable(str(installed.folder)))
     plain(f"check it: reclass models verify {model.name}")

@@ -118,15 +118,15 @@ def _answers(
 
     from music_reclass.classification.extract import prepare_worker, read_vector
     from music_reclass.extractors.device import Placement
-    from music_reclass.extractors.pipeline import WindowReader, embed, network_kinds, open_extractor
-    from music_reclass.extractors.registry import extractor
+    from music_reclass.extractors.pipeline import embed, network_extractor, read_windows
+    from music_reclass.extractors.registry import extractor, network_kinds
     from music_reclass.utils.workers import WorkerPool
 
     extractor(kind, excerpt)  # an unknown kind, or weights that are not there, are said before a worker starts
     if kind in network_kinds():
-        placement = Placement(settings.device, settings.gpu_memory, settings.precision)
-        network = open_extractor(kind, excerpt, placement)
-        yield from embed(files, WindowReader(kind, excerpt), network, jobs=jobs, timeout=timeout)
+        network = network_extractor(kind, excerpt, Placement.from_settings(settings))
+        reader = partial(read_windows, kind=kind, excerpt=excerpt)
+        yield from embed(files, reader, network, jobs=jobs, timeout=timeout)
         return
     with WorkerPool(partial(read_vector, kind=kind, excerpt=excerpt), jobs, timeout, prepare_worker) as pool:
         yield from pool.map(files)

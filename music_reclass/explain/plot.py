@@ -172,13 +172,14 @@ def lines(course: WindowVotes) -> list[tuple[str, list[float]]]:
 
 def _sound(figure: Any, course: WindowVotes) -> None:
     axes = figure.add_axes((_LEFT, 0.565, _WIDE, 0.3))
-    picture = plot_spectrogram(course.samples, course.rate)
+    spectrum, bands = plot_spectrogram(course.samples, course.rate)
     begin, end = course.judged
     image = axes.imshow(
-        picture.levels, origin="lower", aspect="auto", cmap="magma", vmin=PLOT_FLOOR, vmax=0.0,
-        extent=(begin, end, -0.5, len(picture.hertz) - 0.5), interpolation="nearest",
+        spectrum, origin="lower", aspect="auto", cmap="magma", vmin=PLOT_FLOOR, vmax=0.0,
+        extent=(begin, end, -0.5, len(bands) - 0.5), interpolation="nearest",
     )  # fmt: skip
-    axes.set_yticks([picture.row_of(hertz) for hertz in _HERTZ], [f"{hertz:,}" for hertz in _HERTZ])
+    rows = np.interp(_HERTZ, bands, np.arange(len(bands)))  # from the bottom
+    axes.set_yticks(list(rows), [f"{hertz:,}" for hertz in _HERTZ])
     axes.set_ylabel("frequency, Hz")
     axes.set_xlabel("time in the file, seconds")
     axes.set_title(f"the sound of the {end - begin:.0f} s that were judged", **_HEADING)

@@ -10,9 +10,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from music_reclass.config import PRECISIONS
 from music_reclass.errors import UsageError
+
+if TYPE_CHECKING:
+    from music_reclass.config import Settings
 
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
@@ -20,7 +24,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class NvmlReading:
-    """What NVML said about one card; None for what it did not say (a Jetson's says little)."""
+    """What NVML reports of one card; None for what it does not (on a Jetson, most)."""
 
     driver: str | None = None
     total: int | None = None
@@ -43,7 +47,7 @@ def _mem_available(meminfo: Path) -> int:
     with contextlib.suppress(OSError):
         if found := re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo.read_text(), re.MULTILINE):
             return int(found[1]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2  # not told (macOS): assume half
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2  # not known (macOS): assume half
 
 
 def parse_bytes(text: str, total: int | None = None) -> int:
@@ -138,20 +142,16 @@ class Placement:
 
     device: str = "auto"  # auto, cpu, cuda, cuda:1
     memory: str = ""
-    precision: str = "auto"  # auto, bf16, fp16, fp32
+    precision: str = "auto"  # one of config.PRECISIONS
 
     def __post_init__(self) -> None:
-        if self.precision not in ("auto", "bf16", "fp16", "fp32"):
-            raise UsageError(f"there is no precision {self.precision!r}; choose auto, bf16, fp16 or fp32.")
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"There is no precision {self.precision!r}; choose one of {', '.join(PRECISIONS)}.")
 
     @classmethod
-    def from_environment(cls) -> Placement:
-        """RECLASS_DEVICE, RECLASS_GPU_MEMORY and RECLASS_PRECISION."""
-        return cls(
-            os.environ.get("RECLASS_DEVICE") or "auto",
-            os.environ.get("RECLASS_GPU_MEMORY", ""),
-            os.environ.get("RECLASS_PRECISION") or "auto",
-        )
+    def from_settings(cls, settings: Settings) -> Placement:
+        """What the flags, the environment and config.toml say."""
+        return cls(settings.device, settings.gpu_memory, settings.precision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,17 +208,18 @@ def choose(placement: Placement, torch: Any) -> Device:
     for device in found:
         if device.name == wanted:
             return device
-    raise UsageError(f"there is no device {placement.device!r} here; there are {', '.join(d.name for d in found)}.")
+    raise UsageError(f"There is no device {placement.device!r} here; there are {', '.join(d.name for d in found)}.")
 
 
 def free_bytes(
     device: Device,
     torch: Any,
     ceiling: str = "",
+    *,
     nvml: Callable[[str], NvmlReading | None] = nvml_reading,
     available: Callable[[], int] = available_bytes,
 ) -> tuple[int, str]:
-    """Bytes this process may still take on `device`, and who said so. `ceiling` limits all it takes there."""
+    """Bytes this process may still take on `device`, and their source. `ceiling` limits all it takes there."""
     if device.is_cpu:
         return available(), "MemAvailable"
     held = int(torch.cuda.memory_reserved(device.name))
@@ -230,7 +231,7 @@ def free_bytes(
         free, source = reading.free, "NVML"
     else:
         free, source = int(torch.cuda.mem_get_info(device.name)[0]), "CUDA"
-    free += held - used  # what torch keeps for later is ours
+    free += held - used  # torch keeps it for later
     if ceiling:
         free = min(free, max(0, parse_bytes(ceiling, device.total) - used))
     return free, source

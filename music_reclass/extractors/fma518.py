@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,7 +44,6 @@ def seven_statistics(frames: NDArray[Any]) -> NDArray[np.float64]:
 
 # Bump it with every change that moves any of the numbers: vectors of other versions are refused, not mixed.
 VERSION = "1"
-EXCERPTS = ("mid30", "full")
 # features.csv sorts its columns by family, then statistic, then number.
 _ROWS = {
     "chroma_cens": 12,
@@ -79,12 +77,13 @@ def _families() -> dict[str, slice]:
 FAMILIES: dict[str, slice] = _families()
 
 
-@dataclass(frozen=True, slots=True)
 class Fma518:
     """The extractor of feature kind `fma518`; input mono float32 at 44.1 kHz in int16 steps."""
 
-    kind: FeatureKind
-    rate: int = RATE
+    rate = RATE
+
+    def __init__(self, excerpt: str) -> None:
+        self.kind = FeatureKind("fma518", VERSION, len(COLUMNS), excerpt)
 
     def vector(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """518 float32 in the order of COLUMNS, always finite, of at least one sample; SkipTrack for none."""
@@ -111,10 +110,3 @@ def _bounded(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     if float(samples.min()) > -16.0 and float(samples.max()) < 16.0:
         return samples
     return np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0).astype(np.float32)
-
-
-def fma518(excerpt: str) -> Fma518:
-    """The extractor for one excerpt, `mid30` or `full`; ValueError for any other."""
-    if excerpt not in EXCERPTS:
-        raise ValueError(f"no excerpt {excerpt!r}; there are {', '.join(EXCERPTS)}")
-    return Fma518(FeatureKind("fma518", VERSION, len(COLUMNS), excerpt))

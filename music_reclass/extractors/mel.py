@@ -1,10 +1,10 @@
-"""Spectral front ends: STFT power, mel filter banks, and the log-mel inputs of OpenJMLA, AST and the plots."""
+"""Log-mel front ends of OpenJMLA, AST and the plots: one STFT power, one Hann window, two mel filter banks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,172 +13,174 @@ from music_reclass.extractors.windows import circular, finite
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Scale = Literal["slaney", "kaldi"]
+
 _BLOCK = 1024  # frames transformed at once: they stay in the cache
+_EPSILON = np.float32(1.1920929e-07)  # float32's own, with which both models keep the logarithm of silence finite
 
 
-def power_frames(samples: NDArray[np.float32], window: NDArray[Any], hop: int) -> NDArray[np.float32]:
-    """|FFT|^2 of centred frames, the edges reflected: (..., n) samples give (..., 1 + n // hop, bins).
+@dataclass(frozen=True, slots=True)
+class LogMel:
+    """The parameters of one model's front end: lengths in samples, frequencies in Hz.
 
-    Needs more samples than half a window. The scaling is torch.stft's and librosa's: none. Transformed in float64,
-    as float32 blurs what is 60 dB below the loudest bin of its frame.
+    `slaney`: centred frames, the edges reflected, and filters of area one, as librosa computes it. `kaldi`: frames
+    inside the signal without their mean, pre-emphasis, and filters of height one, as torchaudio's fbank computes it.
     """
-    from scipy import fft
 
-    size = len(window)
-    edges = [(0, 0)] * (samples.ndim - 1) + [(size // 2, size // 2)]
-    padded = np.pad(samples, edges, mode="reflect")
-    frames = np.lib.stride_tricks.sliding_window_view(padded, size, axis=-1)[..., ::hop, :]
-    window = window.astype(np.float64)
-    power = np.empty((*frames.shape[:-1], size // 2 + 1), dtype=np.float32)
-    for first in range(0, frames.shape[-2], _BLOCK):
-        spectrum = fft.rfft(frames[..., first : first + _BLOCK, :] * window, axis=-1)
-        power[..., first : first + _BLOCK, :] = spectrum.real**2 + spectrum.imag**2
-    return power
-
-
-def slaney_mel(rate: int, size: int, mels: int, low: float, high: float) -> NDArray[np.float32]:
-    """Triangular filters on Slaney's mel scale, each of area one: shape (bins, mels). As librosa.filters.mel."""
-    edges = _hertz(np.linspace(_mel(low), _mel(high), mels + 2))
-    ramps = edges[:, None] - np.linspace(0.0, rate / 2, size // 2 + 1)
-    widths = np.diff(edges)[:, None]
-    weights = np.maximum(0.0, np.minimum(-ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]))
-    weights *= (2.0 / (edges[2:] - edges[:-2]))[:, None]
-    return np.ascontiguousarray(weights.T, dtype=np.float32)
+    scale: Scale
+    rate: int
+    size: int  # of a frame
+    hop: int
+    fft: int
+    mels: int
+    low: float
+    high: float
+    frames: int  # that the network takes
+    mean: float  # of the training set's log-mels
+    spread: float
 
 
-# Slaney's scale is linear below 1 kHz (200/3 Hz a mel) and logarithmic above (27 mels for a factor of 6.4).
-def _mel(hertz: float) -> float:
-    return hertz * 3 / 200 if hertz < 1000 else 15 + 27 * float(np.log(hertz / 1000)) / float(np.log(6.4))
-
-
-def _hertz(mel: NDArray[Any]) -> NDArray[Any]:
-    above: NDArray[Any] = 1000 * np.exp(np.log(6.4) / 27 * (mel - 15))
-    return np.where(mel >= 15, above, mel * 200 / 3)
-
-
-def hann(size: int) -> NDArray[np.float32]:
-    """The periodic Hann window, shape (size,)."""
-    window: NDArray[Any] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
-    return window.astype(np.float32)
-
-
-JMLA_RATE = 16000
-JMLA_FFT = 400  # samples of a frame, 25 ms
-JMLA_HOP = 160
-JMLA_MELS = 80
-JMLA_FRAMES = 2992
-JMLA_SAMPLES = JMLA_FRAMES * JMLA_HOP  # 29.92 s
-_EPSILON = np.float32(1.1920929e-07)  # float32's own
-_MEAN, _SPREAD = np.float32(-4.5), np.float32(4.5)
-
-
-@lru_cache(maxsize=1)
-def _filters() -> NDArray[np.float32]:
-    return slaney_mel(JMLA_RATE, JMLA_FFT, JMLA_MELS, 50.0, 8000.0)
-
-
-def jmla_log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Natural log of the mel power, (80, 1 + n // 160), of mono float32 at 16 kHz; fewer than 400 samples repeat."""
-    if len(samples) < JMLA_FFT:
-        samples = circular(samples, JMLA_FFT)
-    mel = power_frames(samples, hann(JMLA_FFT), JMLA_HOP) @ _filters()
-    return np.ascontiguousarray(np.log(mel + _EPSILON).T)
+JMLA = LogMel("slaney", 16000, 400, 160, 400, 80, 50.0, 8000.0, frames=2992, mean=-4.5, spread=4.5)
+JMLA_SAMPLES = JMLA.frames * JMLA.hop  # 29.92 s
+AST = LogMel("kaldi", 16000, 400, 160, 512, 128, 20.0, 8000.0, frames=1024, mean=-4.2677393, spread=2 * 4.5689974)
+AST_SAMPLES = 10 * AST.rate  # the length of AudioSet's clips, 998 frames; the rest was empty in training too
 
 
 def jmla_input(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """The normalised log-mel, (80, 2992): cut after 29.92 s, or repeated in a circle around the middle if shorter."""
-    return jmla_fitted((jmla_log_mel(samples) - _MEAN) / _SPREAD)
-
-
-def jmla_fitted(mel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(80, n) with exactly 2992 frames."""
-    missing = JMLA_FRAMES - mel.shape[1]
-    if missing <= 0:
-        return np.ascontiguousarray(mel[:, :JMLA_FRAMES])
-    return circular(np.roll(mel, missing // 2 % mel.shape[1], axis=1), JMLA_FRAMES)
-
-
-AST_RATE = 16000
-AST_FRAME, AST_HOP, AST_FFT = 400, 160, 512  # samples: 25 ms every 10 ms
-AST_MELS = 128
-AST_FRAMES = 1024
-AST_SAMPLES = (
-    10 * AST_RATE
-)  # the length of AudioSet's clips, 998 frames; the rest of a picture was empty in training too
-_LOW, _HIGH = 20.0, AST_RATE / 2
-_EMPHASIS = 0.97
-_FLOOR = 1.1920929e-07  # float32's epsilon
-_ast_mel_MEAN, _ast_mel_SPREAD = np.float32(-4.2677393), np.float32(2 * 4.5689974)  # of AudioSet's pictures
+    return centred_in_circle(_normalised(log_mel(samples, JMLA), JMLA).T, JMLA.frames)
 
 
 def ast_input(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The normalised log-mel picture, (1024, 128), of at least 400 samples at 16 kHz; cut or filled with zeros."""
-    filled = np.zeros((AST_FRAMES, AST_MELS), dtype=np.float32)
-    mel = ast_log_mel(samples)[:AST_FRAMES]
+    """The normalised log-mel, (1024, 128), of at least 400 samples at 16 kHz; cut or filled with zeros."""
+    filled = np.zeros((AST.frames, AST.mels), dtype=np.float32)
+    mel = log_mel(samples, AST)[: AST.frames]
     filled[: len(mel)] = mel
-    normalised: NDArray[np.float32] = (filled - _ast_mel_MEAN) / _ast_mel_SPREAD
-    return normalised
+    return _normalised(filled, AST)
 
 
-def ast_log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Natural log of the mel power, (1 + (n - 400) // 160, 128), of n >= 400 samples."""
-    from scipy import fft
+def _normalised(mel: NDArray[np.float32], front: LogMel) -> NDArray[np.float32]:
+    result: NDArray[np.float32] = (mel - np.float32(front.mean)) / np.float32(front.spread)
+    return result
 
-    frames = np.lib.stride_tricks.sliding_window_view(samples.astype(np.float64), AST_FRAME)[::AST_HOP]
+
+def centred_in_circle(mel: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+    """(bands, n) as exactly `frames` columns: the first ones, or, where there are fewer, repeated on both sides."""
+    missing = frames - mel.shape[1]
+    if missing <= 0:
+        return np.ascontiguousarray(mel[:, :frames])
+    return circular(np.roll(mel, missing // 2 % mel.shape[1], axis=1), frames)
+
+
+def log_mel(samples: NDArray[np.float32], front: LogMel) -> NDArray[np.float32]:
+    """Natural log of the mel power, (frames, mels) float32, of mono float32 at the front end's rate.
+
+    Slaney's takes any length (fewer samples than a frame are repeated), Kaldi's at least one frame.
+    """
+    filters = mel_filters(front.scale, front.rate, front.fft, (front.mels, front.low, front.high))
+    if front.scale == "slaney":
+        frames = centred_frames(circular_to(samples, front.size), front.size, front.hop)
+        mel = power(frames, hann(front.size).astype(np.float32), front.fft) @ filters.astype(np.float32)
+        return np.asarray(np.log(mel + _EPSILON), dtype=np.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(samples.astype(np.float64), front.size)[:: front.hop]
     frames = frames - frames.mean(axis=1, keepdims=True)
     before = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
-    spectrum = fft.rfft((frames - _EMPHASIS * before) * np.hanning(AST_FRAME), n=AST_FFT, axis=1)
-    power = spectrum.real**2 + spectrum.imag**2
-    return np.asarray(np.log(np.maximum(power @ _ast_mel_filters(), _FLOOR)), dtype=np.float32)
+    mel = power(frames - _EMPHASIS * before, hann(front.size, periodic=False), front.fft) @ filters
+    return np.asarray(np.log(np.maximum(mel, _EPSILON)), dtype=np.float32)
 
 
-@lru_cache(maxsize=1)
-def _ast_mel_filters() -> NDArray[np.float64]:
-    """Triangles of height one on Kaldi's mel scale, equally wide in mel, (257, 128); the last bin is in none."""
-    edges = np.linspace(_ast_mel_mel(_LOW), _ast_mel_mel(_HIGH), AST_MELS + 2)
-    bins = _ast_mel_mel(np.arange(AST_FFT // 2 + 1) * AST_RATE / AST_FFT)[:, None]
-    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    return np.asarray(np.maximum(0.0, np.minimum(rising, falling)), dtype=np.float64)
+_EMPHASIS = 0.97  # Kaldi's
 
 
-def _ast_mel_mel(hertz: Any) -> Any:
+def circular_to(samples: NDArray[np.float32], least: int) -> NDArray[np.float32]:
+    """The samples, repeated to `least` of them where there are fewer."""
+    return samples if len(samples) >= least else circular(samples, least)
+
+
+def centred_frames(samples: NDArray[Any], size: int, hop: int) -> NDArray[Any]:
+    """Frames around every `hop`-th sample, the edges reflected: (..., n) samples give (..., 1 + n // hop, size).
+
+    Needs more samples than half a frame.
+    """
+    edges = [(0, 0)] * (samples.ndim - 1) + [(size // 2, size // 2)]
+    padded = np.pad(samples, edges, mode="reflect")
+    return np.lib.stride_tricks.sliding_window_view(padded, size, axis=-1)[..., ::hop, :]
+
+
+def power(frames: NDArray[Any], window: NDArray[Any], fft_size: int) -> NDArray[Any]:
+    """|FFT|^2 of frames (..., n, size): (..., n, bins) in their type. The scaling is torch.stft's and librosa's: none.
+
+    Transformed in float64, as float32 blurs what is 60 dB below the loudest bin of its frame.
+    """
+    from scipy import fft
+
+    window = window.astype(np.float64)
+    result = np.empty((*frames.shape[:-1], fft_size // 2 + 1), dtype=frames.dtype)
+    for first in range(0, frames.shape[-2], _BLOCK):
+        spectrum = fft.rfft(frames[..., first : first + _BLOCK, :] * window, n=fft_size, axis=-1)
+        result[..., first : first + _BLOCK, :] = spectrum.real**2 + spectrum.imag**2
+    return result
+
+
+def hann(size: int, *, periodic: bool = True) -> NDArray[np.float64]:
+    """The Hann window, shape (size,); periodic as for spectra, else symmetric as Kaldi has it."""
+    return np.asarray(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / (size if periodic else size - 1)))
+
+
+@lru_cache(maxsize=8)
+def mel_filters(scale: Scale, rate: int, fft_size: int, bands: tuple[int, float, float]) -> NDArray[np.float64]:
+    """Triangular filters, (bins, mels); `bands`: how many, and the lowest and highest frequency in Hz.
+
+    Slaney's are triangles over Hertz of area one, as librosa.filters.mel; Kaldi's are over mels, of height one.
+    """
+    mels, low, high = bands
+    bins = np.arange(fft_size // 2 + 1) * rate / fft_size
+    if scale == "slaney":
+        edges = _slaney_hertz(np.linspace(_slaney_mel(low), _slaney_mel(high), mels + 2))
+    else:
+        edges, bins = np.linspace(_kaldi_mel(low), _kaldi_mel(high), mels + 2), _kaldi_mel(bins)
+    rising = (bins[:, None] - edges[:-2]) / np.diff(edges)[:-1]
+    falling = (edges[2:] - bins[:, None]) / np.diff(edges)[1:]
+    filters = np.maximum(0.0, np.minimum(rising, falling))
+    if scale == "slaney":
+        filters *= 2.0 / (edges[2:] - edges[:-2])
+    filters.flags.writeable = False
+    return np.asarray(filters)
+
+
+# Slaney's scale is linear below 1 kHz (200/3 Hz a mel) and logarithmic above (27 mels for a factor of 6.4).
+def _slaney_mel(hertz: float) -> float:
+    return hertz * 3 / 200 if hertz < 1000 else 15 + 27 * float(np.log(hertz / 1000)) / float(np.log(6.4))
+
+
+def _slaney_hertz(mel: NDArray[Any]) -> NDArray[Any]:
+    above: NDArray[Any] = 1000 * np.exp(np.log(6.4) / 27 * (mel - 15))
+    return np.where(mel >= 15, above, mel * 200 / 3)
+
+
+def _kaldi_mel(hertz: Any) -> Any:
     return 1127.0 * np.log1p(np.asarray(hertz) / 700.0)
 
 
 PLOT_FFT = 2048  # samples of a frame
 PLOT_HOP = 1024
 PLOT_MELS = 128
-LOWEST, PLOT_HIGHEST = 40.0, 16000.0  # Hz; above lies little that a picture could show
+PLOT_LOWEST, PLOT_HIGHEST = 40.0, 16000.0  # Hz; above lies little that a plot could show
 PLOT_FLOOR = -80.0  # dB
 _SILENCE = 1e-10
 
 
-@dataclass(frozen=True, slots=True)
-class Spectrogram:
-    """`levels`: (128, frames) in [FLOOR, 0] dB; `hertz`: (128,) the middle of each band; `seconds`: of all frames."""
+def plot_spectrogram(samples: NDArray[np.float32], rate: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Levels (128, frames) in [PLOT_FLOOR, 0] dB below the loudest, and the middle of each band in Hz, (128,).
 
-    levels: NDArray[np.float32]
-    hertz: NDArray[np.float64]
-    seconds: float
-
-    def row_of(self, hertz: float) -> float:
-        """At which row, counted from the bottom, a frequency lies."""
-        return float(np.interp(hertz, self.hertz, np.arange(len(self.hertz))))
-
-
-def plot_spectrogram(samples: NDArray[np.float32], rate: int) -> Spectrogram:
-    """The picture of mono float32 `samples`, at least one, at a `rate` of 32 to 48 kHz; silence is all at the floor."""
-    samples = finite(samples)
-    if len(samples) < PLOT_FFT:
-        samples = circular(samples, PLOT_FFT)
-    filters = slaney_mel(rate, PLOT_FFT, PLOT_MELS, LOWEST, PLOT_HIGHEST)
-    power = power_frames(samples, hann(PLOT_FFT), PLOT_HOP) @ filters
-    loudest = max(float(power.max()), _SILENCE)
-    levels = 10 * np.log10(np.maximum(power, _SILENCE * loudest) / loudest)
+    Of mono float32 `samples`, at least one, at a `rate` of 32 to 48 kHz; silence is all at the floor.
+    """
+    frames = centred_frames(circular_to(finite(samples), PLOT_FFT), PLOT_FFT, PLOT_HOP)
+    filters = mel_filters("slaney", rate, PLOT_FFT, (PLOT_MELS, PLOT_LOWEST, PLOT_HIGHEST)).astype(np.float32)
+    mel = power(frames, hann(PLOT_FFT).astype(np.float32), PLOT_FFT) @ filters
+    loudest = max(float(mel.max()), _SILENCE)
+    levels = 10 * np.log10(np.maximum(mel, _SILENCE * loudest) / loudest)
     if loudest <= _SILENCE:
         levels = np.full_like(levels, PLOT_FLOOR)
     hertz = np.arange(PLOT_FFT // 2 + 1) * rate / PLOT_FFT @ filters / filters.sum(axis=0)
-    return Spectrogram(
-        np.ascontiguousarray(np.clip(levels, PLOT_FLOOR, 0.0).T, dtype=np.float32), hertz, len(samples) / rate
-    )
+    return np.ascontiguousarray(np.clip(levels, PLOT_FLOOR, 0.0).T, dtype=np.float32), hertz

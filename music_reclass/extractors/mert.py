@@ -1,8 +1,8 @@
-"""MERT: checkpoint loading into HubertModel, and the mean over time of hidden layers over 5 s windows."""
+"""MERT-v1 in transformers' HubertModel: one hidden layer (7 of 12, or 10 of 24), its mean over time and 5 s windows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from music_reclass.domain import FeatureKind
-from music_reclass.errors import ReclassError, SkipTrack
+from music_reclass.errors import ReclassError
 from music_reclass.extractors import windows
 from music_reclass.extractors.batching import Slope
-from music_reclass.extractors.device import Placement
 from music_reclass.extractors.mert_chunked import chunked_convolutions
-from music_reclass.extractors.network import Blueprint, Network, check_packages, finite_row
-from music_reclass.extractors.weights import checkpoint as safetensors
-from music_reclass.extractors.weights import store
+from music_reclass.extractors.network import Blueprint, Network, NetworkExtractor, check_packages, slopes_file
+from music_reclass.extractors.weights.checkpoint import read_safetensors
+from music_reclass.extractors.weights.store import Installed, needed, read_json
 from music_reclass.utils.lazy import require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from music_reclass.extractors.device import Placement
 
     Tensors = dict[str, NDArray[Any]]
     Settings = Mapping[str, dict[str, Any]]
@@ -42,7 +43,7 @@ CONFIG_330M = _SHARED | {
     "do_stable_layer_norm": True,
 }  # fmt: skip
 # Keys of config.json that mean something else to HubertConfig, or nothing.
-_NOT_OURS = frozenset(("model_type", "architectures", "auto_map", "transformers_version", "torch_dtype", "dtype"))
+_NOT_FOR_HUBERT = frozenset(("model_type", "architectures", "auto_map", "transformers_version", "torch_dtype", "dtype"))
 # The position convolution is weight-normalised; torch renamed its two parts.
 _OLD_NAMES = {
     "encoder.pos_conv_embed.conv.weight_g": "encoder.pos_conv_embed.conv.parametrizations.weight.original0",
@@ -77,7 +78,7 @@ def canonical(
             )
     preprocessor = settings.get("preprocessor_config.json") or {"do_normalize": normalise, "sampling_rate": 24000}
     if preprocessor.get("sampling_rate", 24000) != 24000:
-        raise ReclassError(f"this is another MERT: it listens at {preprocessor['sampling_rate']} Hz, not 24000.")
+        raise ReclassError(f"this is another MERT: it takes {preprocessor['sampling_rate']} Hz, not 24000.")
     if "encoder.pos_conv_embed.conv.bias" not in tensors:
         raise ReclassError("this file is no MERT in transformers' layout; use the pytorch_model.bin of the model page.")
     renamed = {_OLD_NAMES.get(name, name): tensor.astype("<f4", copy=False) for name, tensor in tensors.items()}
@@ -88,7 +89,7 @@ def hubert(tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> An
     """A HubertModel in evaluation mode that holds exactly these tensors; ReclassError for a missing or extra one."""
     torch = require("torch", "neural")
     transformers = transformers_package()
-    known = set(transformers.HubertConfig().to_dict()) - _NOT_OURS
+    known = set(transformers.HubertConfig().to_dict()) - _NOT_FOR_HUBERT
     model = transformers.HubertModel(transformers.HubertConfig(**{k: v for k, v in config.items() if k in known}))
     wanted = model.state_dict().keys()
     state = {}
@@ -128,7 +129,7 @@ def layer_means(model: Any, waves: Any, layers: tuple[int, ...]) -> Any:
     """The mean over time of some hidden states, float32 (n, len(layers), hidden), of waves (n, samples).
 
     Layer 0 is what enters the first transformer layer, layer i what leaves the i-th; the last is `last_hidden_state`.
-    They are picked up on the way: what `output_hidden_states` calls the last layer of a pre-norm model differs
+    They are taken by hooks: what `output_hidden_states` calls the last layer of a pre-norm model differs
     between transformers 4 and 5, and keeping all states costs memory.
     """
     torch = require("torch", "neural")
@@ -138,7 +139,7 @@ def layer_means(model: Any, waves: Any, layers: tuple[int, ...]) -> Any:
     def keep(layer: int, states: Any) -> None:
         means[layer] = states.float().mean(dim=1)
 
-    with _listening(model.encoder.layers, [layer for layer in layers if layer < depth], keep):
+    with _hooked(model.encoder.layers, [layer for layer in layers if layer < depth], keep):
         last = model(waves).last_hidden_state
     if depth in layers:
         keep(depth, last)
@@ -146,8 +147,8 @@ def layer_means(model: Any, waves: Any, layers: tuple[int, ...]) -> Any:
 
 
 @contextmanager
-def _listening(modules: Any, layers: list[int], keep: Any) -> Iterator[None]:
-    """Call keep(layer, states) when the states of that layer pass by."""
+def _hooked(modules: Any, layers: list[int], keep: Callable[[int, Any], None]) -> Iterator[None]:
+    """Within the block call keep(layer, states) with the hidden states of these layers, in each forward pass."""
     handles = []
     for layer in layers:
         if layer == 0:
@@ -198,7 +199,7 @@ BASE = Variant("mert", 768, 12, 7)
 LARGE = Variant("mert-330m", 1024, 24, 10)
 
 
-class Mert:
+class Mert(NetworkExtractor):
     """The extractor of the feature kinds `mert*`; input mono float32 at 24 kHz.
 
     With `all_layers` the vector holds the means of all layers one after the other, the lowest first, so that
@@ -208,10 +209,10 @@ class Mert:
     rate = RATE
 
     def __init__(
-        self, variant: Variant, excerpt: str, installed: store.Installed, placement: Placement, all_layers: bool = False
+        self, variant: Variant, excerpt: str, installed: Installed, placement: Placement, *, all_layers: bool = False
     ) -> None:
         self._layers = tuple(range(variant.depth + 1)) if all_layers else (variant.layer,)
-        settings = store.read_json(installed.folder / "preprocessor_config.json") or {}
+        settings = read_json(installed.folder / "preprocessor_config.json") or {}
         self._normalise = bool(settings.get("do_normalize", variant is BASE))
         self._installed = installed
         loudness = "norm" if self._normalise else "raw"
@@ -225,32 +226,21 @@ class Mert:
             self._build,
             self._forward,
             Slope(0, WINDOW_BYTES),
-            installed.folder.parent / "slopes.json",
-            self._in_pieces,
+            slopes_file(installed),
+            self._in_chunks,
         )
         self.network = Network(blueprint, placement)
 
-    def vector(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The vector of one recording, float32; SkipTrack for no samples at all."""
-        return self.pool(np.stack(list(self.network.map(self.windows(samples)))))
-
-    def windows(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    def cut(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Up to six windows of 5 s, (n, 120000), silent ones left out; a shorter recording is one window, (1, n).
 
         From the middle 30 s they are cut end to end, from a whole file they are spread over its inner 70 %.
         """
-        if not len(samples):
-            raise SkipTrack("no_audio", "there is not a single sample to analyse")
-        samples = windows.finite(samples)
         if self.kind.excerpt == "full" and 0.7 * len(samples) >= WINDOW:
             samples = windows.between(samples, 0.15, 0.85)
         length = min(WINDOW, max(SHORTEST, len(samples)))
         cut = windows.audible(windows.spread(samples, length, MOST_WINDOWS))
         return standardised(cut) if self._normalise else cut
-
-    def pool(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The mean over the windows; FailTrack if it is not finite."""
-        return finite_row(rows.mean(axis=0).astype(np.float32))
 
     def parts(self, vector: NDArray[np.float32]) -> dict[FeatureKind, NDArray[np.float32]]:
         """The vector by its kind, after it that of the single layer if it is one of all layers."""
@@ -258,16 +248,16 @@ class Mert:
         return whole if self.kind == self._plain else {**whole, self._plain: vector[self._plain_part]}
 
     def _build(self) -> Any:
-        config = store.read_json(self._installed.folder / "config.json")
+        config = read_json(self._installed.folder / "config.json")
         if config is None:
             raise ReclassError(f"{self._installed.folder} has lost its config.json; install the model again.")
-        return shorten(hubert(safetensors.read_safetensors(self._installed.weights), config), self._layers)
+        return shorten(hubert(read_safetensors(self._installed.weights), config), self._layers)
 
     def _forward(self, model: Any, batch: Any) -> Any:
         return layer_means(model, batch, self._layers).flatten(1)
 
-    def _in_pieces(self, model: Any, batch: Any, pieces: int) -> Any:
-        with chunked_convolutions(model, pieces):
+    def _in_chunks(self, model: Any, batch: Any, chunks: int) -> Any:
+        with chunked_convolutions(model, chunks):
             return self._forward(model, batch)
 
 
@@ -278,26 +268,26 @@ def standardised(cut: NDArray[np.float32]) -> NDArray[np.float32]:
     return result
 
 
-def _made(variant: Variant, excerpt: str, all_layers: bool, placement: Placement | None) -> Mert:
+def _mert(variant: Variant, excerpt: str, placement: Placement, *, all_layers: bool = False) -> Mert:
     check_packages("torch", "transformers")
-    return Mert(variant, excerpt, store.needed(variant.model), placement or Placement.from_environment(), all_layers)
+    return Mert(variant, excerpt, needed(variant.model), placement, all_layers=all_layers)
 
 
-def mert(excerpt: str, placement: Placement | None = None) -> Mert:
+def mert(excerpt: str, placement: Placement) -> Mert:
     """MERT-v1-95M, layer 7: 768 numbers. MissingWeights where it is not installed."""
-    return _made(BASE, excerpt, False, placement)
+    return _mert(BASE, excerpt, placement)
 
 
-def mert_layers(excerpt: str, placement: Placement | None = None) -> Mert:
+def mert_layers(excerpt: str, placement: Placement) -> Mert:
     """MERT-v1-95M, all 13 layers: 13 x 768 numbers, for a head that learns the mix."""
-    return _made(BASE, excerpt, True, placement)
+    return _mert(BASE, excerpt, placement, all_layers=True)
 
 
-def mert_330m(excerpt: str, placement: Placement | None = None) -> Mert:
+def mert_330m(excerpt: str, placement: Placement) -> Mert:
     """MERT-v1-330M, layer 10: 1024 numbers."""
-    return _made(LARGE, excerpt, False, placement)
+    return _mert(LARGE, excerpt, placement)
 
 
-def mert_330m_layers(excerpt: str, placement: Placement | None = None) -> Mert:
+def mert_330m_layers(excerpt: str, placement: Placement) -> Mert:
     """MERT-v1-330M, all 25 layers: 25 x 1024 numbers."""
-    return _made(LARGE, excerpt, True, placement)
+    return _mert(LARGE, excerpt, placement, all_layers=True)

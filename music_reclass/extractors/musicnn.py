@@ -1,9 +1,8 @@
-"""MusiCNN in NumPy: a 200-number embedding and 50 Jamendo tags of a track."""
+"""MusiCNN in NumPy: the penultimate layer (200 numbers) and 50 Jamendo tags, means over up to 16 windows of 3 s."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +10,9 @@ import numpy as np
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import ReclassError, SkipTrack
 from music_reclass.extractors import windows
-from music_reclass.extractors.mel import power_frames
-from music_reclass.extractors.weights import checkpoint as safetensors
-from music_reclass.extractors.weights import store
+from music_reclass.extractors.mel import centred_frames, power
+from music_reclass.extractors.weights.checkpoint import read_safetensors
+from music_reclass.extractors.weights.store import Installed, needed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,13 +31,9 @@ _VERTICAL, _HORIZONTAL, _MIDDLE = (
 _BATCH_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """A convolution or a dense layer with its batch normalisation folded in."""
-
-    weight: Array  # (out, in * taps), taps last
-    bias: Array  # (out, 1)
-    taps: int
+# A convolution or a dense layer with its batch normalisation folded in: weights (out, in * taps) with the taps last,
+# bias (out, 1), number of taps.
+_Layer = tuple["Array", "Array", int]
 
 
 class MusicnnNet:
@@ -63,7 +58,8 @@ class MusicnnNet:
         third = _convolved(second, self._middle[2]) + second
         layers = (front, first, second, third)
         pooled = np.concatenate([layer.max(axis=2) for layer in layers] + [layer.mean(axis=2) for layer in layers])
-        values: Array = np.maximum(self._dense.weight @ pooled + self._dense.bias, 0).T
+        weight, bias, _ = self._dense
+        values: Array = np.maximum(weight @ pooled + bias, 0).T
         return values
 
     def tags(self, embeddings: Array) -> Array:
@@ -73,7 +69,8 @@ class MusicnnNet:
 
     def _mel(self, windows: Array) -> Array:
         """Normalised mel levels, shape (96, n, frames)."""
-        mel = power_frames(windows, self._window, HOP) @ self._filters
+        size = len(self._window)
+        mel = power(centred_frames(windows, size, HOP), self._window, size) @ self._filters
         level = 10 * np.log10(np.maximum(mel, np.float32(1e-10)))
         return np.ascontiguousarray((level * self._scale + self._shift).transpose(2, 0, 1))
 
@@ -81,13 +78,13 @@ class MusicnnNet:
         """Timbre (vertical) and rhythm (horizontal) filters, shape (561, n, frames)."""
         columns = _columns(mel, _WIDTH)  # row f * 7 + t: band f, t frames on
         parts = []
-        for layer in self._vertical:
-            height = layer.weight.shape[1] // _WIDTH
-            best = layer.weight @ columns[: height * _WIDTH]
+        for weight, bias, _ in self._vertical:
+            height = weight.shape[1] // _WIDTH
+            best = weight @ columns[: height * _WIDTH]
             for band in range(1, MELS - height + 1):
                 # ReLU and the folded scale keep the order, so the maximum over bands may come first
-                np.maximum(best, layer.weight @ columns[band * _WIDTH : (band + height) * _WIDTH], out=best)
-            parts.append(np.maximum(best + layer.bias, 0).reshape(-1, *mel.shape[1:]))
+                np.maximum(best, weight @ columns[band * _WIDTH : (band + height) * _WIDTH], out=best)
+            parts.append(np.maximum(best + bias, 0).reshape(-1, *mel.shape[1:]))
         envelope = mel.mean(axis=0, keepdims=True)
         return np.concatenate(parts + [_convolved(envelope, layer) for layer in self._horizontal])
 
@@ -114,7 +111,8 @@ def _columns(signal: Array, taps: int) -> Array:
 
 def _convolved(signal: Array, layer: _Layer) -> Array:
     """ReLU of the convolution over time, shape (out, n, frames)."""
-    values = layer.weight @ _columns(signal, layer.taps) + layer.bias
+    weight, bias, taps = layer
+    values = weight @ _columns(signal, taps) + bias
     result: Array = np.maximum(values, 0, out=values).reshape(-1, *signal.shape[1:])
     return result
 
@@ -130,7 +128,7 @@ def _folded(tensors: Mapping[str, NDArray[Any]], layer: str, norm: str) -> _Laye
     scale, shift = _affine(tensors, norm)
     flat = (weight.reshape(len(weight), -1) * scale[:, None]).astype(np.float32)
     taps = weight.shape[-1] if weight.ndim > 2 else 1
-    return _Layer(np.ascontiguousarray(flat), (bias * scale + shift)[:, None].astype(np.float32), taps)
+    return np.ascontiguousarray(flat), (bias * scale + shift)[:, None].astype(np.float32), taps
 
 
 def shapes() -> dict[str, tuple[int, ...]]:
@@ -190,7 +188,7 @@ class Musicnn:
 
     rate = RATE
 
-    def __init__(self, excerpt: str, installed: store.Installed) -> None:
+    def __init__(self, excerpt: str, installed: Installed) -> None:
         self.kind = FeatureKind("musicnn", f"{VERSION}-{installed.short_digest}", 200, excerpt)
         self._installed = installed
         self._net: MusicnnNet | None = None
@@ -201,7 +199,7 @@ class Musicnn:
         return mean
 
     def strengths(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How strongly each of TAGS is heard, in their order, (50,) in [0, 1]: the mean over the windows."""
+        """The activation of each of TAGS, in their order, (50,) in [0, 1]: the mean over the windows."""
         mean: NDArray[np.float32] = self._loaded().tags(self._embeddings(samples)).mean(axis=0)
         return mean
 
@@ -220,13 +218,13 @@ class Musicnn:
 
     def _loaded(self) -> MusicnnNet:
         if self._net is None:
-            self._net = MusicnnNet(safetensors.read_safetensors(self._installed.weights))
+            self._net = MusicnnNet(read_safetensors(self._installed.weights))
         return self._net
 
 
 def musicnn(excerpt: str) -> Musicnn:
     """The extractor for one excerpt; MissingWeights where the model is not installed."""
-    return Musicnn(excerpt, store.needed("musicnn"))
+    return Musicnn(excerpt, needed("musicnn"))
 
 
 class MusicnnTags:
@@ -234,24 +232,24 @@ class MusicnnTags:
 
     rate = Musicnn.rate
 
-    def __init__(self, excerpt: str, installed: store.Installed) -> None:
-        self._listener = Musicnn(excerpt, installed)
+    def __init__(self, excerpt: str, installed: Installed) -> None:
+        self._musicnn = Musicnn(excerpt, installed)
         self.kind = FeatureKind("musicnn-tags", f"{VERSION}-{installed.short_digest}", len(TAGS), excerpt)
 
     def vector(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """The strengths of TAGS in their order, (50,) float32 in [0, 1]; SkipTrack for no samples at all."""
-        return self._listener.strengths(samples)
+        return self._musicnn.strengths(samples)
 
 
 def musicnn_tags(excerpt: str) -> MusicnnTags:
     """The extractor for one excerpt; MissingWeights where the model is not installed."""
-    return MusicnnTags(excerpt, store.needed("musicnn"))
+    return MusicnnTags(excerpt, needed("musicnn"))
 
 
-def approximate(embeddings: NDArray[np.float32], installed: store.Installed) -> NDArray[np.float32]:
+def approximate(embeddings: NDArray[np.float32], installed: Installed) -> NDArray[np.float32]:
     """The strengths (n, 50) that vectors of kind `musicnn` (n, 200) come to: tags of the mean, not the mean of tags.
 
     They must be of the same weights. On fifteen recordings 0.003 off on average, 0.04 at most, and mostly too low.
     """
-    weight, bias = head(safetensors.read_safetensors(installed.weights))
+    weight, bias = head(read_safetensors(installed.weights))
     return sigmoid(embeddings @ weight.T + bias)

@@ -1,10 +1,11 @@
-"""A network on a device: loaded when needed, fed in batches that fit, in the shortest numbers that stay finite."""
+"""A torch network on a device: lazy loading, adaptive batches, mixed precision; extractors that are such a network."""
 
 from __future__ import annotations
 
 import importlib.util
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -13,19 +14,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from music_reclass.errors import FailTrack, MissingExtra
-from music_reclass.extractors import device as devices
+from music_reclass.errors import FailTrack, MissingExtra, ReclassError, SkipTrack
 from music_reclass.extractors.batching import BatchSize, Slope, Work, adaptive_map, slope_through
-from music_reclass.extractors.device import Device, Placement
-from music_reclass.extractors.weights import store
+from music_reclass.extractors.device import (
+    Device,
+    Placement,
+    choose,
+    free_bytes,
+    hold_to,
+    is_out_of_memory,
+    processor,
+    relieve,
+)
+from music_reclass.extractors.weights.store import Installed, read_json, write_json
+from music_reclass.extractors.windows import finite
 from music_reclass.utils.lazy import require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from music_reclass.domain import FeatureKind
+
 MOST_ON_CPU = 2  # a larger batch is no faster on a processor and takes more memory
 MOST_ON_GPU = 128
-PIECES = (4, 16)  # into which the work on a window that does not fit is cut, in turn
+CHUNKS = (4, 16)  # into which the work on a window that does not fit is cut, in turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +46,7 @@ class Blueprint:
 
     `forward(module, batch)` takes a tensor (n, ...) and gives float32 (n, ...). `slope` is the float32 memory of a
     batch as measured or estimated beforehand; `slopes` is the file that remembers measured ones.
-    `in_pieces(module, batch, pieces)` gives what `forward` gives with less memory and more time, where that is known.
+    `in_chunks(module, batch, chunks)` gives what `forward` gives with less memory and more time, where that is known.
     """
 
     name: str
@@ -42,7 +54,7 @@ class Blueprint:
     forward: Callable[[Any, Any], Any]
     slope: Slope
     slopes: Path
-    in_pieces: Callable[[Any, Any, int], Any] | None = None
+    in_chunks: Callable[[Any, Any, int], Any] | None = None
 
 
 class Network:
@@ -55,20 +67,20 @@ class Network:
         self._sizes: dict[tuple[str, str, tuple[int, ...]], BatchSize] = {}
         self._device: Device | None = None
         self._single = placement.precision == "fp32"
-        self.pieced = 0  # windows that were computed in pieces, because they did not fit whole
+        self.chunked = 0  # windows that were computed in chunks, because they did not fit whole
 
     @property
     def device(self) -> Device:
         """Where it runs, found out at the first question."""
         if self._device is None:
             torch = require("torch", "neural")
-            self._device = devices.choose(self._placement, torch)
-            devices.hold_to(self._device, torch, self._placement.memory)
+            self._device = choose(self._placement, torch)
+            hold_to(self._device, torch, self._placement.memory)
         return self._device
 
     @property
     def precision(self) -> str:
-        """The numbers it computes in: `bf16`, `fp16`, or `fp32` (also after a short format has failed)."""
+        """The number format: `bf16`, `fp16`, or `fp32` (also after a short format has overflowed)."""
         if self._single:
             return "fp32"
         wanted = self._placement.precision
@@ -77,23 +89,23 @@ class Network:
     def map(self, windows: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
         """One row for each window, in order; windows of one shape in a row share batches. OutOfMemory, FailTrack.
 
-        A window that does not fit alone is computed in pieces, or by the processor.
+        A window that does not fit alone is computed in chunks, or by the processor.
         """
         source = iter(windows)
         first = next(source, None)
         if first is None:
             return
         fallbacks: list[Work[NDArray[np.float32], NDArray[np.float32]]] = []
-        if self._blueprint.in_pieces is not None:
-            fallbacks += [partial(self._in_pieces, pieces) for pieces in PIECES]
+        if self._blueprint.in_chunks is not None:
+            fallbacks += [partial(self._in_chunks, chunks) for chunks in CHUNKS]
         if not self.device.is_cpu:
             fallbacks.append(self._on_processor)
         yield from adaptive_map(
             self._rows,
             itertools.chain([first], source),
             size=self.batch_size(first.shape),
-            is_oom=devices.is_out_of_memory,
-            relieve=lambda: devices.relieve(require("torch", "neural")),
+            is_oom=is_out_of_memory,
+            relieve=lambda: relieve(require("torch", "neural")),
             fallbacks=fallbacks,
             alike=lambda window: window.shape,
         )
@@ -102,39 +114,39 @@ class Network:
         """The batch for windows of one shape, predicted from free memory, kept from then on."""
         torch = require("torch", "neural")
         if not self._weights_fit():
-            devices.relieve(torch)
-            self._device = devices.processor()
+            relieve(torch)
+            self._device = processor()
         key = (self.device.name, self.precision, shape)
         if key not in self._sizes:
             most = MOST_ON_CPU if self.device.is_cpu else MOST_ON_GPU
             slope = self._slope(torch, shape)
-            free, _ = devices.free_bytes(self.device, torch, self._placement.memory)
+            free, _ = free_bytes(self.device, torch, self._placement.memory)
             self._sizes[key] = BatchSize(slope.fits(free, most), most)
         return self._sizes[key]
 
     def release(self) -> None:
-        """Let go of the weights; they are loaded again when a window comes."""
+        """Free the weights; they are loaded again when a window comes."""
         if self._modules:
             self._modules.clear()
-            devices.relieve(require("torch", "neural"))
+            relieve(require("torch", "neural"))
 
-    def _rows(self, batch: list[NDArray[np.float32]], pieces: int = 1) -> list[NDArray[np.float32]]:
-        rows = self._computed(batch, self.device, self.precision, pieces)
+    def _rows(self, batch: list[NDArray[np.float32]], chunks: int = 1) -> list[NDArray[np.float32]]:
+        rows = self._computed(batch, self.device, self.precision, chunks)
         if self.precision != "fp32" and not np.isfinite(rows).all():
             self._single = True  # for good: what left the range of a short format once will do so again
-            rows = self._computed(batch, self.device, "fp32", pieces)
+            rows = self._computed(batch, self.device, "fp32", chunks)
         return list(rows)
 
-    def _in_pieces(self, pieces: int, batch: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        rows = self._rows(batch, pieces)
-        self.pieced += len(batch)
+    def _in_chunks(self, chunks: int, batch: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        rows = self._rows(batch, chunks)
+        self.chunked += len(batch)
         return rows
 
     def _on_processor(self, batch: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        return list(self._computed(batch, devices.processor(), "fp32"))
+        return list(self._computed(batch, processor(), "fp32"))
 
     def _computed(
-        self, batch: list[NDArray[np.float32]], device: Device, precision: str, pieces: int = 1
+        self, batch: list[NDArray[np.float32]], device: Device, precision: str, chunks: int = 1
     ) -> NDArray[np.float32]:
         torch = require("torch", "neural")
         module = self._module(device)
@@ -142,8 +154,8 @@ class Network:
         if not device.is_cpu:
             tensor = tensor.pin_memory().to(device.name, non_blocking=True)
         with torch.inference_mode(), self._autocast(torch, device, precision):
-            if pieces > 1 and self._blueprint.in_pieces is not None:
-                rows = self._blueprint.in_pieces(module, tensor, pieces)
+            if chunks > 1 and self._blueprint.in_chunks is not None:
+                rows = self._blueprint.in_chunks(module, tensor, chunks)
             else:
                 rows = self._blueprint.forward(module, tensor)
         result: NDArray[np.float32] = rows.float().cpu().numpy()
@@ -168,14 +180,14 @@ class Network:
         if self.device.is_cpu:
             return seed
         key = "|".join((self._blueprint.name, self.precision, "x".join(map(str, shape)), self.device.title))
-        known = store.read_json(self._blueprint.slopes) or {}
+        known = read_json(self._blueprint.slopes) or {}
         if key in known:
             return Slope(*known[key])
         measured = self._measured(torch, shape)
         if measured is None:
             return seed
         with suppress(OSError):  # a read-only folder: it is measured again next time
-            store.write_json(self._blueprint.slopes, {**known, key: [measured.fixed, measured.each]})
+            write_json(self._blueprint.slopes, {**known, key: [measured.fixed, measured.each]})
         return measured
 
     def _measured(self, torch: Any, shape: tuple[int, ...]) -> Slope | None:
@@ -186,7 +198,7 @@ class Network:
             base = torch.cuda.memory_allocated(self.device.name)
             torch.cuda.reset_peak_memory_stats(self.device.name)
             if not self._fits(list(noise[:count])):
-                devices.relieve(torch)
+                relieve(torch)
                 return None
             peaks.append((count, float(torch.cuda.max_memory_allocated(self.device.name) - base)))
         return slope_through(peaks)
@@ -196,7 +208,7 @@ class Network:
         try:
             self._module(self.device)
         except RuntimeError as error:
-            if self.device.is_cpu or not devices.is_out_of_memory(error):
+            if self.device.is_cpu or not is_out_of_memory(error):
                 raise
             return False
         return True
@@ -205,7 +217,7 @@ class Network:
         try:
             self._computed(batch, self.device, self.precision)
         except RuntimeError as error:
-            if not devices.is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             return False
         return True
@@ -223,3 +235,49 @@ def finite_row(row: NDArray[np.float32]) -> NDArray[np.float32]:
     if not np.isfinite(row).all():
         raise FailTrack("unsupported", "the network gave numbers that are not finite for this recording")
     return row
+
+
+class NetworkExtractor(ABC):
+    """An extractor that is a network over equal windows of a recording: its vector is the mean of their rows."""
+
+    kind: FeatureKind
+    rate: int
+    network: Network
+
+    @abstractmethod
+    def cut(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network's inputs for at least one finite sample, (n, ...), n >= 1."""
+
+    def windows(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network's inputs for one recording, (n, ...), n >= 1; SkipTrack for no samples at all."""
+        if not len(samples):
+            raise SkipTrack("no_audio", "there is not a single sample to analyse")
+        return self.cut(finite(samples))
+
+    def pool(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The mean over the windows; FailTrack if it is not finite."""
+        return finite_row(rows.mean(axis=0).astype(np.float32))
+
+    def vector(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The vector of one recording, float32; SkipTrack for no samples at all."""
+        return self.pool(np.stack(list(self.network.map(self.windows(samples)))))
+
+    def parts(self, vector: NDArray[np.float32]) -> dict[FeatureKind, NDArray[np.float32]]:
+        """The vector by its kind, and the vectors of other kinds that it holds."""
+        return {self.kind: vector}
+
+
+def slopes_file(installed: Installed) -> Path:
+    """Where measured memory slopes are kept, for all models together."""
+    return installed.folder.parent / "slopes.json"
+
+
+def load_exactly(model: Any, tensors: Mapping[str, NDArray[Any]], title: str) -> Any:
+    """`model` in evaluation mode with exactly these tensors; ReclassError for a missing, extra or misshapen one."""
+    torch = require("torch", "neural")
+    try:
+        model.load_state_dict({name: torch.tensor(tensor) for name, tensor in tensors.items()}, strict=True)
+    except RuntimeError as error:
+        line = str(error).split("\n")[1 if "\n" in str(error) else 0].strip()
+        raise ReclassError(f"These weights do not fit {title} ({line}); install the model again.") from error
+    return model.eval()

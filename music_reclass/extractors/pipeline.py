@@ -1,98 +1,56 @@
-"""Many files through a network: workers decode ahead, batches span files, vectors come as they are done."""
+"""Extraction of many files through one network: workers decode ahead, batches span files."""
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
 
 from music_reclass.errors import TrackError
-from music_reclass.extractors.registry import EXTRACTORS
+from music_reclass.extractors.registry import EXTRACTORS, extractor
 from music_reclass.utils.workers import WorkerPool
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from music_reclass.domain import FeatureKind
     from music_reclass.extractors.device import Placement
-    from music_reclass.extractors.network import Network
+    from music_reclass.extractors.network import NetworkExtractor
 
 Item = TypeVar("Item")
 AHEAD_OF_GPU = 256 * 1024**2  # bytes of windows decoded ahead: several batches
 AHEAD_OF_CPU = 16 * 1024**2
 
 
-class Windowed(Protocol):
-    """An extractor whose work is a network over equal windows: MERT and OpenJMLA."""
+def read_windows(path: str | Path, kind: str, excerpt: str) -> NDArray[np.float32]:
+    """The network's inputs for one file, (n, ...), for worker processes. Raises TrackError."""
+    from music_reclass.extractors.audio import load as audio
 
-    kind: FeatureKind
-    rate: int
-    network: Network
-
-    def windows(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The windows of one recording, (n, ...), n >= 1."""
-        ...
-
-    def pool(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The vector of one recording from the rows of its windows; raises FailTrack."""
-        ...
+    extractor = _for_windows(kind, excerpt)
+    clip = audio.load(Path(path), excerpt, extractor.rate)
+    audio.check_usable(clip)
+    return extractor.windows(clip.samples)
 
 
-class Layered(Windowed, Protocol):
-    """One whose vectors hold those of another kind: MERT with all layers."""
-
-    def parts(self, vector: NDArray[np.float32]) -> dict[FeatureKind, NDArray[np.float32]]:
-        """The vector by its kind, and those that it holds."""
-        ...
+def network_extractor(kind: str, excerpt: str, placement: Placement) -> NetworkExtractor:
+    """The extractor of one of `registry.network_kinds` at a placement. MissingWeights, MissingExtra."""
+    return cast("NetworkExtractor", extractor(kind, excerpt, placement))
 
 
-@dataclass(frozen=True, slots=True)
-class WindowReader:
-    """Callable that gives the windows of one file; picklable, for worker processes. Raises TrackError."""
-
-    kind: str
-    excerpt: str
-
-    def __call__(self, path: str | Path) -> NDArray[np.float32]:
-        from music_reclass.extractors.audio import load as audio
-
-        extractor = _windowed(self.kind, self.excerpt)
-        clip = audio.load(Path(path), self.excerpt, extractor.rate)
-        audio.check_usable(clip)
-        return extractor.windows(clip.samples)
-
-
-def network_kinds() -> frozenset[str]:
-    """The feature kinds that go through `embed`; all others are computed whole in a worker."""
-    from music_reclass.extractors.weights.catalogue import MODELS
-
-    return frozenset(kind for model in MODELS.values() if model.extra == "neural" for kind in model.kinds)
-
-
-def open_extractor(kind: str, excerpt: str, placement: Placement) -> Windowed:
-    """The extractor of one of `network_kinds` at a placement. MissingWeights, MissingExtra."""
-    module, factory = EXTRACTORS[kind].split(":")
-    return cast(Windowed, getattr(importlib.import_module(module), factory)(excerpt, placement))
-
-
-def open_layers(kind: str, excerpt: str, placement: Placement) -> Layered | None:
+def all_layers_extractor(kind: str, excerpt: str, placement: Placement) -> NetworkExtractor | None:
     """The extractor of all layers whose vectors hold those of `kind`; None where there is none. MissingWeights."""
     name = f"{kind}-layers"
-    return cast(Layered, open_extractor(name, excerpt, placement)) if name in EXTRACTORS else None
+    return network_extractor(name, excerpt, placement) if name in EXTRACTORS else None
 
 
 @lru_cache(maxsize=4)
-def _windowed(kind: str, excerpt: str) -> Windowed:
-    from music_reclass.extractors.registry import extractor
-
-    return cast(Windowed, extractor(kind, excerpt))
+def _for_windows(kind: str, excerpt: str) -> NetworkExtractor:
+    """An extractor that only cuts windows in a worker: its network is never loaded, so its placement is no matter."""
+    return cast("NetworkExtractor", extractor(kind, excerpt))
 
 
 def prepare_worker() -> None:
@@ -106,7 +64,7 @@ def prepare_worker() -> None:
 def embed(
     items: Iterable[Item],
     read: Callable[[Item], NDArray[np.float32]],
-    extractor: Windowed,
+    network: NetworkExtractor,
     *,
     jobs: int,
     timeout: float,
@@ -119,25 +77,19 @@ def embed(
     windows of one item. `items` are drawn in another thread: they must not come from a database cursor. Once
     `stop` is true no track is begun; those under way still come. Closing the iterator ends everything.
     """
-    limit = AHEAD_OF_CPU if extractor.network.device.is_cpu else AHEAD_OF_GPU
-    with _DecodedAhead(items, read, jobs, timeout, prepare, limit) as tracks:
-        yield from assembled(tracks, extractor, stop)
-
-
-@dataclass(slots=True)
-class _Begun(Generic[Item]):
-    item: Item
-    windows: int
-    rows: list[NDArray[np.float32]] = field(default_factory=list)
+    limit = AHEAD_OF_CPU if network.network.device.is_cpu else AHEAD_OF_GPU
+    pool = WorkerPool(read, jobs, timeout, prepare)
+    with _DecodedAhead(items, pool, limit) as tracks:
+        yield from assembled(tracks, network, stop)
 
 
 def assembled(
     tracks: Iterable[tuple[Item, NDArray[np.float32] | TrackError]],
-    extractor: Windowed,
+    network: NetworkExtractor,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[Item, NDArray[np.float32] | TrackError]]:
     """Vectors of tracks whose windows share batches; an item that comes with an error goes out with it."""
-    begun: deque[_Begun[Item]] = deque()
+    begun: deque[tuple[Item, int, list[NDArray[np.float32]]]] = deque()  # with the number of windows, and rows so far
     failed: deque[tuple[Item, TrackError]] = deque()
 
     def windows() -> Iterator[NDArray[np.float32]]:
@@ -147,23 +99,23 @@ def assembled(
             if isinstance(answer, TrackError):
                 failed.append((item, answer))
                 continue
-            begun.append(_Begun(item, len(answer)))
+            begun.append((item, len(answer), []))
             yield from answer
 
-    for row in extractor.network.map(windows()):
+    for row in network.network.map(windows()):
         while failed:
             yield failed.popleft()
-        track = begun[0]
-        track.rows.append(row)
-        if len(track.rows) == track.windows:
+        item, count, rows = begun[0]
+        rows.append(row)
+        if len(rows) == count:
             begun.popleft()
-            yield track.item, _pooled(extractor, track.rows)
+            yield item, _pooled(network, rows)
     yield from failed
 
 
-def _pooled(extractor: Windowed, rows: list[NDArray[np.float32]]) -> NDArray[np.float32] | TrackError:
+def _pooled(network: NetworkExtractor, rows: list[NDArray[np.float32]]) -> NDArray[np.float32] | TrackError:
     try:
-        return extractor.pool(np.stack(rows))
+        return network.pool(np.stack(rows))
     except TrackError as error:
         return error
 
@@ -171,17 +123,8 @@ def _pooled(extractor: Windowed, rows: list[NDArray[np.float32]]) -> NDArray[np.
 class _DecodedAhead(Generic[Item]):
     """Iterates over items with their windows while a thread keeps the workers busy, up to `limit` bytes ahead."""
 
-    def __init__(
-        self,
-        items: Iterable[Item],
-        read: Callable[[Item], NDArray[np.float32]],
-        jobs: int,
-        timeout: float,
-        prepare: Callable[[], None] | None,
-        limit: int,
-    ) -> None:
-        self._items, self._limit = items, limit
-        self._pool: WorkerPool[Item, NDArray[np.float32]] = WorkerPool(read, jobs, timeout, prepare)
+    def __init__(self, items: Iterable[Item], pool: WorkerPool[Item, NDArray[np.float32]], limit: int) -> None:
+        self._items, self._pool, self._limit = items, pool, limit
         self._ready: deque[tuple[Item, Any]] = deque()
         self._bytes = 0
         self._change = threading.Condition()

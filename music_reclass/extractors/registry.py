@@ -1,20 +1,24 @@
-"""Which extractors there are, by the name of their feature kind; none is imported before it is asked for."""
+"""The extractors by the name of their feature kind; none is imported before it is asked for."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from music_reclass.errors import UsageError
 
 if TYPE_CHECKING:
     from music_reclass.domain import Extractor
+    from music_reclass.extractors.device import Placement
 
-EXCERPTS = ("mid30", "full")
-# feature kind -> "module:factory"; the factory takes the excerpt
+# Seconds from the middle of the file. `full` is the whole file, but of the longest mixes the middle hour: memory
+# grows with length, and an hour is enough to judge by.
+EXCERPTS = {"mid30": 30.0, "full": 3600.0}
+# feature kind -> "module:factory"; the factory takes the excerpt, and for kinds of a network its placement
 EXTRACTORS = {
-    "fma518": "music_reclass.extractors.fma518:fma518",
+    "fma518": "music_reclass.extractors.fma518:Fma518",
     "musicnn": "music_reclass.extractors.musicnn:musicnn",
     "musicnn-tags": "music_reclass.extractors.musicnn:musicnn_tags",
     "mert": "music_reclass.extractors.mert:mert",
@@ -47,17 +51,31 @@ def require_weights(name: str) -> None:
         needed(_WEIGHTS[name])
 
 
-def extractor(name: str, excerpt: str) -> Extractor:
-    """The extractor of feature kind `name` over `excerpt`; UsageError where there is no such kind or excerpt."""
+def extractor(name: str, excerpt: str, placement: Placement | None = None) -> Extractor:
+    """The extractor of feature kind `name` over `excerpt`; its network, if it has one, runs at `placement`.
+
+    UsageError where there is no such kind or excerpt; MissingWeights, MissingExtra.
+    """
     if name not in EXTRACTORS:
-        raise UsageError(f"there is no feature kind {name!r}{_nearest(name, EXTRACTORS)}.")
+        raise UsageError(f"There is no feature kind {name!r}{_nearest(name, EXTRACTORS)}.")
     if excerpt not in EXCERPTS:
-        raise UsageError(f"there is no excerpt {excerpt!r}{_nearest(excerpt, EXCERPTS)}.")
+        raise UsageError(f"There is no excerpt {excerpt!r}{_nearest(excerpt, EXCERPTS)}.")
     module, factory = EXTRACTORS[name].split(":")
-    made: Extractor = getattr(importlib.import_module(module), factory)(excerpt)
+    make = getattr(importlib.import_module(module), factory)
+    if name not in network_kinds():
+        made: Extractor = make(excerpt)
+        return made
+    from music_reclass.extractors.device import Placement
+
+    made = make(excerpt, placement or Placement())
     return made
 
 
-def _nearest(word: str, known: dict[str, str] | tuple[str, ...]) -> str:
+def network_kinds() -> frozenset[str]:
+    """The feature kinds that a torch network computes in batches; all others are computed whole in a worker."""
+    return frozenset(kind for kind, model in _WEIGHTS.items() if model != "musicnn")
+
+
+def _nearest(word: str, known: Collection[str]) -> str:
     near = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {near[0]!r}" if near else f"; choose one of {', '.join(known)}"

@@ -8,12 +8,12 @@ import pytest
 from music_reclass.classification.extract import OnDemandFeatures
 from music_reclass.domain import FeatureKind
 from music_reclass.extractors.device import Placement
-from music_reclass.extractors.fma518 import fma518
+from music_reclass.extractors.fma518 import Fma518
 from music_reclass.features.library import Library
 from tests.classification.fakes import CHEAP, Vectors
 
-KIND = fma518("mid30").kind
-WHOLE = fma518("full").kind
+KIND = Fma518("mid30").kind
+WHOLE = Fma518("full").kind
 
 
 def stored(vectors: dict[FeatureKind, dict[int, list[float]]]) -> Library:

@@ -25,7 +25,8 @@ def machine(monkeypatch, tmp_path):
         torch.__version__, torch.version = "2.8.0", SimpleNamespace(cuda="12.6")
         monkeypatch.setattr(lazy, "require", lambda *_: torch)
         monkeypatch.setattr(memory, "nvml_reading", lambda _: nvml)
-        monkeypatch.setattr(device.free_bytes, "__defaults__", ("", lambda _: nvml, lambda: 6 * GIB))
+        defaults = {"nvml": lambda _: nvml, "available": lambda: 6 * GIB}
+        monkeypatch.setattr(device.free_bytes, "__kwdefaults__", defaults)
         if board:
             (tmp_path / "model").write_text(board + "\0")
         monkeypatch.setattr(doctor_gpu, "JETSON", tmp_path / "model")

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from music_reclass.cli import models as command
 from music_reclass.errors import NothingToDo, ReclassError, ServerError, UsageError
 from music_reclass.extractors.weights import catalogue, install, store
-from music_reclass.extractors.weights import checkpoint as safetensors
+from music_reclass.extractors.weights.checkpoint import write_safetensors
 from music_reclass.models import bundle as bundles
 from music_reclass.models import bundle as ladders
 from music_reclass.models import bundle as musicnn_ensemble
@@ -84,7 +84,7 @@ def test_the_list_says_that_a_stage_without_a_certificate_never_exits(tmp_path):
 
 
 def test_a_file_is_installed_and_verified(tmp_path):
-    safetensors.write_safetensors(tmp_path / "weights", small_models.random_musicnn())
+    write_safetensors(tmp_path / "weights", small_models.random_musicnn())
     with pytest.raises(ReclassError, match="--trust"):
         run("install", "musicnn", str(tmp_path / "weights"))
     assert objects(run("install", "musicnn", str(tmp_path / "weights"), "--trust", "--json"))[0]["installed"]
@@ -100,7 +100,7 @@ def test_verify_without_a_model_has_nothing_to_do():
 
 def test_a_damaged_model_makes_verify_fail():
     installed = small_models.install("musicnn", small_models.random_musicnn())
-    safetensors.write_safetensors(installed.weights, small_models.random_musicnn(seed=1))
+    write_safetensors(installed.weights, small_models.random_musicnn(seed=1))
     assert run("verify").return_value == 1
 
 

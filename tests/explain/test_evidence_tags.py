@@ -8,7 +8,7 @@ import pytest
 from music_reclass.cli.main import run
 from music_reclass.domain import FeatureKind
 from music_reclass.explain.evidence import tags_in
-from music_reclass.extractors.fma518 import fma518
+from music_reclass.extractors.fma518 import Fma518
 from music_reclass.extractors.musicnn import TAGS
 from music_reclass.extractors.registry import extractor
 
@@ -25,7 +25,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_measurements_hold_no_tags() -> None:
-    assert tags_in({fma518("mid30").kind: np.zeros(518, np.float32)}) == {}
+    assert tags_in({Fma518("mid30").kind: np.zeros(518, np.float32)}) == {}
     assert tags_in({}) == {}
 
 

@@ -16,7 +16,7 @@ from music_reclass.classification.voter import Cascade, Stage
 from music_reclass.domain import FeatureKind, OnExisting, Track
 from music_reclass.explain import explanation as way
 from music_reclass.explain.explanation import Explanation, explain
-from music_reclass.extractors.fma518 import FAMILIES, fma518
+from music_reclass.extractors.fma518 import FAMILIES, Fma518
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library
 from music_reclass.features.results import Scans, ScanStats, StageStats
@@ -29,7 +29,7 @@ from music_reclass.taxonomy import load
 
 TREE = load()
 PLAN = WritePlan(lambda: iter(()), TREE, OnExisting.REPLACE_JUNK)
-CHEAP, COSTLY = fma518("mid30").kind, fma518("full").kind
+CHEAP, COSTLY = Fma518("mid30").kind, Fma518("full").kind
 LEAVE = ExitRule(0.8, count=400, lost=2, exits=0.4, gain=((0.4, 0.2), (0.9, 0.01)))
 
 

@@ -62,7 +62,7 @@ def test_the_window_in_the_middle_says_what_the_stage_says_of_the_file(first: St
 
     path = written(tmp_path, [noise(50)])
     found = window_votes(path, first)
-    row = fma.fma518("mid30").vector(audio.load(path, "mid30", 44100).samples)
+    row = fma.Fma518("mid30").vector(audio.load(path, "mid30", 44100).samples)
     whole = first.bundle.predict_proba(row[None])[0]
     middle = [vote for start, vote in zip(found.starts, found.votes, strict=True) if abs(start - 10.0) < 0.01]
     assert middle[0] is not None

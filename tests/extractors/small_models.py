@@ -7,45 +7,37 @@ from pathlib import Path
 
 import numpy as np
 
-from music_reclass.extractors import (
-    jmla,
-    mert,
-)
-from music_reclass.extractors import (
-    mert as mert_checkpoint,
-)
-from music_reclass.extractors import (
-    musicnn as musicnn_net,
-)
-from music_reclass.extractors import (
-    taggers as ast_tags,
-)
-from music_reclass.extractors import (
-    taggers as genre_hubert,
-)
+from music_reclass.extractors import mert
 from music_reclass.extractors.device import Placement
-from music_reclass.extractors.jmla import Shape
-from music_reclass.extractors.musicnn import Musicnn, MusicnnTags
-from music_reclass.extractors.taggers import Tagger
-from music_reclass.extractors.weights import checkpoint as safetensors
+from music_reclass.extractors.jmla import Jmla, transformer
+from music_reclass.extractors.musicnn import Musicnn, MusicnnTags, shapes
+from music_reclass.extractors.taggers import (
+    AST_PUBLISHED,
+    HUBERT_GENRES,
+    HUBERT_PUBLISHED,
+    AstTagger,
+    GenreHubert,
+    ast_published_name,
+)
 from music_reclass.extractors.weights import store
+from music_reclass.extractors.weights.checkpoint import write_safetensors
 
-CONFIG = mert_checkpoint.CONFIG_95M | {
+CONFIG = mert.CONFIG_95M | {
     "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "conv_dim": [16] * 7,
     "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4,
 }  # fmt: skip
 PRE_NORM = CONFIG | {"do_stable_layer_norm": True}
 VARIANT = mert.Variant("mert", 32, 12, 7)
 ON_CPU = Placement("cpu", "", "fp32")
-SHAPE = Shape(width=32, depth=2, heads=4, hidden=64)
-AST = ast_tags.AST_PUBLISHED | {
+SMALL_JMLA = {"width": 32, "depth": 2, "heads": 4, "hidden": 64}
+AST = AST_PUBLISHED | {
     "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
     "id2label": {"0": "Speech", "1": "Music", "2": "Banjo"},
 }  # fmt: skip
-GENRE_HUBERT = genre_hubert.HUBERT_PUBLISHED | {
+GENRE_HUBERT = HUBERT_PUBLISHED | {
     "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64, "conv_dim": [16] * 7,
     "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4, "classifier_proj_size": 8,
-    "id2label": dict(zip(map(str, range(10)), genre_hubert.HUBERT_GENRES, strict=True)),
+    "id2label": dict(zip(map(str, range(10)), HUBERT_GENRES, strict=True)),
 }  # fmt: skip
 WEIGHTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "weights" / "musicnn_jamendo.pth"
 
@@ -72,11 +64,11 @@ def install(name, tensors, settings=()):
     """Put tensors into RECLASS_MODELS as if they had been installed."""
     folder = store.models_folder() / name
     folder.mkdir(parents=True, exist_ok=True)
-    safetensors.write_safetensors(folder / store.WEIGHTS, tensors)
+    write_safetensors(folder / store.WEIGHTS, tensors)
     for file, values in dict(settings).items():
         (folder / file).write_text(json.dumps(values))
     digest = store.tensors_digest(tensors)
-    store.record(folder, store.Manifest(name, digest, len(tensors), 0, "", "a test", "2026-01-01"))
+    store.record(store.Installed(folder, name, digest, len(tensors), 0, "", "a test", "2026-01-01"))
     return store.needed(name)
 
 
@@ -84,7 +76,7 @@ def random_musicnn(seed=0):
     """A MusiCNN of full size (it is small) with random weights."""
     rng = np.random.default_rng(seed)
     tensors = {}
-    for name, shape in musicnn_net.shapes().items():
+    for name, shape in shapes().items():
         if name.endswith("num_batches_tracked"):
             tensors[name] = np.array(1, dtype=np.int64)
         elif name.endswith(("running_var", "window", "fb")):
@@ -99,10 +91,8 @@ def random_encoder(seed=0):
     """The tensors of a reduced OpenJMLA encoder."""
     import torch
 
-    from music_reclass.extractors import jmla as jmla_vit
-
     torch.manual_seed(seed)
-    model = jmla_vit._transformer(torch, SHAPE)
+    model = transformer(**SMALL_JMLA)
     return {name: (t + 0.05 * torch.randn_like(t)).detach().numpy() for name, t in model.state_dict().items()}
 
 
@@ -110,7 +100,7 @@ def random_ast(seed=0, config=AST):
     """A reduced AST by transformers, all weights random."""
     from transformers import ASTConfig, ASTForAudioClassification
 
-    shape = {key: config[key] for key in ast_tags.AST_PUBLISHED}
+    shape = {key: config[key] for key in AST_PUBLISHED}
     return randomised(ASTForAudioClassification, ASTConfig(**shape, num_labels=len(config["id2label"])), seed)
 
 
@@ -118,7 +108,7 @@ def random_genre_hubert(seed=0, config=GENRE_HUBERT, **more):
     """A reduced DistilHuBERT classifier by transformers, all weights random."""
     from transformers import HubertConfig, HubertForSequenceClassification
 
-    shape = {key: config[key] for key in genre_hubert.HUBERT_PUBLISHED}
+    shape = {key: config[key] for key in HUBERT_PUBLISHED}
     return randomised(HubertForSequenceClassification, HubertConfig(**shape, **more, num_labels=10), seed)
 
 
@@ -147,22 +137,30 @@ def small_musicnn_tags(excerpt="mid30"):
 def small_mert(excerpt="mid30", placement=ON_CPU, all_layers=False, variant=VARIANT):
     """The extractor with a reduced network."""
     settings = {"config.json": CONFIG, "preprocessor_config.json": {"do_normalize": True}}
-    return mert.Mert(variant, excerpt, install("mert", arrays(random_hubert()), settings), placement, all_layers)
+    return mert.Mert(
+        variant, excerpt, install("mert", arrays(random_hubert()), settings), placement, all_layers=all_layers
+    )
+
+
+class SmallJmla(Jmla):
+    """The extractor of the reduced encoder."""
+
+    width, heads = SMALL_JMLA["width"], SMALL_JMLA["heads"]
 
 
 def small_jmla(excerpt="mid30", placement=ON_CPU):
     """The extractor with a reduced network."""
-    return jmla.Jmla(excerpt, install("jmla", random_encoder()), placement, SHAPE)
+    return SmallJmla(excerpt, install("jmla", random_encoder()), placement)
 
 
 def small_ast(excerpt="mid30", placement=ON_CPU):
     """The extractor with a reduced network of three tags."""
-    tensors = {ast_tags.ast_published_name(name): tensor for name, tensor in arrays(random_ast()).items()}
-    return Tagger(ast_tags.AST_DESIGN, excerpt, install("ast", tensors, {"config.json": AST}), placement)
+    tensors = {ast_published_name(name): tensor for name, tensor in arrays(random_ast()).items()}
+    return AstTagger(excerpt, install("ast", tensors, {"config.json": AST}), placement)
 
 
 def small_genre_hubert(excerpt="mid30", placement=ON_CPU):
     """The extractor with a reduced network."""
     model = random_genre_hubert(mask_time_prob=0.0, mask_feature_prob=0.0)
     tensors, settings = arrays(model), {"config.json": GENRE_HUBERT}
-    return Tagger(genre_hubert.HUBERT_DESIGN, excerpt, install("hubert", tensors, settings), placement)
+    return GenreHubert(excerpt, install("hubert", tensors, settings), placement)

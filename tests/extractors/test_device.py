@@ -6,9 +6,19 @@ from types import SimpleNamespace
 
 import pytest
 
+from music_reclass.config import load
 from music_reclass.errors import UsageError
-from music_reclass.extractors import device as devices
-from music_reclass.extractors.device import NvmlReading, Placement
+from music_reclass.extractors.device import (
+    UNIFIED_RESERVE,
+    NvmlReading,
+    Placement,
+    choose,
+    devices,
+    free_bytes,
+    hold_to,
+    is_out_of_memory,
+    processor,
+)
 
 GIB = 1024**3
 RTX = {"name": "NVIDIA GeForce RTX 3060", "major": 8, "minor": 6, "total_memory": 12 * GIB, "uuid": "u1"}
@@ -35,29 +45,29 @@ class Torch:
 
 
 def free(card, torch, ceiling="", nvml=None, available=20 * GIB):
-    device = devices.devices(torch)[0]
-    return devices.free_bytes(device, torch, ceiling, nvml=lambda _: nvml, available=lambda: available)
+    device = devices(torch)[0]
+    return free_bytes(device, torch, ceiling, nvml=lambda _: nvml, available=lambda: available)
 
 
 def test_the_processor_is_always_there_and_a_card_comes_first():
-    assert [d.name for d in devices.devices(Torch())] == ["cpu"]
-    assert [d.name for d in devices.devices(Torch(RTX, TURING))] == ["cuda:0", "cuda:1", "cpu"]
+    assert [d.name for d in devices(Torch())] == ["cpu"]
+    assert [d.name for d in devices(Torch(RTX, TURING))] == ["cuda:0", "cuda:1", "cpu"]
 
 
 @pytest.mark.parametrize(("card", "half"), [(RTX, "bf16"), (ORIN, "bf16"), (TURING, "fp16"), (PASCAL, "")])
 def test_each_card_gets_the_short_numbers_it_is_fast_in(card, half):
-    assert devices.devices(Torch(card))[0].half == half
+    assert devices(Torch(card))[0].half == half
 
 
 @pytest.mark.parametrize(("flags", "half"), [("fma avx512_bf16", "bf16"), ("amx_bf16", "bf16"), ("asimd", "")])
 def test_a_processor_computes_in_bfloat16_only_where_it_can(flags, half, tmp_path):
     (tmp_path / "cpuinfo").write_text(f"flags\t\t: fpu {flags}\n")
-    assert devices.processor(tmp_path / "cpuinfo").half == half
+    assert processor(tmp_path / "cpuinfo").half == half
 
 
 @pytest.mark.parametrize(("card", "unified"), [(RTX, False), (ORIN, True), (GB10, True)])
 def test_unified_memory_is_recognised(card, unified):
-    assert devices.devices(Torch(card))[0].unified == unified
+    assert devices(Torch(card))[0].unified == unified
 
 
 def test_nvml_is_asked_first_and_cuda_where_it_does_not_answer():
@@ -69,7 +79,7 @@ def test_nvml_is_asked_first_and_cuda_where_it_does_not_answer():
 
 def test_unified_memory_is_what_the_machine_has_less_a_reserve():
     torch = Torch(ORIN, free=GIB // 10)
-    assert free(ORIN, torch, available=6 * GIB) == (6 * GIB - devices.UNIFIED_RESERVE, "MemAvailable")
+    assert free(ORIN, torch, available=6 * GIB) == (6 * GIB - UNIFIED_RESERVE, "MemAvailable")
     assert free(ORIN, torch, available=GIB) == (0, "MemAvailable")
 
 
@@ -85,20 +95,20 @@ def test_a_ceiling_limits_all_that_is_taken():
 
 def test_a_ceiling_is_handed_to_torch_too():
     torch = Torch(RTX)
-    devices.hold_to(devices.devices(torch)[0], torch, "3GiB")
+    hold_to(devices(torch)[0], torch, "3GiB")
     assert torch.fraction == (0.25, "cuda:0")
     other = Torch(RTX)
-    devices.hold_to(devices.processor(), other, "3GiB")
+    hold_to(processor(), other, "3GiB")
     assert other.fraction is None
 
 
 def test_the_device_asked_for_is_taken_or_named_as_missing():
     torch = Torch(RTX)
-    assert devices.choose(Placement(), torch).name == "cuda:0"
-    assert devices.choose(Placement("cpu"), torch).is_cpu
-    assert devices.choose(Placement("cuda"), torch).name == "cuda:0"
+    assert choose(Placement(), torch).name == "cuda:0"
+    assert choose(Placement("cpu"), torch).is_cpu
+    assert choose(Placement("cuda"), torch).name == "cuda:0"
     with pytest.raises(UsageError, match="there are cuda:0, cpu"):
-        devices.choose(Placement("cuda:1"), torch)
+        choose(Placement("cuda:1"), torch)
 
 
 def test_a_precision_that_does_not_exist_is_refused():
@@ -106,11 +116,10 @@ def test_a_precision_that_does_not_exist_is_refused():
         Placement(precision="fp8")
 
 
-def test_the_environment_places_too(monkeypatch):
-    monkeypatch.setenv("RECLASS_DEVICE", "cpu")
-    monkeypatch.setenv("RECLASS_GPU_MEMORY", "2GiB")
-    monkeypatch.delenv("RECLASS_PRECISION", raising=False)
-    assert Placement.from_environment() == Placement("cpu", "2GiB", "auto")
+def test_the_settings_place(tmp_path):
+    (tmp_path / "config.toml").write_text('device = "cpu"\ngpu-memory = "2GiB"\n')
+    settings = load({}, tmp_path / "config.toml", {"RECLASS_PRECISION": "fp32"})
+    assert Placement.from_settings(settings) == Placement("cpu", "2GiB", "fp32")
 
 
 class OutOfMemoryError(RuntimeError):
@@ -131,9 +140,9 @@ class OutOfMemoryError(RuntimeError):
     ],
 )
 def test_running_out_is_recognised_in_all_its_words(error):
-    assert devices.is_out_of_memory(error)
+    assert is_out_of_memory(error)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), ValueError("out of memory"), KeyError("x")])
 def test_other_errors_are_not_taken_for_it(error):
-    assert not devices.is_out_of_memory(error)
+    assert not is_out_of_memory(error)

@@ -1,4 +1,4 @@
-"""OpenJMLA as an extractor: one picture of half a minute, three of a whole file."""
+"""OpenJMLA as an extractor: one window of half a minute, three of a whole file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from music_reclass.extractors import mel as jmla_mel
+from music_reclass.extractors.mel import JMLA
 from tests.extractors.small_models import small_jmla
 
 
@@ -17,16 +17,16 @@ def _models(tmp_path, monkeypatch):
 
 
 def noise(seconds):
-    return (0.1 * np.random.default_rng(0).standard_normal(int(seconds * jmla_mel.JMLA_RATE))).astype(np.float32)
+    return (0.1 * np.random.default_rng(0).standard_normal(int(seconds * JMLA.rate))).astype(np.float32)
 
 
-@pytest.mark.parametrize(("excerpt", "seconds", "pictures"), [("mid30", 30, 1), ("mid30", 2, 1), ("full", 40, 1),
+@pytest.mark.parametrize(("excerpt", "seconds", "windows"), [("mid30", 30, 1), ("mid30", 2, 1), ("full", 40, 1),
                                                               ("full", 200, 3)])  # fmt: skip
-def test_the_number_of_pictures(excerpt, seconds, pictures):
-    assert small_jmla(excerpt).windows(noise(seconds)).shape == (pictures, 80, 2992)
+def test_the_number_of_windows(excerpt, seconds, windows):
+    assert small_jmla(excerpt).windows(noise(seconds)).shape == (windows, 80, 2992)
 
 
-def test_the_vector_is_the_mean_over_pictures():
+def test_the_vector_is_the_mean_over_windows():
     extractor = small_jmla("full")
     cut = extractor.windows(noise(100))
     rows = np.stack(list(extractor.network.map(cut)))

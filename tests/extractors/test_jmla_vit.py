@@ -8,9 +8,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from music_reclass.errors import ReclassError  # noqa: E402
-from music_reclass.extractors import jmla as jmla_vit  # noqa: E402
+from music_reclass.extractors import jmla  # noqa: E402
 from music_reclass.extractors.weights import catalogue  # noqa: E402
-from tests.extractors.small_models import SHAPE, random_encoder  # noqa: E402
+from tests.extractors.small_models import SMALL_JMLA, random_encoder  # noqa: E402
 
 
 def vit_state(tensors, depth, new):
@@ -42,27 +42,28 @@ def vit_state(tensors, depth, new):
 def test_it_equals_transformers_own_vit():
     transformers = pytest.importorskip("transformers")
     config = transformers.ViTConfig(
-        hidden_size=SHAPE.width, num_hidden_layers=SHAPE.depth, num_attention_heads=SHAPE.heads,
-        intermediate_size=SHAPE.hidden, image_size=(80, 2992), patch_size=16, layer_norm_eps=1e-6, qkv_bias=True,
+        hidden_size=SMALL_JMLA["width"], num_hidden_layers=SMALL_JMLA["depth"], intermediate_size=SMALL_JMLA["hidden"],
+        num_attention_heads=SMALL_JMLA["heads"], image_size=(80, 2992), patch_size=16, layer_norm_eps=1e-6,
+        qkv_bias=True,
     )  # fmt: skip
     reference = transformers.ViTModel(config, add_pooling_layer=False).eval()
     tensors = random_encoder()
     new = any(name.startswith("layers.") for name in reference.state_dict())
-    reference.load_state_dict(vit_state(tensors, SHAPE.depth, new), strict=True)
-    pictures = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 80, 2992)).astype(np.float32))
+    reference.load_state_dict(vit_state(tensors, SMALL_JMLA["depth"], new), strict=True)
+    mels = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 80, 2992)).astype(np.float32))
     with torch.inference_mode():
-        wanted = reference(pictures.unsqueeze(1).expand(-1, 3, -1, -1)).last_hidden_state
-        model = jmla_vit.encoder(tensors, SHAPE)
-        ours = model(pictures.unsqueeze(1).expand(-1, 3, -1, -1))
-        mean = jmla_vit.patch_mean(model, pictures)
-    assert ours.shape == (2, 936, SHAPE.width)
+        wanted = reference(mels.unsqueeze(1).expand(-1, 3, -1, -1)).last_hidden_state
+        model = jmla.encoder(tensors, SMALL_JMLA["heads"])
+        ours = model(mels.unsqueeze(1).expand(-1, 3, -1, -1))
+        mean = jmla.patch_mean(model, mels)
+    assert ours.shape == (2, 936, SMALL_JMLA["width"])
     assert torch.allclose(ours, wanted, atol=1e-5)
     assert torch.allclose(mean, wanted[:, 1:].mean(dim=1), atol=1e-5)
 
 
 def full_size_names():
     with torch.device("meta"):
-        return jmla_vit._transformer(torch, jmla_vit.Shape()).state_dict()
+        return jmla.transformer().state_dict()
 
 
 def test_at_full_size_it_holds_150_tensors_and_86_366_208_parameters():
@@ -76,13 +77,13 @@ def test_at_full_size_it_holds_150_tensors_and_86_366_208_parameters():
 
 def test_the_prefix_of_the_training_code_is_taken_off():
     tensors = {f"backbone.{name}": np.zeros(1, np.float32) for name in full_size_names()}
-    plain, _ = jmla_vit.canonical(tensors, {})
+    plain, _ = jmla.canonical(tensors, {})
     assert plain.keys() == full_size_names().keys()
 
 
 def test_the_adapter_file_is_refused_with_the_name_of_the_right_one():
     with pytest.raises(ReclassError, match=r"epoch_20\.pth"):
-        jmla_vit.canonical({"lm.adapter.weight": np.zeros(3, np.float16)}, {})
+        jmla.canonical({"lm.adapter.weight": np.zeros(3, np.float16)}, {})
 
 
 @pytest.mark.parametrize("change", ["missing", "extra"])
@@ -93,4 +94,4 @@ def test_a_tensor_that_does_not_fit_is_an_error(change):
     else:
         tensors["head.bias"] = np.zeros(3, np.float32)
     with pytest.raises(ReclassError, match="do not fit OpenJMLA"):
-        jmla_vit.encoder(tensors, SHAPE)
+        jmla.encoder(tensors, SMALL_JMLA["heads"])

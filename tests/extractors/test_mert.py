@@ -12,7 +12,7 @@ from music_reclass.errors import FailTrack
 from music_reclass.extractors import mert
 from music_reclass.extractors.mert import layer_means
 from music_reclass.extractors.weights import store
-from tests.extractors.small_models import CONFIG, arrays, install, random_hubert, small_mert
+from tests.extractors.small_models import CONFIG, ON_CPU, arrays, install, random_hubert, small_mert
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_windows_have_mean_zero_and_variance_one_as_transformers_makes_them():
 def test_the_330m_takes_the_sound_as_it_is():
     settings = {"config.json": CONFIG, "preprocessor_config.json": {"do_normalize": False}}
     installed = install("mert", arrays(random_hubert()), settings)
-    extractor = mert.Mert(mert.Variant("mert", 32, 12, 7), "mid30", installed, mert.Placement("cpu", "", "fp32"))
+    extractor = mert.Mert(mert.Variant("mert", 32, 12, 7), "mid30", installed, ON_CPU)
     samples = noise(5)
     assert np.array_equal(extractor.windows(samples)[0], samples)
     assert "raw" in extractor.kind.version
@@ -87,10 +87,12 @@ def test_numbers_that_are_not_finite_fail_the_track():
 
 def test_the_published_sizes_are_in_the_registry(monkeypatch):
     with pytest.raises(store.MissingWeights, match="mert-330m"):
-        mert.mert_330m("mid30")
+        mert.mert_330m("mid30", ON_CPU)
     install("mert", {"any": np.zeros(1, np.float32)})
     install("mert-330m", {"any": np.zeros(1, np.float32)})
-    kinds = [make("mid30").kind for make in (mert.mert, mert.mert_layers, mert.mert_330m, mert.mert_330m_layers)]
+    kinds = [
+        make("mid30", ON_CPU).kind for make in (mert.mert, mert.mert_layers, mert.mert_330m, mert.mert_330m_layers)
+    ]
     assert [kind.dimension for kind in kinds] == [768, 13 * 768, 1024, 25 * 1024]
     assert [kind.name for kind in kinds] == ["mert", "mert-layers", "mert-330m", "mert-330m-layers"]
     assert kinds[0].version.startswith("1-l7-norm-")

@@ -127,7 +127,7 @@ class SimulatedCard(Network):
         self._device = Device("cuda:0", "Simulated RTX", "bf16", total=8 * 1024**3, capability=(8, 6))
         self.capacity, self.on_card, self.on_processor = capacity, [], []
 
-    def _computed(self, batch, device, precision, pieces=1):
+    def _computed(self, batch, device, precision, chunks=1):
         if device.is_cpu:
             self.on_processor.append(len(batch))
         else:
@@ -181,27 +181,27 @@ def test_a_card_without_room_for_one_window_leaves_it_to_the_processor(card):
 
 
 class SmallCard(SimulatedCard):
-    """A card with room for so many numbers at once, of which a window in pieces needs the fewer the more they are."""
+    """A card with room for so many numbers at once, of which a window in chunks needs the fewer the more they are."""
 
-    def _computed(self, batch, device, precision, pieces=1):
-        if not device.is_cpu and sum(window.size for window in batch) / pieces > self.capacity:
+    def _computed(self, batch, device, precision, chunks=1):
+        if not device.is_cpu and sum(window.size for window in batch) / chunks > self.capacity:
             raise RuntimeError("CUDA out of memory")
-        (self.on_processor if device.is_cpu else self.on_card).append(pieces)
+        (self.on_processor if device.is_cpu else self.on_card).append(chunks)
         return np.stack([window[:1] for window in batch])
 
 
 @pytest.mark.parametrize(
-    ("capacity", "on_card", "on_processor", "pieced"),
+    ("capacity", "on_card", "on_processor", "chunked"),
     [(1600, {1}, 0, 0), (400, {4}, 0, 2), (100, {16}, 0, 2), (99, set(), 2, 0)],
 )
-def test_a_window_without_room_is_computed_in_pieces_then_in_more_of_them_then_by_the_processor(
-    capacity, on_card, on_processor, pieced, card, tmp_path
+def test_a_window_without_room_is_computed_in_chunks_then_in_more_of_them_then_by_the_processor(
+    capacity, on_card, on_processor, chunked, card, tmp_path
 ):
     blueprint = Blueprint("net", lambda: None, lambda m, b: b, Slope(0, 117e6), tmp_path / "s.json", lambda m, b, n: b)
     network = SmallCard(blueprint, Placement("cuda"), capacity)
     rows = list(network.map(np.full(1600, number, np.float32) for number in range(2)))
     assert np.concatenate(rows).tolist() == [0, 1]
-    assert (set(network.on_card), len(network.on_processor), network.pieced) == (on_card, on_processor, pieced)
+    assert (set(network.on_card), len(network.on_processor), network.chunked) == (on_card, on_processor, chunked)
 
 
 def test_a_card_without_room_for_the_weights_leaves_all_to_the_processor(card, monkeypatch):

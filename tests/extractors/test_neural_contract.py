@@ -85,7 +85,7 @@ class TestMusicnnTags(NeuralContract):
         return small_models.small_musicnn_tags(excerpt)
 
     def rows_of(self, extractor, sounds):
-        net = extractor._listener._loaded()
+        net = extractor._musicnn._loaded()
         return lambda some: net.tags(net.embed(some)), np.stack([samples[:48000] for samples in sounds])
 
 

@@ -11,6 +11,7 @@ from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.extractors import pipeline
 from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.extractors.batching import BatchSize, adaptive_map
+from music_reclass.extractors.registry import network_kinds
 
 
 class Network:
@@ -44,7 +45,7 @@ class Extractor:
 def read(number):
     """The windows of a made-up track: as many as its number, each filled with it."""
     if number == 3:
-        raise SkipTrack("silence", "nothing to hear")
+        raise SkipTrack("silence", "it is silent")
     return np.full((number, 2), number, np.float32)
 
 
@@ -101,7 +102,7 @@ def test_closing_early_ends_the_workers(monkeypatch):
     stream.close()
 
 
-def test_an_iterator_that_fails_is_heard_of():
+def test_an_error_of_the_iterator_is_raised():
     def items():
         yield 1
         raise OSError("the list broke off")
@@ -116,9 +117,9 @@ def test_files_go_from_disk_to_the_windows_of_their_extractor(tmp_path, monkeypa
     monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
     small_models.install("jmla", {"any": np.zeros(1, np.float32)})
     encode(tmp_path / "tune.flac", song(seed=1, seconds=6))
-    assert pipeline.WindowReader("jmla", "mid30")(str(tmp_path / "tune.flac")).shape == (1, 80, 2992)
+    assert pipeline.read_windows(str(tmp_path / "tune.flac"), "jmla", "mid30").shape == (1, 80, 2992)
     with pytest.raises(FailTrack, match="vanished"):
-        pipeline.WindowReader("jmla", "mid30")(tmp_path / "gone.flac")
+        pipeline.read_windows(tmp_path / "gone.flac", "jmla", "mid30")
 
 
 def test_the_kinds_with_a_network_are_opened_at_a_placement(tmp_path, monkeypatch):
@@ -128,6 +129,6 @@ def test_the_kinds_with_a_network_are_opened_at_a_placement(tmp_path, monkeypatc
     pytest.importorskip("torch")
     monkeypatch.setenv("RECLASS_MODELS", str(tmp_path))
     small_models.install("jmla", {"any": np.zeros(1, np.float32)})
-    assert pipeline.network_kinds() >= {"mert", "mert-layers", "mert-330m", "mert-330m-layers", "jmla"}
-    opened = pipeline.open_extractor("jmla", "mid30", Placement("cpu", "", "fp32"))
+    assert network_kinds() >= {"mert", "mert-layers", "mert-330m", "mert-330m-layers", "jmla"}
+    opened = pipeline.network_extractor("jmla", "mid30", Placement("cpu", "", "fp32"))
     assert (opened.kind.name, opened.network.device.name, opened.network.precision) == ("jmla", "cpu", "fp32")

@@ -5,12 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import pytest
 
 from music_reclass.errors import UsageError
-from music_reclass.extractors.registry import EXCERPTS, EXTRACTORS, extractor, require_weights
+from music_reclass.extractors.device import Placement
+from music_reclass.extractors.network import NetworkExtractor
+from music_reclass.extractors.pipeline import network_extractor
+from music_reclass.extractors.registry import EXCERPTS, EXTRACTORS, extractor, network_kinds, require_weights
+from music_reclass.extractors.weights.catalogue import MODELS
 from music_reclass.extractors.weights.store import MissingWeights
+from tests.extractors import small_models
 
 
 @pytest.mark.parametrize("excerpt", EXCERPTS)
@@ -49,3 +56,20 @@ def test_weights_that_are_absent_are_said_before_an_extractor_is_imported(
         with pytest.raises(MissingWeights):
             require_weights(name)
     require_weights("fma518")
+
+
+def test_the_placement_is_the_callers_and_never_the_environments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path))
+    monkeypatch.setenv("RECLASS_PRECISION", "fp16")
+    small_models.install("jmla", {"any": np.zeros(1, np.float32)})
+    placed = network_extractor("jmla", "mid30", Placement("cpu", "", "fp32"))
+    assert (placed.network.device.name, placed.network.precision) == ("cpu", "fp32")
+    assert cast("NetworkExtractor", extractor("jmla", "mid30")).network.precision != "fp16"
+
+
+def test_kinds_of_a_network_are_those_that_the_catalogue_gives_to_torch() -> None:
+    by_catalogue = {kind for model in MODELS.values() if model.extra == "neural" for kind in model.kinds}
+    assert network_kinds() == by_catalogue

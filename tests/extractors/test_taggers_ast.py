@@ -12,12 +12,10 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from music_reclass.errors import ReclassError  # noqa: E402
-from music_reclass.extractors import mel as ast_mel  # noqa: E402
-from music_reclass.extractors import taggers as ast_tags  # noqa: E402
-from music_reclass.extractors.taggers import tag_names  # noqa: E402
+from music_reclass.extractors import taggers  # noqa: E402
+from music_reclass.extractors.mel import ast_input  # noqa: E402
 from music_reclass.extractors.weights import catalogue, install, store  # noqa: E402
-from music_reclass.extractors.weights import install as verify  # noqa: E402
-from tests.extractors.small_models import AST, arrays, random_ast, small_ast  # noqa: E402
+from tests.extractors.small_models import AST, ON_CPU, arrays, random_ast, small_ast  # noqa: E402
 
 NAMES = {str(number): f"class {number}" for number in range(527)} | {"0": "Speech", "137": "Music", "147": "Banjo"}
 SMALL = {key: value for key, value in AST.items() if key != "id2label"}
@@ -34,7 +32,7 @@ def noise(seconds, seed=0):
 
 
 def published(tensors):
-    return {ast_tags.ast_published_name(name): tensor for name, tensor in tensors.items()}
+    return {taggers.ast_published_name(name): tensor for name, tensor in tensors.items()}
 
 
 def checkpoint(folder, tensors, config):
@@ -49,15 +47,15 @@ def checkpoint(folder, tensors, config):
 
 def test_the_strengths_are_the_sigmoid_of_what_transformers_computes():
     samples = noise(20)
-    pictures = np.stack([ast_mel.ast_input(half) for half in samples.reshape(2, -1)])
+    mels = np.stack([ast_input(half) for half in samples.reshape(2, -1)])
     with torch.inference_mode():
-        wanted = random_ast()(torch.from_numpy(pictures)).logits.sigmoid().mean(dim=0).numpy()
+        wanted = random_ast()(torch.from_numpy(mels)).logits.sigmoid().mean(dim=0).numpy()
     assert np.allclose(small_ast().vector(samples), wanted, atol=1e-6)
     assert np.ptp(wanted) > 0.01
 
 
-def test_a_downloaded_folder_is_installed_and_heard_with_the_names_of_its_config(tmp_path, monkeypatch):
-    monkeypatch.setattr(ast_tags, "AST_PUBLISHED", SMALL)
+def test_a_downloaded_folder_is_installed_and_computes_with_the_names_of_its_config(tmp_path, monkeypatch):
+    monkeypatch.setattr(taggers, "AST_PUBLISHED", SMALL)
     config = SMALL | {"id2label": NAMES, "architectures": ["ASTForAudioClassification"]}
     tensors = published(arrays(random_ast(config=config)))
     assert OLD in tensors
@@ -65,29 +63,31 @@ def test_a_downloaded_folder_is_installed_and_heard_with_the_names_of_its_config
         catalogue.model("ast"), tensors=len(tensors), values=sum(tensor.size for tensor in tensors.values())
     )
     installed = install.from_disk(small, checkpoint(tmp_path / "page", tensors, config))
-    assert tag_names(installed)[147] == "Banjo"
-    extractor = ast_tags.ast_tags("mid30")
+    assert taggers.tag_names(installed)[147] == "Banjo"
+    extractor = taggers.ast_tags("mid30", ON_CPU)
     assert extractor.names == tuple(NAMES[str(number)] for number in range(527))
     assert (extractor.kind.name, extractor.kind.dimension) == ("ast-tags", 527)
     assert extractor.kind.version == f"1-{installed.short_digest}"
-    checks = {check.name: check.fine for check in verify.self_check(small)}
+    checks = {check.name: check.fine for check in install.self_check(small, ON_CPU)}
     assert set(checks) == {"digest", "tensors", "ast-tags shape", "ast-tags repeats", "ast-tags hears"}
-    assert all(fine for name, fine in checks.items() if name != "ast-tags hears")  # random weights may hear nothing
+    assert all(
+        fine for name, fine in checks.items() if name != "ast-tags hears"
+    )  # random weights may tell nothing apart
 
 
 def test_new_names_of_the_weights_are_installed_under_the_published_ones(monkeypatch):
-    monkeypatch.setattr(ast_tags, "AST_PUBLISHED", SMALL)
+    monkeypatch.setattr(taggers, "AST_PUBLISHED", SMALL)
     tensors = published(arrays(random_ast()))
-    renamed = {ast_tags._new_name(name): tensor for name, tensor in tensors.items()}
+    renamed = {taggers._new_name(name): tensor for name, tensor in tensors.items()}
     assert "audio_spectrogram_transformer.layers.1.mlp.fc2.bias" in renamed
     config = {"config.json": SMALL | {"id2label": NAMES}}
     for form in (tensors, renamed):
-        assert set(ast_tags.canonical_ast(dict(form), config)[0]) == set(tensors)
+        assert set(taggers.canonical_ast(dict(form), config)[0]) == set(tensors)
 
 
 def test_the_catalogue_counts_what_the_architecture_has():
     with torch.device("meta"):
-        config = transformers.ASTConfig(**ast_tags.AST_PUBLISHED, num_labels=ast_tags.AST_TAGS)
+        config = transformers.ASTConfig(**taggers.AST_PUBLISHED, num_labels=taggers.AST_TAGS)
         state = transformers.ASTForAudioClassification(config).state_dict()
     model = catalogue.model("ast")
     assert (model.tensors, model.values) == (len(state), sum(tensor.numel() for tensor in state.values()))
@@ -107,7 +107,7 @@ def test_the_catalogue_counts_what_the_architecture_has():
 )
 def test_what_is_not_the_published_ast_is_refused_in_one_sentence(settings, words):
     with pytest.raises(ReclassError, match=words):
-        ast_tags.canonical_ast({"weight": np.zeros(3, np.float32)}, settings)
+        taggers.canonical_ast({"weight": np.zeros(3, np.float32)}, settings)
 
 
 @pytest.mark.parametrize("change", ["missing", "extra", "shape"])
@@ -120,23 +120,23 @@ def test_a_tensor_that_does_not_fit_is_an_error(change):
     else:
         tensors["classifier.dense.bias"] = np.zeros(5, np.float32)
     with pytest.raises(ReclassError, match="do not fit AST"):
-        ast_tags.build_ast(tensors, AST)
+        taggers.AstTagger.build(tensors, AST)
 
 
 def test_windows_are_ten_seconds_three_of_thirty_six_of_a_whole_file():
-    assert ast_tags.ast_windows(noise(30), "mid30").shape == (3, 1024, 128)
-    assert ast_tags.ast_windows(noise(80), "full").shape == (6, 1024, 128)
-    assert ast_tags.ast_windows(noise(1), "mid30").shape == (1, 1024, 128)
+    assert small_ast("mid30").windows(noise(30)).shape == (3, 1024, 128)
+    assert small_ast("full").windows(noise(80)).shape == (6, 1024, 128)
+    assert small_ast("mid30").windows(noise(1)).shape == (1, 1024, 128)
     half_silent = np.concatenate([noise(10), np.zeros(160000, np.float32)])
-    assert ast_tags.ast_windows(half_silent, "mid30").shape == (1, 1024, 128)
+    assert small_ast("mid30").windows(half_silent).shape == (1, 1024, 128)
 
 
 def test_a_config_that_was_lost_is_named_with_the_cure():
     (small_ast()._installed.folder / "config.json").unlink()
     with pytest.raises(ReclassError, match="install the model again"):
-        ast_tags.ast_tags("mid30")
+        taggers.ast_tags("mid30", ON_CPU)
 
 
 def test_a_model_that_is_not_installed_is_named_with_the_cure():
     with pytest.raises(store.MissingWeights, match="reclass models download ast"):
-        ast_tags.ast_tags("mid30")
+        taggers.ast_tags("mid30", ON_CPU)

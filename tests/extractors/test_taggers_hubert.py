@@ -11,12 +11,11 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from music_reclass.errors import ReclassError  # noqa: E402
-from music_reclass.extractors import taggers as genre_hubert  # noqa: E402
+from music_reclass.extractors import taggers  # noqa: E402
 from music_reclass.extractors.mert import standardised  # noqa: E402
 from music_reclass.extractors.weights import catalogue, install, store  # noqa: E402
-from music_reclass.extractors.weights import checkpoint as safetensors  # noqa: E402
-from music_reclass.extractors.weights import install as verify  # noqa: E402
-from tests.extractors.small_models import GENRE_HUBERT, arrays, random_genre_hubert, small_genre_hubert  # noqa: E402
+from music_reclass.extractors.weights.checkpoint import read_safetensors, write_safetensors  # noqa: E402
+from tests.extractors.small_models import GENRE_HUBERT, ON_CPU, arrays, random_genre_hubert, small_genre_hubert  # noqa: E402
 
 SMALL = {key: value for key, value in GENRE_HUBERT.items() if key != "id2label"}
 
@@ -31,7 +30,7 @@ def noise(seconds, seed=0):
 
 
 def old_names(tensors):
-    back = {new: old for old, new in genre_hubert._genre_hubert_RENAMED.items()}
+    back = {new: old for old, new in taggers._HUBERT_RENAMED.items()}
     return {back.get(name, name): tensor for name, tensor in tensors.items()}
 
 
@@ -40,31 +39,31 @@ def test_the_strengths_are_the_softmax_of_what_transformers_computes():
     model = random_genre_hubert(mask_time_prob=0.0, mask_feature_prob=0.0)
     with torch.inference_mode():
         wanted = model(torch.from_numpy(standardised(samples[None]))).logits.softmax(dim=-1)[0].numpy()
-    heard = small_genre_hubert().vector(samples)
-    assert np.allclose(heard, wanted, atol=1e-6)
-    assert heard.sum() == pytest.approx(1.0, abs=1e-5)
+    strengths = small_genre_hubert().vector(samples)
+    assert np.allclose(strengths, wanted, atol=1e-6)
+    assert strengths.sum() == pytest.approx(1.0, abs=1e-5)
 
 
 @pytest.mark.parametrize("names", ["old", "new"])
 def test_a_checkpoint_is_installed_without_the_part_that_only_training_needs(names, tmp_path, monkeypatch):
-    monkeypatch.setattr(genre_hubert, "HUBERT_PUBLISHED", SMALL)
+    monkeypatch.setattr(taggers, "HUBERT_PUBLISHED", SMALL)
     tensors = arrays(random_genre_hubert())
     assert "hubert.masked_spec_embed" in tensors
     kept = {name: tensor for name, tensor in tensors.items() if name != "hubert.masked_spec_embed"}
-    safetensors.write_safetensors(tmp_path / "model.safetensors", old_names(tensors) if names == "old" else tensors)
+    write_safetensors(tmp_path / "model.safetensors", old_names(tensors) if names == "old" else tensors)
     small = dataclasses.replace(catalogue.model("hubert"), tensors=len(kept), values=sum(t.size for t in kept.values()))
     installed = install.from_disk(small, tmp_path)
-    assert set(safetensors.read_safetensors(installed.weights)) == set(kept)
-    extractor = genre_hubert.genre_hubert("mid30")
-    assert extractor.names == tuple(f"gtzan---{genre}" for genre in genre_hubert.HUBERT_GENRES)
-    fine = {check.name: check.fine for check in verify.self_check(small)}
+    assert set(read_safetensors(installed.weights)) == set(kept)
+    extractor = taggers.genre_hubert("mid30", ON_CPU)
+    assert extractor.names == tuple(f"gtzan---{genre}" for genre in taggers.HUBERT_GENRES)
+    fine = {check.name: check.fine for check in install.self_check(small, ON_CPU)}
     assert fine["tensors"]
     assert fine["distilhubert-genre repeats"]
 
 
 def test_the_catalogue_counts_what_the_architecture_has():
     with torch.device("meta"):
-        config = transformers.HubertConfig(**genre_hubert.HUBERT_PUBLISHED, num_labels=10, mask_time_prob=0.0)
+        config = transformers.HubertConfig(**taggers.HUBERT_PUBLISHED, num_labels=10, mask_time_prob=0.0)
         state = transformers.HubertForSequenceClassification(config).state_dict()
     model = catalogue.model("hubert")
     assert (model.tensors, model.values) == (len(state), sum(tensor.numel() for tensor in state.values()))
@@ -81,22 +80,22 @@ def test_the_catalogue_counts_what_the_architecture_has():
 )
 def test_another_classifier_is_refused_in_one_sentence(settings, words):
     with pytest.raises(ReclassError, match=words):
-        genre_hubert.canonical_hubert({"weight": np.zeros(3, np.float32)}, settings)
+        taggers.canonical_hubert({"weight": np.zeros(3, np.float32)}, settings)
 
 
 def test_a_tensor_that_does_not_fit_is_an_error():
     tensors = arrays(random_genre_hubert(mask_time_prob=0.0, mask_feature_prob=0.0))
     del tensors["projector.bias"]
     with pytest.raises(ReclassError, match="do not fit DistilHuBERT"):
-        genre_hubert.build_hubert(tensors, GENRE_HUBERT)
+        taggers.GenreHubert.build(tensors, GENRE_HUBERT)
 
 
 def test_half_a_minute_is_one_window_and_a_whole_file_three():
-    assert genre_hubert.hubert_windows(noise(30), "mid30").shape == (1, 480_000)
-    assert genre_hubert.hubert_windows(noise(100), "full").shape == (3, 480_000)
-    assert genre_hubert.hubert_windows(noise(0.01), "mid30").shape == (1, 3200)
+    assert small_genre_hubert("mid30").windows(noise(30)).shape == (1, 480_000)
+    assert small_genre_hubert("full").windows(noise(100)).shape == (3, 480_000)
+    assert small_genre_hubert("mid30").windows(noise(0.01)).shape == (1, 3200)
 
 
 def test_a_model_that_is_not_installed_is_named_with_the_cure():
     with pytest.raises(store.MissingWeights, match="reclass models download hubert"):
-        genre_hubert.genre_hubert("mid30")
+        taggers.genre_hubert("mid30", ON_CPU)

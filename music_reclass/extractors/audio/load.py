@@ -13,9 +13,9 @@ import numpy as np
 
 from music_reclass.containers.sniff import sniff
 from music_reclass.errors import FailTrack, SkipTrack, TrackError
-from music_reclass.extractors.audio import pyav as decode_pyav
-from music_reclass.extractors.audio import sndfile as decode_soundfile
+from music_reclass.extractors.audio import pyav, sndfile
 from music_reclass.extractors.audio.sndfile import quiet
+from music_reclass.extractors.registry import EXCERPTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,16 +23,13 @@ if TYPE_CHECKING:
     from music_reclass.containers.structure import Layout
     from music_reclass.extractors.audio.pcm import Decoded
 
-# Seconds from the middle of the file. `full` is the whole file, but of the longest mixes the middle hour: memory
-# grows with length, and an hour says what there is to say.
-EXCERPTS = {"mid30": 30.0, "full": 3600.0}
 SHORTEST = 5.0  # seconds below which no genre is guessed
 _SILENT = 2 / 32768  # a peak below two int16 steps is dither at most
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """Decoded sound, and how it was come by.
+    """Decoded sound, and how it was decoded.
 
     `samples`: mono float32 (n,) at `rate` Hz, each channel quantised to int16 before the mean. `duration`: seconds
     of the whole file, as announced or counted. `warnings`: `truncated` (less came than the file announces),
@@ -51,7 +48,7 @@ class Clip:
 def load(path: Path, excerpt: str = "mid30", rate: int = 44100) -> Clip:
     """The excerpt (`mid30`: middle 30 s, `full`) of the file at `path`, resampled to `rate` Hz.
 
-    Raises SkipTrack (`no_audio`, `not_audio`) where there is nothing to hear, FailTrack (`decode`, `permission`,
+    Raises SkipTrack (`no_audio`, `not_audio`) where there is no sound, FailTrack (`decode`, `permission`,
     `vanished`, `io`) where something is wrong. Short and silent files are returned: see `check_usable`.
     """
     seconds = EXCERPTS[excerpt]
@@ -88,7 +85,7 @@ def check_usable(clip: Clip) -> None:
     if seconds < SHORTEST:
         raise SkipTrack("too_short", f"{seconds:.1f} s of sound is too little to tell a genre by")
     if max(float(clip.samples.max()), -float(clip.samples.min())) < _SILENT:
-        raise SkipTrack("silence", "there is nothing to hear")
+        raise SkipTrack("silence", "there is nothing to hear")  # stored in libraries: kept
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -106,11 +103,11 @@ def _decode(file: BinaryIO, seconds: float) -> tuple[Decoded, str, Layout]:
     layout = sniff(file)
     if not layout.demuxer:
         raise SkipTrack("not_audio", "the content is no audio that we know of")
-    first = decode_soundfile.decode(file, seconds) if layout.soundfile else None
+    first = sndfile.decode(file, seconds) if layout.soundfile else None
     if first is not None and not first.short:
         return first, "soundfile", layout
     try:
-        second = decode_pyav.decode(file, layout.demuxer, seconds, None if first is None else first.total / first.rate)
+        second = pyav.decode(file, layout.demuxer, seconds, None if first is None else first.total / first.rate)
     except TrackError:
         if first is None or not first.frames:
             raise

@@ -1,1 +1,1 @@
-"""Weights that others trained: what there is, where it lies, and how it gets there without ever running a pickle."""
+"""Pretrained weights: the catalogue, the store, installation, and checkpoint reading without pickle."""

@@ -1,4 +1,4 @@
-"""The models of others that a ladder can use: where they come from, how large they are, and on what terms."""
+"""The pretrained models of others: where they come from, how large they are, and under which licence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model and its weights. `door` names the function that makes its tensors canonical and refuses others."""
+    """A model and its weights. `converter` names the function that brings its tensors into one form."""
 
     name: str
     title: str
@@ -30,7 +30,7 @@ class Model:
     licence: str
     tensors: int
     values: int  # in all tensors together
-    door: str
+    converter: str
     extra: str = ""  # the extra of packages that it needs, empty for none
 
     @property
@@ -75,7 +75,7 @@ MODELS: dict[str, Model] = {
         ),
         Model(
             "mert",
-            "MERT-v1-95M, a transformer that learned music by listening: 768 numbers of a track",
+            "MERT-v1-95M, a transformer pretrained on music without labels: 768 numbers of a track",
             ("mert", "mert-layers"),
             _hub(
                 "m-a-p/MERT-v1-95M",
@@ -122,7 +122,7 @@ MODELS: dict[str, Model] = {
         ),
         Model(
             "ast",
-            "AST, the Audio Spectrogram Transformer taught AudioSet: 527 tags of a track, instruments among them",
+            "AST, the Audio Spectrogram Transformer trained on AudioSet: 527 tags of a track, instruments among them",
             ("ast-tags",),
             _hub(
                 "MIT/ast-finetuned-audioset-10-10-0.4593",
@@ -138,7 +138,7 @@ MODELS: dict[str, Model] = {
         ),
         Model(
             "hubert",
-            "DistilHuBERT taught GTZAN's ten genres (HuBERT-Genre-Clf): evidence in other words",
+            "DistilHuBERT trained on GTZAN's ten genres (HuBERT-Genre-Clf): ten genres of a track",
             ("distilhubert-genre",),
             _hub(
                 "danilotpnta/HuBERT-Genre-Clf",
@@ -163,4 +163,4 @@ def model(name: str) -> Model:
         return MODELS[name]
     near = difflib.get_close_matches(name, MODELS, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(MODELS)}."
-    raise UsageError(f"there is no model {name!r}; {hint}")
+    raise UsageError(f"There is no model {name!r}; {hint}")

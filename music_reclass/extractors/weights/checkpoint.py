@@ -22,7 +22,7 @@ _NAMES = {np.dtype(code): name for name, code in _TYPES.items()}
 _HEADER_LIMIT = 100 * 1024 * 1024  # the format's own limit
 
 
-def looks_like(path: Path) -> bool:
+def is_safetensors(path: Path) -> bool:
     """Whether a file opens with the length of a JSON header that begins with a brace."""
     with path.open("rb") as file:
         length, brace = int.from_bytes(file.read(8), "little"), file.read(1)

@@ -21,13 +21,15 @@ import numpy as np
 from music_reclass import __version__
 from music_reclass.errors import NothingToDo, ReclassError, ServerError
 from music_reclass.extractors.registry import extractor
-from music_reclass.extractors.weights import checkpoint as safetensors
-from music_reclass.extractors.weights import checkpoint as torch_file
 from music_reclass.extractors.weights import store
 from music_reclass.extractors.weights.catalogue import Model, RemoteFile
+from music_reclass.extractors.weights.checkpoint import is_safetensors, read_safetensors, read_torch, write_safetensors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from music_reclass.domain import Extractor
+    from music_reclass.extractors.device import Placement
 
     Tensors = dict[str, NDArray[Any]]
 
@@ -35,7 +37,7 @@ _BLOCK = 1 << 20
 _TIMEOUT = 60.0
 _ATTEMPTS = 4
 
-Progress = Callable[[int], None]  # is told how many more bytes have come
+Progress = Callable[[int], None]  # gets how many more bytes have come
 
 
 def fetch(file: RemoteFile, folder: Path, progress: Progress, pause: Callable[[float], None] = time.sleep) -> Path:
@@ -173,16 +175,16 @@ def _install(model: Model, weights: Path, origin: str, trust: bool) -> store.Ins
     _check_digests(model, source, digest, trust)
     values = sum(tensor.size for tensor in tensors.values())
     day = datetime.date.today().isoformat()
-    manifest = store.Manifest(model.name, digest, len(tensors), values, source, origin, day)
     folder = store.models_folder() / model.name
+    installed = store.Installed(folder, model.name, digest, len(tensors), values, source, origin, day)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / store.MANIFEST).unlink(missing_ok=True)  # from here until it is written again, nothing is installed
-    safetensors.write_safetensors(folder / store.WEIGHTS, tensors)
+    write_safetensors(folder / store.WEIGHTS, tensors)
     for name, values_of in settings.items():
         store.write_json(folder / name, values_of)
-    store.record(folder, manifest)
+    store.record(installed)
     store.pin(model.name, digest)
-    return store.Installed(folder, manifest)
+    return installed
 
 
 def _check_digests(model: Model, source: str, digest: str, trust: bool) -> None:
@@ -206,7 +208,7 @@ def canonical(
     model: Model, tensors: Tensors, settings: Mapping[str, dict[str, Any]]
 ) -> tuple[Tensors, Mapping[str, dict[str, Any]]]:
     """Tensors and settings in the one form that the loader takes; ReclassError if they are of another model."""
-    module, function = model.door.split(":")
+    module, function = model.converter.split(":")
     made: tuple[Tensors, Mapping[str, dict[str, Any]]]
     made = getattr(importlib.import_module(module), function)(tensors, settings)
     if len(made[0]) != model.tensors:
@@ -216,9 +218,9 @@ def canonical(
 
 def read_checkpoint(path: Path) -> Tensors:
     """The tensors of a safetensors file or of one that torch.save wrote; ReclassError for anything else."""
-    if safetensors.looks_like(path):
-        return safetensors.read_safetensors(path)
-    tree = torch_file.read_torch(path)
+    if is_safetensors(path):
+        return read_safetensors(path)
+    tree = read_torch(path)
     if isinstance(tree, dict) and isinstance(tree.get("state_dict"), dict):
         tree = tree["state_dict"]
     if not isinstance(tree, dict) or not tree or not all(isinstance(value, np.ndarray) for value in tree.values()):
@@ -239,12 +241,15 @@ class Check:
     detail: str
 
 
-def self_check(model: Model) -> Iterator[Check]:
-    """The findings in turn; MissingWeights if the model is not installed, ReclassError if it cannot be loaded."""
+def self_check(model: Model, placement: Placement) -> Iterator[Check]:
+    """The findings in turn, networks computing at `placement`.
+
+    MissingWeights if the model is not installed, ReclassError if it cannot be loaded.
+    """
     installed = store.needed(model.name)
-    tensors = safetensors.read_safetensors(installed.weights)
+    tensors = read_safetensors(installed.weights)
     digest = store.tensors_digest(tensors)
-    yield Check("digest", digest == installed.manifest.digest, f"{digest[:16]}... since {installed.manifest.installed}")
+    yield Check("digest", digest == installed.digest, f"{digest[:16]}... since {installed.installed}")
     values = sum(tensor.size for tensor in tensors.values())
     yield Check(
         "tensors",
@@ -252,17 +257,18 @@ def self_check(model: Model) -> Iterator[Check]:
         f"{len(tensors)} tensors, {values:,} values (expected {model.tensors} and {model.values:,})",
     )
     for kind in model.kinds:
-        yield from _heard(kind)
+        yield from _check_vectors(extractor(kind, "mid30", placement))
 
 
-def _heard(kind: str) -> Iterator[Check]:
-    listener = extractor(kind, "mid30")
-    chord, again, drums = (listener.vector(sound(listener.rate)) for sound in (_chord, _chord, _drums))
-    fine = chord.shape == (listener.kind.dimension,) and chord.dtype == np.float32 and bool(np.isfinite(chord).all())
-    yield Check(f"{kind} shape", fine, f"{chord.shape[0]} finite numbers ({listener.kind.key})")
+def _check_vectors(made: Extractor) -> Iterator[Check]:
+    kind = made.kind.name
+    chord, again, drums = (made.vector(sound(made.rate)) for sound in (_chord, _chord, _drums))
+    fine = chord.shape == (made.kind.dimension,) and chord.dtype == np.float32 and bool(np.isfinite(chord).all())
+    yield Check(f"{kind} shape", fine, f"{chord.shape[0]} finite numbers ({made.kind.key})")
     same = float(np.abs(chord - again).max())
     yield Check(f"{kind} repeats", same == 0.0, f"the same sound twice differs by {same:.1g}")
     alike = float(chord @ drums / max(np.linalg.norm(chord) * np.linalg.norm(drums), 1e-12))
+    # "hears": the word in --json
     yield Check(f"{kind} hears", alike < TOO_ALIKE, f"a chord and drums have cosine {alike:.4f}")
 
 

@@ -26,9 +26,10 @@ class MissingWeights(UsageError):
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
-    """What was recorded when a model was installed."""
+class Installed:
+    """A model that is ready for use; its manifest holds all but the folder."""
 
+    folder: Path
     model: str
     digest: str  # of the names, shapes and values of the tensors, whatever file they came in
     tensors: int
@@ -37,14 +38,6 @@ class Manifest:
     origin: str
     installed: str  # date, ISO 8601
 
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """A model that is ready for use."""
-
-    folder: Path
-    manifest: Manifest
-
     @property
     def weights(self) -> Path:
         """The safetensors file."""
@@ -52,8 +45,8 @@ class Installed:
 
     @property
     def short_digest(self) -> str:
-        """Eight digits that tell these weights from others; part of the version of their vectors."""
-        return self.manifest.digest[:8]
+        """The first eight digits of the digest; part of the version of the vectors."""
+        return self.digest[:8]
 
 
 def models_folder() -> Path:
@@ -72,7 +65,7 @@ def find(name: str) -> Installed | None:
     if values is None or not (folder / WEIGHTS).is_file():
         return None
     try:
-        return Installed(folder, Manifest(**values))
+        return Installed(folder=folder, **values)
     except TypeError as error:
         raise ReclassError(f"{folder / MANIFEST} is damaged; install the model {name} again.") from error
 
@@ -88,9 +81,11 @@ def needed(name: str) -> Installed:
     return found
 
 
-def record(folder: Path, manifest: Manifest) -> None:
+def record(installed: Installed) -> None:
     """Write the manifest: from now on the model counts as installed."""
-    write_json(folder / MANIFEST, asdict(manifest))
+    manifest = asdict(installed)
+    del manifest["folder"]
+    write_json(installed.folder / MANIFEST, manifest)
 
 
 def pinned(model: str) -> str | None:

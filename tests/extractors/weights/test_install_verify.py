@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from music_reclass.extractors.weights import catalogue, store
-from music_reclass.extractors.weights import checkpoint as safetensors
-from music_reclass.extractors.weights import install as verify
+from music_reclass.extractors.weights.checkpoint import write_safetensors
+from music_reclass.extractors.weights.install import self_check
 from tests.extractors import small_models
+from tests.extractors.small_models import ON_CPU
 
 MUSICNN = catalogue.model("musicnn")
 
@@ -21,12 +22,12 @@ def _models(tmp_path, monkeypatch):
 
 
 def wrong(model=MUSICNN):
-    return [check.name for check in verify.self_check(model) if not check.fine]
+    return [check.name for check in self_check(model, ON_CPU) if not check.fine]
 
 
 def test_a_model_as_it_should_be_passes():
     small_models.install("musicnn", small_models.random_musicnn())
-    assert [check.name for check in verify.self_check(MUSICNN)] == [
+    assert [check.name for check in self_check(MUSICNN, ON_CPU)] == [
         "digest", "tensors", "musicnn shape", "musicnn repeats", "musicnn hears", "musicnn-tags shape",
         "musicnn-tags repeats", "musicnn-tags hears",
     ]  # fmt: skip
@@ -35,7 +36,7 @@ def test_a_model_as_it_should_be_passes():
 
 def test_weights_that_changed_on_disk_are_noticed():
     installed = small_models.install("musicnn", small_models.random_musicnn())
-    safetensors.write_safetensors(installed.weights, small_models.random_musicnn(seed=1))
+    write_safetensors(installed.weights, small_models.random_musicnn(seed=1))
     assert wrong() == ["digest"]
 
 
@@ -53,4 +54,4 @@ def test_counts_that_differ_are_noticed():
 
 def test_a_model_that_is_not_installed_is_answered_with_the_cure():
     with pytest.raises(store.MissingWeights):
-        list(verify.self_check(MUSICNN))
+        list(self_check(MUSICNN, ON_CPU))
