@@ -1,4 +1,4 @@
-"""A tag bears a genre out where one contains the other, and says nothing where nobody knows what it means."""
+"""A tag agrees with a genre where one contains the other, and an unknown tag says nothing."""
 
 import pytest
 
@@ -10,7 +10,7 @@ TAGS = TagAgreement(TREE, ("Rock", "Jazz", "Pop"))
 
 
 @pytest.mark.parametrize(
-    ("genre", "tags", "borne_out"),
+    ("genre", "tags", "agrees"),
     [
         ("Rock", ("rock",), True),
         ("Rock", ("Shoegaze",), True),  # finer than the decision
@@ -23,11 +23,11 @@ TAGS = TagAgreement(TREE, ("Rock", "Jazz", "Pop"))
         ("Rock", (), None),
     ],
 )
-def test_a_tag_bears_out_what_contains_it_or_lies_in_it(
-    genre: str, tags: tuple[str, ...], borne_out: bool | None
+def test_a_tag_agrees_with_what_contains_it_or_lies_in_it(
+    genre: str, tags: tuple[str, ...], agrees: bool | None
 ) -> None:
-    assert TAGS.agrees(genre, tags) is borne_out
-    assert TAGS.agrees(genre, tags) is borne_out  # remembered
+    assert TAGS.agrees(genre, tags) is agrees
+    assert TAGS.agrees(genre, tags) is agrees  # remembered
 
 
 def test_a_tag_counts_as_the_label_above_it_else_as_its_root() -> None:

@@ -7,9 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
-from music_reclass.classification.voter import predict_rows
+from music_reclass.classification.voter import Cascade, predict_rows
 from music_reclass.models.early_exit import ExitRule, exit_as_manifest
+from music_reclass.taxonomy import load
+from tests.classification.fakes import CHEAP, COSTLY, Echo, Vectors
 
 LABELS = ("Jazz", "Rock")
 
@@ -69,3 +73,18 @@ def test_a_single_stage_answers_for_every_row() -> None:
     votes = predict_rows([bundle("musicnn", [0.9, 0.7, 0.1], [CERTIFIED])], rows_of, 3)
 
     assert [vote.stage for vote in votes] == ["musicnn"] * 3
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([0.05, 0.5, 0.79, 0.81, 0.95])] * 2), max_size=8))
+def test_rows_get_the_last_votes_of_tracks_that_are_on_no_album(sure: list[tuple[float, float]]) -> None:
+    kinds = [(CHEAP,), (COSTLY,)]
+    exits = {"exits": [exit_as_manifest(ExitRule(0.8, count=1000, against=("d2",)))]}
+    bundles: list[Any] = [Echo("cheap", kinds[0], manifest=exits), Echo("costly", kinds[1], digest="d2")]
+    rows = {kind[0]: [[1 - pair[place], 0.0, pair[place]] for pair in sure] for place, kind in enumerate(kinds)}
+    source: Any = Vectors({kind: dict(enumerate(row)) for kind, row in rows.items()})
+    cascade = Cascade.from_bundles(bundles, load())
+
+    of_tracks = cascade.predict(range(len(sure)), source, [])
+    of_rows = predict_rows(bundles, lambda bundle: np.array(rows[bundle.kinds[0]], np.float32), len(sure))
+
+    assert of_rows == [votes[-1] for votes in of_tracks.values()]
