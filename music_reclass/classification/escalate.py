@@ -109,7 +109,7 @@ class Escalation:
             return
         with self._bar("deciding", self.stats.decided) as progress:
             for chunk in self._scope.undecided_by_album():
-                tracks = {state.id: state for state in self._decisions.tracks(chunk)}
+                tracks = {track.id: track for track in self._decisions.tracks(chunk)}
                 albums = self._cascade.albums(tracks)
                 self._conclude(self._cascade.predict(tracks, self._library, albums), albums)
                 progress.advance(len(chunk))

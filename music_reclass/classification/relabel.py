@@ -54,7 +54,7 @@ def relabel(database: Database, cascade: Cascade, dry_run: bool = False) -> Rela
     digests = {stage.name: stage.digest for stage in cascade.stages}
     report = Relabelled()
     for chunk in scope.undecided_by_album():
-        tracks = {state.id: state for state in decisions.tracks(chunk)}
+        tracks = {track.id: track for track in decisions.tracks(chunk)}
         known = {
             track_id: translated(cast, cascade.taxonomy)
             for track_id, cast in decisions.votes_cast_by(digests, chunk).items()

@@ -133,13 +133,13 @@ def _fix(settings: Settings, wanted: dict[str, dict[str, Any]], least: float, ch
     with writing(replace(settings, on_existing=OnExisting.REPLACE.value), "audit") as work:
         decisions = Decisions(work.database)
 
-        def states() -> Iterator[Track]:
+        def tracks() -> Iterator[Track]:
             for path, row in wanted.items():
-                state = decisions.track_at(path)
-                if state is not None:
+                track = decisions.track_at(path)
+                if track is not None:
                     genres = (str(row["suggested"]),)
                     decided = Decision(Outcome.CONFIDENT, "audit", genres, min(1.0, row["wrong"]), "audit")
-                    yield replace(state, decision=decided)
+                    yield replace(track, decision=decided)
 
         arguments: dict[str, object] = {"least": least, "tracks": len(wanted)}
-        return conclude(work, plan_for(work, states), choice, command="audit", arguments=arguments)
+        return conclude(work, plan_for(work, tracks), choice, command="audit", arguments=arguments)

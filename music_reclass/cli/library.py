@@ -27,12 +27,12 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def row_of(state: Track) -> dict[str, Any]:
+def row_of(track: Track) -> dict[str, Any]:
     """One track as the columns of an export; `before` is None where the file had no genre field."""
-    decision, error, tags = state.decision, state.error, state.tags
+    decision, error, tags = track.decision, track.error, track.tags
     return {
-        "path": state.path,
-        "outcome": None if state.outcome is None else state.outcome.value,
+        "path": track.path,
+        "outcome": None if track.outcome is None else track.outcome.value,
         "reason": error.reason if error else (decision.reason if decision else ""),
         "genres": list(decision.genres) if decision and not error else [],
         "confidence": round(decision.confidence, 4) if decision and not error else 0.0,
@@ -41,13 +41,13 @@ def row_of(state: Track) -> dict[str, Any]:
         "artist": tags.artist,
         "album": tags.album,
         "title": tags.title,
-        "duration": state.duration,
+        "duration": track.duration,
     }
 
 
-def table(states: Iterable[Track], kind: str, out: Path | None) -> None:
+def table(tracks: Iterable[Track], kind: str, out: Path | None) -> None:
     """Write CSV or JSON lines to `out`, or to stdout; UsageError or ReclassError if the file cannot be written."""
-    lines = _csv_lines(states) if kind == "csv" else (json.dumps(row_of(state)) + "\n" for state in states)
+    lines = _csv_lines(tracks) if kind == "csv" else (json.dumps(row_of(track)) + "\n" for track in tracks)
     if out is not None:
         write_file(out, lines)
         return
@@ -57,12 +57,12 @@ def table(states: Iterable[Track], kind: str, out: Path | None) -> None:
         sys.stdout.write("".join(map(_harmless, text)) if sys.stdout.isatty() else text)
 
 
-def _csv_lines(states: Iterable[Track]) -> Iterator[str]:
+def _csv_lines(tracks: Iterable[Track]) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS)
     writer.writeheader()
-    for state in states:
-        row = row_of(state)
+    for track in tracks:
+        row = row_of(track)
         row["genres"] = "; ".join(row["genres"])
         row["before"] = "" if row["before"] is None else "; ".join(row["before"])
         writer.writerow(row)
@@ -77,16 +77,16 @@ def _harmless(char: str) -> str:
     return char if char.isprintable() or char in "\r\n" else char.encode("unicode_escape").decode()
 
 
-def playlists(states: Iterable[Track], folder: Path) -> dict[str, int]:
+def playlists(tracks: Iterable[Track], folder: Path) -> dict[str, int]:
     """One extended M3U per primary genre of confident and likely tracks; tracks by playlist name."""
     lists: dict[str, list[bytes]] = {}
-    for state in states:
-        if state.error or not state.decision or not state.decision.genres:
+    for track in tracks:
+        if track.error or not track.decision or not track.decision.genres:
             continue
-        label = " - ".join(part for part in (state.tags.artist, state.tags.title) if part)
-        line = f"#EXTINF:{round(state.duration or -1)},{label}".replace("\n", " ").replace("\r", " ")
-        path = state.path.encode("utf-8", "surrogateescape")
-        lists.setdefault(f"{state.decision.genres[0]}.m3u8", []).append(
+        label = " - ".join(part for part in (track.tags.artist, track.tags.title) if part)
+        line = f"#EXTINF:{round(track.duration or -1)},{label}".replace("\n", " ").replace("\r", " ")
+        path = track.path.encode("utf-8", "surrogateescape")
+        lists.setdefault(f"{track.decision.genres[0]}.m3u8", []).append(
             line.encode("utf-8", "replace") + b"\n" + path + b"\n"
         )
     try:
@@ -135,16 +135,16 @@ def _show_status(database: Database, as_json: bool) -> None:
 
 
 def _list(decisions: Decisions, wanted: set[Outcome], as_json: bool) -> None:
-    for state in decisions.below():
-        if state.outcome is None or state.outcome not in wanted:
+    for track in decisions.below():
+        if track.outcome is None or track.outcome not in wanted:
             continue
-        guess = state.decision.votes[-1].top(1) if state.decision and state.decision.votes else []
-        reason = state.error.reason if state.error else (state.decision.reason if state.decision else "")
-        detail = state.error.detail if state.error else "".join(f"{genre} {p:.2f}" for genre, p in guess)
+        guess = track.decision.votes[-1].top(1) if track.decision and track.decision.votes else []
+        reason = track.error.reason if track.error else (track.decision.reason if track.decision else "")
+        detail = track.error.detail if track.error else "".join(f"{genre} {p:.2f}" for genre, p in guess)
         if as_json:
-            print_json({"path": state.path, "outcome": state.outcome.value, "reason": reason, "detail": detail})
+            print_json({"path": track.path, "outcome": track.outcome.value, "reason": reason, "detail": detail})
         else:
-            plain(f"{state.outcome.value:<8} {reason:<16} {printable(shorten_home(state.path))}  {detail}")
+            plain(f"{track.outcome.value:<8} {reason:<16} {printable(shorten_home(track.path))}  {detail}")
 
 
 @click.command()
@@ -161,10 +161,10 @@ def export(kind: str, out: Path | None, settings: Settings) -> None:
     if out is not None and kind != "m3u":
         check_output(out)
     with reading(settings) as library:
-        states = Decisions(library).below()
+        tracks = Decisions(library).below()
         if kind != "m3u":
-            table(states, kind, out)
+            table(tracks, kind, out)
             return
         folder = out or Path("playlists")
-        for name, count in playlists(states, folder).items():
+        for name, count in playlists(tracks, folder).items():
             say("playlist", f"{folder / name}  {count:,} tracks")

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 KINDS_SHOWN = 15
 
 
-def plan_for(work: Session, states: Callable[[], Iterator[Track]]) -> WritePlan:
-    """The changes that the settings allow for the tracks of `states`."""
+def plan_for(work: Session, tracks: Callable[[], Iterator[Track]]) -> WritePlan:
+    """The changes that the settings allow for some tracks."""
     from music_reclass.domain import OnExisting
     from music_reclass.tagging.apply import WritePlan
 
-    return WritePlan(states, work.taxonomy, OnExisting(work.settings.on_existing), work.settings.profile)
+    return WritePlan(tracks, work.taxonomy, OnExisting(work.settings.on_existing), work.settings.profile)
 
 
 def conclude(
@@ -51,8 +51,8 @@ def conclude(
         run = work.journal.begin_run(command, arguments)
         tally, written = _write(work, plan, run, tally.writes, as_objects=choice.as_json)
     elif choice.as_json:
-        for state, proposal in plan:
-            print_json(as_json(state, proposal, False))
+        for track, proposal in plan:
+            print_json(as_json(track, proposal, False))
     if not choice.as_json:
         _show_end(tally, is_writing, choice.dry_run, command)
     if work.stop:
@@ -75,11 +75,11 @@ def _write(work: Session, plan: WritePlan, run: int, count: int, *, as_objects: 
 
     paths: list[str] = []
 
-    def note(state: Track, proposal: Proposal | None, written: bool, problem: str) -> None:
+    def note(track: Track, proposal: Proposal | None, written: bool, problem: str) -> None:
         if as_objects:
-            print_json(as_json(state, proposal, written, problem))
+            print_json(as_json(track, proposal, written, problem))
         if written:
-            paths.append(state.path)
+            paths.append(track.path)
 
     options = WriteOptions(work.settings.preserve_mtime, work.settings.detach_hard_links)
     write_one = track_writer(work.journal, Library(work.database), run, options)
@@ -98,12 +98,12 @@ def _show_plan(tally: WriteReport) -> None:
     if tally.examples:
         plain("\nwhat is to be written, and how sure it is:")
     album = None
-    for state, proposal in tally.examples:
-        folder, name = os.path.split(state.path)
+    for track, proposal in tally.examples:
+        folder, name = os.path.split(track.path)
         if folder != album:
             album = folder
             plain(f"\n  {printable(shorten_home(album))}")
-        plain(f"    {printable(name)[:44]:<44} {_arrow(state, proposal)}")
+        plain(f"    {printable(name)[:44]:<44} {_arrow(track, proposal)}")
     if tally.writes > len(tally.examples):
         plain(f"\n  and {tally.writes - len(tally.examples):,} more (--dry-run --json lists all); in all:")
         for (before, after), count in sorted(tally.kinds.items(), key=lambda item: -item[1])[:KINDS_SHOWN]:
@@ -112,13 +112,13 @@ def _show_plan(tally: WriteReport) -> None:
             plain(f"              and {len(tally.kinds) - KINDS_SHOWN:,} more kinds of change")
 
 
-def _arrow(state: Track, proposal: Proposal) -> str:
+def _arrow(track: Track, proposal: Proposal) -> str:
     from music_reclass.report.text import percent
     from music_reclass.tagging.apply import shown
 
     after = click.style(", ".join(proposal.genres), bold=True)
-    certainty = f"  {percent(state.decision.confidence)}" if state.decision else ""
-    return f"{printable(shown(state.tags.genres))[:24]:<24} -> {after}{certainty}"
+    certainty = f"  {percent(track.decision.confidence)}" if track.decision else ""
+    return f"{printable(shown(track.tags.genres))[:24]:<24} -> {after}{certainty}"
 
 
 def _show_end(tally: WriteReport, wrote: bool, dry_run: bool, command: str) -> None:
