@@ -253,16 +253,27 @@ class Cascade:
         }
 
 
-def predict_rows(bundles: Sequence[Bundle], rows_of: Callable[[Bundle], NDArray[np.float32]], count: int) -> list[Vote]:
+def predict_rows(
+    bundles: Sequence[Bundle],
+    rows_of: Callable[[Bundle], NDArray[np.float32]],
+    count: int,
+    library_exits: Mapping[str, Sequence[ExitRule]] | None = None,
+) -> list[Vote]:
     """The last vote for each of `count` rows, in the labels of the bundle that cast it; rows have no albums.
 
-    `rows_of` gives all rows as a bundle wants them, (count, dimension). The exit rules are those of the bundles.
+    `rows_of` gives all rows as a bundle wants them, (count, dimension). A later stage is not asked about rows that hold
+    NaN: their vectors are not known. The exit rules are those of the bundles and, before them, `library_exits`.
     """
-    rules = exit_rules(bundles)
+    rules = exit_rules(bundles, library_exits)
     stages = [Stage(bundle, tuple(bundle.labels), rule) for bundle, rule in zip(bundles, rules, strict=True)]
 
     def ask(stage: Stage, rows: list[int]) -> dict[int, Vote]:
-        return dict(zip(rows, stage.predict(rows_of(stage.bundle)[rows]), strict=True)) if rows else {}
+        if not rows:
+            return {}
+        vectors = rows_of(stage.bundle)[rows]
+        known = np.isfinite(vectors).all(axis=1) | (stage is stages[0])
+        asked = np.array(rows)[known].tolist()
+        return dict(zip(asked, stage.predict(vectors[known]), strict=True)) if asked else {}
 
     return [votes[-1] for votes in _run(stages, range(count), ask, ())[0].values()]
 

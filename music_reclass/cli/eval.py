@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from music_reclass.cli.output import check_output, print_json, say, write_file
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
+    from music_reclass.models.bundle import Bundle
+    from music_reclass.models.early_exit import ExitRule
     from music_reclass.models.metrics import Evaluation
     from music_reclass.training.open import DatasetRequest
 
@@ -49,7 +52,8 @@ def evaluate(
     """How good a bundle is on labelled data: accuracy, macro-F1, calibration, coverage, confusions, intervals."""
     from dataclasses import replace
 
-    from music_reclass.models.bundle import embedded, load_cascade
+    from music_reclass.cli.session import bundles_for
+    from music_reclass.models.bundle import load_cascade
     from music_reclass.models.dataset import TEST
     from music_reclass.report.evaluation_page import page
     from music_reclass.taxonomy import load
@@ -58,17 +62,34 @@ def evaluate(
     if html is not None:
         check_output(html)
     taxonomy = load(settings.taxonomy)
-    folder = folder or settings.bundle
-    bundles = (embedded(),) if folder is None else load_cascade(folder)
-    request = replace(request, kinds=tuple(kind.name for kind in bundles[-1].kinds))
-    data = open_data(request, taxonomy, settings)
-    evaluation = evaluate_cascade(bundles, data, taxonomy, part=part or (TEST if data.is_split else ""), seed=seed)
+    absent: dict[str, str] = {}
+    if folder is None:
+        bundles, absent = bundles_for(request, settings)
+    else:
+        bundles = list(load_cascade(folder))
+    kinds = tuple(dict.fromkeys(kind.name for bundle in bundles for kind in bundle.kinds))
+    data = open_data(replace(request, kinds=kinds, partial=folder is None), taxonomy, settings)
+    part = part or (TEST if data.is_split else "")
+    exits = _library_exits(settings, bundles)
+    evaluation = evaluate_cascade(bundles, data, taxonomy, part=part, seed=seed, library_exits=exits)
+    left_out = (f"without the stage {stage}: {why}" for stage, why in absent.items())
+    evaluation = replace(evaluation, warnings=(*left_out, *evaluation.warnings))
     if html is not None:
         write_file(html, page(evaluation))
     if as_json:
         print_json(evaluation.as_json())
     else:
         show(evaluation)
+
+
+def _library_exits(settings: Settings, bundles: Sequence[Bundle]) -> dict[str, tuple[ExitRule, ...]]:
+    """The exit rules certified on the user's library, which a scan would use."""
+    from music_reclass.cli.session import library_exits, reading
+
+    if not settings.database.exists():
+        return {}
+    with reading(settings) as database:
+        return library_exits(database, [bundle.digest for bundle in bundles])
 
 
 def show(evaluation: Evaluation) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from music_reclass.models.bundle import Bundle
     from music_reclass.models.early_exit import ExitRule
     from music_reclass.taxonomy import Taxonomy
+    from music_reclass.training.open import DatasetRequest
     from music_reclass.utils.progress import StopRequest
 
 
@@ -108,16 +109,12 @@ def cascade_for(settings: Settings, taxonomy: Taxonomy, database: Database | Non
     """
     from music_reclass.classification.voter import Cascade
 
-    available = available_bundles(settings.bundle)
-    wanted = _named(settings.stages, [bundle.stage for bundle in available])
     chosen, absent = [], {}
-    for bundle in available:
-        if wanted is not None and bundle.stage not in wanted:
-            continue
-        obstacle = None if bundle is available[0] else _obstacle(bundle)
+    for place, bundle in enumerate(bundles_of_scan(settings)):
+        obstacle = _obstacle(bundle) if place else None
         if obstacle is None:
             chosen.append(bundle)
-        elif wanted is not None:
+        elif settings.stages != "auto":
             raise obstacle
         else:
             absent[bundle.stage] = str(obstacle)
@@ -139,6 +136,30 @@ def library_exits(database: Database, digests: Sequence[str]) -> dict[str, tuple
 
     found = LibraryExits(database).of(digests)
     return {digest: tuple(map(exit_from_manifest, stated)) for digest, stated in found.items()}
+
+
+def bundles_of_scan(settings: Settings) -> list[Bundle]:
+    """The bundles of the stages that a scan uses where all of them can run; UsageError for a stage that is unknown."""
+    available = available_bundles(settings.bundle)
+    wanted = _named(settings.stages, [bundle.stage for bundle in available])
+    return [bundle for bundle in available if wanted is None or bundle.stage in wanted]
+
+
+def bundles_for(request: DatasetRequest, settings: Settings) -> tuple[list[Bundle], dict[str, str]]:
+    """The bundles of a scan whose features the data of `request` have or can get, cheapest first; and for each stage
+    that is left out, why."""
+    from music_reclass.training.open import AUDIO, lacking
+
+    chosen, absent = [], {}
+    for place, bundle in enumerate(bundles_of_scan(settings)):
+        obstacle = lacking(request, bundle.kinds) if place else ""
+        if place and not obstacle and request.form in AUDIO:
+            obstacle = str(_obstacle(bundle) or "")
+        if obstacle:
+            absent[bundle.stage] = obstacle
+        else:
+            chosen.append(bundle)
+    return chosen, absent
 
 
 def available_bundles(folder: Path | None) -> list[Bundle]:

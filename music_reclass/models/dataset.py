@@ -355,6 +355,7 @@ class Raw:
     artists: bool = True  # whether `groups` are artists (or albums, or folders), not single files
     notes: tuple[str, ...] = ()
     more: tuple[FeatureKind, ...] = ()
+    partial: bool = False  # whether rows may hold NaN for the kinds in `more`
 
 
 def to_dataset(raw: Raw, taxonomy: Taxonomy, least: int = 1, roots: bool = False) -> Dataset:
@@ -363,7 +364,8 @@ def to_dataset(raw: Raw, taxonomy: Taxonomy, least: int = 1, roots: bool = False
     Genres of fewer than `least` rows count as their parent (`vocabulary.label_sets`); rows without a genre of the
     taxonomy, and rows with NaN or infinity, are left out, and the notes say how many.
     """
-    finite: NDArray[np.bool_] = np.asarray(np.isfinite(raw.rows).all(axis=1), dtype=np.bool_)
+    needed = raw.rows[:, : len(raw.columns)] if raw.partial else raw.rows
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(needed).all(axis=1), dtype=np.bool_)
     classes, labels, notes = label_sets(raw.genres, taxonomy, least, roots, finite)
     notes = [*raw.notes, *notes]
     if not finite.all():

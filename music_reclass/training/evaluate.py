@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +13,24 @@ from music_reclass.errors import BundleError, UsageError
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.models.bundle import Bundle, artist_digests
 from music_reclass.models.dataset import FIRST, Dataset
+from music_reclass.models.early_exit import ExitRule
 from music_reclass.models.metrics import Evaluation, evaluate
 from music_reclass.taxonomy import Taxonomy
 
 
 def evaluate_cascade(
-    bundles: Sequence[Bundle], data: Dataset, taxonomy: Taxonomy, *, part: str = "", seed: int = 0
+    bundles: Sequence[Bundle],
+    data: Dataset,
+    taxonomy: Taxonomy,
+    *,
+    part: str = "",
+    seed: int = 0,
+    library_exits: Mapping[str, Sequence[ExitRule]] | None = None,
 ) -> Evaluation:
     """How right a bundle, or a cascade of them (cheapest first), is on `data` or on its official `part`.
 
-    `data` must hold the kinds of all bundles. Each row is judged in the labels of the bundle that decided it: a finer
+    `data` must hold the kinds of all bundles; a later stage is not asked about rows that lack its vectors (NaN). Each
+    row is judged in the labels of the bundle that decided it: a finer
     genre of the data counts as the bundle's genre above it; rows that carry none of its genres are left out and counted
     in a warning.
     """
@@ -37,7 +45,7 @@ def evaluate_cascade(
     if not known.any():
         raise UsageError(f"{data.name} has no row with a genre that {names} knows.")
     asked = data.chosen(known)
-    votes = predict_rows(bundles, lambda bundle: _rows_for(bundle, asked), len(asked))
+    votes = predict_rows(bundles, lambda bundle: _rows_for(bundle, asked), len(asked), library_exits)
     labels = np.stack([sets[vote.stage][row] for row, vote in zip(np.flatnonzero(known), votes, strict=True)])
     judged = labels.any(axis=1)
     warnings = [*caveats(bundles, data), *data.table.notes]

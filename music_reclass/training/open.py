@@ -19,7 +19,7 @@ from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.results import ScanStats
 from music_reclass.features.scope import Scope
-from music_reclass.models.dataset import FIRST, Dataset, LabelledFile, Listing, Raw, fma518, to_dataset
+from music_reclass.models.dataset import FIRST, Dataset, LabelledFile, Listing, Raw, fma518, read_table, to_dataset
 from music_reclass.taxonomy import Taxonomy
 from music_reclass.training import fma, folders, library, lists, npz
 from music_reclass.training.augment import augmented
@@ -50,6 +50,7 @@ class DatasetRequest:
     roots: bool = False
     kinds: tuple[str, ...] = (FIRST,)  # whose vectors are wanted side by side, fma518 first
     augmentations: tuple[str, ...] = ()  # keys of `augment.AUGMENTATIONS`; of audio alone
+    partial: bool = False  # of the library: NaN where a vector of a later kind is not stored, instead of extracting it
 
 
 def open_dataset(request: DatasetRequest, taxonomy: Taxonomy, settings: Settings, stop: StopRequest) -> Dataset:
@@ -80,6 +81,24 @@ def open_dataset(request: DatasetRequest, taxonomy: Taxonomy, settings: Settings
     return data
 
 
+def lacking(request: DatasetRequest, kinds: Sequence[FeatureKind]) -> str:
+    """Why the data cannot have the vectors of `kinds`; "" where they have them, or where these can be extracted."""
+    if request.form == "fma":
+        return "" if len(kinds) == 1 else "FMA's metadata hold fma518 alone"
+    if request.form != "table":
+        return ""
+    path = _path(request)
+    read_table(path)  # what is wrong with the table is said first
+    arrays, stated = npz.kinds_in(path), npz.stated_kinds(path)
+    for kind in kinds:
+        if kind.name not in arrays:
+            return f"the table holds no array {kind.name}"
+        version = stated.get(kind.name, (kind.version, kind.excerpt))
+        if version != (kind.version, kind.excerpt):
+            return f"it was trained on {kind.key}, and the table holds {kind.name}/{'/'.join(version)}"
+    return ""
+
+
 def cache_folder() -> Path:
     """Where the numbers of FMA's metadata and the vectors of files outside the library are kept."""
     import platformdirs
@@ -95,11 +114,11 @@ def _library(request: DatasetRequest, taxonomy: Taxonomy, settings: Settings, st
     first, *later = _kinds(request)
     with closing(Database(settings.database)) as database:
         tagged = [track.id for track in Library(database).tagged_by_user(first)] if later else []
-        for kind in later:
+        for kind in () if request.partial else later:
             if len(Library(database).having(tagged, kind)) < len(tagged):
                 with writing_lease(settings.database, "train"):
                     extract_tracks(database, tagged, kind, settings=settings, stop=stop)
-        raw = library.read(database, first, later)
+        raw = library.read(database, first, later, partial=request.partial)
     return to_dataset(raw, taxonomy, request.least, request.roots)
 
 
