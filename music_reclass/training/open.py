@@ -19,7 +19,7 @@ from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.results import ScanStats
 from music_reclass.features.scope import Scope
-from music_reclass.models.dataset import FIRST, Dataset, LabelledFile, Listing, Raw, fma518, read_table, to_dataset
+from music_reclass.models.dataset import FIRST, Dataset, LabelledFile, Listing, Raw, TableFile, fma518, to_dataset
 from music_reclass.taxonomy import Taxonomy
 from music_reclass.training import fma, folders, library, lists, npz
 from music_reclass.training.augment import augmented
@@ -87,9 +87,9 @@ def lacking(request: DatasetRequest, kinds: Sequence[FeatureKind]) -> str:
         return "" if len(kinds) == 1 else "FMA's metadata hold fma518 alone"
     if request.form != "table":
         return ""
-    path = _path(request)
-    read_table(path)  # what is wrong with the table is said first
-    arrays, stated = npz.kinds_in(path), npz.stated_kinds(path)
+    file = TableFile.read(_path(request))
+    file.table()  # what is wrong with the table is said first
+    arrays, stated = npz.kinds_in(file), npz.stated_kinds(file)
     for kind in kinds:
         if kind.name not in arrays:
             return f"the table holds no array {kind.name}"

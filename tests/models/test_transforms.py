@@ -66,4 +66,3 @@ def test_medians_of_a_part_of_the_columns_stand_in_their_places() -> None:
     assert len(found) == 518
     assert found[7:10] == pytest.approx(np.median(rows, axis=0), abs=1e-4)
     assert not any(found[:7] + found[10:])
-
