@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from music_reclass.models.base import Estimator
 from music_reclass.models.calibration import hits
 from music_reclass.models.crossval import folds_of
 from music_reclass.models.dataset import Dataset, read_augmentations
@@ -32,9 +33,9 @@ from music_reclass.models.early_exit import (
     exit_rules_of,
     one_a_group,
 )
-from music_reclass.models.linear import Linear
-from music_reclass.models.mlp import EMBEDDING_RECIPE, MlpEnsemble
-from music_reclass.models.xgb import Xgb
+from music_reclass.models.linear import linear_estimator
+from music_reclass.models.mlp import EMBEDDING_RECIPE, mlp_estimator
+from music_reclass.models.xgb import xgb_estimator
 from music_reclass.training import npz
 from music_reclass.training.cascade import answerable, train_cascade
 from music_reclass.training.train import StageRecipe, train
@@ -85,9 +86,9 @@ class Judged:
         return replace(self, exit_rule=self.home)
 
 
-def estimators(seed: int) -> tuple[MlpEnsemble, Xgb, Linear]:
+def estimators(seed: int) -> tuple[Estimator, ...]:
     """What a stage of `reclass train all` is made of."""
-    return MlpEnsemble(seed), Xgb(seed=seed), Linear(seed=seed)
+    return mlp_estimator(seed), xgb_estimator(seed=seed), linear_estimator(seed=seed)
 
 
 def taught(data: Dataset, rows: Dataset, seed: int) -> dict[str, NDArray[np.float64]]:
@@ -95,7 +96,7 @@ def taught(data: Dataset, rows: Dataset, seed: int) -> dict[str, NDArray[np.floa
     recipes = [StageRecipe(name, KINDS[: place + 1], estimators(seed)) for place, name in enumerate(KINDS)]
     found = train_cascade(data, recipes, seed=seed, log=say)
     first, second = (one.bundle for one in found.stages)
-    alone = MlpEnsemble(seed, replace(EMBEDDING_RECIPE, members=(HEARING,) * 8))
+    alone = mlp_estimator(seed, replace(EMBEDDING_RECIPE, members=(HEARING,) * 8))
     hearing = train(data, StageRecipe(HEARING, KINDS, (alone,)), seed=seed).bundle
     exit_rule = exit_rules_of(first.manifest)[0]
     cheap = first.predict_proba(rows.of(KINDS[:1]).table.rows)

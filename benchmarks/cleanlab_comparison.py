@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from table_studies import average_precision, tagged_libraries
 
-from music_reclass.models.linear import Linear
+from music_reclass.models.linear import linear_estimator
 from music_reclass.training.label_issues import LabelIssues, find_label_issues
 
 Doubles = NDArray[np.float64]
@@ -31,7 +31,7 @@ def main() -> None:
     """Print, for every ranking and list, the mean over five libraries."""
     found: dict[str, list[tuple[float, ...]]] = {}
     for library in tagged_libraries(Path(sys.argv[1])):
-        doubt = find_label_issues(library.table, [Linear(seed=library.seed), library.base], seed=library.seed)
+        doubt = find_label_issues(library.table, [linear_estimator(seed=library.seed), library.base], seed=library.seed)
         for rows, part in ((np.ones(len(library.wrong), dtype=bool), "all"), (_alone(library.table.labels), "single")):
             wrong, labels = library.wrong[rows], library.table.labels[rows]
             shares = _softmax(doubt.log_probabilities[rows])

@@ -20,7 +20,7 @@ import numpy as np
 
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.models.dataset import Table
-from music_reclass.models.mlp import WIDE_RECIPE, MlpEnsemble
+from music_reclass.models.mlp import WIDE_RECIPE, mlp_estimator
 
 GENRES = 16
 
@@ -43,7 +43,7 @@ def main(sizes: list[int]) -> None:
     for size in sizes:
         known, new = table(size), table(4000, seed=1)
         cpu, wall = time.process_time(), time.perf_counter()
-        model = MlpEnsemble(recipe=WIDE_RECIPE).fit(known, None)
+        model = mlp_estimator(recipe=WIDE_RECIPE).fit(known, None)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         right = (model.log_probabilities(new.rows).argmax(axis=1) == new.labels.argmax(axis=1)).mean()
         print(f"{size:>7,} rows: {cpu:7.1f} s CPU  {wall:7.1f} s wall  {right:.3f} right", flush=True)

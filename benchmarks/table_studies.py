@@ -16,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.models import dataset as tables
+from music_reclass.models.base import Estimator
 from music_reclass.models.calibration import Calibration, hits
 from music_reclass.models.crossval import Scores, cross_calibrated, folds_of, out_of_fold, pooled_calibration
 from music_reclass.models.early_exit import GRID, one_a_group
-from music_reclass.models.linear import Linear
-from music_reclass.models.mlp import MlpEnsemble
+from music_reclass.models.linear import linear_estimator
+from music_reclass.models.mlp import mlp_estimator
 from music_reclass.models.precision import certified_threshold
-from music_reclass.models.stacking import TranslatedEstimator, members, stacked
-from music_reclass.models.xgb import Xgb
+from music_reclass.models.stacking import member_weights, stacked, translated_estimator
+from music_reclass.models.xgb import xgb_estimator
 from music_reclass.taxonomy import load
 from music_reclass.training import npz
 from music_reclass.training.label_issues import find_label_issues
@@ -45,17 +46,17 @@ def stack(table: Path, augmentations: Path | None) -> None:
     gains = []
     for seed in range(3):
         folds = folds_of(data, seed)
-        estimators = [MlpEnsemble(seed=seed), Xgb(seed=seed), Linear(seed=seed)]
+        estimators = [mlp_estimator(seed=seed), xgb_estimator(seed=seed), linear_estimator(seed=seed)]
         each = [out_of_fold(data, degraded, estimator.fit, folds) for estimator in estimators]
         scores = Scores(np.arange(len(data)), tuple(each), folds, folds=True)
-        own = members(scores, data.labels, estimators)
+        _, notes = member_weights(scores, data.labels, [one.name for one in estimators])
         alone = [hits(one[:, 0], data.labels) for one in each]
         together = hits(stacked(scores, (1.0,) * len(each), data.labels)[:, 0], data.labels)
         gains.append(together.astype(float) - max(alone, key=np.mean))
         shown = ", ".join(f"{e.name} {one.mean():.4f}" for e, one in zip(estimators, alone, strict=True))
         print(
             f"seed {seed}: stack {together.mean():.4f}, {shown}; better than the best alone by {gains[-1].mean():+.4f} "
-            f"(standard error by artist {error_by_group(gains[-1], data.groups):.4f}); {own.notes[0]}",
+            f"(standard error by artist {error_by_group(gains[-1], data.groups):.4f}); {notes[0]}",
             flush=True,
         )
     mean = np.mean(gains, axis=0)
@@ -79,7 +80,7 @@ def promises(table: Path) -> None:
     data = npz.read(table).table
     for fold_seed in range(4):
         folds = folds_of(data, fold_seed)
-        scores = out_of_fold(data, None, MlpEnsemble().fit, folds)
+        scores = out_of_fold(data, None, mlp_estimator().fit, folds)
         probabilities = cross_calibrated(scores, data.labels, folds)[:, 0]
         confidence, right = probabilities.max(axis=1), hits(probabilities, data.labels)
         for precision in (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9):
@@ -169,7 +170,7 @@ class Tagged:
     seed: int
     table: tables.Table
     wrong: Marks
-    base: TranslatedEstimator
+    base: Estimator
 
 
 def tagged_libraries(path: Path) -> Iterator[Tagged]:
@@ -181,8 +182,8 @@ def tagged_libraries(path: Path) -> Iterator[Tagged]:
         mine = np.isin(data.groups, artists[: len(artists) // 2])
         other, own = data.chosen(~mine), data.chosen(mine)
         labels, wrong = swapped(own.labels, 0.15, generator)
-        base = TranslatedEstimator(
-            MlpEnsemble(seed=seed).fit(other, None), pooled_calibration_of(other, seed), other.classes, load()
+        base = translated_estimator(
+            mlp_estimator(seed=seed).fit(other, None), pooled_calibration_of(other, seed), other.classes, load()
         )
         yield Tagged(seed, replace(own, labels=labels), wrong, base)
 
@@ -207,9 +208,9 @@ def audit(table: Path) -> None:
             "embedded model's disagreement": disagreement(
                 library.base.fit(tagged, None).log_probabilities(tagged.rows), tagged.labels
             ),
-            "own model alone": find_label_issues(tagged, [Linear(seed=seed)], seed=seed).wrong,
+            "own model alone": find_label_issues(tagged, [linear_estimator(seed=seed)], seed=seed).wrong,
         }
-        doubt = find_label_issues(tagged, [Linear(seed=seed), library.base], seed=seed)
+        doubt = find_label_issues(tagged, [linear_estimator(seed=seed), library.base], seed=seed)
         chosen = doubt.suspects()
         shown = ", ".join(f"{name} {average_precision(scores, wrong):.3f}" for name, scores in rivals.items())
         print(
@@ -236,7 +237,9 @@ def swapped(
 
 def pooled_calibration_of(table: tables.Table, seed: int) -> Calibration:
     """The calibration of the networks on artists of `table` that they did not see."""
-    return pooled_calibration(out_of_fold(table, None, MlpEnsemble(seed=seed).fit, folds_of(table, seed)), table.labels)
+    return pooled_calibration(
+        out_of_fold(table, None, mlp_estimator(seed=seed).fit, folds_of(table, seed)), table.labels
+    )
 
 
 def main() -> None:

@@ -6,15 +6,14 @@ python benchmarks/training.py            (two CPU cores: OMP_NUM_THREADS=2)
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import numpy as np
 
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.models.dataset import Dataset, Table, fma518
-from music_reclass.models.linear import Linear
-from music_reclass.models.mlp import WIDE_RECIPE, MlpEnsemble
-from music_reclass.models.xgb import Xgb
+from music_reclass.models.linear import linear_estimator
+from music_reclass.models.mlp import WIDE_RECIPE, mlp_estimator
+from music_reclass.models.xgb import xgb_estimator
 from music_reclass.training.train import StageRecipe, train
 
 ROWS, GENRES, ARTISTS = 17_000, 16, 4_000
@@ -40,7 +39,7 @@ def made() -> Dataset:
 def main() -> None:
     """Time the estimators."""
     data = made()
-    for estimator in (MlpEnsemble(recipe=WIDE_RECIPE), Linear(), replace(Xgb(), rounds=60)):
+    for estimator in (mlp_estimator(recipe=WIDE_RECIPE), linear_estimator(), xgb_estimator(rounds=60)):
         started, busy = time.perf_counter(), time.process_time()
         result = train(data, StageRecipe(estimator.name, ("fma518",), (estimator,)))
         seconds = time.perf_counter() - started

@@ -22,11 +22,11 @@ from music_reclass.models.base import Model, examples, log_softmax, with_augment
 from music_reclass.models.calibration import expected_calibration_error, hits
 from music_reclass.models.crossval import cross_calibrated, folds_of, out_of_fold, scored
 from music_reclass.models.dataset import Augmentations, Table, read_augmentations
-from music_reclass.models.linear import Linear
+from music_reclass.models.linear import linear_estimator
 from music_reclass.models.metrics import balanced_accuracy
-from music_reclass.models.mlp import FMA_RECIPE, MlpEnsemble
+from music_reclass.models.mlp import FMA_RECIPE, mlp_estimator
 from music_reclass.models.transforms import INPUTS, QuantileScale
-from music_reclass.models.xgb import Xgb
+from music_reclass.models.xgb import xgb_estimator
 from music_reclass.training import npz
 
 Doubles = NDArray[np.float64]
@@ -87,7 +87,7 @@ class PlainModel:
 def networks(**changes: Any) -> Callable[[int], Fit]:
     """The shipped recipe with changes."""
     recipe = replace(FMA_RECIPE, **changes)
-    return lambda seed: MlpEnsemble(seed, recipe).fit
+    return lambda seed: mlp_estimator(seed, recipe).fit
 
 
 def plain(inputs: str, make: Callable[[], Any], weighted: bool = True) -> Callable[[int], Fit]:
@@ -122,7 +122,7 @@ def trials() -> tuple[Trial, ...]:
         Trial(
             "logistic regression, 518 columns", plain("unchanged", lambda: LogisticRegression(C=0.003, max_iter=400))
         ),
-        Trial("logistic regression, key-free columns", lambda seed: Linear(seed=seed).fit),
+        Trial("logistic regression, key-free columns", lambda seed: linear_estimator(seed=seed).fit),
         Trial(
             "RBF SVM, key-free, without views", plain("key_free", lambda: SVC(C=3.0, gamma=0.0005)), augmentations=False
         ),
@@ -134,7 +134,7 @@ def trials() -> tuple[Trial, ...]:
             "20 nearest neighbours, key-free",
             plain("key_free", lambda: KNeighborsClassifier(20, weights="distance"), weighted=False),
         ),
-        Trial("boosted trees, 518 columns", lambda seed: Xgb(seed=seed).fit),
+        Trial("boosted trees, 518 columns", lambda seed: xgb_estimator(seed=seed).fit),
         Trial("networks, 518 columns, without views", networks(members=eight["unchanged"]), augmentations=False),
         Trial("networks, 518 columns", networks(members=eight["unchanged"])),
         Trial("networks, 518 columns, never transposed", networks(members=eight["unchanged"], transposed=0.0)),

@@ -13,7 +13,7 @@ from music_reclass.features.library import Library
 from music_reclass.models import bundle as bundles
 from music_reclass.models import early_exit as exits
 from music_reclass.models.dataset import Table
-from music_reclass.models.linear import Linear
+from music_reclass.models.linear import linear_estimator
 
 CLASSES = ("Classical", "Jazz", "Rock")
 
@@ -33,7 +33,7 @@ def ladder_of_heads(library: Library, tracks: Sequence[int], kinds: Sequence[Fea
         columns = (*COLUMNS, *(f"dear_{number}" for number in range(rows.shape[1] - len(COLUMNS))))
         everyone = np.arange(len(tracks))
         table = Table(columns, rows, CLASSES, labels, everyone, np.full(len(tracks), ""))
-        model = Linear(strength=0.003).fit(table, None)
+        model = linear_estimator(strength=0.003).fit(table, None)
         confidence = np.sort(np.exp(model.log_probabilities(rows)).max(axis=1))
         manifest = {
             "name": f"head-{own[-1].name}", "version": "1", "stage": own[-1].name,

@@ -10,7 +10,7 @@ from music_reclass.errors import ReclassError
 from music_reclass.models import bundle as bundles
 from music_reclass.models.crossval import Log
 from music_reclass.models.dataset import FIRST, Dataset, read_augmentations
-from music_reclass.models.mlp import MlpEnsemble
+from music_reclass.models.mlp import mlp_estimator
 from music_reclass.models.precision import PrecisionTarget
 from music_reclass.taxonomy import load
 from music_reclass.training import npz
@@ -29,8 +29,8 @@ def stage_recipes(seed: int = 0) -> tuple[StageRecipe, StageRecipe]:
     """The two stages to be."""
     first, second = AIMS
     return (
-        StageRecipe("fma-mlp", KINDS[:1], (MlpEnsemble(seed),), first),
-        StageRecipe("musicnn-ensemble", KINDS, (MlpEnsemble(seed),), second),
+        StageRecipe("fma-mlp", KINDS[:1], (mlp_estimator(seed),), first),
+        StageRecipe("musicnn-ensemble", KINDS, (mlp_estimator(seed),), second),
     )
 
 

@@ -123,12 +123,12 @@ def _without_label_issues(data: Dataset, options: TrainOptions, taxonomy: Taxono
 
 def _estimators(name: str, data: Dataset, options: TrainOptions) -> list[Estimator]:
     """What is trained; with --ensemble the one asked for and its siblings."""
-    from music_reclass.models.linear import Linear
+    from music_reclass.models.linear import linear_estimator
 
     makers: dict[str, Callable[[], Estimator]] = {
         _MLP: lambda: networks(options, data),
         "fma-xgb": lambda: trees(options),
-        "fma-linear": lambda: Linear(seed=options.seed),
+        "fma-linear": lambda: linear_estimator(seed=options.seed),
     }
     names = [name, *(other for other in makers if other != name)] if options.ensemble else [name]
     return [makers[wanted]() for wanted in names]

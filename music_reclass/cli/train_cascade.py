@@ -154,13 +154,13 @@ def _kinds(options: TrainOptions) -> tuple[str, ...]:
 
 def _stage_recipe(kinds: tuple[str, ...], data: Dataset, options: TrainOptions) -> StageRecipe:
     """The stage that needs `kinds`: networks, trees and a linear model."""
-    from music_reclass.models.linear import Linear
+    from music_reclass.models.linear import linear_estimator
     from music_reclass.models.precision import PrecisionTarget
     from music_reclass.training.train import StageRecipe
     from music_reclass.utils.lazy import require
 
     for package in ("sklearn", "xgboost"):  # said before the first network has trained
         require(package, extra="train")
-    estimators = (networks(options, data.of(kinds)), trees(options), Linear(seed=options.seed))
+    estimators = (networks(options, data.of(kinds)), trees(options), linear_estimator(seed=options.seed))
     name = "fma-mlp" if kinds[-1] == FIRST else f"{kinds[-1]}-ensemble"
     return StageRecipe(name, kinds, estimators, PrecisionTarget.of(options.target_precision))

@@ -116,16 +116,16 @@ def training_data(options: TrainOptions, taxonomy: Taxonomy, kinds: tuple[str, .
 
 def networks(options: TrainOptions, data: Dataset) -> Estimator:
     """The networks for as many rows and columns as `data` has."""
-    from music_reclass.models.mlp import MlpEnsemble, recipe_for
+    from music_reclass.models.mlp import mlp_estimator, recipe_for
 
-    return MlpEnsemble(options.seed, recipe_for(data.table.columns, len(data)), options.epochs)
+    return mlp_estimator(options.seed, recipe_for(data.table.columns, len(data)), epochs=options.epochs)
 
 
 def trees(options: TrainOptions) -> Estimator:
     """Gradient-boosted trees, on the GPU if the flags say so."""
     from music_reclass.models import xgb
 
-    return xgb.Xgb(seed=options.seed, device=options.device if options.device.startswith("cuda") else "cpu")
+    return xgb.xgb_estimator(seed=options.seed, device=options.device if options.device.startswith("cuda") else "cpu")
 
 
 def save_stage(result: Trained, options: TrainOptions) -> None:

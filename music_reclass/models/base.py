@@ -1,8 +1,9 @@
-"""The interfaces: an estimator fits a table and gives a model, which predicts with NumPy alone."""
+"""Estimators and models: an estimator fits a table and gives a model, which predicts with NumPy alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -58,17 +59,16 @@ class Model(Protocol):
         ...
 
 
-class Estimator(Protocol):
-    """Learns from all rows of a table; equal seeds give equal models on one machine."""
+@dataclass(frozen=True, slots=True)
+class Estimator:
+    """Learns from all rows of a table; equal seeds give equal models on one machine.
 
-    @property
-    def name(self) -> str:
-        """One word for reports and bundles, e.g. `linear`."""
-        ...
+    `name` is one word for reports and bundles. `fit` gives a model for rows with the table's columns; scales are fitted
+    on these rows and nothing else.
+    """
 
-    def fit(self, table: Table, augmentations: Augmentations | None) -> Model:
-        """A model for rows with the table's columns; scales are fitted on these rows and nothing else."""
-        ...
+    name: str
+    fit: Callable[[Table, Augmentations | None], Model]
 
 
 def restored(description: Mapping[str, Any], arrays: Arrays, columns: int, labels: int) -> Model:

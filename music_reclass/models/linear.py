@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.extractors.fma518 import COLUMNS
-from music_reclass.models.base import Arrays, Floats, Model, examples, log_softmax
+from music_reclass.models.base import Arrays, Estimator, Floats, Model, examples, log_softmax
 from music_reclass.models.dataset import Augmentations, Table
 from music_reclass.models.transforms import INPUTS, QuantileScale
 from music_reclass.utils.lazy import require
@@ -45,30 +45,25 @@ class LinearModel:
         return self.scale.medians(self.inputs, columns)
 
 
-@dataclass(frozen=True, slots=True)
-class Linear:
-    """The recipe. `strength` is scikit-learn's C: small, as 518 columns meet few rows."""
+def linear_estimator(seed: int = 0, *, strength: float = 0.003, rarity: float = 0.25, versions: int = 2) -> Estimator:
+    """Logistic regression on every row once for each of its labels.
 
-    seed: int = 0
-    strength: float = 0.003
-    rarity: float = 0.25
-    versions: int = 2
-    name: str = TYPE
+    `strength` is scikit-learn's C: small, as 518 columns meet few rows. `rarity` and `versions`: see `base.examples`.
+    """
 
-    def fit(self, table: Table, augmentations: Augmentations | None) -> LinearModel:
-        """Fitted on every row once for each of its labels."""
+    def fit(table: Table, augmentations: Augmentations | None) -> LinearModel:
         linear_model = require("sklearn.linear_model", extra="train")
         inputs = "unchanged"
         if table.columns[: len(COLUMNS)] == COLUMNS:
             inputs = "key_free" if table.columns == COLUMNS else "key_free_and_embedding"
-        rows, genre, weights = examples(
-            table, augmentations, rarity=self.rarity, versions=self.versions, seed=self.seed
-        )
+        rows, genre, weights = examples(table, augmentations, rarity=rarity, versions=versions, seed=seed)
         raw = INPUTS[inputs](rows)
         scale = QuantileScale.fit(raw)
-        model = linear_model.LogisticRegression(C=self.strength, max_iter=400)
+        model = linear_model.LogisticRegression(C=strength, max_iter=400)
         model.fit(scale(raw), genre, sample_weight=weights)
         return _model(inputs, scale, model, len(table.classes))
+
+    return Estimator(TYPE, fit)
 
 
 def _model(inputs: str, scale: QuantileScale, fitted: Any, labels: int) -> LinearModel:

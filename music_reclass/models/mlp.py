@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.extractors.fma518 import COLUMNS
-from music_reclass.models.base import LARGE, Arrays, Doubles, Floats, log_softmax, with_augmentations
+from music_reclass.models.base import LARGE, Arrays, Doubles, Estimator, Floats, log_softmax, with_augmentations
 from music_reclass.models.transforms import INPUTS, QuantileScale, merged_medians, transpositions
 
 if TYPE_CHECKING:
@@ -58,35 +58,36 @@ WIDE_RECIPE = MlpRecipe(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class MlpEnsemble:
-    """The estimator; without a `recipe`, the one for a few rows of the columns at hand."""
+def mlp_estimator(seed: int = 0, recipe: MlpRecipe | None = None, *, epochs: int | None = None) -> Estimator:
+    """An ensemble of networks; without a `recipe` the one for a few rows of the columns at hand.
 
-    seed: int = 0
-    recipe: MlpRecipe | None = None
-    epochs: int | None = None  # in place of the recipe's
-    name: str = "nets"
+    `epochs` counts in place of the recipe's.
+    """
 
-    def fit(self, table: Table, augmentations: Augmentations | None) -> Ensemble:
-        """The networks of the recipe, trained on all rows; scales are fitted on the same rows and nothing else."""
-        recipe = self.recipe or recipe_for(table.columns)
-        if self.epochs is not None:
-            recipe = replace(recipe, epochs=self.epochs)
-        versions = with_augmentations(table, augmentations)
-        flat = versions.reshape(-1, versions.shape[-1])
-        scales: dict[str, QuantileScale] = {}
-        scaled: dict[str, Floats] = {}
-        for name in sorted(set(recipe.members)):
-            inputs = INPUTS[name](flat)
-            scales[name] = QuantileScale.fit(inputs)
-            scaled[name] = scales[name](inputs).reshape(*versions.shape[:2], -1)
-        sets = (table.labels * (table.labels.sum(axis=0) + 1.0) ** -recipe.rarity).astype(np.float32)
-        sets /= sets.max()
-        members = []
-        for number, name in enumerate(recipe.members):
-            epoch_rows = _epochs(scaled[name], recipe, turning=name == "unchanged" and recipe.transposed > 0)
-            members.append((name, rounded(fit_network(epoch_rows, sets, recipe, self.seed * 1000 + number))))
-        return Ensemble(scales, tuple(members))
+    def fit(table: Table, augmentations: Augmentations | None) -> Ensemble:
+        chosen = recipe or recipe_for(table.columns)
+        return _fit(table, augmentations, chosen if epochs is None else replace(chosen, epochs=epochs), seed)
+
+    return Estimator("nets", fit)
+
+
+def _fit(table: Table, augmentations: Augmentations | None, recipe: MlpRecipe, seed: int) -> Ensemble:
+    """The networks of the recipe, trained on all rows."""
+    versions = with_augmentations(table, augmentations)
+    flat = versions.reshape(-1, versions.shape[-1])
+    scales: dict[str, QuantileScale] = {}
+    scaled: dict[str, Floats] = {}
+    for name in sorted(set(recipe.members)):
+        inputs = INPUTS[name](flat)
+        scales[name] = QuantileScale.fit(inputs)
+        scaled[name] = scales[name](inputs).reshape(*versions.shape[:2], -1)
+    sets = (table.labels * (table.labels.sum(axis=0) + 1.0) ** -recipe.rarity).astype(np.float32)
+    sets /= sets.max()
+    members = []
+    for number, name in enumerate(recipe.members):
+        epoch_rows = _epochs(scaled[name], recipe, turning=name == "unchanged" and recipe.transposed > 0)
+        members.append((name, rounded(fit_network(epoch_rows, sets, recipe, seed * 1000 + number))))
+    return Ensemble(scales, tuple(members))
 
 
 def recipe_for(columns: Sequence[str], rows: int = 0) -> MlpRecipe:

@@ -113,21 +113,19 @@ class TranslatedModel:
         return self.model.medians(columns)
 
 
-@dataclass(frozen=True, slots=True)
-class TranslatedEstimator:
-    """The estimator that leaves a model as it is and translates it into the table's labels."""
+def translated_estimator(
+    model: Model, calibration: Calibration, labels: tuple[str, ...], taxonomy: Taxonomy
+) -> Estimator:
+    """The estimator that leaves a model of `labels` as it is and translates it into the table's labels.
 
-    model: Model
-    calibration: Calibration
-    labels: tuple[str, ...]
-    taxonomy: Taxonomy
-    name: str = "base"
+    Of the table only the labels' frequency counts, to share a wide genre among finer ones.
+    """
 
-    def fit(self, table: Table, augmentations: Augmentations | None) -> TranslatedModel:
-        """The same model; of the table only the labels' frequency counts, to share a wide genre among finer ones."""
-        frequency = table.labels.sum(axis=0) + 1.0
-        shares, spare = translation(self.labels, table.classes, frequency, self.taxonomy)
-        return TranslatedModel(self.model, self.calibration, shares, spare)
+    def fit(table: Table, augmentations: Augmentations | None) -> TranslatedModel:
+        shares, spare = translation(labels, table.classes, table.labels.sum(axis=0) + 1.0, taxonomy)
+        return TranslatedModel(model, calibration, shares, spare)
+
+    return Estimator("base", fit)
 
 
 def translation(
@@ -197,39 +195,29 @@ def _splits(tenths: Tenths, block: Sequence[int]) -> Iterator[Tenths]:
             yield tuple(new)
 
 
-@dataclass(frozen=True, slots=True)
-class Members:
-    """Who is kept, everyone's weight (0 for those who are not), and the numbers that say why."""
+def member_weights(scores: Scores, labels: Labels, names: Sequence[str]) -> tuple[tuple[float, ...], tuple[str, ...]]:
+    """Each member's weight, 0 for those that are left out, and sentences with the numbers that say why.
 
-    kept: tuple[Estimator, ...]
-    weights: tuple[float, ...]
-    notes: tuple[str, ...]
-
-
-def members(scores: Scores, labels: Labels, estimators: Sequence[Estimator]) -> Members:
-    """The stack with learned weights if it is right more often on new artists than the best alone, else that one.
-
-    `labels` belong to the rows of `scores`.
+    The stack with learned weights if it is right more often on new artists than the best alone, else that one. `labels`
+    belong to the rows of `scores`.
     """
-    if len(estimators) == 1:
-        return Members((estimators[0],), (1.0,), ())
+    if len(names) == 1:
+        return (1.0,), ()
     judged = scores.judging
     alone = [float(hits(score[judged, 0], labels[judged]).mean()) for score in scores.each]
     clean = [score[:, :1] for score in scores.each]
     together = float(hits(_cross_stacked(clean, scores, labels)[judged, 0], labels[judged]).mean())
     best = int(np.argmax(alone))
-    shown = ", ".join(f"{e.name} {value:.4f}" for e, value in zip(estimators, alone, strict=True))
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in zip(names, alone, strict=True))
     if together <= alone[best]:
         note = f"the stack is left out: {together:.4f} right on new artists, alone: {shown}"
-        return Members((estimators[best],), tuple(float(number == best) for number in range(len(alone))), (note,))
+        return tuple(float(number == best) for number in range(len(alone))), (note,)
     inside = scores.learning
     weights = learned_weights([score[inside, 0] for score in scores.each], labels[inside])
-    kept = tuple(estimator for estimator, weight in zip(estimators, weights, strict=True) if weight > 0)
-    dropped = [estimator.name for estimator, weight in zip(estimators, weights, strict=True) if not weight > 0]
     notes = [f"the stack is {together:.4f} right on new artists, alone: {shown}"]
-    if dropped:
+    if dropped := [name for name, weight in zip(names, weights, strict=True) if not weight > 0]:
         notes.append(f"left out of the stack: {', '.join(dropped)}; new artists are likeliest without")
-    return Members(kept, weights, tuple(notes))
+    return weights, tuple(notes)
 
 
 def stacked(scores: Scores, weights: Sequence[float], labels: Labels) -> Doubles:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.models.base import Arrays, Floats, Model, examples, log_softmax
+from music_reclass.models.base import Arrays, Estimator, Floats, Model, examples, log_softmax
 from music_reclass.models.dataset import Augmentations, Table
 from music_reclass.utils.lazy import require
 
@@ -60,35 +60,32 @@ class TreesModel:
         """Trees keep no scale."""
 
 
-@dataclass(frozen=True, slots=True)
-class Xgb:
-    """The recipe: many shallow trees on a part of the rows and columns each."""
+def xgb_estimator(
+    seed: int = 0,
+    *,
+    rounds: int = 120,
+    depth: int = 4,
+    rarity: float = 0.25,
+    versions: int = 1,
+    threads: int = 1,
+    device: str = "cpu",
+) -> Estimator:
+    """Many shallow trees on a part of the rows and columns each, grown on every row once for each of its labels."""
 
-    seed: int = 0
-    rounds: int = 120
-    depth: int = 4
-    rate: float = 0.1
-    rarity: float = 0.25
-    versions: int = 1
-    threads: int = 1
-    device: str = "cpu"
-    name: str = "xgb"
-
-    def fit(self, table: Table, augmentations: Augmentations | None) -> TreesModel:
-        """Grown on every row once for each of its labels."""
+    def fit(table: Table, augmentations: Augmentations | None) -> TreesModel:
         xgboost = require("xgboost", extra="train")
-        rows, genre, weights = examples(
-            table, augmentations, rarity=self.rarity, versions=self.versions, seed=self.seed
-        )
+        rows, genre, weights = examples(table, augmentations, rarity=rarity, versions=versions, seed=seed)
         data = xgboost.DMatrix(rows, label=genre, weight=weights)
         settings = {
             "objective": "multi:softprob", "num_class": len(table.classes), "tree_method": "hist", "max_bin": 64,
-            "max_depth": self.depth, "eta": self.rate, "subsample": 0.7, "colsample_bytree": 0.2, "lambda": 5.0,
-            "min_child_weight": 2.0, "seed": self.seed, "nthread": self.threads, "device": self.device,
+            "max_depth": depth, "eta": 0.1, "subsample": 0.7, "colsample_bytree": 0.2, "lambda": 5.0,
+            "min_child_weight": 2.0, "seed": seed, "nthread": threads, "device": device,
             "base_score": 0.5, "verbosity": 0,
         }  # fmt: skip
-        booster = xgboost.train(settings, data, num_boost_round=self.rounds)
+        booster = xgboost.train(settings, data, num_boost_round=rounds)
         return _trees(json.loads(bytes(booster.save_raw("json"))), len(table.classes))
+
+    return Estimator("xgb", fit)
 
 
 def _trees(saved: dict[str, Any], labels: int) -> TreesModel:
@@ -101,13 +98,13 @@ def _trees(saved: dict[str, Any], labels: int) -> TreesModel:
     split = np.zeros(shape, dtype=np.float32)
     for number, tree in enumerate(grown):
         count = len(tree["left_children"])
-        own = np.arange(count)
+        place = np.arange(count)
         lefts, rights = np.array(tree["left_children"]), np.array(tree["right_children"])
         leaf = lefts < 0
         feature[number, :count] = np.where(leaf, 0, tree["split_indices"])
         split[number, :count] = tree["split_conditions"]
-        left[number, :count] = np.where(leaf, own, lefts)
-        right[number, :count] = np.where(leaf, own, rights)
+        left[number, :count] = np.where(leaf, place, lefts)
+        right[number, :count] = np.where(leaf, place, rights)
     label = np.array(model["tree_info"], dtype=np.int16)
     deepest = max(_depth(left[number], right[number]) for number in range(len(grown)))
     return TreesModel(feature, split, left, right, label, np.zeros(labels, dtype=np.float32), deepest)

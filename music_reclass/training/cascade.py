@@ -149,7 +149,7 @@ def _out_of_domain(data: Dataset, stages: Sequence[CrossValidated], log: Log) ->
         probabilities = []
         for stage in stages:
             log(f"{stage.recipe.kinds[-1]}: trained without {name}, to see what its exit rule loses there")
-            recipe = StageRecipe(stage.recipe.name, stage.recipe.kinds, stage.members.kept, stage.recipe.target)
+            recipe = StageRecipe(stage.recipe.name, stage.recipe.kinds, stage.kept, stage.recipe.target)
             others = cross_validate(data.chosen(~inside), recipe, seed=stage.seed, folds=_FOLDS_OUT_OF_DOMAIN)
             rows = stage.data.table.rows[asked]
             probabilities.append(finish(others).bundle.predict_proba(rows))

@@ -12,9 +12,9 @@ from music_reclass.models.base import Estimator
 from music_reclass.models.bundle import Bundle
 from music_reclass.models.crossval import Log, folds_of, out_of_fold
 from music_reclass.models.dataset import Dataset, Table
-from music_reclass.models.linear import Linear
-from music_reclass.models.mlp import WIDE_RECIPE, MlpEnsemble
-from music_reclass.models.stacking import TranslatedEstimator, combined, learned_weights
+from music_reclass.models.linear import linear_estimator
+from music_reclass.models.mlp import WIDE_RECIPE, mlp_estimator
+from music_reclass.models.stacking import combined, learned_weights, translated_estimator
 from music_reclass.taxonomy import Taxonomy
 from music_reclass.training.train import silent
 
@@ -51,15 +51,17 @@ def library_label_issues(
 ) -> LabelIssues:
     """How likely each tag of a library is wrong: judged by a model of its tags, and by `bundle` where it reads the same
     vectors."""
-    estimators: list[Estimator] = [Linear(seed=seed) if len(data) <= _LINEAR_UP_TO else MlpEnsemble(seed, WIDE_RECIPE)]
+    estimators: list[Estimator] = [
+        linear_estimator(seed=seed) if len(data) <= _LINEAR_UP_TO else mlp_estimator(seed, WIDE_RECIPE)
+    ]
     if bundle.kinds == (data.kind,):
         estimators.append(as_estimator(bundle, taxonomy))
     return find_label_issues(data.table, estimators, seed=seed, log=log)
 
 
-def as_estimator(bundle: Bundle, taxonomy: Taxonomy) -> TranslatedEstimator:
+def as_estimator(bundle: Bundle, taxonomy: Taxonomy) -> Estimator:
     """The bundle as an estimator beside others."""
-    return TranslatedEstimator(bundle.model, bundle.calibration, bundle.labels, taxonomy)
+    return translated_estimator(bundle.model, bundle.calibration, bundle.labels, taxonomy)
 
 
 def find_label_issues(

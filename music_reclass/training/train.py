@@ -24,7 +24,7 @@ from music_reclass.models.dataset import Dataset
 from music_reclass.models.early_exit import ExitRule, exit_as_manifest
 from music_reclass.models.metrics import Evaluation, evaluate
 from music_reclass.models.precision import Certificate, PrecisionTarget, certified_thresholds
-from music_reclass.models.stacking import Members, Selected, Stack, calibrated, members, stacked
+from music_reclass.models.stacking import Selected, Stack, calibrated, member_weights, stacked
 from music_reclass.models.transforms import medians, profile
 
 Doubles = NDArray[np.float64]
@@ -64,12 +64,18 @@ class CrossValidated:
     data: Dataset  # of the recipe's kinds
     seed: int
     scores: Scores
-    members: Members
+    weights: tuple[float, ...]  # of the recipe's estimators, 0 for those that are left out
+    notes: tuple[str, ...]  # why
     fitted: tuple[Model, ...] | None  # of all estimators, where these are what is shipped
     calibration: Calibration
     probabilities: Doubles  # calibrated, (rows of `scores`, 1 + augmentations, labels)
     evaluation: Evaluation
     certificates: dict[str, Certificate]  # of `confident` and `likely`
+
+    @property
+    def kept(self) -> tuple[Estimator, ...]:
+        """The estimators whose models are shipped."""
+        return tuple(one for one, weight in zip(self.recipe.estimators, self.weights, strict=True) if weight > 0)
 
     @property
     def labels(self) -> NDArray[np.bool_]:
@@ -105,10 +111,10 @@ def cross_validate(
         raise UsageError("The data hold a single genre; training needs at least two.")
     scores, fitted = held_out(data, recipe.estimators, seed=seed, log=log, folds=folds)
     labels = data.table.labels[scores.rows]
-    chosen = members(scores, labels, recipe.estimators)
-    for note in chosen.notes:
+    weights, notes = member_weights(scores, labels, [one.name for one in recipe.estimators])
+    for note in notes:
         log(note)
-    calibration, probabilities = calibrated(stacked(scores, chosen.weights, labels), labels, scores)
+    calibration, probabilities = calibrated(stacked(scores, weights, labels), labels, scores)
     groups, learning, judging = data.table.groups[scores.rows], scores.learning, scores.judging
     versions = [
         (version.max(axis=1), hits(version, labels[learning])) for version in np.moveaxis(probabilities[learning], 1, 0)
@@ -124,7 +130,7 @@ def cross_validate(
         thresholds=_thresholds(certificates),
     )
     return CrossValidated(
-        recipe, data, seed, scores, chosen, fitted, calibration, probabilities, evaluation, certificates
+        recipe, data, seed, scores, weights, notes, fitted, calibration, probabilities, evaluation, certificates
     )
 
 
@@ -137,13 +143,13 @@ def finish(
     licence: str = "",
 ) -> Trained:
     """The bundle. `taxonomy` is the digest of the one in whose words the labels are; `exit_rules` hold in cascades."""
-    data, table, chosen = stage.data, stage.data.table, stage.members
+    data, table, weights = stage.data, stage.data.table, stage.weights
     if stage.fitted is None:
         log("training on all rows")
-        fitted = tuple(estimator.fit(table, data.augmentations) for estimator in chosen.kept)
+        fitted = tuple(estimator.fit(table, data.augmentations) for estimator in stage.kept)
     else:
-        fitted = tuple(model for model, weight in zip(stage.fitted, chosen.weights, strict=True) if weight > 0)
-    model: Model = fitted[0] if len(fitted) == 1 else Stack(fitted, tuple(w for w in chosen.weights if w > 0))
+        fitted = tuple(model for model, weight in zip(stage.fitted, weights, strict=True) if weight > 0)
+    model: Model = fitted[0] if len(fitted) == 1 else Stack(fitted, tuple(w for w in weights if w > 0))
     if not data.more and table.columns != COLUMNS:
         model = Selected(table.columns, model)
     manifest = {
@@ -162,7 +168,7 @@ def finish(
         "profile": profile(data.of([data.kind.name]).table if data.more else table),
         "licence": licence or _licence(data),
     }
-    return Trained(make(manifest, model), stage.evaluation, chosen.notes)
+    return Trained(make(manifest, model), stage.evaluation, stage.notes)
 
 
 def guarantee_lines(bundle: Bundle) -> Iterator[tuple[str, str]]:
@@ -218,9 +224,9 @@ def _origin(stage: CrossValidated) -> dict[str, Any]:
         "artists_seen": sorted(set(artist_digests(data.artists))),
         "views": list(_augmentations(data)),  # the manifest's word for augmentations
         "seed": stage.seed,
-        "estimators": [estimator.name for estimator in stage.members.kept],
+        "estimators": [estimator.name for estimator in stage.kept],
         "versions": _versions(),
-        "notes": [*table.notes, *stage.members.notes],
+        "notes": [*table.notes, *stage.notes],
     }
 
 

@@ -24,7 +24,7 @@ pytest.importorskip("xgboost")
 
 @pytest.fixture(autouse=True)
 def small_trees_and_no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boosted, "Xgb", partial(boosted.Xgb, rounds=6))
+    monkeypatch.setattr(boosted, "xgb_estimator", partial(boosted.xgb_estimator, rounds=6))
     monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "no models"))
 
 

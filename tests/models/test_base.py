@@ -14,10 +14,10 @@ from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.models import bundle as bundles
 from music_reclass.models.base import Estimator, examples
 from music_reclass.models.dataset import Augmentations, Table
-from music_reclass.models.linear import Linear
-from music_reclass.models.mlp import WIDE_RECIPE, MlpEnsemble
+from music_reclass.models.linear import linear_estimator
+from music_reclass.models.mlp import WIDE_RECIPE, mlp_estimator
 from music_reclass.models.stacking import Selected, Stack, combined, learned_weights
-from music_reclass.models.xgb import Xgb
+from music_reclass.models.xgb import xgb_estimator
 from tests.training.synthetic import CLASSES, SMALL, arrays
 
 KIND = {"name": "fma518", "version": "1", "dimension": 518, "excerpt": "mid30"}
@@ -33,10 +33,10 @@ def needs(package: str) -> pytest.MarkDecorator:
 
 
 ESTIMATORS: list[Any] = [
-    pytest.param(Linear(strength=0.1), marks=needs("sklearn"), id="linear"),
-    pytest.param(Xgb(rounds=12, threads=1), marks=needs("xgboost"), id="xgb"),
-    pytest.param(MlpEnsemble(recipe=replace(WIDE_RECIPE, hidden=(32, 16), epochs=12, batch=32)), id="wide"),
-    pytest.param(MlpEnsemble(recipe=replace(SMALL, epochs=12)), id="small"),
+    pytest.param(linear_estimator(strength=0.1), marks=needs("sklearn"), id="linear"),
+    pytest.param(xgb_estimator(rounds=12, threads=1), marks=needs("xgboost"), id="xgb"),
+    pytest.param(mlp_estimator(recipe=replace(WIDE_RECIPE, hidden=(32, 16), epochs=12, batch=32)), id="wide"),
+    pytest.param(mlp_estimator(recipe=replace(SMALL, epochs=12)), id="small"),
 ]
 
 
@@ -141,7 +141,7 @@ def test_a_stack_learns_to_ignore_a_member_that_guesses() -> None:
 def test_a_stack_and_a_narrow_model_come_back_from_a_bundle(tmp_path: Any) -> None:
     known = table()
     narrow = replace(known, columns=COLUMNS[252:392], rows=known.rows[:, 252:392])
-    inner = Linear(strength=0.1).fit(narrow, None)
+    inner = linear_estimator(strength=0.1).fit(narrow, None)
     model = Selected(narrow.columns, Stack((inner, inner), (0.3, 0.7)))
     bundles.save(bundle_of(model), tmp_path / "b")
 

@@ -10,7 +10,7 @@ import pytest
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import BundleError
 from music_reclass.models import bundle as bundles
-from music_reclass.models.mlp import MlpEnsemble
+from music_reclass.models.mlp import mlp_estimator
 from music_reclass.training import npz
 from music_reclass.training.train import train
 from tests.training.synthetic import SMALL, arrays, stage, written
@@ -20,7 +20,7 @@ from tests.training.synthetic import SMALL, arrays, stage, written
 def trained(tmp_path_factory: pytest.TempPathFactory) -> bundles.Bundle:
     folder = tmp_path_factory.mktemp("table")
     data = npz.read(written(folder, "t.npz", arrays(60)))
-    return train(data, stage(MlpEnsemble(recipe=SMALL))).bundle
+    return train(data, stage(mlp_estimator(recipe=SMALL))).bundle
 
 
 @pytest.fixture

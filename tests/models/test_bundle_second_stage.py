@@ -18,7 +18,7 @@ from music_reclass.models import (
 from music_reclass.models import (
     mlp as fma_mlp,
 )
-from music_reclass.models.mlp import MlpEnsemble
+from music_reclass.models.mlp import mlp_estimator
 from music_reclass.training import npz
 from music_reclass.training.train import StageRecipe, train
 
@@ -47,7 +47,7 @@ def test_what_only_the_embedding_tells_is_learned_and_survives_the_disk(tmp_path
     path = written(tmp_path / "table.npz")
     recipe = replace(fma_mlp.EMBEDDING_RECIPE, members=("embedding", "key_free_and_embedding"), epochs=15, hidden=(8,))
     data = npz.read(path, ("fma518", "musicnn"))
-    bundle = train(data, StageRecipe("musicnn-ensemble", ("fma518", "musicnn"), (MlpEnsemble(recipe=recipe),))).bundle
+    bundle = train(data, StageRecipe("musicnn-ensemble", ("fma518", "musicnn"), (mlp_estimator(recipe=recipe),))).bundle
     assert bundle.stage == "musicnn"
     assert bundle.kinds == (tables.fma518("mid30"), npz.MUSICNN)
     assert bundle.manifest["metrics"]["hit@1 clean"] > 0.9

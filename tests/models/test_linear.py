@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from music_reclass.models.linear import Linear, LinearModel, restored
+from music_reclass.models.linear import LinearModel, linear_estimator, restored
 from music_reclass.models.transforms import QuantileScale
 from tests.models.test_base import needs, right, table
 
@@ -44,7 +44,7 @@ def test_arrays_that_do_not_fit_are_refused(name: str, wrong: np.ndarray) -> Non
 def test_a_label_that_no_row_carries_is_never_first() -> None:
     known = table()
     labels = np.concatenate([known.labels, np.zeros((len(known), 1), dtype=bool)], axis=1)
-    scores = Linear(strength=0.1).fit(replace(known, classes=(*known.classes, "Polka"), labels=labels), None)
+    scores = linear_estimator(strength=0.1).fit(replace(known, classes=(*known.classes, "Polka"), labels=labels), None)
     found = scores.log_probabilities(known.rows)
     assert (found.argmax(axis=1) < len(known.classes)).all()
     assert right(found, labels) > 0.9

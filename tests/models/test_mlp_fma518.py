@@ -10,7 +10,7 @@ from music_reclass.models import bundle as bundles
 from music_reclass.models import dataset as tables
 from music_reclass.models.bundle import Bundle
 from music_reclass.models.dataset import Augmentations
-from music_reclass.models.mlp import MlpEnsemble, MlpRecipe
+from music_reclass.models.mlp import MlpRecipe, mlp_estimator
 from music_reclass.models.precision import PLAIN
 from music_reclass.training import npz
 from music_reclass.training.train import guarantee_lines, train
@@ -28,7 +28,7 @@ def _bundle(
 ) -> Bundle:
     content = {name: value for name, value in {**arrays(90), **changes}.items() if value is not None}
     data = npz.read(written(folder, "t.npz", content))
-    return train(data.with_augmentations(augmentations), stage(MlpEnsemble(seed, recipe)), seed=seed).bundle
+    return train(data.with_augmentations(augmentations), stage(mlp_estimator(seed, recipe)), seed=seed).bundle
 
 
 def test_equal_seeds_give_equal_bundles_and_other_seeds_others(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from music_reclass.models.calibration import hits
 from music_reclass.models.crossval import cross_calibrated, folds_of, out_of_fold
-from music_reclass.models.linear import Linear
+from music_reclass.models.linear import linear_estimator
 from music_reclass.models.precision import (
     Certificate,
     PrecisionTarget,
@@ -47,7 +47,7 @@ def test_over_200_splits_of_the_real_table_the_other_half_breaks_it_no_more_ofte
     """A linear model, quick to fit; `benchmarks/table_studies.py promises` does the same with the networks."""
     table = npz.read(CLIPS).table
     folds = folds_of(table, 0)
-    scores = out_of_fold(table, None, Linear().fit, folds)
+    scores = out_of_fold(table, None, linear_estimator().fit, folds)
     probabilities = cross_calibrated(scores, table.labels, folds)[:, 0]
     confidence, right = probabilities.max(axis=1), hits(probabilities, table.labels)
     weight = 1.0 / np.bincount(table.groups)[table.groups]  # an artist counts once

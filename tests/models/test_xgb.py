@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from music_reclass.models.base import examples
-from music_reclass.models.xgb import TreesModel, Xgb, restored
+from music_reclass.models.xgb import TreesModel, restored, xgb_estimator
 from tests.models.test_base import needs, table
 
 
@@ -15,7 +15,7 @@ def test_trees_walked_by_numpy_give_what_xgboost_gives() -> None:
     known = table()
     rows, genre, weights = examples(known, None, rarity=0.25, versions=1, seed=0)
     data = xgboost.DMatrix(rows, label=genre, weight=weights)
-    model = Xgb(rounds=10).fit(known, None)
+    model = xgb_estimator(rounds=10).fit(known, None)
     settings = {
         "objective": "multi:softprob", "num_class": 4, "tree_method": "hist", "max_bin": 64, "max_depth": 4, "eta": 0.1,
         "subsample": 0.7, "colsample_bytree": 0.2, "lambda": 5.0, "min_child_weight": 2.0, "seed": 0, "nthread": 1,

@@ -7,7 +7,7 @@ import pytest
 
 from music_reclass.models import bundle as bundles
 from music_reclass.models.early_exit import exit_rules_of
-from music_reclass.models.mlp import MlpEnsemble
+from music_reclass.models.mlp import mlp_estimator
 from music_reclass.training.train import StageRecipe
 from tests.training.synthetic import SMALL, arrays, views_of, with_later_kinds, written
 from tools import embedded_bundles as shipped
@@ -18,8 +18,8 @@ def quick(seed: int = 0) -> tuple[StageRecipe, ...]:
     """The two stages of the package, of small networks."""
     beside = replace(SMALL, members=("embedding", "key_free_and_embedding"))
     return (
-        StageRecipe("fma-mlp", shipped.KINDS[:1], (MlpEnsemble(seed, SMALL),)),
-        StageRecipe("musicnn-ensemble", shipped.KINDS, (MlpEnsemble(seed, beside),)),
+        StageRecipe("fma-mlp", shipped.KINDS[:1], (mlp_estimator(seed, SMALL),)),
+        StageRecipe("musicnn-ensemble", shipped.KINDS, (mlp_estimator(seed, beside),)),
     )
 
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from music_reclass.models.dataset import read_augmentations
-from music_reclass.models.mlp import MlpEnsemble
+from music_reclass.models.mlp import mlp_estimator
 from music_reclass.training import npz
 from music_reclass.training.train import StageRecipe
 from tests.training.synthetic import SMALL, arrays, views_of, written
 from tools import model_card as card
 
-RECIPE = StageRecipe("fma-mlp", ("fma518",), (MlpEnsemble(recipe=SMALL),))
+RECIPE = StageRecipe("fma-mlp", ("fma518",), (mlp_estimator(recipe=SMALL),))
 
 
 def test_the_card_measures_augmentations_coverage_genres_and_left_out_collections(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from music_reclass.models.bundle import load_cascade, save_cascade
 from music_reclass.models.dataset import Dataset, read_augmentations, read_table
 from music_reclass.models.early_exit import RiskTarget, exit_rules, exit_rules_of
-from music_reclass.models.mlp import MlpEnsemble, MlpRecipe
+from music_reclass.models.mlp import MlpRecipe, mlp_estimator
 from music_reclass.training import npz
 from music_reclass.training.cascade import answerable, train_cascade
 from music_reclass.training.train import StageRecipe
@@ -19,8 +19,8 @@ from tests.training.synthetic import views_of, with_later_kinds, written
 
 ROWS = 240
 NETWORKS = MlpRecipe(hidden=(12,), epochs=12)
-FIRST = MlpEnsemble(recipe=replace(NETWORKS, members=("key_free",)))
-LATER = MlpEnsemble(recipe=replace(NETWORKS, members=("embedding",)))
+FIRST = mlp_estimator(recipe=replace(NETWORKS, members=("key_free",)))
+LATER = mlp_estimator(recipe=replace(NETWORKS, members=("embedding",)))
 STATED = np.array(["mert/1-l7-norm-00/mid30", "jmla/1-00/mid30"])
 NAMES = ("fma518", "mert", "jmla")
 
@@ -102,7 +102,9 @@ def test_rows_that_the_other_collections_cannot_teach_are_left_out_and_twins_cou
 
 def test_equal_seeds_give_equal_cascades(tmp_path: Path) -> None:
     made = data(tmp_path, dataset=np.full(ROWS, "one"))
-    quick = [replace(one, estimators=(replace(one.estimators[0], epochs=3),)) for one in RECIPES[:2]]
+    seen = (("key_free",), ("embedding",))
+    each = [mlp_estimator(recipe=replace(NETWORKS, members=one, epochs=3)) for one in seen]
+    quick = [replace(recipe, estimators=(one,)) for recipe, one in zip(RECIPES, each, strict=False)]
 
     first, again = (train_cascade(made, quick, seed=4) for _ in range(2))
 

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from music_reclass.models.calibration import Calibration
-from music_reclass.models.linear import Linear
-from music_reclass.models.stacking import TranslatedEstimator, translation
+from music_reclass.models.linear import linear_estimator
+from music_reclass.models.stacking import translated_estimator, translation
 from music_reclass.taxonomy import load
 from music_reclass.training import npz
 from music_reclass.training.label_issues import (
@@ -73,11 +73,11 @@ def test_swapped_tags_of_real_clips_are_found_better_than_by_the_base_models_dis
         mine = np.isin(table.groups, artists[: len(artists) // 2])
         labels, wrong = swapped(table.labels[mine], 0.15, seed)
         library = replace(table.chosen(mine), labels=labels)
-        model = Linear().fit(table.chosen(~mine), None)  # plays the embedded one: it never saw these artists
-        base = TranslatedEstimator(model, Calibration(), table.classes, TAXONOMY)
+        model = linear_estimator().fit(table.chosen(~mine), None)  # plays the embedded one: it never saw these artists
+        base = translated_estimator(model, Calibration(), table.classes, TAXONOMY)
         shares = np.exp(base.fit(library, None).log_probabilities(library.rows))
 
-        issues = find_label_issues(library, [Linear(), base])
+        issues = find_label_issues(library, [linear_estimator(), base])
 
         chosen = issues.suspects()
         ours.append(average_precision_score(wrong, issues.wrong))
