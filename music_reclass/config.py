@@ -39,7 +39,7 @@ NO_SECRET = Secret("")
 
 
 OTHER_VARIABLES = ("RECLASS_CONFIG", "RECLASS_DEBUG", "RECLASS_MODELS")  # read where they are needed
-PROFILES = ("native", "plex", "navidrome", "jellyfin", "joined", "single")  # tagging.policy says what each means
+PROFILES = ("native", "plex", "navidrome", "jellyfin", "joined", "single")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

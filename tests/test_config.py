@@ -6,10 +6,9 @@ import click
 import pytest
 
 from music_reclass.cli.options import setting_flags
-from music_reclass.config import Settings, declared, load, seconds_of
+from music_reclass.config import PROFILES, Settings, declared, load, seconds_of
 from music_reclass.domain import OnExisting
 from music_reclass.errors import UsageError
-from music_reclass.tagging import policy
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -83,7 +82,7 @@ def test_what_is_no_length_of_time_is_refused_when_the_settings_are_read(tmp_pat
 def test_a_setting_is_declared_once_and_its_flag_offers_what_it_allows() -> None:
     for name, choices in (
         ("on_existing", [word.value for word in OnExisting]),
-        ("profile", list(policy.PROFILES)),
+        ("profile", list(PROFILES)),
         ("precision", ["auto", "fp32", "bf16", "fp16"]),
     ):
 

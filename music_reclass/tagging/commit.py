@@ -25,6 +25,9 @@ from music_reclass.tagging.read import tag_errors
 from music_reclass.tagging.rewrite import Prepared, Rewrite
 
 TEMPORARY_PREFIX, TEMPORARY_SUFFIX = ".reclass-", ".tmp"  # hidden, and no suffix of audio: scans pass it by
+READ_BUFFER = 1 << 16  # bytes: headers that lie close together are read at once
+
+AfterStep = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,6 @@ class WriteOptions:
 
     preserve_mtime: bool = False  # a media server may then not notice the new genre
     detach_hard_links: bool = False  # write although the file's other names would keep the old content
-
-
-READ_BUFFER = 1 << 16  # bytes: headers that lie close together are read at once
-
-AfterStep = Callable[[str], None]
 
 
 @dataclass(slots=True)

@@ -3,66 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from music_reclass.config import PROFILES
 from music_reclass.domain import Decision, OnExisting, Outcome, Relation
 from music_reclass.errors import UsageError
 
 if TYPE_CHECKING:
     from music_reclass.taxonomy import Taxonomy
 
-NATIVE = "native"
-Values = tuple[str, ...]
-
-_NAVIDROME_SPLITS = re.compile(r"\s*[;/,]\s*")
-
-
-def _all(genres: Sequence[str]) -> Values:
-    return tuple(genres)
-
-
-def _first(genres: Sequence[str]) -> Values:
-    return tuple(genres[:1])
-
-
-def _joined(genres: Sequence[str]) -> Values:
-    return ("; ".join(genres),) if genres else ()
-
-
-_LAYOUTS: dict[str, Callable[[Sequence[str]], Values]] = {
-    NATIVE: _all,
-    "navidrome": _all,
-    "jellyfin": _all,
-    "plex": _first,  # it sees no more than that in a file; the rest goes in through its API
-    "single": _first,
-    "joined": _joined,
-}
-PROFILES: dict[str, str] = {
-    NATIVE: "the format's list of values",
-    "navidrome": "the format's list, which Navidrome reads whole",
-    "jellyfin": "the format's list, which Jellyfin 10.9 and later read whole",
-    "plex": "the first genre only; `plex sync` brings the others",
-    "single": "the first genre only",
-    "joined": "all in one value, divided by '; ', as DJ programs have it",
-}
-"""Every profile with a sentence for people."""
-
-
-def laid_out(genres: Sequence[str], profile: str = NATIVE) -> Values:
-    """The values to write for `genres`, the first being the primary one; UsageError for an unknown profile."""
-    if profile not in _LAYOUTS:
-        raise UsageError(f"There is no tag profile {profile!r}; there are {', '.join(_LAYOUTS)}.")
-    return _LAYOUTS[profile](tuple(dict.fromkeys(genre for genre in genres if genre)))
-
-
-def as_navidrome(values: Sequence[str]) -> Values:
-    """What Navidrome makes of the values of a file: a single one is split at `;`, `/` and `,`."""
-    if len(values) != 1:
-        return tuple(values)
-    return tuple(part for part in _NAVIDROME_SPLITS.split(values[0]) if part)
-
+NATIVE, JOINED = "native", "joined"
+FIRST_ONLY = ("plex", "single")  # Plex reads no more than the first value of a file; `plex sync` brings the others
 
 WRITE = "write"  # the field gets `genres`
 KEEP = "keep"  # there is a genre, and the policy leaves it alone
@@ -84,6 +37,35 @@ _KEPT = {
     Relation.JUNK: "what is there says nothing, but it is to be kept",
     Relation.FILL: "",
 }
+
+Values = tuple[str, ...]
+
+
+# --- profiles: the layout for a program that reads the file ------------------------------------------------------
+
+
+def laid_out(genres: Sequence[str], profile: str = NATIVE) -> Values:
+    """The values to write for `genres`, the first being the primary one; UsageError for an unknown profile.
+
+    `single` and `plex`: the first genre only. `joined`: all in one value, divided by "; ", as DJ programs have it.
+    The others: the format's list of values, which Navidrome, and Jellyfin from 10.9 on, read whole.
+    """
+    if profile not in PROFILES:
+        raise UsageError(f"There is no tag profile {profile!r}; there are {', '.join(PROFILES)}.")
+    values = tuple(dict.fromkeys(genre for genre in genres if genre))
+    if profile in FIRST_ONLY:
+        return values[:1]
+    return ("; ".join(values),) if profile == JOINED and values else values
+
+
+def as_navidrome(values: Sequence[str]) -> Values:
+    """What Navidrome makes of the values of a file: a single one is split at `;`, `/` and `,`."""
+    if len(values) != 1:
+        return tuple(values)
+    return tuple(part for part in re.split(r"\s*[;/,]\s*", values[0]) if part)
+
+
+# --- proposals -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 import pytest
 
+from music_reclass.config import PROFILES
 from music_reclass.errors import UsageError
-from music_reclass.tagging.policy import PROFILES, as_navidrome, laid_out
+from music_reclass.tagging.policy import as_navidrome, laid_out
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ def test_each_profile_has_its_layout(profile: str, values: tuple[str, ...]) -> N
 
 
 def test_an_unknown_profile_is_answered_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match="native, navidrome"):
+    with pytest.raises(UsageError, match="native, plex, navidrome"):
         laid_out(["Rock"], "plexx")
 
 

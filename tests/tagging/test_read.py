@@ -78,3 +78,11 @@ def test_the_id3_version_is_read() -> None:
     assert versions == {
         "mp3 v2.2": (2, 2, 0), "mp3 v2.3": (2, 3, 0), "mp3 v2.4": (2, 4, 0), "mp3 v1": None, "flac": None,
     }  # fmt: skip
+
+
+def test_an_mp4_item_that_the_tag_library_cannot_read_is_compared_too() -> None:
+    data = tagged("aac tight")
+    at = data.index(b"\xa9nam") + 8  # the name of the atom in the item
+    damaged = data[:at] + b"dat!" + data[at + 4 :]
+    assert tags_of(damaged).tags.title == ""
+    assert tags_of(damaged).rest != tags_of(damaged.replace(b"A Title", b"B Title")).rest
