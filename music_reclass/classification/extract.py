@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 from music_reclass.containers.sniff import payload_digest
 from music_reclass.domain import FeatureKind, Track, TrackTags
 from music_reclass.errors import BundleError, FailTrack, TrackError
-from music_reclass.extractors import pipeline
-from music_reclass.extractors.device import Placement
 from music_reclass.extractors.registry import extractor, network_kinds
 from music_reclass.features.library import Library
 from music_reclass.tagging.read import read_tags
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from music_reclass.config import Settings
     from music_reclass.domain import Extractor, Vector
     from music_reclass.extractors.audio.load import Clip
+    from music_reclass.extractors.device import Placement
     from music_reclass.extractors.network import NetworkExtractor
     from music_reclass.features.database import Database
     from music_reclass.features.results import ScanStats
@@ -216,7 +215,6 @@ class ExtractionRunner:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._library = Library(database)
         self._settings = settings
-        self._placement = Placement.from_settings(settings)
         self._networks: dict[FeatureKind, NetworkExtractor] = {}
         self._layered: dict[FeatureKind, NetworkExtractor | None] = {}
 
@@ -269,14 +267,16 @@ class ExtractionRunner:
 
     def _embedded(self, tracks: Sequence[TrackPath], kind: FeatureKind, stop: Callable[[], bool]) -> Answers:
         """The vectors of a kind that a network gives, and of what it gives besides."""
+        from music_reclass.extractors.pipeline import embed, read_windows
+
         layers = self._layers(kind) if self._settings.all_layers else None
         network = layers or self._network(kind)
         # Where the network itself runs on the processor, more than one worker would only take its time away.
         jobs = 1 if network.network.device.is_cpu else min(self._settings.workers, len(tracks))
         reader = partial(
-            _read_track, reader=partial(pipeline.read_windows, kind=network.kind.name, excerpt=network.kind.excerpt)
+            _read_track, reader=partial(read_windows, kind=network.kind.name, excerpt=network.kind.excerpt)
         )
-        answers = pipeline.embed(tracks, reader, network, jobs=jobs, timeout=self._settings.timeout, stop=stop)
+        answers = embed(tracks, reader, network, jobs=jobs, timeout=self._settings.timeout, stop=stop)
         with closing(answers):
             for item, answer in answers:
                 if isinstance(answer, TrackError):
@@ -286,7 +286,10 @@ class ExtractionRunner:
 
     def _network(self, kind: FeatureKind) -> NetworkExtractor:
         if kind not in self._networks:
-            opened = pipeline.network_extractor(kind.name, kind.excerpt, self._placement)
+            from music_reclass.extractors.device import Placement
+            from music_reclass.extractors.pipeline import network_extractor
+
+            opened = network_extractor(kind.name, kind.excerpt, Placement.from_settings(self._settings))
             _require_kind(opened.kind, kind)
             self._networks[kind] = opened
         return self._networks[kind]
@@ -295,7 +298,11 @@ class ExtractionRunner:
         """The network whose vectors hold those of `kind` among all layers, if there is one."""
         if kind not in self._layered:
             self._network(kind)  # the weights must be the right ones
-            self._layered[kind] = pipeline.all_layers_extractor(kind.name, kind.excerpt, self._placement)
+            from music_reclass.extractors.device import Placement
+            from music_reclass.extractors.pipeline import all_layers_extractor
+
+            placement = Placement.from_settings(self._settings)
+            self._layered[kind] = all_layers_extractor(kind.name, kind.excerpt, placement)
         return self._layered[kind]
 
     def _cut_from_layers(self, tracks: Sequence[TrackPath], kind: FeatureKind) -> set[int]:

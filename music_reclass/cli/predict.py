@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from music_reclass.cli.options import json_flag, setting_flags
-from music_reclass.cli.output import complain, plain, print_json, printable
+from music_reclass.cli.options import FILE, FOLDER, json_flag, setting_flags
+from music_reclass.cli.output import complain, emit, printable
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
@@ -17,30 +18,21 @@ if TYPE_CHECKING:
     from music_reclass.errors import TrackError
     from music_reclass.models.bundle import Bundle
 
-EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
-
 
 @click.command()
-@click.option("--table", type=EXISTING_FILE, required=True, help="Table (.npz) with the arrays fma518 and columns.")
+@click.option("--table", type=FILE, required=True, help="Table (.npz) with the arrays fma518 and columns.")
 @click.option(
-    "--bundle",
-    "folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="A trained bundle, or a ladder of them (default: the embedded first stage).",
+    "--bundle", type=FOLDER, help="A trained bundle, or a cascade of them (default: the embedded first stage)."
 )
 @json_flag
-def predict(table: Path, folder: Path | None, as_json: bool) -> None:
-    """Genre, confidence and all probabilities for each row of a feature table; a ladder is climbed as in a scan."""
-    from music_reclass.models import bundle as bundles
-    from music_reclass.models import bundle as ladders
+def predict(table: Path, bundle: Path | None, as_json: bool) -> None:
+    """Genre, confidence and all probabilities for each row of a feature table; a cascade is run as in a scan."""
+    from music_reclass.models.bundle import embedded, load_cascade
 
-    stages = (bundles.embedded(),) if folder is None else ladders.load_cascade(folder)
-    for number, own in enumerate(_predictions(stages, table)):
-        if as_json:
-            print_json(own)
-        else:
-            rung = f"  {own['stage']}" if len(stages) > 1 else ""
-            plain(f"{number:>6}  {own['genre']:<16} {own['confidence']:.2f}{rung}")
+    stages = (embedded(),) if bundle is None else load_cascade(bundle)
+    for number, row in enumerate(_predictions(stages, table)):
+        stage = f"  {row['stage']}" if len(stages) > 1 else ""
+        emit(row, f"{number:>6}  {row['genre']:<16} {row['confidence']:.2f}{stage}", as_json)
 
 
 def _predictions(stages: Sequence[Bundle], table: Path) -> Iterator[dict[str, Any]]:
@@ -48,21 +40,21 @@ def _predictions(stages: Sequence[Bundle], table: Path) -> Iterator[dict[str, An
     lacks never votes, and is named once."""
     from music_reclass.classification.voter import predict_rows
     from music_reclass.models.dataset import TableFile
-    from music_reclass.training import npz as kinds
+    from music_reclass.training.npz import kinds_in, rows_for
 
     file = TableFile.read(table)
     read = file.table(labelled=False)
-    at_hand = set(kinds.kinds_in(file))
-    able = [bundle for bundle in stages if all(kind.name in at_hand for kind in bundle.kinds)] or list(stages[:1])
+    available = set(kinds_in(file))
+    able = [bundle for bundle in stages if all(kind.name in available for kind in bundle.kinds)] or list(stages[:1])
     for bundle in stages:
         if bundle not in able:
-            missing = [kind.name for kind in bundle.kinds if kind.name not in at_hand]
-            complain(f"the stage {bundle.stage} never votes: the table holds no array {', '.join(missing)}")
-    for one in predict_rows(able, lambda bundle: kinds.rows_for(bundle.kinds, file, read), len(read)):
+            missing = [kind.name for kind in bundle.kinds if kind.name not in available]
+            complain(f"The stage {bundle.stage} never votes: the table holds no array {', '.join(missing)}.")
+    for row in predict_rows(able, lambda bundle: rows_for(bundle.kinds, file, read), len(read)):
         yield {
-            "genre": one.genre, "confidence": round(one.confidence, 6),
-            "probabilities": {genre: round(share, 6) for genre, share in one.probabilities.items()},
-            "stage": one.stage, "exited": one.stage != able[-1].stage,
+            "genre": row.genre, "confidence": round(row.confidence, 6),
+            "probabilities": {genre: round(share, 6) for genre, share in row.probabilities.items()},
+            "stage": row.stage, "exited": row.stage != able[-1].stage,
         }  # fmt: skip
 
 
@@ -96,22 +88,21 @@ def features(
     if all_layers:
         kind = f"{kind}-layers"  # a kind of its own: such vectors compare with no others
     failed = 0
-    answers = _answers(files, kind, excerpt, min(jobs, len(files)), timeout, settings)
-    for path, answer in _in_order(files, answers):
+    settings = replace(settings, jobs=min(jobs, len(files)), timeout=timeout)
+    for path, answer in _in_order(files, _answers(files, kind, excerpt, settings)):
         if isinstance(answer, TrackError):
             failed += 1
             complain(f"{printable(str(path))}: {answer}")
-        elif as_json:
-            vector = [float(number) for number in answer]
-            print_json({"path": str(path), "kind": kind, "excerpt": excerpt, "vector": vector})
-        else:
-            first = ", ".join(f"{number:.4f}" for number in answer[:4])
-            plain(f"{printable(str(path))}  {kind}/{excerpt}  {len(answer)} numbers: {first}, ...")
+            continue
+        vector = [float(number) for number in answer]
+        first = ", ".join(f"{number:.4f}" for number in answer[:4])
+        text = f"{printable(str(path))}  {kind}/{excerpt}  {len(answer)} numbers: {first}, ..."
+        emit({"path": str(path), "kind": kind, "excerpt": excerpt, "vector": vector}, text, as_json)
     return 1 if failed else 0
 
 
 def _answers(
-    files: tuple[Path, ...], kind: str, excerpt: str, jobs: int, timeout: float, settings: Settings
+    files: tuple[Path, ...], kind: str, excerpt: str, settings: Settings
 ) -> Iterator[tuple[Path, Vector | TrackError]]:
     """Each file with its vector: computed whole in workers, or through one network that workers decode for."""
     from functools import partial
@@ -126,9 +117,10 @@ def _answers(
     if kind in network_kinds():
         network = network_extractor(kind, excerpt, Placement.from_settings(settings))
         reader = partial(read_windows, kind=kind, excerpt=excerpt)
-        yield from embed(files, reader, network, jobs=jobs, timeout=timeout)
+        yield from embed(files, reader, network, jobs=settings.workers, timeout=settings.timeout)
         return
-    with WorkerPool(partial(read_vector, kind=kind, excerpt=excerpt), jobs, timeout, prepare_worker) as pool:
+    reader = partial(read_vector, kind=kind, excerpt=excerpt)
+    with WorkerPool(reader, settings.workers, settings.timeout, prepare_worker) as pool:
         yield from pool.map(files)
 
 

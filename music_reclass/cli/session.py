@@ -62,7 +62,7 @@ def writing(settings: Settings, command: str, *, must_exist: bool = False) -> It
 def reading(settings: Settings) -> Iterator[Database]:
     """The library for a command that only looks, beside a scan if need be: no lease, no recovery, closed at the end.
 
-    NothingToDo where there is none.
+    NothingToDo where there is none. An older schema is migrated, as questions are asked of the newest only.
     """
     from music_reclass.features.database import Database
 

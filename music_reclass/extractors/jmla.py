@@ -42,11 +42,11 @@ def canonical(tensors: Tensors, settings: Settings) -> tuple[Tensors, Settings]:
     plain = {name.removeprefix("backbone."): tensor.astype("<f4", copy=False) for name, tensor in tensors.items()}
     if "patch_embed.projection.weight" not in plain:
         raise ReclassError(
-            "this file has no audio encoder (the 1.3 GB file of OpenJMLA holds the language model's adapters); "
+            "This file has no audio encoder (the 1.3 GB file of OpenJMLA holds the language model's adapters); "
             "use the 330 MiB epoch_20.pth."
         )
     if len(plain) != 150:
-        raise ReclassError(f"this is not OpenJMLA's epoch_20.pth: it has {len(plain)} tensors, not 150.")
+        raise ReclassError(f"This is not OpenJMLA's epoch_20.pth: it has {len(plain)} tensors, not 150.")
     return plain, settings
 
 

@@ -70,17 +70,17 @@ def canonical(
     """
     config = settings.get("config.json") or dict(published)
     if config.get("feature_extractor_cqt") or config.get("deepnorm"):
-        raise ReclassError("this MERT has a CQT branch or deep norm, which reclass does not support.")
+        raise ReclassError("This MERT has a CQT branch or deep norm, which reclass does not support.")
     for key in ("hidden_size", "num_hidden_layers", "do_stable_layer_norm"):
         if config.get(key) != published[key]:
             raise ReclassError(
-                f"this is another MERT: its config.json says {key} {config.get(key)}, not {published[key]}."
+                f"This is another MERT: its config.json says {key} {config.get(key)}, not {published[key]}."
             )
     preprocessor = settings.get("preprocessor_config.json") or {"do_normalize": normalise, "sampling_rate": 24000}
     if preprocessor.get("sampling_rate", 24000) != 24000:
-        raise ReclassError(f"this is another MERT: it takes {preprocessor['sampling_rate']} Hz, not 24000.")
+        raise ReclassError(f"This is another MERT: it takes {preprocessor['sampling_rate']} Hz, not 24000.")
     if "encoder.pos_conv_embed.conv.bias" not in tensors:
-        raise ReclassError("this file is no MERT in transformers' layout; use the pytorch_model.bin of the model page.")
+        raise ReclassError("This file is no MERT in transformers' layout; use the pytorch_model.bin of the model page.")
     renamed = {_OLD_NAMES.get(name, name): tensor.astype("<f4", copy=False) for name, tensor in tensors.items()}
     return renamed, {"config.json": config, "preprocessor_config.json": preprocessor}
 
@@ -107,7 +107,7 @@ def hubert(tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> An
             if extra
             else str(error).split("\n")[-1].strip()
         )
-        raise ReclassError(f"these weights do not fit MERT ({what}); install the model again.") from error
+        raise ReclassError(f"These weights do not fit MERT ({what}); install the model again.") from error
     return model.eval()
 
 
@@ -119,7 +119,7 @@ def transformers_package() -> Any:
         _ = package.HubertModel  # imported at the first mention
     except (ImportError, OSError, RuntimeError) as error:
         raise ReclassError(
-            f"transformers cannot be loaded ({type(error).__name__}: {error}); the usual cause is a torchaudio "
+            f"Transformers cannot be loaded ({type(error).__name__}: {error}); the usual cause is a torchaudio "
             "that does not fit torch: pip uninstall torchaudio."
         ) from error
     return package

@@ -154,7 +154,7 @@ def canonical(
     found = {name: tensor.shape for name, tensor in tensors.items()}
     if found != shapes():
         wrong = sorted(name for name in found.keys() | shapes().keys() if found.get(name) != shapes().get(name))
-        raise ReclassError(f"this file is no MusiCNN with 50 tags: {', '.join(wrong[:4])} do not fit.")
+        raise ReclassError(f"This file is no MusiCNN with 50 tags: {', '.join(wrong[:4])} do not fit.")
     return tensors, settings
 
 

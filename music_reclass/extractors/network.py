@@ -227,7 +227,7 @@ def check_packages(*names: str) -> None:
     """MissingExtra unless the packages are installed; they are not imported yet."""
     for name in names:
         if importlib.util.find_spec(name) is None:
-            raise MissingExtra(f"this needs the package {name}: pip install 'music_reclass[neural]'.")
+            raise MissingExtra(f"This needs the package {name}: pip install 'music_reclass[neural]'.")
 
 
 def finite_row(row: NDArray[np.float32]) -> NDArray[np.float32]:

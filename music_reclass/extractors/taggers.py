@@ -78,7 +78,7 @@ def labels(config: Config) -> tuple[str, ...]:
     """The names that a config.json gives to the outputs, in their order; ReclassError unless all have one."""
     named = config.get("id2label")
     if not isinstance(named, Mapping) or set(named) != {str(number) for number in range(len(named))}:
-        raise ReclassError("this config.json does not name the outputs (id2label); take the one of the model page.")
+        raise ReclassError("This config.json does not name the outputs (id2label); take the one of the model page.")
     return tuple(str(named[str(number)]) for number in range(len(named)))
 
 
@@ -86,7 +86,7 @@ def check_settings(config: Config, published: Config, title: str) -> None:
     """ReclassError unless every setting that `config` names has its published value."""
     for key, value in published.items():
         if config.get(key, value) != value:
-            raise ReclassError(f"this is another model than {title}: its {key} is {config[key]}, not {value}.")
+            raise ReclassError(f"This is another model than {title}: its {key} is {config[key]}, not {value}.")
 
 
 def _config(installed: Installed) -> dict[str, Any]:
@@ -125,14 +125,14 @@ def canonical_ast(tensors: Tensors, settings: Settings) -> tuple[Tensors, Settin
     """
     config = settings.get("config.json")
     if config is None:
-        raise ReclassError("the names of AST's tags are in its config.json; put that file beside the weights.")
+        raise ReclassError("The names of AST's tags are in its config.json; put that file beside the weights.")
     check_settings(config, AST_PUBLISHED, AST_TITLE)
     check_settings(settings.get("preprocessor_config.json", {}), _PREPROCESSOR, AST_TITLE)
     names = labels(config)
     if len(names) != AST_TAGS or any(names[number] != name for number, name in _KNOWN.items()):
-        raise ReclassError(f"the config.json does not name AudioSet's {AST_TAGS} classes in their order.")
+        raise ReclassError(f"The config.json does not name AudioSet's {AST_TAGS} classes in their order.")
     if "classifier.dense.weight" not in tensors:
-        raise ReclassError("this file is no AST in transformers' layout; use the model.safetensors of the model page.")
+        raise ReclassError("This file is no AST in transformers' layout; use the model.safetensors of the model page.")
     return {ast_published_name(name): tensor.astype("<f4", copy=False) for name, tensor in tensors.items()}, settings
 
 
@@ -215,9 +215,9 @@ def canonical_hubert(tensors: Tensors, settings: Settings) -> tuple[Tensors, Set
         settings.get("preprocessor_config.json", {}), {"sampling_rate": Tagger.rate, "do_normalize": True}, HUBERT_TITLE
     )
     if labels(config) != HUBERT_GENRES:
-        raise ReclassError("the config.json does not name GTZAN's ten genres in their order.")
+        raise ReclassError("The config.json does not name GTZAN's ten genres in their order.")
     if "classifier.weight" not in tensors:
-        raise ReclassError("this file is no classifier in transformers' layout; use its model.safetensors.")
+        raise ReclassError("This file is no classifier in transformers' layout; use its model.safetensors.")
     kept = {_HUBERT_RENAMED.get(name, name): tensor for name, tensor in tensors.items() if name != _TRAINING_ONLY}
     return {name: tensor.astype("<f4", copy=False) for name, tensor in kept.items()}, {
         **settings,

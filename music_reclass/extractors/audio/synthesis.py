@@ -83,7 +83,7 @@ def encode(
         _encode_vorbis(path, samples, rate, metadata or {})
         return
     if codec not in CODECS:
-        raise UsageError(f"cannot encode {path.name}: choose one of vorbis, {', '.join(sorted(CODECS))}.")
+        raise UsageError(f"Cannot encode {path.name}: choose one of vorbis, {', '.join(sorted(CODECS))}.")
     encoder, container, sample_format, rates = CODECS[codec]
     if rates and rate not in rates:
         import soxr

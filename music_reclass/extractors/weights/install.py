@@ -194,12 +194,12 @@ def _check_digests(model: Model, source: str, digest: str, trust: bool) -> None:
         return
     if published is not None:
         raise ReclassError(
-            f"this is not the published {model.files[0].name} of {model.name}: its sha256 is {source[:16]}..., not "
+            f"This is not the published {model.files[0].name} of {model.name}: its sha256 is {source[:16]}..., not "
             f"{published[:16]}...; fetch it again, or say --trust if you know better."
         )
     if pinned is not None:
         raise ReclassError(
-            f"these are other weights than the {model.name} first installed here ({digest[:16]}..., not "
+            f"These are other weights than the {model.name} first installed here ({digest[:16]}..., not "
             f"{pinned[:16]}...); if that is meant, say --trust."
         )
 
@@ -212,7 +212,7 @@ def canonical(
     made: tuple[Tensors, Mapping[str, dict[str, Any]]]
     made = getattr(importlib.import_module(module), function)(tensors, settings)
     if len(made[0]) != model.tensors:
-        raise ReclassError(f"this is no whole {model.name}: it has {len(made[0])} tensors, not {model.tensors}.")
+        raise ReclassError(f"This is no whole {model.name}: it has {len(made[0])} tensors, not {model.tensors}.")
     return made
 
 

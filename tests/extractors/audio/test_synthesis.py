@@ -44,7 +44,7 @@ def test_songs_differ_by_seed_and_stay_within_full_scale() -> None:
 
 
 def test_an_unknown_suffix_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"cannot encode tune\.xyz"):
+    with pytest.raises(UsageError, match=r"Cannot encode tune\.xyz"):
         encode(tmp_path / "tune.xyz", song(seed=1, seconds=0.1))
 
 
