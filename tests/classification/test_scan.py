@@ -83,7 +83,7 @@ def test_a_folder_that_is_not_there_or_holds_no_music_is_nothing_to_do(database:
     with pytest.raises(NothingToDo, match="does not exist"):
         run(database, tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(NothingToDo, match="no audio files below"):
+    with pytest.raises(NothingToDo, match="No audio files below"):
         run(database, tmp_path / "empty")
 
 
