@@ -47,3 +47,10 @@ def write_tracks(path: Path, rows: Sequence[tuple[int, str, str, str, str]]) -> 
         lines.writerow(["track_id", "", "", "", "", ""])
         for number, artist, split, subset, genre in rows:
             lines.writerow([number, 1, artist, split, subset, genre])
+
+
+def touch(*paths: Path) -> None:
+    """Empty files, with their folders."""
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
