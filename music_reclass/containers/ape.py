@@ -1,18 +1,85 @@
-"""APEv2 tags (WavPack, Monkey's Audio, Musepack, TAK, OptimFROG, some MP3): the genre item, replaced in place."""
+"""The ID3v1, APEv2 and Lyrics3 tags behind a stream; the genre item in APEv2 (WavPack, Monkey's Audio, some MP3)."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
 from functools import cached_property
+from typing import BinaryIO
 
 from music_reclass.containers.edits import Container, Edit, Raw, growth, only_in_slot, replaced
-from music_reclass.containers.structure import Element, Malformed, read_at, size_of
-from music_reclass.containers.tails import APE_FOOTER_SIZE, APE_HAS_HEADER, ape_tag
+from music_reclass.containers.id3 import MOST_TAGS, V1_SIZE, syncsafe
+from music_reclass.containers.structure import Element, Malformed, Span, peek, read_at, size_of
 
 SLOT = "APE"
 VERSION = 2000
 IS_HEADER = 1 << 29
+FOOTER_SIZE = 32
+HAS_HEADER = 1 << 31  # a flag of both ends of a tag
+ENHANCED_SIZE = 227  # "TAG+", in front of an ID3v1 tag
+
+
+def tails_start(file: BinaryIO, start: int, end: int) -> int:
+    """Where the tags behind the stream begin, never before `start`; `end` where there is none."""
+    for _ in range(MOST_TAGS):
+        before = max(start, _one_tail(file, end))
+        if before >= end:
+            break
+        end = before
+    return end
+
+
+def _one_tail(file: BinaryIO, end: int) -> int:
+    if peek(file, end - V1_SIZE, 3) == b"TAG":
+        before = end - V1_SIZE
+        if peek(file, before - ENHANCED_SIZE, 4) == b"TAG+":
+            before -= ENHANCED_SIZE
+        return before
+    ape = ape_span(file, end)
+    if ape:
+        return ape[0]
+    mark = peek(file, end - 15, 15)
+    if mark[6:] == b"LYRICS200" and mark[:6].isdigit():
+        before = end - 15 - int(mark[:6])
+        if peek(file, before, 11) == b"LYRICSBEGIN":
+            return before
+    if mark[6:] == b"LYRICSEND":
+        before = max(0, end - 5100 - 20)
+        found = peek(file, before, end - before).rfind(b"LYRICSBEGIN")
+        if found >= 0:
+            return before + found
+    footer = peek(file, end - 10, 10)
+    if footer[:3] == b"3DI" and not any(byte & 0x80 for byte in footer[6:]):
+        before = end - 20 - syncsafe(footer[6:])
+        if peek(file, before, 3) == b"ID3":
+            return before
+    return end
+
+
+def ape_span(file: BinaryIO, end: int) -> Span | None:
+    """Start and end of the APE tag whose footer lies right before `end`, its header included; None without one."""
+    footer = peek(file, end - FOOTER_SIZE, FOOTER_SIZE)
+    if len(footer) < FOOTER_SIZE or footer[:8] != b"APETAGEX":
+        return None
+    size, _count, flags = struct.unpack("<III", footer[12:24])
+    start = end - int(size)
+    if flags & HAS_HEADER and peek(file, start - FOOTER_SIZE, 8) == b"APETAGEX":
+        start -= FOOTER_SIZE
+    if size < FOOTER_SIZE or start < 0:
+        return None
+    return start, end
+
+
+def ape_tag(file: BinaryIO, start: int, end: int) -> Span | None:
+    """The APE tag behind the stream, wherever it stands among the other tags there; None without one."""
+    for _ in range(MOST_TAGS):
+        if span := ape_span(file, end):
+            return span
+        before = max(start, _one_tail(file, end))
+        if before >= end:
+            return None
+        end = before
+    return None
 
 
 class Ape(Container):
@@ -26,15 +93,15 @@ class Ape(Container):
             return None
         start, end = span
         flags = int.from_bytes(read_at(self.file, end - 12, 4), "little")
-        headed = flags & APE_HAS_HEADER and read_at(self.file, start, 8) == b"APETAGEX"
-        return Element(b"APETAGEX", start, start + (APE_FOOTER_SIZE if headed else 0), end)
+        headed = flags & HAS_HEADER and read_at(self.file, start, 8) == b"APETAGEX"
+        return Element(b"APETAGEX", start, start + (FOOTER_SIZE if headed else 0), end)
 
     @cached_property
     def items(self) -> list[Element]:
         """The items of the tag, each named by its key."""
         if self.tag is None:
             return []
-        footer = self.tag.end - APE_FOOTER_SIZE
+        footer = self.tag.end - FOOTER_SIZE
         data = read_at(self.file, self.tag.body, footer - self.tag.body)
         items: list[Element] = []
         at = 0
@@ -74,16 +141,16 @@ class Ape(Container):
         count = len(self.items) - len(self.genres) + len(contents)
         if count == 0:
             return [Edit(self.tag.start, self.tag.end, b"")]
-        footer = self.tag.end - APE_FOOTER_SIZE
+        footer = self.tag.end - FOOTER_SIZE
         edits = replaced([(item.start, item.end) for item in self.genres], footer, new)
-        numbers = struct.pack("<II", footer - self.tag.body + growth(edits) + APE_FOOTER_SIZE, count)
+        numbers = struct.pack("<II", footer - self.tag.body + growth(edits) + FOOTER_SIZE, count)
         marks = [footer] if self.tag.body == self.tag.start else [self.tag.start, footer]
         return edits + [Edit(mark + 12, mark + 20, numbers) for mark in marks]
 
 
 def _new_tag(items: bytes, count: int) -> bytes:
     def mark(flags: int) -> bytes:
-        size = len(items) + APE_FOOTER_SIZE
+        size = len(items) + FOOTER_SIZE
         return struct.pack("<8sIIII8x", b"APETAGEX", VERSION, size, count, flags)
 
-    return mark(APE_HAS_HEADER | IS_HEADER) + items + mark(APE_HAS_HEADER)
+    return mark(HAS_HEADER | IS_HEADER) + items + mark(HAS_HEADER)

@@ -1,14 +1,14 @@
-"""ID3v2: parses a tag and replaces its genre frame; every other frame stays as it is."""
+"""ID3: where the tags in front of a stream end; parses an ID3v2 tag and replaces its genre frame alone."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
 from music_reclass.containers.edits import Edit, Raw, growth, only_in_slot, replaced
-from music_reclass.containers.structure import Element, Malformed
-from music_reclass.containers.tails import syncsafe
+from music_reclass.containers.structure import Element, Malformed, peek
 
 HEADER_SIZE = 10
 UNSYNCHRONISED, EXTENDED, FOOTER = 0x80, 0x40, 0x10
@@ -16,9 +16,46 @@ NEW_VERSION = 4
 NEW_PADDING = 1024  # room for the next edit, so that it need not move the sound
 LATIN1, UTF16, UTF8 = 0, 1, 3
 LARGEST = (1 << 28) - 1
+V1_SIZE = 128  # of an ID3v1 tag
+MOST_TAGS = 1000  # in a row; a file made of millions of empty tags must not hold up a scan
 
 _GENRE = (b"TCON", b"TCO")  # the second in ID3v2.2
 _NAME = re.compile(rb"[A-Z0-9]+")
+
+
+def syncsafe(data: bytes) -> int:
+    """The integer that ID3v2 spreads over the low seven bits of each byte; Malformed where a high bit is set."""
+    value = 0
+    for byte in data:
+        if byte & 0x80:
+            raise Malformed("an ID3v2 size with a high bit set")
+        value = value << 7 | byte
+    return value
+
+
+def id3v2_end(file: BinaryIO, start: int, size: int) -> int:
+    """Where the ID3v2 tag that begins at `start` ends, its footer included; `start` where there is none."""
+    header = peek(file, start, 10)
+    if len(header) < 10 or header[:3] != b"ID3" or header[3] == 0xFF or header[4] == 0xFF:
+        return start
+    end = start + 10 + syncsafe(header[6:10]) + (10 if header[3] >= 4 and header[5] & 0x10 else 0)
+    if end > size:
+        raise Malformed("an ID3v2 tag longer than its file")
+    return end
+
+
+def heads_end(file: BinaryIO, size: int) -> tuple[int, str]:
+    """Where the last of the ID3v2 tags in front of the stream ends, 0 without one, and what is wrong with the next."""
+    end = 0
+    for _ in range(MOST_TAGS):
+        try:
+            after = id3v2_end(file, end, size)
+        except Malformed as error:
+            return end, str(error)
+        if after == end:
+            break
+        end = after
+    return end, ""
 
 
 class Tag:

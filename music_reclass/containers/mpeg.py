@@ -10,7 +10,6 @@ from music_reclass.containers import id3
 from music_reclass.containers.ape import Ape
 from music_reclass.containers.edits import Container, Edit, Raw, only_in_slot
 from music_reclass.containers.structure import peek, read_at, size_of
-from music_reclass.containers.tails import ID3V1_SIZE, id3v2_end
 
 # --- frames ------------------------------------------------------------------------------------------------
 
@@ -94,7 +93,7 @@ class Mpeg(Container):
     @cached_property
     def tag(self) -> id3.Tag | None:
         """The first ID3v2 tag, which is the one that readers use."""
-        data = read_at(self.file, 0, id3v2_end(self.file, 0, size_of(self.file)))
+        data = read_at(self.file, 0, id3.id3v2_end(self.file, 0, size_of(self.file)))
         return id3.Tag(data) if data else None
 
     @cached_property
@@ -127,7 +126,7 @@ class Mpeg(Container):
 
 def _frames_of_id3v1(file: BinaryIO) -> bytes:
     """What an ID3v1 tag says, as ID3v2 frames: many readers (ffmpeg) ignore ID3v1 beside ID3v2, title and all."""
-    old = peek(file, size_of(file) - ID3V1_SIZE, ID3V1_SIZE)
+    old = peek(file, size_of(file) - id3.V1_SIZE, id3.V1_SIZE)
     if old[:3] != b"TAG":
         return b""
     title, artist, album, year, comment = (

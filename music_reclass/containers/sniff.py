@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from music_reclass.containers import FORMATS, asf
+from music_reclass.containers.ape import tails_start
+from music_reclass.containers.id3 import heads_end
 from music_reclass.containers.mpeg import first_frames
 from music_reclass.containers.structure import Layout, Malformed, blocks, opened, peek, size_of
-from music_reclass.containers.tails import heads_end, tails_start
 
 # (offset, magic, container as FORMATS names it, FFmpeg's demuxer, libsndfile reads it); the first hit counts.
 MARKS: tuple[tuple[int, bytes, str, str, bool], ...] = (

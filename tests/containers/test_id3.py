@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from music_reclass.containers.edits import patched, tidy
-from music_reclass.containers.id3 import Tag, encode
+from music_reclass.containers.id3 import Tag, encode, heads_end
+from music_reclass.containers.id3 import syncsafe as parsed_size
 from music_reclass.containers.structure import Malformed
 
 
@@ -159,3 +160,20 @@ def test_unsynchronised_tags_keep_every_other_frame(texts: list[str], genres: li
     assert others(new) == others(data)
     assert read(new)["TCON"].genres == genres
     assert b"PRIV" in new
+
+
+def test_heads_are_counted_with_their_footers() -> None:
+    head = b"ID3\x03\0\0\0\0\0\x05" + bytes(5)
+    stream, footed = b"stream" * 50, b"ID3\x04\0\x10\0\0\0\x05" + bytes(15)
+    data = head + footed + stream
+    assert heads_end(io.BytesIO(data), len(data)) == (len(head + footed), "")
+    assert heads_end(io.BytesIO(stream), len(stream)) == (0, "")
+
+
+def test_a_head_longer_than_its_file_is_named() -> None:
+    head = b"ID3\x03\0\0\0\0\0\x05" + bytes(5)
+    end, problem = heads_end(io.BytesIO(head + b"ID3\x03\0\0\0\0\x7f\x05"), 25)
+    assert (end, problem) == (15, "an ID3v2 tag longer than its file")
+    with pytest.raises(Malformed):
+        parsed_size(b"\0\0\x80\0")
+    assert parsed_size(b"\0\0\x01\x00") == 128

@@ -7,8 +7,7 @@ import struct
 
 import pytest
 
-from music_reclass.containers.structure import Malformed
-from music_reclass.containers.tails import ape_tag, heads_end, syncsafe, tails_start
+from music_reclass.containers.ape import ape_tag, tails_start
 
 STREAM = b"stream" * 50
 V1 = b"TAG" + bytes(125)
@@ -54,20 +53,3 @@ def test_the_ape_tag_is_found_in_front_of_others() -> None:
     data = STREAM + ape() + lyrics3(2) + V1
     assert ape_tag(io.BytesIO(data), 0, len(data)) == (len(STREAM), len(STREAM) + len(ape()))
     assert ape_tag(io.BytesIO(STREAM + V1), 0, len(STREAM) + 128) is None
-
-
-def test_heads_are_counted_with_their_footers() -> None:
-    head = b"ID3\x03\0\0\0\0\0\x05" + bytes(5)
-    footed = b"ID3\x04\0\x10\0\0\0\x05" + bytes(15)
-    data = head + footed + STREAM
-    assert heads_end(io.BytesIO(data), len(data)) == (len(head + footed), "")
-    assert heads_end(io.BytesIO(STREAM), len(STREAM)) == (0, "")
-
-
-def test_a_head_longer_than_its_file_is_named() -> None:
-    head = b"ID3\x03\0\0\0\0\0\x05" + bytes(5)
-    end, problem = heads_end(io.BytesIO(head + b"ID3\x03\0\0\0\0\x7f\x05"), 25)
-    assert (end, problem) == (15, "an ID3v2 tag longer than its file")
-    with pytest.raises(Malformed):
-        syncsafe(b"\0\0\x80\0")
-    assert syncsafe(b"\0\0\x01\x00") == 128
