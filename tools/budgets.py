@@ -32,6 +32,8 @@ STORED: dict[str, frozenset[str]] = {
     "features/results.py": frozenset(("heard",)),
     "classification/policy.py": frozenset(("doubt",)),
     "classification/exit_audit.py": frozenset(("heard", "promised")),
+    "models/bundle.py": frozenset(("ladder",)),
+    "models/calibration.py": frozenset(("doubt",)),
 }
 
 SCAN = """

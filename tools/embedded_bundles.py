@@ -21,7 +21,7 @@ KINDS = ("fma518", "musicnn")
 FOLDERS = ("embedded", "embedded-musicnn")  # in music_reclass/data
 LICENCE = "MIT (the numbers of the model; no audio of its sources is part of it)"
 # Networks alone: trees and a linear model beside them add nothing beyond chance here (docs/explanation/cascade.md).
-# The second stage promises more: what it is asked about is in doubt already.
+# The second stage guarantees more: the tracks it is asked about are uncertain already.
 AIMS = (PrecisionTarget(0.8, 0.65), PrecisionTarget(0.85, 0.75))
 
 

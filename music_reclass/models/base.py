@@ -51,7 +51,7 @@ class Model(Protocol):
         ...
 
     def medians(self, columns: int) -> Floats | None:
-        """Medians of the training rows as the model's scales keep them, (2, columns), NaN where they do not tell.
+        """Medians of the training rows as the model's scales keep them, (2, columns), NaN where they are not known.
 
         The first row is of columns scaled as they are; the second of columns that are scaled after a transform, and
         that it passes on. None: the model keeps no scale (trees).

@@ -34,9 +34,9 @@ class Table:
     rows: NDArray[np.float32]  # (n, len(columns)), finite
     classes: tuple[str, ...]  # () without labels
     labels: NDArray[np.bool_]  # (n, len(classes)), a set a row, none of them empty
-    groups: NDArray[np.int64]  # (n,) artist as a number from 0; each row its own where nothing is known
+    groups: NDArray[np.int64]  # (n,) artist as a number from 0; each row another one where nothing is known
     datasets: NDArray[np.str_]  # (n,) where a row comes from; "" where nothing is known
-    notes: tuple[str, ...] = ()  # what a report has to say about the table
+    notes: tuple[str, ...] = ()  # for the user
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -295,7 +295,7 @@ class Dataset:
         """The data with augmentations of all columns, or of the 518 alone: the clean vectors of later kinds go beside.
 
         Nobody has extracted the vectors of later kinds from the changed audio; what an augmentation shows of a later
-        stage is therefore how it bears bad 518 features.
+        stage is therefore how it copes with bad 518 features.
         """
         if augmentations is not None and augmentations.rows.shape[2] != self.table.rows.shape[1]:
             clean = self.table.rows[:, None, augmentations.rows.shape[2] :]
@@ -362,11 +362,11 @@ def to_dataset(raw: Raw, taxonomy: Taxonomy, least: int = 1, roots: bool = False
     """The data set with genres as `taxonomy` calls them; UsageError where nothing remains.
 
     Genres of fewer than `least` rows count as their parent (`vocabulary.label_sets`); rows without a genre of the
-    taxonomy, and rows with NaN or infinity, are left out, and the notes say how many.
+    taxonomy, and rows with NaN or infinity, are left out, and the notes count them.
     """
     needed = raw.rows[:, : len(raw.columns)] if raw.partial else raw.rows
     finite: NDArray[np.bool_] = np.asarray(np.isfinite(needed).all(axis=1), dtype=np.bool_)
-    classes, labels, notes = label_sets(raw.genres, taxonomy, least, roots, finite)
+    classes, labels, notes = label_sets(raw.genres, taxonomy, least=least, roots=roots, counted=finite)
     notes = [*raw.notes, *notes]
     if not finite.all():
         notes.append(f"{int((~finite).sum())} rows hold no finite features and are left out")

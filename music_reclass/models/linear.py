@@ -33,7 +33,7 @@ class LinearModel:
         return log_softmax((scaled @ self.weights + self.bias).astype(np.float64))
 
     def description(self) -> dict[str, Any]:
-        """What the manifest must say for `restored`."""
+        """What the manifest keeps for `restored`."""
         return {"type": TYPE, "input": self.inputs}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -41,7 +41,7 @@ class LinearModel:
         return {"knots": self.scale.knots, "weights": self.weights, "bias": self.bias}
 
     def medians(self, columns: int) -> Floats:
-        """What its scale tells, (2, columns)."""
+        """Those of its scale, (2, columns)."""
         return self.scale.medians(self.inputs, columns)
 
 

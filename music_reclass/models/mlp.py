@@ -28,7 +28,7 @@ _WARM_UP = 0.3  # share of the steps in which the learning rate rises; then it f
 class MlpRecipe:
     """How networks are trained, and of which inputs: one network for each of `members`, keys of `transforms.INPUTS`.
 
-    `mixup` is the parameter of the Beta distribution (arXiv 1710.09412). `clean` is the share of rows seen undegraded
+    `mixup` is the parameter of the Beta distribution (arXiv 1710.09412). `clean` is the share of rows used as they are
     in an epoch, `transposed` that of transposed ones (518 columns only); `rarity` is the power of a label's frequency
     by which rare labels of a set get the larger share.
     """
@@ -104,11 +104,11 @@ def _epochs(versions: Floats, recipe: MlpRecipe, *, turning: bool) -> Callable[[
 
     def rows(generator: np.random.Generator) -> Floats:
         version = np.where(generator.random(count) < recipe.clean, 0, generator.integers(0, kinds, count))
-        seen = versions[np.arange(count), version]
+        drawn = versions[np.arange(count), version]
         if turns is None:
-            return seen
+            return drawn
         semitones = np.where(generator.random(count) < recipe.transposed, generator.integers(0, len(turns), count), 0)
-        return np.take_along_axis(seen, turns[semitones], axis=1)
+        return np.take_along_axis(drawn, turns[semitones], axis=1)
 
     return rows
 
@@ -140,7 +140,7 @@ def fit_network(
         rows = rows if epoch == 0 else epoch_rows(generator)
         order = generator.permutation(count)
         for batch in np.array_split(order, batches):
-            gradients = _gradients(parameters, rows[batch], sets[batch], recipe, generator)
+            gradients = _gradients(parameters, (rows[batch], sets[batch]), recipe, generator)
             step += 1
             rate = recipe.rate * _cycle(step / steps)
             for parameter, gradient, mean, square in zip(parameters, gradients, first, second, strict=True):
@@ -170,9 +170,10 @@ def _initial(sizes: tuple[int, ...], generator: np.random.Generator) -> list[Flo
 
 
 def _gradients(
-    parameters: list[Floats], rows: Floats, sets: Floats, recipe: MlpRecipe, generator: np.random.Generator
+    parameters: list[Floats], batch: tuple[Floats, Floats], recipe: MlpRecipe, generator: np.random.Generator
 ) -> list[Floats]:
-    """Gradients of the mean label-set loss on rows mixed in pairs."""
+    """Gradients of the mean label-set loss of a `batch` of rows and label sets, mixed in pairs."""
+    rows, sets = batch
     depth = len(parameters) // 2
     share = generator.beta(recipe.mixup, recipe.mixup, (len(rows), 1)).astype(np.float32)
     other = generator.permutation(len(rows))
@@ -225,7 +226,7 @@ class Ensemble:
         return log_softmax(np.asarray(total, dtype=np.float64) / len(self.members))
 
     def description(self) -> dict[str, Any]:
-        """What the manifest must say for `restored` to put the arrays together again."""
+        """What the manifest keeps for `restored` to put the arrays together again."""
         members = [{"input": name, "layers": len(layers)} for name, layers in self.members]
         return {"type": TYPE, "inputs": sorted(self.scales), "members": members}
 
@@ -239,7 +240,7 @@ class Ensemble:
         return found
 
     def medians(self, columns: int) -> Floats:
-        """What its scales tell, (2, columns)."""
+        """Those of its scales, (2, columns)."""
         return merged_medians([scale.medians(name, columns) for name, scale in sorted(self.scales.items())], columns)
 
 

@@ -40,7 +40,7 @@ class Stack:
         return combined([member.log_probabilities(rows) for member in self.members], self.weights)
 
     def description(self) -> dict[str, Any]:
-        """What the manifest must say for the stack to come back."""
+        """What the manifest keeps for the stack to come back."""
         members = [member.description() for member in self.members]
         return {"type": STACK, "weights": list(self.weights), "members": members}
 
@@ -49,7 +49,7 @@ class Stack:
         return {f"{n}/{name}": a for n, member in enumerate(self.members) for name, a in member.arrays().items()}
 
     def medians(self, columns: int) -> Floats | None:
-        """What the members tell, (2, columns); None if a member keeps no scale and the others leave a column open."""
+        """Those of the members, (2, columns); None if a member keeps no scale and the others do not know a column."""
         parts = [member.medians(columns) for member in self.members]
         found = merged_medians([part for part in parts if part is not None], columns)
         open_columns = np.isnan(found).all(axis=0)
@@ -68,7 +68,7 @@ class Selected:
         return self.model.log_probabilities(rows[:, _places(self.columns)])
 
     def description(self) -> dict[str, Any]:
-        """What the manifest must say for the model to come back."""
+        """What the manifest keeps for the model to come back."""
         return {"type": SELECTED, "columns": list(self.columns), "model": self.model.description()}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -76,7 +76,7 @@ class Selected:
         return self.model.arrays()
 
     def medians(self, columns: int) -> Floats | None:
-        """What the model tells of its columns, (2, columns)."""
+        """Those of the model in their places, (2, columns)."""
         inner = self.model.medians(len(self.columns))
         if inner is None:
             return None
@@ -100,7 +100,7 @@ class TranslatedModel:
         return np.asarray(np.log(known / known.sum(axis=1, keepdims=True)), dtype=np.float64)
 
     def description(self) -> dict[str, Any]:
-        """What the manifest must say for the model to come back."""
+        """What the manifest keeps for the model to come back."""
         return {"type": TRANSLATED, "calibration": self.calibration.as_manifest(), "model": self.model.description()}
 
     def arrays(self) -> dict[str, NDArray[Any]]:

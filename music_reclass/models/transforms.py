@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 
 PITCHES = 12
 KNOTS = 33
-_FIRST = 4096  # numbers from here on tell columns apart, also as float32
+_FIRST = 4096  # numbers from here on are distinct columns, also as float32
 _CHUNK = 64  # rows scaled at once: bounds the memory of the comparison with the knots
 
 
@@ -43,7 +43,7 @@ def key_free(rows: Floats) -> Floats:
 
 
 def embedding(rows: Floats) -> Floats:
-    """The columns behind the 518: what another listener made of the track."""
+    """The columns behind the 518: the vectors of later feature kinds."""
     return rows[:, len(COLUMNS) :]
 
 
@@ -83,7 +83,7 @@ def _pitch_blocks() -> list[slice]:
 class QuantileScale:
     """Maps every column to a normal distribution, linearly between knots, and to its ends beyond them.
 
-    Nothing that is not like the training data, a vast kurtosis say, gets further than 2.5 from zero.
+    Nothing that is not like the training data, such as a vast kurtosis, gets further than 2.5 from zero.
     """
 
     knots: Floats  # (knots, columns), ascending
@@ -102,12 +102,12 @@ class QuantileScale:
         return out
 
     def medians(self, inputs: str, columns: int) -> Floats:
-        """Medians of the raw columns, (2, columns), NaN where the scale does not tell; see `base.Model.medians`.
+        """Medians of the raw columns, (2, columns), NaN where not known; see `base.Model.medians`.
 
         A row that holds its own column numbers is sent through `INPUTS[inputs]`: what comes out whole was copied or
-        sorted, and says from where. Magnitudes of Fourier series stay below the first number or fall between two. Of
+        sorted, and shows from where. Magnitudes of Fourier series stay below the first number or fall between two. Of
         twelve pitch classes a key-free scale knows the sorted values only; they are given in that order, which a
-        key-free model does not tell from any other.
+        key-free model does not distinguish from any other.
         """
         middle = np.median(self.knots, axis=0).astype(np.float32)
         traced = INPUTS[inputs](_FIRST + np.arange(columns, dtype=np.float32)[None])[0]
@@ -129,7 +129,7 @@ class QuantileScale:
 
 
 def merged_medians(parts: Iterable[Floats], columns: int) -> Floats:
-    """What several scales tell, (2, columns) each: the last one that tells counts."""
+    """Medians by several scales, (2, columns) each: the last known one counts."""
     found = np.full((2, columns), np.nan, dtype=np.float32)
     for part in parts:
         found = np.where(np.isnan(part), found, part)

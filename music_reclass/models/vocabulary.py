@@ -17,25 +17,26 @@ _SHOWN = 8
 def label_sets(
     genres: Sequence[Sequence[str]],
     taxonomy: Taxonomy,
+    *,
     least: int = 1,
     roots: bool = False,
     counted: NDArray[np.bool_] | None = None,
 ) -> tuple[tuple[str, ...], NDArray[np.bool_], list[str]]:
-    """Classes in the taxonomy's order, label sets of shape (n, classes), and what has to be said about it.
+    """Classes in the taxonomy's order, label sets of shape (n, classes), and notes for the user.
 
     A genre with fewer than `least` rows gives way to its parent, again and again; a root that stays scarce is left
     out. `roots` counts every genre as its root. Only the rows of the mask `counted` count as support.
     """
     sets, unknown = _known(genres, taxonomy)
     if roots:
-        sets = [{_root(genre, taxonomy) for genre in own} for own in sets]
+        sets = [{_root(genre, taxonomy) for genre in row} for row in sets]
     sets, renamed, dropped = _supported(sets, taxonomy, least, counted)
     present = set().union(*sets) if sets else set()
     classes = tuple(genre for genre in taxonomy.labels if genre in present)
     place = {genre: number for number, genre in enumerate(classes)}
     labels = np.zeros((len(sets), len(classes)), dtype=np.bool_)
-    for row, own in enumerate(sets):
-        labels[row, [place[genre] for genre in own]] = True
+    for row, names in enumerate(sets):
+        labels[row, [place[genre] for genre in names]] = True
     notes = []
     if unknown:
         notes.append(f"no genres of the taxonomy, left out: {_listed(unknown)}")
@@ -45,7 +46,7 @@ def label_sets(
         notes.append(f"fewer than {least} rows, counted as what lies above: {pairs}{more}")
     if dropped:
         notes.append(f"fewer than {least} rows and nothing above, left out: {_listed(dropped)}")
-    empty = sum(not own for own in sets)
+    empty = sum(not row for row in sets)
     if empty:
         notes.append(f"{empty} of {len(sets)} rows carry no usable genre and are left out")
     return classes, labels, notes
@@ -67,7 +68,7 @@ def _known(genres: Sequence[Sequence[str]], taxonomy: Taxonomy) -> tuple[list[se
     unknown: Counter[str] = Counter()
     sets = []
     for values in genres:
-        own: set[str] = set()
+        row: set[str] = set()
         for value in values:
             if value not in meaning:
                 names = [name for name in taxonomy.split(value) if not taxonomy.is_junk(name)]
@@ -76,9 +77,9 @@ def _known(genres: Sequence[Sequence[str]], taxonomy: Taxonomy) -> tuple[list[se
                     tuple(genre for genre in found.values() if genre is not None),
                     tuple(name for name, genre in found.items() if genre is None),
                 )
-            own.update(meaning[value][0])
+            row.update(meaning[value][0])
             unknown.update(meaning[value][1])
-        sets.append(own)
+        sets.append(row)
     return sets, unknown
 
 
@@ -95,8 +96,8 @@ def _supported(
     renamed: dict[str, str] = {}
     dropped: Counter[str] = Counter()
     while True:
-        support = Counter(g for row, own in enumerate(sets) if counted is None or counted[row] for g in own)
-        scarce = [genre for genre in {g for own in sets for g in own} if support[genre] < least]
+        support = Counter(g for n, row in enumerate(sets) if counted is None or counted[n] for g in row)
+        scarce = [genre for genre in {g for row in sets for g in row} if support[genre] < least]
         if not scarce:
             return sets, renamed, dropped
         genre = max(scarce, key=lambda name: (len(taxonomy.ancestors(name)), name))
@@ -105,10 +106,10 @@ def _supported(
             if parent == genre and above is not None:
                 renamed[child] = above
         if above is None:
-            dropped[genre] += sum(genre in own for own in sets)
+            dropped[genre] += sum(genre in row for row in sets)
         else:
             renamed[genre] = above
-        sets = [((own - {genre}) | ({above} if above else set())) if genre in own else own for own in sets]
+        sets = [((row - {genre}) | ({above} if above else set())) if genre in row else row for row in sets]
 
 
 def _listed(counts: Counter[str]) -> str:

@@ -49,7 +49,7 @@ class TreesModel:
         return np.asarray(leaves @ member + self.base, dtype=np.float64)
 
     def description(self) -> dict[str, Any]:
-        """What the manifest must say for `restored`."""
+        """What the manifest keeps for `restored`."""
         return {"type": TYPE, "depth": self.depth}
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -35,7 +35,7 @@ def test_the_gradients_are_those_of_the_loss() -> None:
         within = (np.exp(networks.forward(layers, rows)) * (sets > 0)).sum(axis=1)
         return float(-np.log(within).mean())
 
-    gradients = networks._gradients(parameters, rows, sets, recipe, np.random.default_rng(4))
+    gradients = networks._gradients(parameters, (rows, sets), recipe, np.random.default_rng(4))
     for own, gradient in zip(parameters, gradients, strict=True):
         spot = np.unravel_index(np.abs(gradient).argmax(), gradient.shape)
         kept = own[spot]
