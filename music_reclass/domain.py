@@ -177,3 +177,12 @@ def tags_group(tags: TrackTags) -> str:
         return f"artist {artist}"
     album = tags.album.strip().casefold()
     return f"album {album}" if album else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a self-check tried: whether it is as it should be (None: either way is), and what was seen."""
+
+    name: str
+    fine: bool | None
+    detail: str

@@ -28,6 +28,9 @@ RETIRED = frozenset(
 RETIRED_NAMES = frozenset("own account accounts worth views trial proving watched rehearsed".split())
 # Names in stored formats (SQL, manifests, arrays, JSON) keep their words; so do migrations.
 STORED: dict[str, frozenset[str]] = {
+    "extractors/audio/load.py": frozenset(("hear",)),
+    "extractors/audio/synthesis.py": frozenset(("shelf",)),
+    "extractors/weights/install.py": frozenset(("hears",)),
     "features/migrations.py": frozenset(("heard", "listened", "listening")),
     "features/results.py": frozenset(("heard",)),
     "classification/policy.py": frozenset(("doubt",)),

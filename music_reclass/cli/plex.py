@@ -177,7 +177,7 @@ def map_folders(folders: tuple[Path, ...], pairs: tuple[str, ...], choice: Choic
     """Find out which folder of the server is which folder here, from the library or from the files below FOLDERS."""
     with _writing(settings, "plex map", settle=False) as (_, target):
         found = target.infer_map(_files_below(folders))
-        mapped = path_map(pairs).over(found.path_map)
+        mapped = path_map(pairs).over(found)
         output.show_map(found, mapped, choice.as_json)
         is_stored = bool(mapped.pairs) and not choice.dry_run
         if is_stored:

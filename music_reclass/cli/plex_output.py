@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from music_reclass.cli.options import Choice
+    from music_reclass.domain import Finding
     from music_reclass.plex.library import ImportReport
-    from music_reclass.plex.paths import Inference, PathMap
+    from music_reclass.plex.paths import PathMap
     from music_reclass.plex.plan import Row
-    from music_reclass.plex.selftest import Step
     from music_reclass.plex.sync import SyncPlan
     from music_reclass.plex.write import Outcome
 
@@ -81,14 +81,15 @@ REASONS = {
 }
 
 
-def show_map(found: Inference, path_map: PathMap, as_json: bool) -> None:
+def show_map(found: PathMap, path_map: PathMap, as_json: bool) -> None:
     """The pairs, each with the samples that speak for it."""
-    votes = {server: count for server, _, count in found.pairs}
+    votes = {server: count for (server, _), count in zip(found.pairs, found.votes, strict=True)}
+    sampled = sum(found.votes) + len(found.unmatched)
     for server, local in path_map.pairs:
         if as_json:
-            print_json({"server": server, "local": local, "matched": votes.get(server), "sampled": found.sampled})
+            print_json({"server": server, "local": local, "matched": votes.get(server), "sampled": sampled})
         else:
-            support = f"{votes[server]}/{found.sampled} matched" if server in votes else "given"
+            support = f"{votes[server]}/{sampled} matched" if server in votes else "given"
             plain(f"'{printable(server)}' -> '{printable(shorten_home(local))}'  {support}")
     if not path_map.pairs and not as_json:
         plain("No folder of the server was found here: name the folders, or give --map SERVER=LOCAL.")
@@ -184,14 +185,14 @@ def show_import(title: str, done: ImportReport, choice: Choice) -> None:
         say("", f"{done.not_here:,} are no files here: look at reclass plex map")
 
 
-def show_steps(steps: Iterable[Step], as_json: bool) -> int:
+def show_steps(steps: Iterable[Finding], as_json: bool) -> int:
     """Each step as it is done; how many were not as sync needs them."""
     bad = 0
     for step in steps:
         bad += step.fine is False
         if as_json:
-            print_json({"step": step.name, "fine": step.fine, "seen": step.seen})
+            print_json({"step": step.name, "fine": step.fine, "seen": step.detail})
         else:
             mark = {True: click.style("ok", fg="green"), False: click.style("! ", fg="red"), None: "  "}[step.fine]
-            plain(f"{mark}  {step.name:<34} {printable(step.seen)}")
+            plain(f"{mark}  {step.name:<34} {printable(step.detail)}")
     return bad

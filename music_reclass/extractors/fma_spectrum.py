@@ -105,7 +105,7 @@ _BLOCK = 128  # frames at a time: a block and its spectrum about fill a core's c
 _KEPT = 8192  # frames (95 s) whose magnitudes are kept for chroma_stft; those beyond are transformed twice
 _HERTZ = ASSUMED_RATE / N_FFT
 _SUM = 32  # bins summed at once on the way to the roll-off
-_DOUBT = 4e-6  # share of a frame's total within which the order of summation decides about the roll-off
+_TIE = 4e-6  # share of a frame's total within which the order of summation decides about the roll-off
 
 
 def spectral_frames(samples: NDArray[np.float32]) -> tuple[dict[str, NDArray[Any]], float]:
@@ -172,10 +172,10 @@ def _rolloff(block: NDArray[np.float32]) -> NDArray[np.int64]:
     running.cumsum(axis=1, out=running)
     below = running[:, 1:] < threshold[:, None]
     first: NDArray[np.int64] = stretch * _SUM + below.sum(axis=1)
-    doubtful = np.abs(running - threshold[:, None]).min(axis=1) <= _DOUBT * total
-    if doubtful.any():
-        exact = np.cumsum(block[doubtful], axis=1)
-        first[doubtful] = (exact >= np.float32(0.85) * exact[:, -1:]).argmax(axis=1)
+    tied = np.abs(running - threshold[:, None]).min(axis=1) <= _TIE * total
+    if tied.any():
+        exact = np.cumsum(block[tied], axis=1)
+        first[tied] = (exact >= np.float32(0.85) * exact[:, -1:]).argmax(axis=1)
     return first
 
 

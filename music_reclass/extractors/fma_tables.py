@@ -124,7 +124,7 @@ def decibel(power: NDArray[Any]) -> NDArray[Any]:
 
 
 def frame_blocks(
-    samples: NDArray[np.float32], length: int, hop: int, size: int, first: int = 0
+    samples: NDArray[np.float32], length: int, hop: int, size: int, *, first: int = 0
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Centred frames of a signal whose ends are reflected, `size` at a time: (which frames, views (frames, length)).
 

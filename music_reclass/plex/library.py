@@ -17,7 +17,7 @@ from music_reclass.features.plex import (
     imported_paths,
     local_tracks,
 )
-from music_reclass.plex.paths import NO_MAP, Inference, PathMap, infer, is_windows, parts_of, path_of, spread
+from music_reclass.plex.paths import NO_MAP, PathMap, infer, is_windows, parts_of, path_of, spread
 from music_reclass.plex.server import TOGETHER, in_batches
 from music_reclass.utils.progress import Bar, progress_bar
 
@@ -72,9 +72,9 @@ class PlexLibrary:
     def path_map(self, given: PathMap = NO_MAP, local_files: Iterable[str] = ()) -> PathMap:
         """The path map to use: what is given, then what is stored, else what a sample of the tracks suggests."""
         known = given.over(PathMap(tuple(self.known.mapping.items())))
-        return known if known.pairs else self.infer_map(local_files).path_map
+        return known if known.pairs else self.infer_map(local_files)
 
-    def infer_map(self, local_files: Iterable[str] = ()) -> Inference:
+    def infer_map(self, local_files: Iterable[str] = ()) -> PathMap:
         """The path map that a sample of the tracks suggests, from the files known here and `local_files`.
 
         A server on this machine needs no files known here.

@@ -47,9 +47,14 @@ def _same(part: str, *, fold: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PathMap:
-    """Pairs (folder on the server, folder here); the longest that fits a path is used."""
+    """Pairs (folder on the server, folder here); the longest that fits a path is used.
+
+    Of an inferred map, `votes`: how many samples each pair explains, and `unmatched`: the samples that none explains.
+    """
 
     pairs: tuple[tuple[str, str], ...] = ()
+    votes: tuple[int, ...] = field(default=(), compare=False)
+    unmatched: tuple[str, ...] = field(default=(), compare=False)
 
     def local(self, server_path: str) -> str | None:
         """Where a file of the server should lie here; None outside every pair."""
@@ -95,26 +100,7 @@ def parse_pair(text: str) -> tuple[str, str]:
     return server.strip(), local.strip()
 
 
-@dataclass(frozen=True, slots=True)
-class Inference:
-    """An inferred map: pairs with the number of samples that each explains, and the samples that none explains."""
-
-    pairs: tuple[tuple[str, str, int], ...]
-    sampled: int
-    unmatched: tuple[str, ...] = field(default=())
-
-    @property
-    def path_map(self) -> PathMap:
-        """The pairs as a map."""
-        return PathMap(tuple((server, local) for server, local, _ in self.pairs))
-
-    @property
-    def matched(self) -> int:
-        """How many samples a pair explains."""
-        return self.sampled - len(self.unmatched)
-
-
-def infer(samples: Sequence[str], locations: Sequence[str], local_paths: Iterable[str]) -> Inference:
+def infer(samples: Sequence[str], locations: Sequence[str], local_paths: Iterable[str]) -> PathMap:
     """Infer the pairs of folders from files of the server and files here; `local_paths` is read once.
 
     Each file votes for the two folders that remain when the longest equal end of the two paths is taken off.
@@ -123,7 +109,7 @@ def infer(samples: Sequence[str], locations: Sequence[str], local_paths: Iterabl
     roots = [parts_of(location) for location in locations]
     votes = {sample: _votes(sample, candidates.get(_name(sample), ()), roots) for sample in dict.fromkeys(samples)}
     pairs, left = _elected(votes)
-    return Inference(pairs, len(votes), tuple(left))
+    return PathMap(tuple((server, here) for server, here, _ in pairs), tuple(count for *_, count in pairs), tuple(left))
 
 
 def _name(path: str) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from music_reclass.domain import Finding
 from music_reclass.errors import NothingToDo, ServerError
 from music_reclass.features.plex import UNDONE, WRITTEN, FieldEdit
 from music_reclass.plex.model import TRACK, Item, ItemEdit, Section, same_tags
@@ -20,15 +20,6 @@ MARK = "Reclass Selftest"
 ABSENT = "Reclass Absent"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing tried: whether it is as sync needs it (None: either way is fine), and what was seen."""
-
-    name: str
-    fine: bool | None
-    seen: str
-
-
 def find_track(library: PlexLibrary, named: str, given: PathMap = NO_MAP) -> int:
     """The rating key of the track that the user names: by that number, or by its file here or on the server."""
     if named.isdigit():
@@ -41,13 +32,13 @@ def find_track(library: PlexLibrary, named: str, given: PathMap = NO_MAP) -> int
     raise NothingToDo("No track of the Plex library has this file; name it as the server does, or by its rating key.")
 
 
-def selftest(library: PlexLibrary, key: int, run_id: int) -> Iterator[Step]:
+def selftest(library: PlexLibrary, key: int, run_id: int) -> Iterator[Finding]:
     """Try everything that was never tried on a real server, on one track, and put it back; each step as it is done."""
     server, section, journal = library.server, library.section, library.journal
     start = _read(server, key)
     several = [key, next((one.key for one in server.tracks(section) if one.key != key), key)]
-    yield Step("track", None, f"{start.label}; genres: {_shown(start)}; {_lock(start)}")
-    yield Step(
+    yield Finding("track", None, f"{start.label}; genres: {_shown(start)}; {_lock(start)}")
+    yield Finding(
         "track genres listed", None, "yes" if server.carries_genres(section, TRACK) else "no: --level track will refuse"
     )
     yield _pages_agree(server, several, start)
@@ -65,7 +56,7 @@ def selftest(library: PlexLibrary, key: int, run_id: int) -> Iterator[Step]:
     end = _read(server, key)
     if end.is_after(back):
         journal.settle([(one, UNDONE, "") for one in ids])
-    yield Step("as before", end.is_after(back), f"genres: {_shown(end)}; {_lock(end)}")
+    yield Finding("as before", end.is_after(back), f"genres: {_shown(end)}; {_lock(end)}")
 
 
 def _read(server: Server, key: int) -> Item:
@@ -83,13 +74,13 @@ def _lock(item: Item) -> str:
     return "locked" if "genre" in item.locked else "not locked"
 
 
-def _pages_agree(server: Server, several: Sequence[int], item: Item) -> Step:
+def _pages_agree(server: Server, several: Sequence[int], item: Item) -> Finding:
     among = next(server.items(several), None)
     fine = among is not None and among.tags == item.tags and among.locked == item.locked
-    return Step("several at once show as much as one", fine, "the same" if fine else "less: sync would misjudge")
+    return Finding("several at once show as much as one", fine, "the same" if fine else "less: sync would misjudge")
 
 
-def _bare_addition(server: Server, section: Section, item: Item) -> Step:
+def _bare_addition(server: Server, section: Section, item: Item) -> Finding:
     """One genre sent alone: what does "add" mean here?"""
     server.edit(section, TRACK, [item.key], {"genre[0].tag.tag": MARK, "genre.locked": 1})
     now = _read(server, item.key).value("genre")
@@ -97,15 +88,15 @@ def _bare_addition(server: Server, section: Section, item: Item) -> Step:
         seen = "adds to the list" if item.value("genre") else "gives that genre (the track had none: no more to see)"
     else:
         seen = "replaces the list" if same_tags(now, (MARK,)) else f"gives {', '.join(now) or '(none)'}"
-    return Step("a bare addition", None, seen)
+    return Finding("a bare addition", None, seen)
 
 
-def _converge(server: Server, section: Section, key: int, edit: FieldEdit) -> Step:
+def _converge(server: Server, section: Section, key: int, edit: FieldEdit) -> Finding:
     now = _read(server, key)
     wanted = now.edit("genre", edit.after, lock=edit.lock_after)
     server.edit(section, TRACK, [key], {**parameters([ItemEdit(now, (wanted,))]), **_whole(edit)})
     now = _read(server, key)
-    return Step("the edit of sync", now.is_after(edit), f"genres: {_shown(now)}; {_lock(now)}")
+    return Finding("the edit of sync", now.is_after(edit), f"genres: {_shown(now)}; {_lock(now)}")
 
 
 def _whole(edit: FieldEdit) -> dict[str, str | int]:
@@ -113,23 +104,23 @@ def _whole(edit: FieldEdit) -> dict[str, str | int]:
     return {f"{edit.field}[{number}].tag.tag": tag for number, tag in enumerate(edit.after)}
 
 
-def _together_shows_lock(server: Server, several: Sequence[int]) -> Step:
+def _together_shows_lock(server: Server, several: Sequence[int]) -> Finding:
     among = next(server.items(several), None)
     fine = among is not None and "genre" in among.locked
-    return Step("the lock shows among several", fine, "yes" if fine else "no: sync would stop")
+    return Finding("the lock shows among several", fine, "yes" if fine else "no: sync would stop")
 
 
-def _absent_removal(server: Server, section: Section, key: int) -> Step:
+def _absent_removal(server: Server, section: Section, key: int) -> Finding:
     before = _read(server, key).value("genre")
     server.edit(section, TRACK, [key], {"genre[].tag.tag-": ABSENT.replace(" ", "%20"), "genre.locked": 1})
     after = _read(server, key).value("genre")
-    return Step("removing what is not there", same_tags(before, after), "harmless" if before == after else "not so")
+    return Finding("removing what is not there", same_tags(before, after), "harmless" if before == after else "not so")
 
 
-def _case(server: Server, section: Section, key: int) -> Step:
+def _case(server: Server, section: Section, key: int) -> Finding:
     now = _read(server, key)
     sent = {f"genre[{n}].tag.tag": tag for n, tag in enumerate((*now.value("genre"), MARK.upper()))}
     server.edit(section, TRACK, [key], {**sent, "genre.locked": 1})
     after = _read(server, key).value("genre")
     both = MARK in after and MARK.upper() in after
-    return Step("two genres that differ in case", not both, "two" if both else "one and the same")
+    return Finding("two genres that differ in case", not both, "two" if both else "one and the same")

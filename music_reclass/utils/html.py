@@ -45,6 +45,7 @@ def plot(
     points: Sequence[tuple[float, float]],
     across: str,
     up: str,
+    *,
     diagonal: bool = False,
     sizes: Sequence[int] | None = None,
 ) -> str:

@@ -1,4 +1,6 @@
-"""What the Plex commands print."""
+"""What the Plex commands print: a plan holds the edits, printing only prints."""
+
+from __future__ import annotations
 
 import json
 import os
@@ -6,34 +8,92 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.cli import plex_output as output
-from music_reclass.plex.selftest import Step
+from music_reclass.cli.plex_output import path_map, show_map, show_outcome, show_plan, show_restore_plan, show_steps
+from music_reclass.domain import Finding
+from music_reclass.plex.model import Item, ItemEdit, Section
+from music_reclass.plex.paths import PathMap
+from music_reclass.plex.plan import LEAVE, RESTORE, SET, SKIP, Row
+from music_reclass.plex.sync import SyncPlan
 from music_reclass.plex.write import Outcome
+
+SECTION = Section(5, "Music", "artist", ("/data",))
+
+
+def row(number: int, after: str) -> Row:
+    item = Item("track", number, "g", f"Tune {number}", "", "Ada", (), {"genre": ("Other",)}, frozenset())
+    edit = ItemEdit(item, (item.edit("genre", (after,), lock=True),))
+    return Row(SET, "junk", "track", number, item.label, before=("Other",), after=(after,), edit=edit)
+
+
+def plan(*rows: Row, warning: str = "") -> SyncPlan:
+    return SyncPlan(SECTION, "track", warning, 100, 90, PathMap((("/data", "/home/me"),)), rows)
+
+
+def test_a_plan_knows_its_edits_and_prints_the_same_however_often(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = plan(row(1, "Jazz"), Row(SKIP, "locked-by-user", "track", 2, "Ada - Tune 2"))
+    assert [edit.item.key for edit in shown.edits] == [1]
+    show_plan(shown, False)
+    first = capsys.readouterr().out
+    show_plan(shown, False)
+    assert capsys.readouterr().out == first
+    assert "100 tracks, 90 of them known here" in first
+    assert "set 1 · noop 0 · skip 1" in first
+    assert "locked by somebody" in first
+
+
+def test_people_see_the_first_rows_and_json_has_all(capsys: pytest.CaptureFixture[str]) -> None:
+    many = plan(*(row(number, "Jazz") for number in range(30)), warning="a warning.")
+    show_plan(many, False)
+    shown = capsys.readouterr()
+    assert (shown.out.count("Other"), "and 6 more" in shown.out) == (24, True)
+    assert "Warning: a warning." in shown.err
+    show_plan(many, True)
+    assert [json.loads(line)["rating_key"] for line in capsys.readouterr().out.splitlines()] == list(range(30))
+
+
+def test_what_goes_back_comes_before_what_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    back = row(2, "Folk")
+    rows = [Row(LEAVE, "gone", "track", 1, "Tune 1"), Row(RESTORE, "", "track", 2, back.title, edit=back.edit)]
+    show_restore_plan(7, rows, True)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["action"] for line in lines] == ["restore", "leave"]
+    assert lines[0]["genre"] == ["Folk"]
+    show_restore_plan(7, rows, False)
+    assert "7: 1 items go back, 1 are left alone" in capsys.readouterr().out
+
+
+def test_a_map_shows_what_speaks_for_each_pair(capsys: pytest.CaptureFixture[str]) -> None:
+    inferred = PathMap((("/data", "/here"),), (18,), ("/x/1.mp3", "/x/2.mp3"))
+    show_map(inferred, PathMap((("/given", "/g"),)).over(inferred), False)
+    out = capsys.readouterr().out
+    assert "'/given' -> '/g'  given" in out
+    assert "'/data' -> '/here'  18/20 matched" in out
+    assert "not here: /x/1.mp3" in out
 
 
 def test_a_mapped_folder_here_is_absolute_and_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "Music").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "Music")
     monkeypatch.chdir(tmp_path)
-    assert output.path_map(("/data=link",)).pairs == (("/data", os.path.realpath(tmp_path / "Music")),)
+    assert path_map(("/data=link",)).pairs == (("/data", os.path.realpath(tmp_path / "Music")),)
 
 
 def test_an_outcome_names_what_was_not_written(capsys: pytest.CaptureFixture[str]) -> None:
     outcome = Outcome(3, [(f"failed {number}", "refused") for number in range(12)], [("other\nitem", "changed")], True)
-    output.show_outcome(outcome, 7, False, then="restore it")
+    show_outcome(outcome, 7, False, then="restore it")
     lines = capsys.readouterr().out.splitlines()
     assert "3 items, each read back and verified; restore it" in lines[0]
     assert len(lines) == 1 + 10 + 1 + 1
     assert "other\\nitem" in lines[-2]
     assert "and 2 more" in lines[-1]
-    output.show_outcome(outcome, 7, True)
+    show_outcome(outcome, 7, True)
     shown = json.loads(capsys.readouterr().out)
     assert (shown["run"], shown["written"], len(shown["failed"]), shown["stopped"]) == (7, 3, 12, True)
 
 
 def test_steps_are_counted_that_are_not_as_needed(capsys: pytest.CaptureFixture[str]) -> None:
-    steps = [Step("reads", True, "yes"), Step("locks", False, "no"), Step("moods", None, "either")]
-    assert output.show_steps(steps, False) == 1
+    steps = [Finding("reads", True, "yes"), Finding("locks", False, "no"), Finding("moods", None, "either")]
+    assert show_steps(steps, False) == 1
     assert capsys.readouterr().out.splitlines()[1].startswith("! ")
-    assert output.show_steps(steps, True) == 1
+    assert show_steps(steps, True) == 1
     assert [json.loads(line)["fine"] for line in capsys.readouterr().out.splitlines()] == [True, False, None]

@@ -11,7 +11,7 @@ pytest.importorskip("transformers")
 from music_reclass.extractors import mert  # noqa: E402
 from music_reclass.extractors.audio.synthesis import song  # noqa: E402
 from music_reclass.extractors.device import Placement  # noqa: E402
-from music_reclass.extractors.mert_chunked import chunked_convolutions  # noqa: E402
+from music_reclass.extractors.mert import chunked_convolutions  # noqa: E402
 from tests.extractors.small_models import CONFIG, random_hubert, small_mert  # noqa: E402
 
 

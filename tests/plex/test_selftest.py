@@ -12,7 +12,7 @@ from tests.plex.bench import LOCAL, SERVER, Bench
 
 def steps(bench: Bench, key: int) -> dict[str, tuple[bool | None, str]]:
     run = Journal(bench.database).begin_run("plex selftest", {})
-    return {step.name: (step.fine, step.seen) for step in selftest(bench.target(), key, run)}
+    return {step.name: (step.fine, step.detail) for step in selftest(bench.target(), key, run)}
 
 
 @pytest.mark.parametrize("there", [[], ["Folk"], ["R&B, Soul", "Folk"]])

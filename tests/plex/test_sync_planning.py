@@ -155,4 +155,4 @@ def test_a_server_on_this_machine_needs_no_known_files(tmp_path: Path, bench: Be
     for thing in things:
         Path(thing.files[0]).touch()
     fake.locations = [str(folder)]
-    assert bench.target().infer_map().pairs == ((str(folder), str(folder), 3),)
+    assert bench.target().infer_map().pairs == ((str(folder), str(folder)),)

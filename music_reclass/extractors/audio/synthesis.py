@@ -68,6 +68,7 @@ def encode(
     path: Path,
     samples: NDArray[np.float32],
     rate: int = 44100,
+    *,
     codec: str | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> None:

@@ -12,13 +12,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from music_reclass import __version__
+from music_reclass.domain import Finding
 from music_reclass.errors import NothingToDo, ReclassError, ServerError
 from music_reclass.extractors.registry import extractor
 from music_reclass.extractors.weights import store
@@ -232,16 +232,7 @@ SECONDS = 6
 TOO_ALIKE = 0.9999  # cosine
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding of the self-check."""
-
-    name: str
-    fine: bool
-    detail: str
-
-
-def self_check(model: Model, placement: Placement) -> Iterator[Check]:
+def self_check(model: Model, placement: Placement) -> Iterator[Finding]:
     """The findings in turn, networks computing at `placement`.
 
     MissingWeights if the model is not installed, ReclassError if it cannot be loaded.
@@ -249,9 +240,9 @@ def self_check(model: Model, placement: Placement) -> Iterator[Check]:
     installed = store.needed(model.name)
     tensors = read_safetensors(installed.weights)
     digest = store.tensors_digest(tensors)
-    yield Check("digest", digest == installed.digest, f"{digest[:16]}... since {installed.installed}")
+    yield Finding("digest", digest == installed.digest, f"{digest[:16]}... since {installed.installed}")
     values = sum(tensor.size for tensor in tensors.values())
-    yield Check(
+    yield Finding(
         "tensors",
         (len(tensors), values) == (model.tensors, model.values),
         f"{len(tensors)} tensors, {values:,} values (expected {model.tensors} and {model.values:,})",
@@ -260,16 +251,16 @@ def self_check(model: Model, placement: Placement) -> Iterator[Check]:
         yield from _check_vectors(extractor(kind, "mid30", placement))
 
 
-def _check_vectors(made: Extractor) -> Iterator[Check]:
+def _check_vectors(made: Extractor) -> Iterator[Finding]:
     kind = made.kind.name
     chord, again, drums = (made.vector(sound(made.rate)) for sound in (_chord, _chord, _drums))
     fine = chord.shape == (made.kind.dimension,) and chord.dtype == np.float32 and bool(np.isfinite(chord).all())
-    yield Check(f"{kind} shape", fine, f"{chord.shape[0]} finite numbers ({made.kind.key})")
+    yield Finding(f"{kind} shape", fine, f"{chord.shape[0]} finite numbers ({made.kind.key})")
     same = float(np.abs(chord - again).max())
-    yield Check(f"{kind} repeats", same == 0.0, f"the same sound twice differs by {same:.1g}")
+    yield Finding(f"{kind} repeats", same == 0.0, f"the same sound twice differs by {same:.1g}")
     alike = float(chord @ drums / max(np.linalg.norm(chord) * np.linalg.norm(drums), 1e-12))
     # "hears": the word in --json
-    yield Check(f"{kind} hears", alike < TOO_ALIKE, f"a chord and drums have cosine {alike:.4f}")
+    yield Finding(f"{kind} hears", alike < TOO_ALIKE, f"a chord and drums have cosine {alike:.4f}")
 
 
 def _chord(rate: int) -> NDArray[np.float32]:
