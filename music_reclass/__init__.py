@@ -1,3 +1,3 @@
-"""Listens to a music library, decides each track's genre, tags it, and can take every byte back."""
+"""Classifies the tracks of a music library by genre, tags them, and can restore every byte."""
 
 __version__ = "0.1.0"

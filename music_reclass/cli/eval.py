@@ -93,7 +93,7 @@ def _library_exits(settings: Settings, bundles: Sequence[Bundle]) -> dict[str, t
 
 
 def show(evaluation: Evaluation) -> None:
-    """The evaluation as lines; what makes the figures doubtful comes first."""
+    """The evaluation as lines; warnings about the figures come first."""
     say("what", f"{evaluation.title}: {evaluation.count:,} tracks of {evaluation.artists:,} artists")
     for text in evaluation.warnings:
         say("warning", text)

@@ -81,6 +81,7 @@ def _show_missing(database: Database, cascade: Cascade, tracks: list[int], *, dr
     scans = Scans(database)
     costs = {name: scans.seconds_per_track(name) for name in missing}
     if as_json:
+        # "to_hear": the word in --json
         print_json({"tracks": len(tracks), "to_hear": missing, "seconds_per_track": costs})
         return 0
     say("drawn", drawn)

@@ -13,7 +13,10 @@ def page(evaluation: Evaluation) -> str:
         f"<h1>{escape(evaluation.title)}</h1>",
         f"<p>{evaluation.count:,} rows of {evaluation.artists:,} artists. Brackets: 95 % of resampled artists.</p>",
         *(f"<p class='warn'>{escape(text)}</p>" for text in evaluation.warnings),
-        table(("figure", "value", "interval"), ((name, f"{own.value:.3f}", _between(own)) for name, own in figures)),
+        table(
+            ("figure", "value", "interval"),
+            ((name, f"{interval.value:.3f}", _between(interval)) for name, interval in figures),
+        ),
         "<h2>Genres</h2>",
         table(
             ("genre", "rows", "counted", "predicted", "precision", "recall", "F1"),
@@ -42,15 +45,15 @@ def page(evaluation: Evaluation) -> str:
         ),
         "<h2>Coverage and precision</h2><p>Deciding only where the confidence is high: fewer rows, fewer errors.</p>",
         plot(
-            [(own.coverage, own.precision) for own in evaluation.curve if own.precision == own.precision],
+            [(point.coverage, point.precision) for point in evaluation.curve if point.precision == point.precision],
             "share decided",
             "share right among them",
         ),
         table(
             ("threshold", "confidence", "decided", "right"),
             (
-                (name, f"{own.confidence:.2f}", _share(own.coverage), _share(own.precision))
-                for name, own in evaluation.thresholds
+                (name, f"{point.confidence:.2f}", _share(point.coverage), _share(point.precision))
+                for name, point in evaluation.thresholds
             ),
         ),
         "<h2>Confusions</h2>",
@@ -65,5 +68,5 @@ def _share(value: float) -> str:
     return "–" if value != value else f"{value:.2f}"
 
 
-def _between(own: Interval) -> str:
-    return f"[{own.low:.3f}, {own.high:.3f}]"
+def _between(interval: Interval) -> str:
+    return f"[{interval.low:.3f}, {interval.high:.3f}]"

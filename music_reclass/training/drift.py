@@ -76,9 +76,9 @@ def reference_of(bundle: Bundle) -> DriftReference:
 def drift(rows: NDArray[np.float32], reference: DriftReference) -> Drift:
     """The comparison of `rows`, (n, 518) in the order of COLUMNS, with the training rows."""
     place = {name: number for number, name in enumerate(COLUMNS)}
-    own = rows[:, [place[name] for name in reference.columns]].astype(np.float64)
-    index = population_stability(own, reference.edges)
-    shift = (own.mean(axis=0) - reference.mean) / np.maximum(reference.spread, 1e-9)
+    values = rows[:, [place[name] for name in reference.columns]].astype(np.float64)
+    index = population_stability(values, reference.edges)
+    shift = (values.mean(axis=0) - reference.mean) / np.maximum(reference.spread, 1e-9)
     shifts = dict(zip(reference.columns, shift.tolist(), strict=True))
     families = []
     for family in FAMILIES:
