@@ -126,12 +126,14 @@ def _show_status(database: Database, as_json: bool) -> None:
     if as_json:
         print_json({"database": str(database.path), **totals, **counts})
         return
-    say("library", f"{totals['tracks']:,} tracks, {totals['missing']:,} missing  ({shorten_home(str(database.path))})")
-    say("outcomes", " · ".join(f"{name} {count:,}" for name, count in counts["outcomes"].items()) or "none yet")
-    for reason, count in counts["reasons"].items():
-        say("", f"{reason} {count:,}")
+    from music_reclass.report.text import counted, outcome_lines
+
+    missing = f", {totals['missing']:,} of them missing" if totals["missing"] else ""
+    say("library", f"{counted(totals['tracks'], 'track')}{missing}  ({printable(shorten_home(str(database.path)))})")
+    for label, text in outcome_lines(counts["outcomes"], counts["reasons"]):
+        say(label, printable(text))
     for genre, count in counts["genres"].items():
-        say("", f"{genre:<18} {count:>8,}")
+        say("", f"{printable(genre):<18} {count:>8,}")
 
 
 def _list(decisions: Decisions, wanted: set[Outcome], as_json: bool) -> None:

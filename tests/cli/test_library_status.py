@@ -20,3 +20,17 @@ def test_the_guess_of_an_unsure_track_is_the_last_stages(shell: Shell, last: str
 
     assert shell("status", "--unsure", "--json") == 0
     assert [line["detail"] for line in shell.objects()] == ["Jazz 0.55"]
+
+
+def test_the_status_says_in_plain_words_what_is_decided_and_what_is_not(shell: Shell) -> None:
+    database = Database(shell.db)
+    decisions = Decisions(database)
+    one, two = add(database, "/a"), add(database, "/b")
+    decisions.save(
+        {one: Decision(Outcome.LIKELY, "likely", ("Rock",), 0.7), two: Decision(Outcome.UNSURE, "doubt")}, {}, "basis"
+    )
+    database.close()
+
+    assert shell("status") == 0
+    assert "result    a genre for 1 of 2 tracks\n" in shell.out
+    assert "not sure  1 track: left alone; to see them: reclass status --unsure\n" in shell.out
