@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from music_reclass.explain.evidence import Evidence, Rule, rules
 from music_reclass.extractors.musicnn import TAGS, head, sigmoid
 from music_reclass.extractors.weights.install import read_checkpoint
-from music_reclass.models import dataset as tables
-from music_reclass.models.dataset import Table
+from music_reclass.models.dataset import Table, TableFile, read_table
 from music_reclass.taxonomy import Taxonomy, load
 from music_reclass.training import npz as kinds
 
@@ -46,14 +45,14 @@ def near(weights: Path, golden: Path) -> None:
 
 def levels(weights: Path, path: Path) -> None:
     """The lines of [levels] in data/evidence.toml."""
-    heard = tags_of(weights, embeddings_of(path, tables.read_table(path)))
+    heard = tags_of(weights, embeddings_of(path, read_table(path)))
     for tag, (middle, upper) in zip(TAGS, np.quantile(heard, [0.5, 0.9], axis=0).T, strict=True):
         print(f'"{tag}" = [{middle:.3f}, {upper:.3f}]')
 
 
 def judged(weights: Path, path: Path) -> None:
     """How often the lines shown name a genre that the clip carries, and how often any clip would do."""
-    table, taxonomy, book = tables.read_table(path), load(), rules()
+    table, taxonomy, book = read_table(path), load(), rules()
     heard = tags_of(weights, embeddings_of(path, table))
     for name, floor in (("every tag above its upper tenth", 0.0), ("faint ones left out", book.bars["least"])):
         shown = np.zeros(3)
@@ -79,7 +78,7 @@ def spoken_for(rule: Rule, classes: Sequence[str], taxonomy: Taxonomy) -> NDArra
 
 def embeddings_of(path: Path, table: Table) -> NDArray[np.float32]:
     """The array `musicnn` of a table's file."""
-    return kinds.vectors(tables.TableFile.read(path), "musicnn", len(table))
+    return kinds.vectors(TableFile.read(path), "musicnn", len(table))
 
 
 def main() -> None:

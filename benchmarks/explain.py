@@ -49,11 +49,11 @@ def interactions(table: Path) -> None:
     from music_reclass.classification.voter import Stage
     from music_reclass.explain.attribution import FEATURE_GROUPS, SLIGHT, attribute
     from music_reclass.extractors.fma518 import FAMILIES
-    from music_reclass.models import bundle as bundles
+    from music_reclass.models.bundle import embedded
     from music_reclass.taxonomy import load
 
-    stage = Stage.from_bundle(bundles.embedded(), load())
-    middle = bundles.embedded().medians()
+    stage = Stage.from_bundle(embedded(), load())
+    middle = embedded().medians()
     assert middle is not None
     places = [np.concatenate([np.r_[FAMILIES[family]] for family in families]) for families in FEATURE_GROUPS.values()]
     sets = list(itertools.product((False, True), repeat=len(FEATURE_GROUPS)))

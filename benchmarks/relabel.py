@@ -16,7 +16,7 @@ from music_reclass.domain import Track, TrackTags
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library
 from music_reclass.features.scope import Scope
-from music_reclass.models import bundle as bundles
+from music_reclass.models.bundle import embedded
 from music_reclass.taxonomy import load
 
 TRACKS = 50_000
@@ -25,7 +25,7 @@ TRACKS = 50_000
 def main() -> None:
     """Fill a library, decide it once, then again under another rule."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else TRACKS
-    first = bundles.embedded()
+    first = embedded()
     generator = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         database = Database(Path(folder) / "library.sqlite3")

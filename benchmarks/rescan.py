@@ -21,7 +21,7 @@ import numpy as np
 from music_reclass.domain import Track, TrackTags
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library
-from music_reclass.models import bundle as bundles
+from music_reclass.models.bundle import embedded
 
 CHILD = """
 import json, resource, sys, time
@@ -42,7 +42,7 @@ print(json.dumps({"seconds": time.perf_counter() - start, "opened": len(opened),
 def build(folder: Path, count: int) -> tuple[Path, Path]:
     """A tree of `count` files, twelve an album, and the database that knows them; (tree, database)."""
     tree, db = folder / f"music{count}", folder / f"library{count}.sqlite3"
-    kind = bundles.embedded().kinds[0]
+    kind = embedded().kinds[0]
     library = Library(Database(db))
     random = np.random.default_rng(0)
     batch = []

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.models import dataset as tables
 from music_reclass.models.base import Estimator
 from music_reclass.models.calibration import Calibration, hits
 from music_reclass.models.crossval import Scores, cross_calibrated, folds_of, out_of_fold, pooled_calibration
+from music_reclass.models.dataset import Table, read_augmentations
 from music_reclass.models.early_exit import GRID, one_a_group
 from music_reclass.models.linear import linear_estimator
 from music_reclass.models.mlp import mlp_estimator
@@ -42,7 +42,7 @@ def say(text: str) -> None:
 def stack(table: Path, augmentations: Path | None) -> None:
     """The stack of networks, trees and a linear model against each of them, on artists none of them saw."""
     data = npz.read(table).table
-    degraded = None if augmentations is None else tables.read_augmentations(augmentations, data)
+    degraded = None if augmentations is None else read_augmentations(augmentations, data)
     gains = []
     for seed in range(3):
         folds = folds_of(data, seed)
@@ -168,7 +168,7 @@ class Tagged:
     """One half of the artists with some of their tags swapped, which, and the model of the other half."""
 
     seed: int
-    table: tables.Table
+    table: Table
     wrong: Marks
     base: Estimator
 
@@ -235,7 +235,7 @@ def swapped(
     return noisy, wrong
 
 
-def pooled_calibration_of(table: tables.Table, seed: int) -> Calibration:
+def pooled_calibration_of(table: Table, seed: int) -> Calibration:
     """The calibration of the networks on artists of `table` that they did not see."""
     return pooled_calibration(
         out_of_fold(table, None, mlp_estimator(seed=seed).fit, folds_of(table, seed)), table.labels

@@ -76,7 +76,7 @@ def heads(folder: Path, paths: list[str], device: str) -> None:
     from music_reclass.extractors.registry import extractor
     from music_reclass.features.database import Database
     from music_reclass.features.library import Library
-    from music_reclass.models import bundle as ladders
+    from music_reclass.models.bundle import save_cascade
     from music_reclass.training.open import extract_files, extract_tracks
     from music_reclass.utils.progress import StopRequest
     from tests.heads import ladder_of_heads
@@ -89,7 +89,7 @@ def heads(folder: Path, paths: list[str], device: str) -> None:
         start = time.perf_counter()
         extract_tracks(database, tracks, kind, settings=settings, stop=stop)
         print(f"trained on   {len(tracks)} vectors {kind.key} in {time.perf_counter() - start:.1f} s")
-    ladders.save_cascade(ladder_of_heads(Library(database), tracks, kinds), folder / "ladder")
+    save_cascade(ladder_of_heads(Library(database), tracks, kinds), folder / "ladder")
 
 
 def vectors(db: Path) -> Stored:

@@ -10,22 +10,22 @@ import numpy as np
 from music_reclass.domain import FeatureKind
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.features.library import Library
-from music_reclass.models import bundle as bundles
-from music_reclass.models import early_exit as exits
+from music_reclass.models.bundle import Bundle, make
 from music_reclass.models.dataset import Table
+from music_reclass.models.early_exit import ExitRule, exit_as_manifest
 from music_reclass.models.linear import linear_estimator
 
 CLASSES = ("Classical", "Jazz", "Rock")
 
 
-def ladder_of_heads(library: Library, tracks: Sequence[int], kinds: Sequence[FeatureKind]) -> list[bundles.Bundle]:
+def ladder_of_heads(library: Library, tracks: Sequence[int], kinds: Sequence[FeatureKind]) -> list[Bundle]:
     """One bundle a kind, each of which sees the kinds before it too; the surest third may leave at
     the first of three, the surest two thirds at the second.
 
     The labels are made up, in turn: what matters is that heads fitted on these vectors differ from track to track.
     """
     labels = np.eye(len(CLASSES), dtype=bool)[np.arange(len(tracks)) % len(CLASSES)]
-    made: list[bundles.Bundle] = []
+    made: list[Bundle] = []
     for count in range(len(kinds), 0, -1):  # the last first: an exit names the digests of what is behind it
         own = kinds[:count]
         stored = [library.vectors(tracks, kind) for kind in own]
@@ -42,11 +42,11 @@ def ladder_of_heads(library: Library, tracks: Sequence[int], kinds: Sequence[Fea
             "calibration": {"temperature": 1.0, "doubt": 0.0},
         }  # fmt: skip
         if made:
-            exit_rule = exits.ExitRule(
+            exit_rule = ExitRule(
                 round(float(confidence[-len(tracks) * count // len(kinds)]), 6), against=[m.digest for m in made]
             )
-            manifest["exits"] = [exits.exit_as_manifest(exit_rule)]
-        made.insert(0, bundles.make(manifest, model))
+            manifest["exits"] = [exit_as_manifest(exit_rule)]
+        made.insert(0, make(manifest, model))
     return made
 
 

@@ -7,8 +7,8 @@ from music_reclass.classification.voter import Stage
 from music_reclass.domain import FeatureKind
 from music_reclass.explain.attribution import FEATURE_GROUPS, Attribution, attribute, described
 from music_reclass.extractors.fma518 import FAMILIES
-from music_reclass.models import bundle as bundles
 from music_reclass.models.base import Model
+from music_reclass.models.bundle import Bundle, make
 from music_reclass.models.linear import LinearModel
 from music_reclass.models.stacking import Stack
 from music_reclass.models.transforms import QuantileScale
@@ -19,8 +19,8 @@ COSTLY = FeatureKind("costly", "1", 4, "mid30")
 ROWS = np.random.default_rng(5).normal(size=(99, 522)).astype(np.float32)
 
 
-def bundle(model: Model, kinds: tuple[FeatureKind, ...] = (FMA,)) -> bundles.Bundle:
-    return bundles.make(
+def bundle(model: Model, kinds: tuple[FeatureKind, ...] = (FMA,)) -> Bundle:
+    return make(
         {
             "name": "planted", "version": "1", "stage": "s", "labels": ["Jazz", "Rock"], "thresholds": {},
             "kinds": [{"name": k.name, "version": k.version, "dimension": k.dimension, "excerpt": k.excerpt}

@@ -20,7 +20,7 @@ from music_reclass.extractors.fma518 import FAMILIES, Fma518
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library
 from music_reclass.features.results import Scans, ScanStats, StageStats
-from music_reclass.models import bundle as bundles
+from music_reclass.models.bundle import make
 from music_reclass.models.early_exit import ExitRule
 from music_reclass.models.linear import LinearModel
 from music_reclass.models.transforms import QuantileScale
@@ -43,7 +43,7 @@ def model(columns: int, weight: float) -> LinearModel:
 
 
 def rung(name: str, kinds: tuple[FeatureKind, ...], weight: float, **changes: Any) -> Stage:
-    bundle = bundles.make(
+    bundle = make(
         {
             "name": name, "version": "1", "stage": name, "labels": ["Jazz", "Rock"],
             "thresholds": {"likely": 0.6, "confident": 0.9}, "calibration": {"temperature": 1.0, "doubt": 0.01},

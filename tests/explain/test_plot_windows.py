@@ -8,7 +8,7 @@ import pytest
 from music_reclass.classification.voter import Stage
 from music_reclass.errors import SkipTrack
 from music_reclass.explain.plot import MOST, window_votes, windows
-from music_reclass.models import bundle as bundles
+from music_reclass.models.bundle import embedded
 from music_reclass.taxonomy import load
 
 RATE = 22050
@@ -16,7 +16,7 @@ RATE = 22050
 
 @pytest.fixture(scope="module")
 def first() -> Stage:
-    return Stage.from_bundle(bundles.embedded(), load())
+    return Stage.from_bundle(embedded(), load())
 
 
 def written(folder: Path, parts: list[np.ndarray]) -> Path:

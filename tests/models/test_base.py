@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from music_reclass.errors import BundleError
 from music_reclass.extractors.fma518 import COLUMNS
-from music_reclass.models import bundle as bundles
 from music_reclass.models.base import Estimator, examples
+from music_reclass.models.bundle import Bundle, _digest, load, make, save
 from music_reclass.models.dataset import Augmentations, Table
 from music_reclass.models.linear import linear_estimator
 from music_reclass.models.mlp import WIDE_RECIPE, mlp_estimator
@@ -44,12 +44,12 @@ def right(probabilities: NDArray[np.float64], labels: NDArray[np.bool_]) -> floa
     return float(labels[np.arange(len(labels)), probabilities.argmax(axis=1)].mean())
 
 
-def bundle_of(model: Any, labels: tuple[str, ...] = CLASSES) -> bundles.Bundle:
+def bundle_of(model: Any, labels: tuple[str, ...] = CLASSES) -> Bundle:
     manifest = {
         "name": "t", "version": "1", "stage": "fma518", "kinds": [KIND], "labels": list(labels), "thresholds": {},
         "calibration": {"temperature": 1.0, "doubt": 0.0},
     }  # fmt: skip
-    return bundles.make(manifest, model)
+    return make(manifest, model)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -71,9 +71,9 @@ class TestEveryEstimator:
 
     def test_comes_back_from_the_disk_as_it_was(self, estimator: Estimator, tmp_path: Any) -> None:
         bundle = bundle_of(estimator.fit(table(), None))
-        bundles.save(bundle, tmp_path / "b")
+        save(bundle, tmp_path / "b")
 
-        back = bundles.load(tmp_path / "b")
+        back = load(tmp_path / "b")
 
         assert back.digest == bundle.digest
         rows = table(20, seed=3).rows
@@ -92,15 +92,15 @@ class TestEveryEstimator:
 
     def test_a_damaged_array_is_refused(self, estimator: Estimator, tmp_path: Any) -> None:
         model = estimator.fit(table(), None)
-        bundles.save(bundle_of(model), tmp_path / "b")
+        save(bundle_of(model), tmp_path / "b")
         manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
         for name in model.arrays():
             kept = {other: array for other, array in model.arrays().items() if other != name}
-            changed = {**manifest, "digest": bundles._digest(manifest, kept)}
+            changed = {**manifest, "digest": _digest(manifest, kept)}
             (tmp_path / "b" / "manifest.json").write_text(json.dumps(changed))
             np.savez(tmp_path / "b" / "arrays.npz", **kept)
             with pytest.raises(BundleError, match="is wrong"):
-                bundles.load(tmp_path / "b")
+                load(tmp_path / "b")
 
 
 def test_a_row_counts_once_however_many_labels_it_has() -> None:
@@ -143,8 +143,8 @@ def test_a_stack_and_a_narrow_model_come_back_from_a_bundle(tmp_path: Any) -> No
     narrow = replace(known, columns=COLUMNS[252:392], rows=known.rows[:, 252:392])
     inner = linear_estimator(strength=0.1).fit(narrow, None)
     model = Selected(narrow.columns, Stack((inner, inner), (0.3, 0.7)))
-    bundles.save(bundle_of(model), tmp_path / "b")
+    save(bundle_of(model), tmp_path / "b")
 
-    back = bundles.load(tmp_path / "b")
+    back = load(tmp_path / "b")
 
     np.testing.assert_allclose(back.predict_proba(known.rows), np.exp(inner.log_probabilities(narrow.rows)), atol=1e-6)

@@ -9,7 +9,7 @@ import pytest
 
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import BundleError
-from music_reclass.models import bundle as bundles
+from music_reclass.models.bundle import ARRAYS, MANIFEST, Bundle, __file__, _digest, _parsed, embedded, load, save
 from music_reclass.models.mlp import mlp_estimator
 from music_reclass.training import npz
 from music_reclass.training.train import train
@@ -17,27 +17,27 @@ from tests.training.synthetic import SMALL, arrays, stage, written
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> bundles.Bundle:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("table")
     data = npz.read(written(folder, "t.npz", arrays(60)))
     return train(data, stage(mlp_estimator(recipe=SMALL))).bundle
 
 
 @pytest.fixture
-def saved(trained: bundles.Bundle, tmp_path: Path) -> Path:
-    bundles.save(trained, tmp_path / "model")
+def saved(trained: Bundle, tmp_path: Path) -> Path:
+    save(trained, tmp_path / "model")
     return tmp_path / "model"
 
 
-def test_a_loaded_bundle_predicts_what_the_saved_one_did(trained: bundles.Bundle, saved: Path) -> None:
-    loaded = bundles.load(saved)
+def test_a_loaded_bundle_predicts_what_the_saved_one_did(trained: Bundle, saved: Path) -> None:
+    loaded = load(saved)
     rows = arrays(20, seed=5)["fma518"]
     assert np.array_equal(loaded.predict_proba(rows), trained.predict_proba(rows))
     assert loaded.digest == trained.digest
     assert loaded.manifest == trained.manifest
 
 
-def test_probabilities_sum_to_one_and_do_not_depend_on_the_other_rows(trained: bundles.Bundle) -> None:
+def test_probabilities_sum_to_one_and_do_not_depend_on_the_other_rows(trained: Bundle) -> None:
     rows = arrays(20, seed=5)["fma518"]
     together = trained.predict_proba(rows)
     assert together.shape == (20, 4)
@@ -46,7 +46,7 @@ def test_probabilities_sum_to_one_and_do_not_depend_on_the_other_rows(trained: b
     assert trained.predict_proba(rows[:0]).shape == (0, 4)
 
 
-def test_rows_of_another_length_or_with_holes_are_refused(trained: bundles.Bundle) -> None:
+def test_rows_of_another_length_or_with_holes_are_refused(trained: Bundle) -> None:
     with pytest.raises(BundleError, match="518 numbers"):
         trained.predict_proba(np.zeros((2, 140), dtype=np.float32))
     with pytest.raises(BundleError, match="518 numbers"):
@@ -58,32 +58,32 @@ def test_rows_of_another_length_or_with_holes_are_refused(trained: bundles.Bundl
 
 
 def test_a_changed_manifest_or_array_is_noticed(saved: Path) -> None:
-    manifest = json.loads((saved / bundles.MANIFEST).read_text())
+    manifest = json.loads((saved / MANIFEST).read_text())
     manifest["labels"][0] = "Polka"
-    (saved / bundles.MANIFEST).write_text(json.dumps(manifest))
+    (saved / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(BundleError, match="digest"):
-        bundles.load(saved)
+        load(saved)
 
 
-def test_damage_of_any_kind_is_a_sentence(trained: bundles.Bundle, saved: Path, tmp_path: Path) -> None:
-    packed = (saved / bundles.ARRAYS).read_bytes()
+def test_damage_of_any_kind_is_a_sentence(trained: Bundle, saved: Path, tmp_path: Path) -> None:
+    packed = (saved / ARRAYS).read_bytes()
     for name, content in (
-        (bundles.ARRAYS, packed[: len(packed) // 2]),
-        (bundles.ARRAYS, b""),
-        (bundles.ARRAYS, packed[:300] + bytes(400) + packed[700:]),
-        (bundles.MANIFEST, b"{"),
-        (bundles.MANIFEST, b"\xff\xfe"),
-        (bundles.MANIFEST, b"[]"),
-        (bundles.MANIFEST, b'{"format": 99}'),
+        (ARRAYS, packed[: len(packed) // 2]),
+        (ARRAYS, b""),
+        (ARRAYS, packed[:300] + bytes(400) + packed[700:]),
+        (MANIFEST, b"{"),
+        (MANIFEST, b"\xff\xfe"),
+        (MANIFEST, b"[]"),
+        (MANIFEST, b'{"format": 99}'),
     ):
         broken = tmp_path / "broken"
         shutil.rmtree(broken, ignore_errors=True)
         shutil.copytree(saved, broken)
         (broken / name).write_bytes(content)
         with pytest.raises(BundleError):
-            bundles.load(broken)
+            load(broken)
     with pytest.raises(BundleError, match="no bundle"):
-        bundles.load(tmp_path / "nowhere")
+        load(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -111,47 +111,47 @@ def test_damage_of_any_kind_is_a_sentence(trained: bundles.Bundle, saved: Path, 
     ],
 )
 def test_a_manifest_that_does_not_fit_its_arrays_is_refused_even_with_a_true_digest(
-    trained: bundles.Bundle, change: dict[str, object]
+    trained: Bundle, change: dict[str, object]
 ) -> None:
     manifest = {**trained.manifest, **change}
-    manifest["digest"] = bundles._digest(manifest, trained.model.arrays())
+    manifest["digest"] = _digest(manifest, trained.model.arrays())
     with pytest.raises(BundleError):
-        bundles._parsed(manifest, trained.model.arrays())
+        _parsed(manifest, trained.model.arrays())
 
 
 @pytest.mark.parametrize("name", ["0.0.weights", "key_free.knots", "1.1.bias"])
-def test_arrays_that_are_missing_or_not_finite_are_refused(trained: bundles.Bundle, name: str) -> None:
+def test_arrays_that_are_missing_or_not_finite_are_refused(trained: Bundle, name: str) -> None:
     without = {key: array for key, array in trained.model.arrays().items() if key != name}
     infinite = {key: array.copy() for key, array in trained.model.arrays().items()}
     infinite[name].flat[0] = np.inf
     extra = {**trained.model.arrays(), "stowaway": np.zeros(2, dtype=np.float32)}
     for arrays_ in (without, infinite, extra):
         manifest = dict(trained.manifest)
-        manifest["digest"] = bundles._digest(manifest, arrays_)
+        manifest["digest"] = _digest(manifest, arrays_)
         with pytest.raises(BundleError):
-            bundles._parsed(manifest, arrays_)
+            _parsed(manifest, arrays_)
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence(trained: bundles.Bundle, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_a_sentence(trained: Bundle, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(BundleError, match="cannot be written"):
-        bundles.save(trained, blocked)
+        save(trained, blocked)
 
 
 def test_the_embedded_bundle_is_small_sound_and_knows_its_features() -> None:
-    bundle = bundles.embedded()
+    bundle = embedded()
     assert bundle.kinds == (FeatureKind("fma518", "1", 518, "mid30"),)
     assert bundle.stage == "fma518"
     assert len(bundle.labels) == 15
     assert set(bundle.thresholds) <= {"confident", "likely"}
-    folder = Path(bundles.__file__).parents[1] / "data" / "embedded"
+    folder = Path(__file__).parents[1] / "data" / "embedded"
     assert sum(file.stat().st_size for file in folder.iterdir()) < 2_000_000
-    assert sorted(file.name for file in folder.iterdir()) == [bundles.ARRAYS, bundles.MANIFEST]
+    assert sorted(file.name for file in folder.iterdir()) == [ARRAYS, MANIFEST]
 
 
 def test_the_embedded_bundle_was_measured_to_keep_its_promises() -> None:
-    metrics = bundles.embedded().manifest["metrics"]
+    metrics = embedded().manifest["metrics"]
     assert metrics["hit@1 clean"] >= 0.60
     assert metrics["ece clean"] <= 0.05
     apart = {"hit@1 clean", "hit@1 low", "hit@1 high"}  # the figure on clean rows and its interval

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 
 from music_reclass.errors import UsageError
-from music_reclass.models import crossval as validation
-from music_reclass.models import dataset as tables
-from music_reclass.models.crossval import grouped_folds
-from music_reclass.models.dataset import Augmentations, Table
+from music_reclass.models.crossval import cross_calibrated, folds_of, grouped_folds, out_of_fold
+from music_reclass.models.dataset import Augmentations, Table, read_augmentations, read_table
 from tests.training.synthetic import arrays, views_of, written
 
 
@@ -29,41 +27,41 @@ class Remembering:
 
 def _table_and_views(folder: Path) -> tuple[Table, Augmentations]:
     content = arrays(60)
-    table = tables.read_table(written(folder, "t.npz", content))
-    return table, tables.read_augmentations(written(folder, "v.npz", views_of(content)), table)
+    table = read_table(written(folder, "t.npz", content))
+    return table, read_augmentations(written(folder, "v.npz", views_of(content)), table)
 
 
 def test_neither_a_row_nor_a_view_of_it_is_judged_by_a_model_that_saw_it(tmp_path: Path) -> None:
     table, augmentations = _table_and_views(tmp_path)
-    scores = validation.out_of_fold(table, augmentations, Remembering, validation.folds_of(table, 0))
+    scores = out_of_fold(table, augmentations, Remembering, folds_of(table, 0))
     assert scores.shape == (60, 3, 4)
     assert (scores[:, :, 0] == -9.0).all()
 
 
 def test_the_calibration_of_a_fold_comes_from_the_other_folds(tmp_path: Path) -> None:
     table, _ = _table_and_views(tmp_path)
-    folds = validation.folds_of(table, 0)
+    folds = folds_of(table, 0)
     scores = np.random.default_rng(0).normal(size=(60, 1, 4))
-    before = validation.cross_calibrated(scores, table.labels, folds)
+    before = cross_calibrated(scores, table.labels, folds)
     other = table.labels.copy()
     other[folds == 2] = ~other[folds == 2]
-    after = validation.cross_calibrated(scores, other, folds)
+    after = cross_calibrated(scores, other, folds)
     assert np.array_equal(before[folds == 2], after[folds == 2])
 
 
 def test_a_few_artists_make_a_few_folds_and_one_makes_none(tmp_path: Path) -> None:
     table, _ = _table_and_views(tmp_path)
     three = np.isin(table.groups, np.unique(table.groups)[:3])
-    assert set(validation.folds_of(table.chosen(three), 0).tolist()) <= {0, 1, 2}
+    assert set(folds_of(table.chosen(three), 0).tolist()) <= {0, 1, 2}
     with pytest.raises(UsageError, match="single artist"):
-        validation.folds_of(table.chosen(table.groups == 0), 0)
+        folds_of(table.chosen(table.groups == 0), 0)
 
 
 def test_a_table_without_labels_teaches_nothing(tmp_path: Path) -> None:
     content = arrays(6)
     path = written(tmp_path, "p.npz", {key: content[key] for key in ("fma518", "columns")})
     with pytest.raises(UsageError, match="no labels"):
-        validation.folds_of(tables.read_table(path), 0)
+        folds_of(read_table(path), 0)
 
 
 def test_no_artist_is_in_two_folds_and_every_fold_has_its_share() -> None:

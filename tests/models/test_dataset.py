@@ -7,13 +7,13 @@ import pytest
 
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.extractors.fma518 import COLUMNS
-from music_reclass.models import dataset as tables
+from music_reclass.models.dataset import read_augmentations, read_table
 from tests.training.synthetic import CLASSES, arrays, views_of, written
 
 
 def test_a_table_comes_back_with_label_sets_and_artists_counted_from_zero(tmp_path: Path) -> None:
     content = arrays(30)
-    table = tables.read_table(written(tmp_path, "t.npz", content))
+    table = read_table(written(tmp_path, "t.npz", content))
     assert len(table) == 30
     assert table.classes == CLASSES
     assert np.array_equal(table.rows, content["fma518"])
@@ -25,12 +25,12 @@ def test_columns_in_another_order_are_put_right_by_name(tmp_path: Path) -> None:
     content = arrays(12)
     order = np.random.default_rng(1).permutation(len(COLUMNS))
     shuffled = {**content, "fma518": content["fma518"][:, order], "columns": content["columns"][order]}
-    assert np.array_equal(tables.read_table(written(tmp_path, "s.npz", shuffled)).rows, content["fma518"])
+    assert np.array_equal(read_table(written(tmp_path, "s.npz", shuffled)).rows, content["fma518"])
 
 
 def test_a_table_without_labels_serves_predictions(tmp_path: Path) -> None:
     content = arrays(5)
-    table = tables.read_table(written(tmp_path, "p.npz", {key: content[key] for key in ("fma518", "columns")}))
+    table = read_table(written(tmp_path, "p.npz", {key: content[key] for key in ("fma518", "columns")}))
     assert table.classes == ()
     assert table.rows.shape == (5, 518)
     assert table.notes == ()
@@ -39,13 +39,13 @@ def test_a_table_without_labels_serves_predictions(tmp_path: Path) -> None:
 def test_without_artists_each_row_is_its_own_and_the_notes_say_so(tmp_path: Path) -> None:
     content = arrays(9)
     del content["group"], content["dataset"]
-    table = tables.read_table(written(tmp_path, "g.npz", content))
+    table = read_table(written(tmp_path, "g.npz", content))
     assert len(set(table.groups.tolist())) == 9
     assert any("names no artists" in note for note in table.notes)
 
 
 def test_scarce_genres_are_noted(tmp_path: Path) -> None:
-    assert any("fewer than 20" in note for note in tables.read_table(written(tmp_path, "t.npz", arrays(9))).notes)
+    assert any("fewer than 20" in note for note in read_table(written(tmp_path, "t.npz", arrays(9))).notes)
 
 
 def _broken(**changes: object) -> dict[str, object]:
@@ -78,49 +78,47 @@ def test_a_table_that_cannot_be_used_is_refused_with_what_is_wrong(
     tmp_path: Path, content: dict[str, object], words: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        tables.read_table(written(tmp_path, "b.npz", content))
+        read_table(written(tmp_path, "b.npz", content))
     assert words in str(caught.value)
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(NothingToDo):
-        tables.read_table(tmp_path / "absent.npz")
+        read_table(tmp_path / "absent.npz")
     text = tmp_path / "text.npz"
     text.write_text("not a table")
     with pytest.raises(UsageError):
-        tables.read_table(text)
+        read_table(text)
     single = tmp_path / "single.npy"
     np.save(single, np.zeros(3))
     with pytest.raises(UsageError, match="single array"):
-        tables.read_table(single)
+        read_table(single)
     with pytest.raises(UsageError, match="lacks the array `fma518`"):
-        tables.read_table(written(tmp_path, "empty.npz", {"columns": np.array(COLUMNS)}))
+        read_table(written(tmp_path, "empty.npz", {"columns": np.array(COLUMNS)}))
 
 
 def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
     path = tmp_path / "pickled.npz"
     np.savez(path, **{**arrays(3), "group": np.array([{}, {}, {}], dtype=object)}, allow_pickle=True)
     with pytest.raises(UsageError):
-        tables.read_table(path)
+        read_table(path)
 
 
 def test_views_belong_to_their_rows(tmp_path: Path) -> None:
     content = arrays(12)
-    table = tables.read_table(written(tmp_path, "t.npz", content))
-    augmentations = tables.read_augmentations(written(tmp_path, "v.npz", views_of(content)), table)
+    table = read_table(written(tmp_path, "t.npz", content))
+    augmentations = read_augmentations(written(tmp_path, "v.npz", views_of(content)), table)
     assert augmentations.names == ("quiet", "bright")
     assert augmentations.chosen(np.arange(3)).rows.shape == (3, 2, 518)
     with pytest.raises(UsageError, match="same rows"):
-        tables.read_augmentations(written(tmp_path, "w.npz", views_of(arrays(9))), table)
+        read_augmentations(written(tmp_path, "w.npz", views_of(arrays(9))), table)
     with pytest.raises(UsageError, match="names 1 views"):
-        tables.read_augmentations(
-            written(tmp_path, "x.npz", {**views_of(content), "views": np.array(["quiet"])}), table
-        )
+        read_augmentations(written(tmp_path, "x.npz", {**views_of(content), "views": np.array(["quiet"])}), table)
 
 
 def test_equal_tables_have_equal_digests_and_others_do_not(tmp_path: Path) -> None:
-    table = tables.read_table(written(tmp_path, "t.npz", arrays(12)))
-    again = tables.read_table(written(tmp_path, "u.npz", arrays(12)))
+    table = read_table(written(tmp_path, "t.npz", arrays(12)))
+    again = read_table(written(tmp_path, "u.npz", arrays(12)))
     assert table.digest == again.digest
     assert table.digest != table.chosen(np.arange(11)).digest
 
@@ -132,4 +130,4 @@ def test_an_array_whose_compressed_bytes_are_damaged_is_a_sentence(tmp_path: Pat
     content[200:4000] = bytes(3800)
     path.write_bytes(bytes(content))
     with pytest.raises(UsageError, match="not a feature table"):
-        tables.read_table(path)
+        read_table(path)

@@ -6,10 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from music_reclass.models import bundle as bundles
-from music_reclass.models import dataset as tables
-from music_reclass.models.bundle import Bundle
-from music_reclass.models.dataset import Augmentations
+from music_reclass.models.bundle import Bundle, embedded
+from music_reclass.models.dataset import Augmentations, read_augmentations, read_table
 from music_reclass.models.mlp import MlpRecipe, mlp_estimator
 from music_reclass.models.precision import PLAIN
 from music_reclass.training import npz
@@ -33,8 +31,8 @@ def _bundle(
 
 def test_equal_seeds_give_equal_bundles_and_other_seeds_others(tmp_path: Path) -> None:
     content = arrays(60)
-    table = tables.read_table(written(tmp_path, "t.npz", content))
-    augmentations = tables.read_augmentations(written(tmp_path, "v.npz", views_of(content)), table)
+    table = read_table(written(tmp_path, "t.npz", content))
+    augmentations = read_augmentations(written(tmp_path, "v.npz", views_of(content)), table)
     first, again, other = (_bundle(tmp_path, augmentations=augmentations, seed=seed, **content) for seed in (1, 1, 2))
     assert first.digest == again.digest
     assert first.digest != other.digest
@@ -75,8 +73,8 @@ def test_likely_is_never_stricter_than_confident(tmp_path: Path) -> None:
 
 def test_every_view_has_its_figures_in_the_manifest(tmp_path: Path) -> None:
     content = arrays(90)
-    table = tables.read_table(written(tmp_path, "t.npz", content))
-    augmentations = tables.read_augmentations(written(tmp_path, "v.npz", views_of(content)), table)
+    table = read_table(written(tmp_path, "t.npz", content))
+    augmentations = read_augmentations(written(tmp_path, "v.npz", views_of(content)), table)
     metrics = _bundle(tmp_path, augmentations=augmentations).manifest["metrics"]
     assert {"hit@1 clean", "hit@1 quiet", "ece quiet", "hit@1 bright", "ece bright"} <= set(metrics)
 
@@ -86,8 +84,8 @@ SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "train
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the training table ../shared/data/training is not here")
 def test_the_embedded_bundle_was_trained_on_the_table_at_hand_and_fits_it() -> None:
-    bundle = bundles.embedded()
-    table = tables.read_table(SHARED / "genre_clips.npz")
+    bundle = embedded()
+    table = read_table(SHARED / "genre_clips.npz")
     assert bundle.manifest["training"]["table"] == table.digest
     best = bundle.predict_proba(table.rows).argmax(axis=1)
     # Not a figure of merit (these rows trained it): it shows that weights, scales and labels belong together.

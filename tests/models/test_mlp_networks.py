@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from music_reclass.models import mlp as networks
 from music_reclass.models.base import log_softmax
-from music_reclass.models.mlp import MlpRecipe
+from music_reclass.models.mlp import Layers, MlpRecipe, _gradients, _initial, fit_network, forward
 
 
 def _task(count: int = 200) -> tuple[np.ndarray, np.ndarray]:
@@ -13,14 +12,14 @@ def _task(count: int = 200) -> tuple[np.ndarray, np.ndarray]:
     return rows, np.eye(4, dtype=np.float32)[place]
 
 
-def _trained(rows: np.ndarray, sets: np.ndarray, recipe: MlpRecipe, seed: int = 0) -> networks.Layers:
-    return networks.fit_network(lambda _: rows, sets, recipe, seed)
+def _trained(rows: np.ndarray, sets: np.ndarray, recipe: MlpRecipe, seed: int = 0) -> Layers:
+    return fit_network(lambda _: rows, sets, recipe, seed)
 
 
 def test_a_network_learns_what_can_be_learned() -> None:
     rows, sets = _task()
     layers = _trained(rows, sets, MlpRecipe(hidden=(32,), epochs=60, rate=1e-2, drop_input=0, drop_hidden=0.1))
-    right = networks.forward(layers, rows).argmax(axis=1) == sets.argmax(axis=1)
+    right = forward(layers, rows).argmax(axis=1) == sets.argmax(axis=1)
     assert right.mean() > 0.9
 
 
@@ -28,14 +27,14 @@ def test_the_gradients_are_those_of_the_loss() -> None:
     rows, sets = _task(6)
     sets = np.maximum(sets, np.roll(sets, 1, axis=1))
     recipe = MlpRecipe(hidden=(5,), drop_input=0.0, drop_hidden=0.0, mixup=1e-4)
-    parameters = networks._initial((8, 5, 4), np.random.default_rng(1))
+    parameters = _initial((8, 5, 4), np.random.default_rng(1))
 
     def loss() -> float:
         layers = tuple(zip(parameters[0::2], parameters[1::2], strict=True))
-        within = (np.exp(networks.forward(layers, rows)) * (sets > 0)).sum(axis=1)
+        within = (np.exp(forward(layers, rows)) * (sets > 0)).sum(axis=1)
         return float(-np.log(within).mean())
 
-    gradients = networks._gradients(parameters, (rows, sets), recipe, np.random.default_rng(4))
+    gradients = _gradients(parameters, (rows, sets), recipe, np.random.default_rng(4))
     for own, gradient in zip(parameters, gradients, strict=True):
         spot = np.unravel_index(np.abs(gradient).argmax(), gradient.shape)
         kept = own[spot]
@@ -59,7 +58,7 @@ def test_a_label_set_is_satisfied_by_either_of_its_labels() -> None:
     rows, sets = _task()
     either = np.maximum(sets, np.roll(sets, 1, axis=1))
     layers = _trained(rows, either, MlpRecipe(hidden=(32,), epochs=60, rate=1e-2, drop_input=0, drop_hidden=0))
-    best = networks.forward(layers, rows).argmax(axis=1)
+    best = forward(layers, rows).argmax(axis=1)
     assert either[np.arange(len(rows)), best].mean() > 0.95
 
 

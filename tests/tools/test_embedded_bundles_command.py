@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.models import bundle as bundles
+from music_reclass.models.bundle import load
 from music_reclass.models.early_exit import exit_rules_of
 from music_reclass.models.mlp import mlp_estimator
 from music_reclass.training.train import StageRecipe
@@ -38,7 +38,7 @@ def test_one_command_makes_both_bundles_and_prints_the_figures(
     assert main(["train", *files, "--out", str(tmp_path / "data")]) == 0
 
     printed = capsys.readouterr().out
-    first, second = (bundles.load(tmp_path / "data" / folder) for folder in shipped.FOLDERS)
+    first, second = (load(tmp_path / "data" / folder) for folder in shipped.FOLDERS)
     assert printed.startswith("what         a cascade of 2: 60 rows of 20 artists")
     assert first.digest in printed
     assert second.digest in printed

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from music_reclass.extractors.fma518 import COLUMNS
-from music_reclass.models import bundle as bundles
+from music_reclass.models.bundle import embedded
 from music_reclass.models.dataset import Table
 from music_reclass.models.transforms import profile
 from music_reclass.training.drift import MUCH, SOME, DriftReference, drift, population_stability, reference_of
@@ -50,7 +50,7 @@ def test_few_tracks_are_said_to_be_few() -> None:
 
 
 def test_the_embedded_bundle_remembers_its_rows_by_its_knots() -> None:
-    reference = reference_of(bundles.embedded())
+    reference = reference_of(embedded())
 
     assert reference.edges.shape == (9, 518)
     assert (np.diff(reference.edges, axis=0) >= 0).all()

@@ -7,8 +7,7 @@ import pytest
 
 from music_reclass.errors import BundleError
 from music_reclass.extractors.fma518 import COLUMNS
-from music_reclass.models import bundle as bundles
-from music_reclass.models.bundle import artist_digests
+from music_reclass.models.bundle import Bundle, artist_digests, embedded
 from music_reclass.models.dataset import TEST, TRAINING, Dataset, Raw, fma518, to_dataset
 from music_reclass.taxonomy import load
 from music_reclass.training.evaluate import caveats, evaluate_cascade, full_rows, labels_as
@@ -33,7 +32,7 @@ def test_a_finer_genre_counts_as_what_the_bundle_calls_it(data: Dataset) -> None
 
 
 def test_the_embedded_bundle_is_judged_with_every_warning_that_applies(data: Dataset) -> None:
-    evaluation = evaluate_cascade([bundles.embedded()], data, TAXONOMY)
+    evaluation = evaluate_cascade([embedded()], data, TAXONOMY)
 
     assert evaluation.count == 40
     assert evaluation.artists == 10
@@ -41,9 +40,9 @@ def test_the_embedded_bundle_is_judged_with_every_warning_that_applies(data: Dat
 
 
 def test_rows_and_artists_that_the_bundle_was_trained_on_are_noticed(data: Dataset) -> None:
-    bundle = bundles.embedded()
+    bundle = embedded()
 
-    def trained_on(**origin: object) -> bundles.Bundle:
+    def trained_on(**origin: object) -> Bundle:
         return replace(bundle, manifest={**bundle.manifest, "training": origin})
 
     assert "these very rows" in caveats([trained_on(table=data.table.digest)], data)[0]
@@ -61,7 +60,7 @@ def test_an_official_split_that_artists_cross_is_warned_of(data: Dataset) -> Non
 
 
 def test_columns_that_the_bundle_uses_must_be_there(data: Dataset) -> None:
-    bundle = bundles.embedded()
+    bundle = embedded()
     some = bundle.manifest["model"] | {"columns": list(COLUMNS[:3])}
     narrow = replace(bundle, manifest={**bundle.manifest, "model": some})
 

@@ -113,12 +113,12 @@ def test_training_goes_without_suspects_but_never_more_than_half_of_a_genre() ->
 
 def test_tags_are_judged_by_a_model_of_them_and_by_the_embedded_one() -> None:
     pytest.importorskip("sklearn")
-    from music_reclass.models import bundle as bundles
+    from music_reclass.models.bundle import embedded
     from tests.training.test_train import data
 
     log: list[str] = []
     library = data(90)
-    issues = library_label_issues(library, bundles.embedded(), TAXONOMY, log=log.append)
+    issues = library_label_issues(library, embedded(), TAXONOMY, log=log.append)
 
     assert [line.split(":")[0] for line in log] == ["linear", "base"]
     assert issues.wrong.shape == (90,)

@@ -9,7 +9,7 @@ import pytest
 
 from music_reclass.errors import BundleError, UsageError
 from music_reclass.extractors.fma518 import COLUMNS
-from music_reclass.models import dataset as tables
+from music_reclass.models.dataset import TableFile, read_augmentations, read_table
 from music_reclass.training import npz
 from tests.training.synthetic import arrays, views_of, with_later_kinds, written
 
@@ -77,13 +77,13 @@ def test_rows_of_another_version_are_not_given_to_a_bundle(tmp_path: Path) -> No
     wanted = (npz.kind_of("fma518", 518), npz.MUSICNN)
 
     with pytest.raises(BundleError, match="cannot be compared"):
-        npz.rows_for(wanted, tables.TableFile.read(path), tables.read_table(path))
+        npz.rows_for(wanted, TableFile.read(path), read_table(path))
 
 
 def test_an_augmentation_stands_beside_the_clean_vectors_of_the_later_kinds(tmp_path: Path) -> None:
     content = with_later_kinds(30, musicnn=200)
     path = written(tmp_path, "t.npz", content)
-    augmentations = tables.read_augmentations(written(tmp_path, "v.npz", views_of(content)), tables.read_table(path))
+    augmentations = read_augmentations(written(tmp_path, "v.npz", views_of(content)), read_table(path))
     wide = npz.read(path, ("fma518", "musicnn"))
 
     found = wide.with_augmentations(augmentations)
