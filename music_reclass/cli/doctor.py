@@ -130,11 +130,12 @@ def drift(as_json: bool, settings: Settings) -> int:
     if not vectors:
         raise NothingToDo(f"The library holds no {model.kinds[0].key} features yet: scan a folder first.")
     found = comparison.drift(np.stack(vectors), comparison.reference_of(model))
-    for family in found.families:
-        level = "much" if family.psi > comparison.MUCH else "some" if family.psi > comparison.SOME else "same"
-        shift = None if family.shift != family.shift else round(family.shift, 3)
-        text = f"{family.family:<20} PSI {family.psi:6.3f}  {level:<6} means {family.shift:+.2f} sd"
-        emit({"family": family.family, "psi": round(family.psi, 4), "shift": shift, "level": level}, text, as_json, "")
+    for family, psi in found.psi.items():
+        level = "much" if psi > comparison.MUCH else "some" if psi > comparison.SOME else "same"
+        shift = found.shift[family]
+        text = f"{family:<20} PSI {psi:6.3f}  {level:<6} means {shift:+.2f} sd"
+        moved = None if shift != shift else round(shift, 3)
+        emit({"family": family, "psi": round(psi, 4), "shift": moved, "level": level}, text, as_json, "")
     for sentence in found.findings:
         emit({"finding": sentence}, sentence, as_json, "finding")
     if not as_json:

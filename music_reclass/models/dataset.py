@@ -242,15 +242,6 @@ class LabelledFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """Files with genres; `datasets.extraction` turns them into a Dataset."""
-
-    name: str
-    files: tuple[LabelledFile, ...]
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Dataset:
     """Labelled vectors, of one kind or of several side by side: `kind` and `more`, in the order of the columns.
 

@@ -21,7 +21,7 @@ _FLOOR = 1e-3  # share of an empty part, so that its logarithm is finite
 
 @dataclass(frozen=True, slots=True)
 class DriftReference:
-    """The training rows as a bundle remembers them: edges of equal parts, mean and spread of each column."""
+    """The training rows as a bundle keeps them: edges of equal parts, mean and spread of each column."""
 
     columns: tuple[str, ...]
     edges: Doubles  # (parts - 1, columns), ascending
@@ -30,32 +30,24 @@ class DriftReference:
 
 
 @dataclass(frozen=True, slots=True)
-class FamilyDrift:
-    """One family: the median PSI of its columns, and how far its means lie, in standard deviations of the training."""
-
-    family: str
-    psi: float
-    shift: float
-
-
-@dataclass(frozen=True, slots=True)
 class Drift:
-    """The whole comparison; `findings` are sentences, () where nothing is to be said."""
+    """The whole comparison, by feature family; `findings` are sentences, () where nothing is to be said."""
 
     count: int
-    families: tuple[FamilyDrift, ...]
+    psi: Mapping[str, float]  # the median PSI of the family's columns
+    shift: Mapping[str, float]  # of the family's means, in standard deviations of the training rows; NaN without means
     findings: tuple[str, ...]
 
     @property
     def worst(self) -> float:
         """The highest PSI of a family."""
-        return max(family.psi for family in self.families)
+        return max(self.psi.values())
 
 
 def reference_of(bundle: Bundle) -> DriftReference:
-    """What `bundle` remembers of its training rows; BundleError if it remembers nothing.
+    """What `bundle` keeps of its training rows; BundleError if it keeps nothing.
 
-    Bundles keep deciles; the embedded one keeps the knots of its scale, taken over its rows and their degraded views.
+    Bundles keep deciles; the embedded one keeps the knots of its scale, taken over its rows and their augmentations.
     """
     profile = bundle.manifest.get("profile")
     if isinstance(profile, Mapping):
@@ -77,26 +69,27 @@ def drift(rows: NDArray[np.float32], reference: DriftReference) -> Drift:
     """The comparison of `rows`, (n, 518) in the order of COLUMNS, with the training rows."""
     place = {name: number for number, name in enumerate(COLUMNS)}
     values = rows[:, [place[name] for name in reference.columns]].astype(np.float64)
-    index = population_stability(values, reference.edges)
-    shift = (values.mean(axis=0) - reference.mean) / np.maximum(reference.spread, 1e-9)
-    shifts = dict(zip(reference.columns, shift.tolist(), strict=True))
-    families = []
+    stability = population_stability(values, reference.edges)
+    shifts = (values.mean(axis=0) - reference.mean) / np.maximum(reference.spread, 1e-9)
+    psi: dict[str, float] = {}
+    shift: dict[str, float] = {}
     for family in FAMILIES:
         here = [number for number, name in enumerate(reference.columns) if name.startswith(f"{family}_")]
         means = [number for number in here if reference.columns[number].startswith(f"{family}_mean_")]
         if here:
-            moved = float(np.mean(shift[means])) if means else float("nan")
-            families.append(FamilyDrift(family, float(np.median(index[here])), moved))
-    findings = [sentence for sentence, holds in _SYMPTOMS if holds(shifts)]
-    worst = max(families, key=lambda one: one.psi)
-    if worst.psi > MUCH and not findings:
+            psi[family] = float(np.median(stability[here]))
+            shift[family] = float(np.mean(shifts[means])) if means else float("nan")
+    by_column = dict(zip(reference.columns, shifts.tolist(), strict=True))
+    findings = [sentence for sentence, holds in _SYMPTOMS if holds(by_column)]
+    worst = max(psi, key=lambda family: psi[family])
+    if psi[worst] > MUCH and not findings:
         findings.append(
-            f"{worst.family} differs most (PSI {worst.psi:.2f}), in a way that fits no fault of recordings we know; "
-            "other genres than in training do that too"
+            f"{worst} differs most (PSI {psi[worst]:.2f}), in a way that fits no known fault of recordings; other "
+            "genres than in training do that too"
         )
     if len(rows) < ENOUGH:
         findings.append(f"{len(rows)} tracks are few for this comparison: from {ENOUGH} on it means something")
-    return Drift(len(rows), tuple(families), tuple(findings))
+    return Drift(len(rows), psi, shift, tuple(findings))
 
 
 def population_stability(rows: Doubles, edges: Doubles) -> Doubles:
@@ -118,7 +111,7 @@ def _mean(shifts: Mapping[str, float], family: str, number: int = 1) -> float:
     return shifts.get(f"{family}_mean_{number:02d}", 0.0)
 
 
-# What the degraded views of the training table do to the means, measured: low-pass at 8 kHz moves bandwidth by -0.8 and
+# What the augmentations of the training table do to the means, measured: low-pass at 8 kHz moves bandwidth by -0.8 and
 # centroid by -0.5 sd; at 11 kHz by -0.25 and the highest contrast band by -1.8; white noise at 25 dB bandwidth by +4.7;
 # 9 dB less gain rmse by -1.4 and mfcc 1 by -1.2; a 64 kb/s MP3 the highest contrast band alone, by -1.2.
 _SYMPTOMS: tuple[tuple[str, Callable[[Mapping[str, float]], bool]], ...] = (

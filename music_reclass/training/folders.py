@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from music_reclass.errors import NothingToDo, UsageError
-from music_reclass.models.dataset import TEST, TRAINING, VALIDATION, LabelledFile, Listing
+from music_reclass.models.dataset import TEST, TRAINING, VALIDATION, LabelledFile
 from music_reclass.training.fma import labelled_tracks
+from music_reclass.training.lists import LabelledFiles
 from music_reclass.utils.files import walk
 
 # jongpillee/music_dataset_split: 443 + 197 + 290 files without the repeats and damage that Sturm found (1306.1461)
@@ -16,7 +17,7 @@ _GTZAN_LISTS = {TRAINING: "train_filtered.txt", VALIDATION: "valid_filtered.txt"
 GTZAN_GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 
 
-def folder_per_genre(folder: Path) -> Listing:
+def folder_per_genre(folder: Path) -> LabelledFiles:
     """Every audio file below `folder`, with the name of the first folder under it as genre."""
     files = []
     for found in walk([str(_there(folder))]):
@@ -27,10 +28,10 @@ def folder_per_genre(folder: Path) -> Listing:
         raise NothingToDo(
             f"No audio file lies in a folder below {folder}; each folder there is to be named as a genre."
         )
-    return Listing("folder", tuple(files))
+    return files, ()
 
 
-def gtzan(folder: Path) -> Listing:
+def gtzan(folder: Path) -> LabelledFiles:
     """GTZAN: `genres/blues/blues.00000.wav` or the ten folders themselves.
 
     With the fault-filtered lists beside or in the folder, they give the split, which no artist crosses, and files
@@ -51,7 +52,7 @@ def gtzan(folder: Path) -> Listing:
             "GTZAN names no artists and repeats recordings; without its fault-filtered lists "
             f"({', '.join(_GTZAN_LISTS.values())}) in the folder, figures are too good"
         )
-        return Listing("gtzan", tuple(files), (note,))
+        return files, (note,)
     chosen = [
         LabelledFile(file.path, file.genres, "", lists[_stem(file.path)]) for file in files if _stem(file.path) in lists
     ]
@@ -60,10 +61,10 @@ def gtzan(folder: Path) -> Listing:
     note = (
         f"{len(chosen)} of {len(files)} files are in the fault-filtered lists; no artist is on two sides of that split"
     )
-    return Listing("gtzan", tuple(chosen), (note,))
+    return chosen, (note,)
 
 
-def fma_audio(folder: Path, subset: str = "large") -> Listing:
+def fma_audio(folder: Path, subset: str = "large") -> LabelledFiles:
     """FMA audio (`fma_small/000/000002.mp3`) with the genres, splits and artists of tracks.csv.
 
     tracks.csv is looked for in the folder, beside it, and in `fma_metadata` beside it.
@@ -88,7 +89,7 @@ def fma_audio(folder: Path, subset: str = "large") -> Listing:
     if not files:
         raise NothingToDo(f"No audio file below {top} has the number of a track with a top genre.")
     notes = (f"{unknown} files have no top genre in tracks.csv and are left out",) if unknown else ()
-    return Listing("fma-audio", tuple(files), notes)
+    return files, notes
 
 
 def _there(folder: Path) -> Path:

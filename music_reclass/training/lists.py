@@ -8,12 +8,13 @@ import re
 from pathlib import Path
 
 from music_reclass.errors import NothingToDo, UsageError
-from music_reclass.models.dataset import SPLITS, TEST, TRAINING, VALIDATION, LabelledFile, Listing
+from music_reclass.models.dataset import SPLITS, TEST, TRAINING, VALIDATION, LabelledFile
 
+LabelledFiles = tuple[list[LabelledFile], tuple[str, ...]]  # and notes for the report
 _JAMENDO_SPLITS = {"train": TRAINING, "validation": VALIDATION, "test": TEST}
 
 
-def paths_csv(file: Path) -> Listing:
+def paths_csv(file: Path) -> LabelledFiles:
     """A CSV with the columns `path` and `genre`, and if there are any `artist` and `split`.
 
     Paths are relative to the CSV's folder. A genre field may hold several genres, as a tag may. A file named on
@@ -43,10 +44,10 @@ def paths_csv(file: Path) -> Listing:
         raise NothingToDo(f"There is no file {file}.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{file} is not a CSV in UTF-8: {error}.") from None
-    return _existing("csv", list(found.values()), file)
+    return _existing(list(found.values()), file)
 
 
-def jamendo(file: Path, audio: Path | None = None) -> Listing:
+def jamendo(file: Path, audio: Path | None = None) -> LabelledFiles:
     """MTG-Jamendo's `autotagging_genre.tsv`, or one of its `-train` / `-validation` / `-test` parts with the others.
 
     The audio lies below `audio`, else beside the file; `48/948.low.mp3` is taken where `48/948.mp3` is not there.
@@ -66,7 +67,7 @@ def jamendo(file: Path, audio: Path | None = None) -> Listing:
             genres = tuple(tag.removeprefix("genre---") for tag in fields[5:] if tag.startswith("genre---"))
             if genres:
                 found.append(LabelledFile(_audio(top, fields[3]), genres, f"jamendo {fields[1]}", split))
-    return _existing("jamendo", found, top)
+    return _existing(found, top)
 
 
 def _jamendo_parts(file: Path) -> dict[Path, str]:
@@ -86,10 +87,10 @@ def _audio(top: Path, name: str) -> str:
     return str(low if low.exists() and not full.exists() else full)
 
 
-def _existing(name: str, files: list[LabelledFile], source: Path) -> Listing:
+def _existing(files: list[LabelledFile], source: Path) -> LabelledFiles:
     there = [file for file in files if os.path.exists(file.path)]
     if not there:
         raise NothingToDo(f"None of the {len(files)} files that {source} names is there.")
     gone = len(files) - len(there)
     notes = (f"{gone} of {len(files)} files are not there and are left out",) if gone else ()
-    return Listing(name, tuple(there), notes)
+    return there, notes

@@ -19,10 +19,11 @@ from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.results import ScanStats
 from music_reclass.features.scope import Scope
-from music_reclass.models.dataset import FIRST, Dataset, LabelledFile, Listing, Raw, TableFile, fma518, to_dataset
+from music_reclass.models.dataset import FIRST, Dataset, LabelledFile, Raw, TableFile, fma518, to_dataset
 from music_reclass.taxonomy import Taxonomy
 from music_reclass.training import fma, folders, library, lists, npz
 from music_reclass.training.augment import augmented
+from music_reclass.training.lists import LabelledFiles
 from music_reclass.utils.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -65,15 +66,13 @@ def open_dataset(request: DatasetRequest, taxonomy: Taxonomy, settings: Settings
         return to_dataset(fma.read(_path(request), request.subset, cache_folder()), taxonomy)
     if request.form == "library":
         return _library(request, taxonomy, settings, stop)
-    listing, kinds = _listing(request), _kinds(request)
-    # The name of the file is older than its words: another name would mean to extract everything again.
+    listed, kinds = _listed(request), _kinds(request)
+    # The file keeps its old name: under another one everything would be extracted again.
     with closing(Database(cache_folder() / "listened.sqlite3")) as database:
-        paths = [file.path for file in listing.files]
+        paths = [file.path for file in listed[0]]
         extracted = extract_files(database, paths, kinds, settings=settings, stop=stop)
-        merged_genres = request.form in ("folder", "csv", "jamendo")
-        data = to_dataset(
-            as_rows(listing, extracted, kinds), taxonomy, request.least if merged_genres else 1, request.roots
-        )
+        least = request.least if request.form in ("folder", "csv", "jamendo") else 1
+        data = to_dataset(as_rows(request.form, listed, extracted, kinds), taxonomy, least, request.roots)
         if request.augmentations:
             names = request.augmentations
             changed = augmented(database, data.names, names, data.kind, settings=settings, stop=stop)
@@ -180,23 +179,22 @@ def _found(paths: Mapping[str, str]) -> Iterator[Track]:
         yield Track(path, status.st_size, status.st_mtime_ns)
 
 
-def as_rows(listing: Listing, extracted: Mapping[str, Track], kinds: Sequence[FeatureKind]) -> Raw:
-    """The listing with the vectors, of `kinds` side by side, of its files that could be used; NothingToDo if none."""
-    usable = [file for file in listing.files if file.path in extracted]
+def as_rows(name: str, listed: LabelledFiles, extracted: Mapping[str, Track], kinds: Sequence[FeatureKind]) -> Raw:
+    """The listed files with the vectors, of `kinds` side by side, of those that could be used; NothingToDo if none."""
+    files, known = listed
+    usable = [file for file in files if file.path in extracted]
     if not usable:
-        raise NothingToDo(
-            f"No features could be extracted from any of the {len(listing.files)} files of {listing.name}."
-        )
+        raise NothingToDo(f"No features could be extracted from any of the {len(files)} files of {name}.")
     groups = [group_of(file, extracted[file.path].tags) for file in usable]
-    notes = list(listing.notes)
-    if len(usable) < len(listing.files):
-        unusable = len(listing.files) - len(usable)
+    notes = list(known)
+    if len(usable) < len(files):
+        unusable = len(files) - len(usable)
         notes.append(f"{unusable} files could not be used (reclass status --failed lists them)")
     nameless = sum(not group for group in groups)
     if nameless and nameless < len(groups):
         notes.append(f"{nameless} files name no artist and no album; each counts as another artist")
     return Raw(
-        name=listing.name,
+        name=name,
         rows=np.array([extracted[file.path].vector for file in usable], dtype=np.float32),
         genres=[file.genres for file in usable],
         groups=groups,
@@ -223,7 +221,7 @@ def _kinds(request: DatasetRequest) -> tuple[FeatureKind, ...]:
     return (fma518(request.excerpt), *(npz.kind_here(name, request.excerpt) for name in request.kinds[1:]))
 
 
-def _listing(request: DatasetRequest) -> Listing:
+def _listed(request: DatasetRequest) -> LabelledFiles:
     path = _path(request)
     if request.form == "fma-audio":
         return folders.fma_audio(path, request.subset)

@@ -17,9 +17,9 @@ def test_a_folder_names_the_genre_of_all_files_below_it(tmp_path: Path) -> None:
         tmp_path / "d.mp3",
     )
 
-    listing = folders.folder_per_genre(tmp_path)
+    files, _ = folders.folder_per_genre(tmp_path)
 
-    assert {(Path(file.path).name, file.genres) for file in listing.files} == {
+    assert {(Path(file.path).name, file.genres) for file in files} == {
         ("a.mp3", ("Rock",)), ("b.flac", ("Rock",)), ("c.ogg", ("Jazz",)),
     }  # fmt: skip
     with pytest.raises(NothingToDo):
@@ -29,16 +29,16 @@ def test_a_folder_names_the_genre_of_all_files_below_it(tmp_path: Path) -> None:
 def test_gtzan_takes_the_fault_filtered_split_and_warns_without_it(tmp_path: Path) -> None:
     for genre in folders.GTZAN_GENRES:
         touch(*(tmp_path / "genres" / genre / f"{genre}.0000{number}.wav" for number in range(4)))
-    without = folders.gtzan(tmp_path)
+    without, warned = folders.gtzan(tmp_path)
     for number, name in enumerate(("train_filtered.txt", "valid_filtered.txt", "test_filtered.txt")):
         lines = [f"{genre}/{genre}.0000{number}.wav" for genre in folders.GTZAN_GENRES]
         (tmp_path / name).write_text("\n".join(lines))
-    filtered = folders.gtzan(tmp_path)
+    filtered, _ = folders.gtzan(tmp_path)
 
-    assert len(without.files) == 40
-    assert "names no artists" in without.notes[0]
-    assert len(filtered.files) == 30
-    assert {file.split for file in filtered.files if file.path.endswith("1.wav")} == {"validation"}
+    assert len(without) == 40
+    assert "names no artists" in warned[0]
+    assert len(filtered) == 30
+    assert {file.split for file in filtered if file.path.endswith("1.wav")} == {"validation"}
 
 
 def test_fma_audio_finds_genre_split_and_artist_by_the_number_in_the_name(tmp_path: Path) -> None:
@@ -46,8 +46,7 @@ def test_fma_audio_finds_genre_split_and_artist_by_the_number_in_the_name(tmp_pa
     (tmp_path / "fma_metadata").mkdir()
     write_tracks(tmp_path / "fma_metadata" / "tracks.csv", [(2, "7", "test", "small", "Hip-Hop")])
 
-    listing = folders.fma_audio(tmp_path / "fma_small")
+    (file,), notes = folders.fma_audio(tmp_path / "fma_small")
 
-    (file,) = listing.files
     assert (file.genres, file.artist, file.split) == (("Hip-Hop",), "fma artist 7", "test")
-    assert "1 files have no top genre" in listing.notes[0]
+    assert "1 files have no top genre" in notes[0]
