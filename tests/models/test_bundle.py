@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import music_reclass
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import BundleError
-from music_reclass.models.bundle import ARRAYS, MANIFEST, Bundle, __file__, _digest, _parsed, embedded, load, save
+from music_reclass.models.bundle import ARRAYS, MANIFEST, Bundle, _digest, _parsed, embedded, load, save
 from music_reclass.models.mlp import mlp_estimator
 from music_reclass.training import npz
 from music_reclass.training.train import train
@@ -145,7 +146,7 @@ def test_the_embedded_bundle_is_small_sound_and_knows_its_features() -> None:
     assert bundle.stage == "fma518"
     assert len(bundle.labels) == 15
     assert set(bundle.thresholds) <= {"confident", "likely"}
-    folder = Path(__file__).parents[1] / "data" / "embedded"
+    folder = Path(music_reclass.__file__).parent / "data" / "embedded"
     assert sum(file.stat().st_size for file in folder.iterdir()) < 2_000_000
     assert sorted(file.name for file in folder.iterdir()) == [ARRAYS, MANIFEST]
 
