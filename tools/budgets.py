@@ -28,6 +28,8 @@ RETIRED = frozenset(
 RETIRED_NAMES = frozenset("own account accounts worth views trial proving watched rehearsed".split())
 # Names in stored formats (SQL, manifests, arrays, JSON) keep their words; so do migrations.
 STORED: dict[str, frozenset[str]] = {
+    "explain/attribution.py": frozenset({"hears"}),  # a feature group of --json
+    "explain/explanation.py": frozenset({"heard"}),  # a key of --json
     "extractors/audio/load.py": frozenset(("hear",)),
     "extractors/audio/synthesis.py": frozenset(("shelf",)),
     "extractors/weights/install.py": frozenset(("hears",)),

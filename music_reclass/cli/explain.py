@@ -1,4 +1,4 @@
-"""Why a file got its genre, in words, as JSON, or as a picture."""
+"""`explain`: why a file got its genre, in words, as JSON, or as a picture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--all-stages", is_flag=True, help="Let every installed stage listen, also those that were not needed.")
+@click.option("--all-stages", is_flag=True, help="Let every installed stage vote, also those that were not needed.")
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 @json_flag
 def explain(file: Path, all_stages: bool, plot: Path | None, as_json: bool, settings: Settings) -> None:
     """Why FILE got its genre: what each stage said, whether the next was needed, what spoke for the genre and against
-    it, what was heard, the album, and what the tag says.
+    it, what stands out in the sound, the album, and what the tag says.
 
-    A file that the library does not know is listened to now. Nothing is stored or written.
+    A file that the library does not know is extracted now. Nothing is stored or written.
     """
     from music_reclass.cli.session import cascade_for, reading
     from music_reclass.domain import OnExisting
@@ -44,7 +44,7 @@ def explain(file: Path, all_stages: bool, plot: Path | None, as_json: bool, sett
     from music_reclass.taxonomy import load
 
     if not file.exists():
-        raise NothingToDo(f"{printable(str(file))} does not exist.")
+        raise NothingToDo(f"The file {printable(str(file))} does not exist.")
     if plot is not None:
         from music_reclass.explain.plot import check_ending
 
@@ -55,26 +55,28 @@ def explain(file: Path, all_stages: bool, plot: Path | None, as_json: bool, sett
     placement = Placement.from_settings(settings)
     with reading(settings) if settings.database.exists() else nullcontext() as library:
         cascade = cascade_for(settings, taxonomy, library)
-        account = explain(os.path.realpath(file), library, cascade, plan, placement, all_stages)
+        explanation = explain(
+            os.path.realpath(file), library, cascade, plan, placement=placement, all_stages=all_stages
+        )
     if as_json:
-        print_json(account.as_json())
+        print_json(explanation.as_json())
     else:
-        for label, text in render(account):
+        for label, text in render(explanation):
             say(label, printable(shorten_home(text) if label == "file" else text))
     if plot is not None:
-        _draw(account, plot, as_json)
+        _draw(explanation, plot, as_json)
 
 
-def _draw(account: Explanation, plot: Path, as_json: bool) -> None:
+def _draw(explanation: Explanation, plot: Path, as_json: bool) -> None:
     from music_reclass.errors import TrackError
     from music_reclass.explain.plot import Caption, draw, window_votes
     from music_reclass.explain.render import caption, levels, title
 
     try:
-        found = window_votes(Path(account.state.path), account.cascade.stages[0])
+        found = window_votes(Path(explanation.state.path), explanation.cascade.stages[0])
     except TrackError as error:
-        complain(f"no picture: {error}")
+        complain(f"There is no picture: {error}")
         return
-    write_file(plot, draw(found, Caption(title(account), caption(account), levels(account)), plot.suffix))
+    write_file(plot, draw(found, Caption(title(explanation), caption(explanation), levels(explanation)), plot.suffix))
     if not as_json:
         say("picture", printable(shorten_home(os.path.abspath(plot))))

@@ -128,7 +128,7 @@ def attribute(stage: Stage, row: Floats, genre: str) -> Attribution | None:
 
 
 def described(found: Attribution) -> str:
-    """The weighing in one sentence, e.g. `harmony and tone colour speak for Jazz, brightness against it`."""
+    """The attribution in one sentence, e.g. `harmony and tone colour speak for Jazz, brightness against it`."""
     for_it = [push.side for push in found.sides if push.mark.startswith("+")]
     against = [push.side for push in found.sides if push.mark.startswith("-")]
     parts = []
@@ -154,25 +154,25 @@ def _listed(words: list[str]) -> str:
 
 
 def _probabilities(stage: Stage, rows: Floats, genre: str) -> NDArray[np.float64]:
-    own = np.array([name == genre for name in stage.genres])
+    columns = np.array([name == genre for name in stage.genres])
     probabilities = np.asarray(stage.bundle.predict_proba(rows), dtype=np.float64)
-    return np.asarray(probabilities[:, own].sum(axis=1) / probabilities.sum(axis=1), dtype=np.float64)
+    return np.asarray(probabilities[:, columns].sum(axis=1) / probabilities.sum(axis=1), dtype=np.float64)
 
 
 def _sides(stage: Stage) -> Iterator[tuple[str, tuple[str, ...], NDArray[np.int64]]]:
-    """The sides of the 518 numbers, and all that another listener brings as one side: name, families, columns."""
+    """The sides of the 518 numbers, and all that another extractor brings as one side: name, families, columns."""
     first = 0
-    listeners: dict[str, list[NDArray[np.int64]]] = {}
+    extractors: dict[str, list[NDArray[np.int64]]] = {}
     for kind in stage.kinds:
         if kind.name == "fma518":
             for side, families in FEATURE_GROUPS.items():
                 yield side, families, first + np.concatenate([np.r_[FAMILIES[family]] for family in families])
-        else:  # musicnn and musicnn-tags are one listener
-            listener = kind.name.partition("-")[0]
-            listeners.setdefault(listener, []).append(np.arange(first, first + kind.dimension))
+        else:  # musicnn and musicnn-tags are one extractor
+            name = kind.name.partition("-")[0]
+            extractors.setdefault(name, []).append(np.arange(first, first + kind.dimension))
         first += kind.dimension
-    for listener, columns in listeners.items():
-        yield f"what {listener} hears", (), np.concatenate(columns)
+    for name, columns in extractors.items():
+        yield f"what {name} hears", (), np.concatenate(columns)
 
 
 def _families(stage: Stage) -> Iterator[tuple[str, tuple[str, ...], NDArray[np.int64]]]:

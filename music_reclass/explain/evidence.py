@@ -67,7 +67,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-SORTS = ("instrument", "genre", "mood")  # what comes first: an instrument is heard, a genre is an opinion
+SORTS = ("instrument", "genre", "mood")  # what comes first: an instrument is a fact, a genre an opinion
 _GTZAN = "gtzan---"
 
 
@@ -93,10 +93,10 @@ class Evidence:
     def speaks_for(self, genre: str, taxonomy: Taxonomy) -> bool:
         """Whether `genre`, something above it or something below it is among the genres; False if it is unknown."""
         wanted = taxonomy.canonical(genre)
-        own = {taxonomy.canonical(name) or name for name in self.genres}
+        known = {taxonomy.canonical(name) or name for name in self.genres}
         if wanted is None:
             return False
-        return any(name in (wanted, *taxonomy.ancestors(wanted)) or _below(wanted, name, taxonomy) for name in own)
+        return any(name in (wanted, *taxonomy.ancestors(wanted)) or _below(wanted, name, taxonomy) for name in known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +143,13 @@ def evidence(tags: Mapping[str, float], taxonomy: Taxonomy) -> tuple[Evidence, .
         genres = tuple(dict.fromkeys(filter(None, (_written(name, taxonomy) for name in rule.genres))))
         typical = table.levels[tag][0] if tag in table.levels else None
         if genres:
-            own = Evidence(tag, strength, genres, rule.reason, rule.name, rule.sort, bar, typical)
-            found[rule.name] = max(own, found.get(rule.name, own), key=_standing)
-    return tuple(sorted(found.values(), key=lambda own: (SORTS.index(own.sort), -_standing(own), own.tag)))
+            one = Evidence(tag, strength, genres, rule.reason, rule.name, rule.sort, bar, typical)
+            found[rule.name] = max(one, found.get(rule.name, one), key=_standing)
+    return tuple(sorted(found.values(), key=lambda one: (SORTS.index(one.sort), -_standing(one), one.tag)))
 
 
-def _standing(own: Evidence) -> float:
-    return own.strength - own.bar
+def _standing(one: Evidence) -> float:
+    return one.strength - one.bar
 
 
 def _below(genre: str, name: str, taxonomy: Taxonomy) -> bool:

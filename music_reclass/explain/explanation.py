@@ -22,7 +22,7 @@ from music_reclass.extractors.registry import extractor
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.results import Scans
-from music_reclass.models import early_exit as exits
+from music_reclass.models.early_exit import exit_rules_of
 
 if TYPE_CHECKING:
     from music_reclass.classification.voter import Albums, Cascade, Stage
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 ASKED = "asked"  # the next stage was asked
 SETTLED = "settled"  # the vote reached the certified exit: the next stage was not needed
 ALBUM = "album"  # the album reached it
-NOT_EXTRACTED = "unheard"  # the next stage was to be asked, and has no vector of this track
+NOT_EXTRACTED = "unheard"  # (the word in --json) the next stage was to be asked, and has no vector of this track
 LAST = "last"  # there is no next stage here
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
@@ -43,11 +43,11 @@ _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one stage said of a track, and what came `after`: ASKED, SETTLED, ALBUM, UNHEARD or LAST.
+    """What one stage said of a track, and what came `after`: ASKED, SETTLED, ALBUM, NOT_EXTRACTED or LAST.
 
-    `certificate` is that of the exit behind this stage, if there is one, and `own` says that it was made on the user's
-    library; `gain` is how much likelier right the final genre was expected to become by asking `following`, None where
-    nobody measured it.
+    `certificate` is that of the exit behind this stage, if there is one, and `on_library` says that it was made on the
+    user's library; `gain` is how much likelier right the final genre was expected to become by asking `following`,
+    None where nobody measured it.
     """
 
     vote: Vote
@@ -55,7 +55,7 @@ class Step:
     following: str = ""
     certificate: ExitRule | None = None
     gain: float | None = None
-    own: bool = False
+    on_library: bool = False
 
     @property
     def threshold(self) -> float | None:
@@ -81,8 +81,8 @@ def steps(cascade: Cascade, votes: Mapping[int, Sequence[Vote]], albums: Albums,
             after = NOT_EXTRACTED
         else:
             after = SETTLED if vote.confidence >= stage.thresholds.exit else ALBUM
-        own_exit = stage.exit_rule is not None and stage.exit_rule not in exits.exit_rules_of(stage.manifest)
-        found.append(Step(vote, after, following.name, stage.exit_rule, _gain(stage, vote), own_exit))
+        on_library = stage.exit_rule is not None and stage.exit_rule not in exit_rules_of(stage.manifest)
+        found.append(Step(vote, after, following.name, stage.exit_rule, _gain(stage, vote), on_library))
     return tuple(found)
 
 
@@ -130,20 +130,20 @@ TOP = 3
 class Explanation:
     """All that speaks for and against one track's genre.
 
-    `company`: tracks of its album that voted with it, itself included. `beyond`: what stages say that were not needed,
-    where they were asked all the same. `took` and `usual`: seconds that listening for a stage took now, and takes a
-    track in the library's scans. `missed`: why a stage could not listen.
+    `album_tracks`: tracks of its album that voted with it, itself included. `beyond`: what stages say that were not
+    needed, where they were asked all the same. `took` and `usual`: seconds that extraction for a stage took now, and
+    takes a track in the library's scans. `missed`: why features could not be extracted for a stage.
     """
 
     state: Track
     cascade: Cascade
-    company: int = 1
+    album_tracks: int = 1
     in_library: bool = False
     proposal: Proposal | None = None
     steps: tuple[Step, ...] = ()
     beyond: tuple[Vote, ...] = ()
-    weighing: Attribution | None = None
-    heard: tuple[Evidence, ...] = ()
+    attribution: Attribution | None = None
+    evidence: tuple[Evidence, ...] = ()
     took: Mapping[str, float] = field(default_factory=dict)
     usual: Mapping[str, float] = field(default_factory=dict)
     missed: Mapping[str, str] = field(default_factory=dict)
@@ -156,11 +156,11 @@ class Explanation:
 
     @property
     def votes(self) -> tuple[Vote, ...]:
-        """The stages' own votes, in their order."""
+        """The votes of the stages, in their order."""
         return tuple(step.vote for step in self.steps)
 
     def as_json(self) -> dict[str, Any]:
-        """The account as one object; every number is finite, null means never or unknown."""
+        """The explanation as one object; every number is finite, null means never or unknown."""
         decision, error = self.state.decision, self.state.error
         tags = self.state.tags.genres
         return {
@@ -175,13 +175,14 @@ class Explanation:
             "beyond": {vote.stage: _shares(vote) for vote in self.beyond},
             "absent": dict(self.cascade.absent),
             "missed": dict(self.missed),
-            "evidence": None if self.weighing is None else self.weighing.as_json(),
-            "heard": [_heard_as_json(own) for own in self.heard],
+            # the words of --json: "evidence" is the attribution, "heard" the evidence
+            "evidence": None if self.attribution is None else self.attribution.as_json(),
+            "heard": [_evidence_as_json(one) for one in self.evidence],
             "thresholds": {
-                name: {"confident": limit(own.confident), "likely": limit(own.likely), "exit": limit(own.exit)}
-                for name, own in self.cascade.thresholds.items()
+                name: {"confident": limit(found.confident), "likely": limit(found.likely), "exit": limit(found.exit)}
+                for name, found in self.cascade.thresholds.items()
             },
-            "album_tracks": self.company,
+            "album_tracks": self.album_tracks,
             "before": None if tags is None else list(tags),
             "relation": self.proposal.relation.value if self.proposal and self.proposal.relation else None,
             "action": self.proposal.action if self.proposal else "none",
@@ -189,12 +190,12 @@ class Explanation:
         }
 
     def _stage_as_json(self, step: Step) -> dict[str, Any]:
-        own, stage = step.certificate, step.vote.stage
+        rule, stage = step.certificate, step.vote.stage
         certificate = None
-        if own is not None:
+        if rule is not None:
             certificate = {
-                "threshold": own.threshold, "epsilon": own.epsilon, "delta": own.delta, "count": own.count,
-                "lost": own.lost, "labels": own.labels, "own": step.own, "why": own.why,
+                "threshold": rule.threshold, "epsilon": rule.epsilon, "delta": rule.delta, "count": rule.count,
+                "lost": rule.lost, "labels": rule.labels, "own": step.on_library, "why": rule.why,
             }  # fmt: skip
         return {
             "stage": stage,
@@ -213,22 +214,23 @@ def explain(
     database: Database | None,
     cascade: Cascade,
     plan: WritePlan,
+    *,
     placement: Placement | None = None,
     all_stages: bool = False,
 ) -> Explanation:
-    """The account of the file at `path`: from the library if it is there unchanged, else by listening now.
+    """The explanation of the file at `path`: from the library if it is there unchanged, else extracted now.
 
-    Nothing is stored. With `all_stages` every installed stage listens; what was not needed stays out of the decision.
+    Nothing is stored. With `all_stages` every installed stage votes; what was not needed stays out of the decision.
     """
     status = os.stat(path)
     state = None if database is None else Decisions(database).track_at(path)
     current = state is not None and (state.size, state.mtime_ns) == (status.st_size, status.st_mtime_ns)
     placement = placement or Placement()
     if database is not None and state is not None and current:
-        company = {state.id: state} if state.error is not None else _fellows(state, database)
-        ear = OnDemandFeatures(state.id, Path(path), placement, Library(database), may_extract=all_stages)
+        company = {state.id: state} if state.error is not None else _on_album(state, database)
+        features = OnDemandFeatures(state.id, Path(path), placement, Library(database), may_extract=all_stages)
     else:
-        state, ear = _read_now(path, status, cascade.stages[0], placement)
+        state, features = _read_now(path, status, cascade.stages[0], placement)
         company = {state.id: state}
     usual = {} if database is None else Scans(database).costs()
     explanation = Explanation(
@@ -236,29 +238,32 @@ def explain(
         cascade,
         len(company),
         in_library=current,
-        usual={name: own.seconds_per_track for name, own in usual.items() if own.seconds_per_track is not None},
+        usual={name: cost.seconds_per_track for name, cost in usual.items() if cost.seconds_per_track is not None},
     )
-    return explanation if state.error is not None else _concluded(explanation, company, ear, plan, all_stages)
+    if state.error is not None:
+        return explanation
+    return _concluded(explanation, company, features, plan, all_stages=all_stages)
 
 
 def _concluded(
     explanation: Explanation,
     company: Mapping[int, Track],
-    ear: OnDemandFeatures,
+    features: OnDemandFeatures,
     plan: WritePlan,
+    *,
     all_stages: bool,
 ) -> Explanation:
-    """The account with the votes, what followed from them, and what they rest on."""
+    """The explanation with the votes, what followed from them, and what they rest on."""
     cascade, number = explanation.cascade, explanation.state.id
     albums = cascade.albums(company)
-    votes = cascade.predict(company, ear, albums)
+    votes = cascade.predict(company, features, albums)
     decision = cascade.conclude(votes, albums)[number]
     state = replace(explanation.state, decision=decision)
     asked = {vote.stage for vote in votes[number]}
     beyond: list[Vote] = []
     if all_stages:
         for stage in cascade.stages:
-            beyond += stage.votes([] if stage.name in asked else [number], ear).values()
+            beyond += stage.votes([] if stage.name in asked else [number], features).values()
     by_name = {stage.name: stage for stage in cascade.stages}
     last = by_name[votes[number][-1].stage] if votes[number] else None
     opinion = next((vote for vote in decision.votes if vote.stage == decision.stage), None)
@@ -268,47 +273,47 @@ def _concluded(
         proposal=plan.proposal_for(state, decision),
         steps=steps(cascade, votes, albums, number),
         beyond=tuple(beyond),
-        weighing=None if last is None or opinion is None else _weighed(last, ear, opinion.genre),
-        heard=evidence(tags_in(ear.known), cascade.taxonomy),
-        took={name: sum(own) for name, own in _by_stage(cascade.stages, ear.seconds).items()},
-        missed={name: str(own[0]) for name, own in _by_stage(cascade.stages, ear.failed).items()},
+        attribution=None if last is None or opinion is None else _attributed(last, features, opinion.genre),
+        evidence=evidence(tags_in(features.known), cascade.taxonomy),
+        took={name: sum(seconds) for name, seconds in _by_stage(cascade.stages, features.seconds).items()},
+        missed={name: str(errors[0]) for name, errors in _by_stage(cascade.stages, features.failed).items()},
     )
 
 
-def _fellows(state: Track, database: Database) -> dict[int, Track]:
+def _on_album(state: Track, database: Database) -> dict[int, Track]:
     """The tracks of its album, itself among them: the stored decision holds the stages' votes, not the album's."""
     album = album_of(state.path, state.tags)
     if album is None:
         return {state.id: state}
-    fellows = {fellow.id: fellow for fellow in Decisions(database).on_album(state.tags.album)} | {state.id: state}
+    found = {track.id: track for track in Decisions(database).on_album(state.tags.album)} | {state.id: state}
     return {
-        number: fellow
-        for number, fellow in fellows.items()
-        if number == state.id or album_of(fellow.path, fellow.tags) == album
+        number: track
+        for number, track in found.items()
+        if number == state.id or album_of(track.path, track.tags) == album
     }
 
 
 def _read_now(path: str, status: os.stat_result, stage: Stage, placement: Placement) -> tuple[Track, OnDemandFeatures]:
-    """What the file says about itself, and an ear that has heard it for the first stage."""
+    """What the file says about itself, and a feature source that holds its vector for the first stage."""
     kind = extractor(stage.kinds[0].name, stage.kinds[0].excerpt).kind
     track = read_file((Track(path, status.st_size, status.st_mtime_ns), ()), kind)
     known = {} if track.vector is None else {kind: track.vector}
     return track, OnDemandFeatures(0, Path(path), placement, known=known)
 
 
-def _weighed(stage: Stage, ear: OnDemandFeatures, genre: str) -> Attribution | None:
-    row = np.concatenate([np.asarray(ear.known[kind], dtype=np.float32) for kind in stage.kinds])
+def _attributed(stage: Stage, features: OnDemandFeatures, genre: str) -> Attribution | None:
+    row = np.concatenate([np.asarray(features.known[kind], dtype=np.float32) for kind in stage.kinds])
     return attribute(stage, row, genre)
 
 
 def _by_stage(stages: Iterable[Stage], values: Mapping[FeatureKind, T]) -> dict[str, list[T]]:
-    """What is known by kind, by the stage that brings the kind into the ladder."""
+    """What is known by kind, by the stage that brings the kind into the cascade."""
     found: dict[str, list[T]] = {}
     met: set[FeatureKind] = set()
     for stage in stages:
-        own = [values[kind] for kind in stage.kinds if kind in values and kind not in met]
-        if own:
-            found[stage.name] = own
+        new = [values[kind] for kind in stage.kinds if kind in values and kind not in met]
+        if new:
+            found[stage.name] = new
         met.update(stage.kinds)
     return found
 
@@ -317,8 +322,8 @@ def _shares(vote: Vote) -> dict[str, float]:
     return dict(vote.top(len(vote.probabilities)))
 
 
-def _heard_as_json(own: Evidence) -> dict[str, Any]:
+def _evidence_as_json(one: Evidence) -> dict[str, Any]:
     return {
-        "tag": own.tag, "name": own.name, "strength": round(own.strength, 4), "typical": own.typical,
-        "genres": list(own.genres), "reason": own.reason,
+        "tag": one.tag, "name": one.name, "strength": round(one.strength, 4), "typical": one.typical,
+        "genres": list(one.genres), "reason": one.reason,
     }  # fmt: skip

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from music_reclass.classification.policy import REASONS
 from music_reclass.domain import Outcome
-from music_reclass.explain import explanation as steps
 from music_reclass.explain.attribution import GLOSSES, Attribution, described
+from music_reclass.explain.explanation import ALBUM, ASKED, NOT_EXTRACTED, SETTLED, stage_agreement
 
 if TYPE_CHECKING:
     from music_reclass.classification.voter import Stage
@@ -23,9 +23,9 @@ Line = tuple[str, str]  # label, text
 
 EXTRACTOR_NAMES = {
     "fma518": "measures the sound",
-    "musicnn": "listens for instruments, genres and moods",
-    "mert": "listens as it learned from music alone",
-    "jmla": "listens as it learned from music and words about it",
+    "musicnn": "finds instruments, genres and moods",
+    "mert": "a network that learned from music alone",
+    "jmla": "a network that learned from music and words about it",
 }
 _WRITES = {
     "fill": "the file has no genre",
@@ -38,7 +38,7 @@ _WRITES = {
 
 
 def render(explanation: Explanation) -> Iterator[Line]:
-    """The lines of the account: a label, empty for what goes on, and the text."""
+    """The lines of the explanation: a label, empty for what goes on, and the text."""
     state, decision = explanation.state, explanation.state.decision
     length = "" if state.duration is None else f"  {int(state.duration) // 60}:{int(state.duration) % 60:02}"
     notes = f"  ({', '.join(state.warnings)})" if state.warnings else ""
@@ -51,18 +51,18 @@ def render(explanation: Explanation) -> Iterator[Line]:
         return
     names = [stage.name for stage in explanation.cascade.stages]
     for step in explanation.steps:
-        yield f"{names.index(step.vote.stage) + 1} {step.vote.stage}", _bars(step.vote) + _listener(step.vote.stage)
+        yield f"{names.index(step.vote.stage) + 1} {step.vote.stage}", _bars(step.vote) + _how(step.vote.stage)
         for text in _after(explanation, step):
             yield "", text
     yield from _absent(explanation)
-    if text := steps.stage_agreement(explanation.votes):
+    if text := stage_agreement(explanation.votes):
         yield "together", text
     if explanation.album is not None:
         yield "album", _bars(explanation.album)
-        yield "", f"the opinion of {explanation.company} tracks of the album together"
+        yield "", f"the opinion of {explanation.album_tracks} tracks of the album together"
     yield from _beyond(explanation)
     yield from _why(explanation)
-    yield from _heard(explanation)
+    yield from _evidence(explanation)
     yield from _decision(explanation, decision)
 
 
@@ -75,31 +75,31 @@ def _after(explanation: Explanation, step: Step) -> Iterator[str]:
     elif exit_rule is not None:
         digits = next((d for d in (2, 3, 4) if f"{confidence:.{d}f}" != f"{exit_rule:.{d}f}"), 6)
         short = f"{confidence:.{digits}f} is below {exit_rule:.{digits}f}"
-    if step.after == steps.ASKED:
+    if step.after == ASKED:
         yield f"{short}, so {following} was asked{_reckoned(_took(explanation, following), _gain(step, 'was'))}"
-    elif step.after == steps.NOT_EXTRACTED:
+    elif step.after == NOT_EXTRACTED:
         why = explanation.missed.get(following)
         not_yet = (
-            f"could not listen: {why}" if why else "has not listened to it yet (the next scan does, or --all-stages)"
+            f"could not vote: {why}" if why else "has not voted on it yet (the next scan asks it, or --all-stages)"
         )
         yield f"{short}, but {following} {not_yet}{_reckoned(_usual(explanation, following), _gain(step, 'is'))}"
-    elif step.after in (steps.SETTLED, steps.ALBUM) and exit_rule is not None:
-        if step.after == steps.ALBUM:
+    elif step.after in (SETTLED, ALBUM) and exit_rule is not None:
+        if step.after == ALBUM:
             yield f"the album as a whole reaches {exit_rule:.2f}, so {following} was not needed"
         else:
             yield f"{confidence:.2f} is enough: from {exit_rule:.2f} on, {following} is not needed"
-        yield _promise(step)
+        yield _guarantee(step)
         if reckoned := _reckoned(_usual(explanation, following), _gain(step, "is")):
             yield reckoned.removeprefix("; ")
 
 
-def _promise(step: Step) -> str:
-    own = step.certificate
-    assert own is not None
-    what = "lose their right genre" if own.labels else "get another genre"
-    where = " on your own library" if step.own else ""
+def _guarantee(step: Step) -> str:
+    rule = step.certificate
+    assert rule is not None
+    what = "lose their right genre" if rule.labels else "get another genre"
+    where = " on your library" if step.on_library else ""
     return (
-        f"certified{where} at {_percent(1 - own.delta)}: at most {_percent(own.epsilon)} of all tracks {what} by that"
+        f"certified{where} at {_percent(1 - rule.delta)}: at most {_percent(rule.epsilon)} of all tracks {what} by that"
     )
 
 
@@ -139,22 +139,22 @@ def _beyond(explanation: Explanation) -> Iterator[Line]:
 
 
 def _why(explanation: Explanation) -> Iterator[Line]:
-    found = explanation.weighing
+    found = explanation.attribution
     if found is None:
         if explanation.steps:
-            yield "why", "this model keeps no record of what is ordinary, so what spoke for the genre cannot be told"
+            yield "why", "this model keeps no record of typical music, so what spoke for the genre is unknown"
         return
     yield "why", described(found)
     yield from (("", text) for text in _table(found))
 
 
 def _table(found: Attribution) -> Iterator[str]:
-    """One line for each side that matters: what the probability would be if it alone were ordinary."""
+    """One line for each feature group that matters: what the probability would be if it alone were typical."""
     marked = [push for push in found.sides if push.mark]
     digits = 3 if not 0.05 <= found.now <= 0.95 else 2  # near the ends two would hide what changes
     if marked:
         now = f"{found.genre} stands at {found.now:.{digits}f}"
-        yield f"{now}. If one side alone were as in ordinary music, it would stand at:"
+        yield f"{now}. If one group of features alone were as in typical music, it would stand at:"
     width = max((len(push.side) for push in marked), default=0)
     for push in marked:
         note = GLOSSES.get(push.side, "")
@@ -166,20 +166,24 @@ def _table(found: Attribution) -> Iterator[str]:
         yield f"  little depends on {', '.join(quiet)}"
 
 
-def _heard(explanation: Explanation) -> Iterator[Line]:
+def _evidence(explanation: Explanation) -> Iterator[Line]:
     """The tags that stand out, a line each; `+` where they speak for the genre that came first."""
-    shown = explanation.heard[:MOST_TAGS]
+    shown = explanation.evidence[:MOST_TAGS]
     if not shown:
         return
-    yield "heard", "what stands out, how strongly (in ordinary music), and what it speaks for"
-    wide = max(len(own.name) for own in shown)
+    yield "sounds", "what stands out, how strongly (in typical music), and what it speaks for"
+    wide = max(len(one.name) for one in shown)
     genre = (
-        explanation.weighing.genre if explanation.weighing else explanation.votes[-1].genre if explanation.votes else ""
+        explanation.attribution.genre
+        if explanation.attribution
+        else explanation.votes[-1].genre
+        if explanation.votes
+        else ""
     )
-    for own in shown:
-        usual = "" if own.typical is None else f" ({own.typical:.2f})"
-        fits = "+" if genre and own.speaks_for(genre, explanation.cascade.taxonomy) else " "
-        yield "", f"  {own.name:<{wide}}  {own.strength:.2f}{usual}  {fits}  {', '.join(own.genres)}"
+    for one in shown:
+        usual = "" if one.typical is None else f" ({one.typical:.2f})"
+        fits = "+" if genre and one.speaks_for(genre, explanation.cascade.taxonomy) else " "
+        yield "", f"  {one.name:<{wide}}  {one.strength:.2f}{usual}  {fits}  {', '.join(one.genres)}"
 
 
 def _decision(explanation: Explanation, decision: Decision) -> Iterator[Line]:
@@ -191,7 +195,7 @@ def _decision(explanation: Explanation, decision: Decision) -> Iterator[Line]:
         reason = REASONS.get(decision.reason, decision.reason)
         yield "decision", f"{named} {decision.confidence:.2f}, {decision.outcome.value}: {reason}"
     if explanation.votes:
-        stage = next(own for own in explanation.cascade.stages if own.name == explanation.votes[-1].stage)
+        stage = next(one for one in explanation.cascade.stages if one.name == explanation.votes[-1].stage)
         yield from (("", text) for text in _limits(stage))
     if explanation.proposal is not None:
         reason = explanation.proposal.reason
@@ -202,14 +206,14 @@ def _decision(explanation: Explanation, decision: Decision) -> Iterator[Line]:
 
 
 def _limits(stage: Stage) -> Iterator[str]:
-    """From which probability on the stage decides, and what is promised about it."""
-    limits, promised = stage.thresholds, stage.manifest.get("certificates", {})
+    """From which probability on the stage decides, and what is certified about it."""
+    limits, certified = stage.thresholds, stage.manifest.get("certificates", {})
     if not math.isfinite(limits.likely):
         yield "never decided: no threshold of this stage is certified"
         return
-    yield f"likely from {limits.likely:.2f}{_kept(promised.get('likely'))}"
+    yield f"likely from {limits.likely:.2f}{_kept(certified.get('likely'))}"
     if math.isfinite(limits.confident):
-        yield f"confident from {limits.confident:.2f}{_kept(promised.get('confident'))}"
+        yield f"confident from {limits.confident:.2f}{_kept(certified.get('confident'))}"
 
 
 def _kept(certificate: Mapping[str, Any] | None) -> str:
@@ -246,7 +250,7 @@ def levels(explanation: Explanation) -> tuple[tuple[float, str], ...]:
         upper = (limits.exit, f"enough from {limits.exit:.2f}")
     else:
         upper = (limits.confident, f"confident from {limits.confident:.2f}")
-    return tuple(own for own in ((limits.likely, f"likely from {limits.likely:.2f}"), upper) if own[0] <= 1.0)
+    return tuple(level for level in ((limits.likely, f"likely from {limits.likely:.2f}"), upper) if level[0] <= 1.0)
 
 
 def _bars(vote: Vote) -> str:
@@ -257,7 +261,7 @@ def _bar(probability: float) -> str:
     return "█" * max(1, round(probability * 10)) if probability >= 0.05 else "▏"
 
 
-def _listener(stage: str) -> str:
+def _how(stage: str) -> str:
     return f"   ({EXTRACTOR_NAMES[stage]})" if stage in EXTRACTOR_NAMES else ""
 
 

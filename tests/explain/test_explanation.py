@@ -154,9 +154,9 @@ def test_a_file_that_changed_is_listened_to_again(tune: Path, database: Database
 def test_what_spoke_is_that_of_the_vote_that_counts(tune: Path, database: Database) -> None:
     keep(database, tune, CHEAP, COSTLY)
     explanation = explain(str(tune), database, cascade(), PLAN)
-    assert explanation.weighing is not None
-    assert explanation.weighing.stage == "costly"
-    assert explanation.weighing.genre == explanation.votes[-1].genre
+    assert explanation.attribution is not None
+    assert explanation.attribution.stage == "costly"
+    assert explanation.attribution.genre == explanation.votes[-1].genre
 
 
 def test_a_file_without_sound_has_an_account_too(tmp_path: Path) -> None:

@@ -62,8 +62,8 @@ def test_a_certificate_that_the_bundle_does_not_bring_is_the_users_own() -> None
     shipped = replace(echo_stage("cheap", (CHEAP,), exits=[exit_as_manifest(LEAVE)]), exit_rule=LEAVE)
     cascade = Cascade((shipped, TWO.stages[1]), TWO.taxonomy)
     source = Vectors({CHEAP: {1: SURE}})
-    assert not way_of(cascade, source)[0].own
-    assert way_of(TWO, source)[0].own
+    assert not way_of(cascade, source)[0].on_library
+    assert way_of(TWO, source)[0].on_library
 
 
 def test_a_stage_that_could_not_vote_has_no_step() -> None:

@@ -65,9 +65,9 @@ def test_a_certificate_without_labels_promises_agreement_only() -> None:
     assert "certified at 95 %: at most 2 % of all tracks get another genre by that" in found
 
 
-def test_a_certificate_of_the_own_library_is_called_so() -> None:
-    found = text(explanation(steps=(Step(ROCK, way.SETTLED, "costly", LEAVE, own=True),)))
-    assert "certified on your own library at 90 %" in found
+def test_a_certificate_of_the_library_is_called_so() -> None:
+    found = text(explanation(steps=(Step(ROCK, way.SETTLED, "costly", LEAVE, on_library=True),)))
+    assert "certified on your library at 90 %" in found
 
 
 def test_a_track_in_doubt_says_why_the_next_stage_was_asked_and_what_it_took() -> None:
@@ -98,9 +98,9 @@ def test_a_stage_that_may_never_stop_says_so() -> None:
 
 def test_a_stage_that_has_not_listened_names_the_cure_or_the_reason() -> None:
     unheard = explanation(steps=(Step(JAZZ, way.NOT_EXTRACTED, "costly", LEAVE, 0.001),))
-    assert "has not listened to it yet (the next scan does, or --all-stages)" in text(unheard)
+    assert "has not voted on it yet (the next scan asks it, or --all-stages)" in text(unheard)
     assert "it is not expected to help with such tracks" in text(unheard)
-    assert "costly could not listen: decode: it broke" in text(replace(unheard, missed={"costly": "decode: it broke"}))
+    assert "costly could not vote: decode: it broke" in text(replace(unheard, missed={"costly": "decode: it broke"}))
 
 
 def test_an_album_that_settles_it_is_named() -> None:
@@ -126,30 +126,30 @@ def push(side: str, without: float, change: float, by_itself: float = 0.0) -> Co
 
 def test_what_spoke_is_a_sentence_and_a_table() -> None:
     sides = (push("harmony", 0.55, 2.1), push("brightness", 0.95, -0.6, 1.5), push("loudness", 0.91, 0.0))
-    found = text(explanation(weighing=Attribution("cheap", "Rock", 0.91, 0.1, sides, ())))
+    found = text(explanation(attribution=Attribution("cheap", "Rock", 0.91, 0.1, sides, ())))
     assert "why       harmony speaks for Rock, brightness against it" in found
-    assert "Rock stands at 0.91. If one side alone were as in ordinary music, it would stand at:" in found
+    assert "Rock stands at 0.91. If one group of features alone were as in typical music, it would stand at:" in found
     assert "harmony     0.55  +++  which notes sound together" in found
     assert "brightness  0.95  -    how much lies in the treble; by itself it would speak the other way" in found
     assert "little depends on loudness" in found
 
 
 def test_near_the_ends_three_digits_show_what_two_would_hide() -> None:
-    found = text(explanation(weighing=Attribution("cheap", "Rock", 0.984, 0.1, (push("harmony", 0.975, 0.5),), ())))
+    found = text(explanation(attribution=Attribution("cheap", "Rock", 0.984, 0.1, (push("harmony", 0.975, 0.5),), ())))
     assert "Rock stands at 0.984" in found
     assert "harmony  0.975  +" in found
 
 
-def test_a_model_without_medians_says_that_nothing_can_be_told() -> None:
-    assert "keeps no record of what is ordinary" in text(explanation())
+def test_a_model_without_medians_says_that_nothing_is_known() -> None:
+    assert "keeps no record of typical music" in text(explanation())
 
 
-def test_what_was_heard_is_marked_where_it_speaks_for_the_genre() -> None:
+def test_evidence_is_marked_where_it_speaks_for_the_genre() -> None:
     def own(name: str, strength: float, typical: float | None, genres: tuple[str, ...]) -> Evidence:
         return Evidence(f"instrument---{name}", strength, genres, "because", name, "instrument", 0.1, typical)
 
     heard = (own("guitar", 0.41, 0.1, ("Rock", "Folk")), own("violin", 0.3, None, ("Classical",)))
-    found = text(explanation(heard=heard, weighing=Attribution("cheap", "Rock", 0.91, 0.1, (), ())))
+    found = text(explanation(evidence=heard, attribution=Attribution("cheap", "Rock", 0.91, 0.1, (), ())))
     assert "  guitar  0.41 (0.10)  +  Rock, Folk" in found
     assert "  violin  0.30     Classical" in found
 
@@ -174,7 +174,7 @@ def test_what_follows_is_said_last() -> None:
     assert text(explanation(proposal=kept)).endswith("so        leave the tag alone (another genre is there)")
 
 
-def test_a_file_that_could_not_be_heard_says_why_and_no_more() -> None:
+def test_a_file_that_could_not_be_read_says_why_and_no_more() -> None:
     state = replace(explanation().state, decision=None, error=SkipTrack("silence", "there is nothing to hear"))
     found = text(explanation(state=state, steps=()))
     assert "skipped   silence: there is nothing to hear" in found
