@@ -79,3 +79,9 @@ def test_a_measure_says_what_is_allowed_and_whether_it_holds() -> None:
     assert budgets.Measure("modules", 161, 160).line().endswith("161   at most 160   EXCEEDED")
     assert budgets.Measure("ratio", 1.2, 1, (), True).line().endswith("1.2   at least 1")
     assert budgets.Measure("ratio", 0.9, 1, (), True).fits is False
+
+
+def test_every_word_that_is_kept_for_a_stored_format_still_stands_there() -> None:
+    for place, words in budgets.STORED.items():
+        text = (budgets.ROOT / budgets.PACKAGE / place).read_text("utf-8")
+        assert {word for _, word in budgets._words(text)} >= words, place
