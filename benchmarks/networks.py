@@ -25,13 +25,13 @@ def installed(folder: Path) -> None:
     """Random weights of all three, installed."""
     torch = importlib.import_module("torch")
     transformers = importlib.import_module("transformers")
-    from music_reclass.extractors import mert as mert_checkpoint
+    from music_reclass.extractors import mert
     from music_reclass.extractors.jmla import transformer
     from music_reclass.extractors.weights import catalogue, install
     from music_reclass.extractors.weights.checkpoint import write_safetensors
 
     torch.manual_seed(0)
-    configs = {"mert": mert_checkpoint.CONFIG_95M, "mert-330m": mert_checkpoint.CONFIG_330M}
+    configs = {"mert": mert.CONFIG_95M, "mert-330m": mert.CONFIG_330M}
     for name, config in configs.items():
         model = transformers.HubertModel(transformers.HubertConfig(**config))
         (folder / name).mkdir()

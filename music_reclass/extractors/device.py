@@ -84,7 +84,7 @@ def readable(count: float) -> str:
 
 
 def nvml_reading(uuid: str) -> NvmlReading | None:
-    """What NVML says about the card with this UUID, each question on its own; None where NVML is not there at all."""
+    """NVML's reading of the card with this UUID, each value on its own; None where NVML is not installed."""
     try:
         nvml = importlib.import_module("pynvml")
     except ImportError:
@@ -245,7 +245,7 @@ def hold_to(device: Device, torch: Any, ceiling: str) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, in any of the words CUDA, cuDNN, Tegra, the processor and Python have for it."""
+    """Whether memory ran out, in any of the messages of CUDA, cuDNN, Tegra, the processor and Python."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(text.lower() in str(error).lower() for text in OOM_TEXTS)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Scale = Literal["slaney", "kaldi"]
 
 _BLOCK = 1024  # frames transformed at once: they stay in the cache
-_EPSILON = np.float32(1.1920929e-07)  # float32's own, with which both models keep the logarithm of silence finite
+_EPSILON = np.float32(1.1920929e-07)  # of float32: both models keep the logarithm of silence finite by it
 
 
 @dataclass(frozen=True, slots=True)

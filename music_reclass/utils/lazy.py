@@ -1,4 +1,4 @@
-"""One door for optional packages: imported late, and missing ones answered with the name of their extra."""
+"""Late import of optional packages; a missing one is answered with the name of its extra."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from music_reclass.errors import MissingExtra
 def require(module: str, extra: str) -> ModuleType:
     """The imported `module`; MissingExtra names the extra if its top package is not installed.
 
-    An installed but broken package raises its own error unchanged.
+    The error of an installed but broken package passes unchanged.
     """
     try:
         return importlib.import_module(module)

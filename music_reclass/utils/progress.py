@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """One phase of work: how much there is, how much is done, and a few words beside the bar."""
+    """One phase of work: how much there is, how much is done, and a note beside the bar."""
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """`count` more items are done; `note` replaces the words beside the bar."""
+        """`count` more items are done; `note` replaces the note beside the bar."""
         ...
 
 
 class Silent:
-    """Progress for nobody."""
+    """Progress that is not shown."""
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Nothing is shown."""

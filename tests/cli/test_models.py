@@ -6,11 +6,13 @@ import dataclasses
 import json
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from music_reclass.cli import models as command
 from music_reclass.errors import NothingToDo, ReclassError, ServerError, UsageError
+from music_reclass.extractors.device import Placement
 from music_reclass.extractors.weights import catalogue, install, store
 from music_reclass.extractors.weights.checkpoint import write_safetensors
 from music_reclass.models import bundle as bundles
@@ -91,6 +93,16 @@ def test_a_file_is_installed_and_verified(tmp_path):
     checks = objects(run("verify", "musicnn", "--json"))
     assert {check["ok"] for check in checks} == {True}
     assert "72 tensors" in run("verify").stdout
+
+
+def test_verify_runs_networks_where_the_configuration_says(tmp_path, monkeypatch):
+    placements = []
+    monkeypatch.setattr(install, "self_check", lambda model, placement: placements.append(placement) or ())
+    small_models.install("musicnn", {"any": np.zeros(1, np.float32)})
+    (tmp_path / "config.toml").write_text('device = "cpu"\nprecision = "fp32"\n')
+    run("verify", "--config", str(tmp_path / "config.toml"))
+    run("verify", "--config", str(tmp_path / "config.toml"), "--precision", "bf16")
+    assert placements == [Placement("cpu", "", "fp32"), Placement("cpu", "", "bf16")]
 
 
 def test_verify_without_a_model_has_nothing_to_do():

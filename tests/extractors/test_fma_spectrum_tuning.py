@@ -1,4 +1,4 @@
-"""Tuning is heard from the peaks of a spectrogram."""
+"""Tuning is estimated from the peaks of a spectrogram."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def test_nothing_to_hear_is_in_tune() -> None:
 
 def test_blocks_do_not_change_what_is_heard() -> None:
     magnitudes = np.random.default_rng(2).random((60, 1025)).astype(np.float32)
-    whole, pieces = Tuning(), Tuning()
+    whole, parts = Tuning(), Tuning()
     whole.add(magnitudes)
     for start in range(0, 60, 7):
-        pieces.add(magnitudes[start : start + 7])
-    assert (whole.magnitude(), whole.power()) == (pieces.magnitude(), pieces.power())
+        parts.add(magnitudes[start : start + 7])
+    assert (whole.magnitude(), whole.power()) == (parts.magnitude(), parts.power())

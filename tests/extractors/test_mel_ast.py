@@ -27,12 +27,12 @@ def test_it_is_what_transformers_makes(count):
 
 
 def test_ten_seconds_fill_998_frames_and_the_rest_is_what_zeros_come_to():
-    picture = ast_input(noise(AST_SAMPLES))
-    assert picture.shape == (1024, 128)
-    assert picture.dtype == np.float32
-    assert np.ptp(picture[997]) > 0
-    assert np.ptp(picture[998:]) == 0
-    assert picture[998, 0] == pytest.approx(4.2677393 / (2 * 4.5689974))
+    mel = ast_input(noise(AST_SAMPLES))
+    assert mel.shape == (1024, 128)
+    assert mel.dtype == np.float32
+    assert np.ptp(mel[997]) > 0
+    assert np.ptp(mel[998:]) == 0
+    assert mel[998, 0] == pytest.approx(4.2677393 / (2 * 4.5689974))
 
 
 def test_a_constant_offset_does_not_matter():

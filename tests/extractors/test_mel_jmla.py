@@ -37,6 +37,6 @@ def test_a_short_clip_equals_its_tiled_form_around_the_middle():
 
 
 def test_loud_noise_lies_in_the_range_that_music_has():
-    picture = jmla_input(noise(10))
-    assert picture.dtype == np.float32
-    assert -2.5 < picture.min() < picture.max() < 2.5
+    normalised = jmla_input(noise(10))
+    assert normalised.dtype == np.float32
+    assert -2.5 < normalised.min() < normalised.max() < 2.5

@@ -52,9 +52,9 @@ def test_real_weights_agree_with_an_independent_implementation(tmp_path, monkeyp
     for name, embedding, tags in zip(golden["names"], golden["embeddings"], golden["tags"], strict=True):
         samples = audio.load(DATA / str(name), "full", extractor.rate).samples
         rows = extractor._embeddings(samples)  # computed once for both
-        vector, heard = rows.mean(axis=0), extractor._loaded().tags(rows).mean(axis=0)
+        vector, activations = rows.mean(axis=0), extractor._loaded().tags(rows).mean(axis=0)
         cosine = vector @ embedding / np.linalg.norm(vector) / np.linalg.norm(embedding)
         assert cosine >= 0.999, name
-        assert np.abs(heard - tags).max() <= 0.01, name
+        assert np.abs(activations - tags).max() <= 0.01, name
     assert np.array_equal(extractor.vector(samples), vector)
-    assert list(extractor.tags(samples)) == [TAGS[i] for i in np.argsort(-heard)]
+    assert list(extractor.tags(samples)) == [TAGS[i] for i in np.argsort(-activations)]

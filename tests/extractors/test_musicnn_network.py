@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from music_reclass.errors import ReclassError
-from music_reclass.extractors import musicnn as musicnn_net
+from music_reclass.extractors import musicnn
 from tests.extractors.small_models import random_musicnn
 
 
@@ -50,7 +50,7 @@ def in_torch(tensors, windows):
 def test_it_computes_what_torch_computes():
     tensors = random_musicnn()
     windows = np.random.default_rng(1).uniform(-0.5, 0.5, (2, 48000)).astype(np.float32)
-    network = musicnn_net.MusicnnNet(tensors)
+    network = musicnn.MusicnnNet(tensors)
     embedding = network.embed(windows)
     wanted, wanted_tags = in_torch(tensors, windows)
     assert np.allclose(embedding, wanted, rtol=1e-4, atol=1e-4)
@@ -67,4 +67,4 @@ def test_a_checkpoint_that_is_not_quite_it_is_refused(change):
     else:
         tensors["dense2.bias"] = np.zeros(51, np.float32)
     with pytest.raises(ReclassError, match=r"dense\d\.bias do not fit"):
-        musicnn_net.canonical(tensors, {})
+        musicnn.canonical(tensors, {})

@@ -23,13 +23,13 @@ def noise(seconds=9.0):
 
 def test_the_vector_holds_the_strengths_in_the_order_of_the_tags():
     extractor = small_models.small_musicnn_tags()
-    heard = small_models.small_musicnn().tags(noise())
-    assert extractor.vector(noise()).tolist() == [heard[tag] for tag in TAGS]
+    strengths = small_models.small_musicnn().tags(noise())
+    assert extractor.vector(noise()).tolist() == [strengths[tag] for tag in TAGS]
 
 
 def test_the_kind_names_the_weights():
-    first, listener = small_models.small_musicnn_tags().kind, small_models.small_musicnn().kind
-    assert (first.name, first.dimension, first.version) == ("musicnn-tags", 50, listener.version)
+    first, embedding = small_models.small_musicnn_tags().kind, small_models.small_musicnn().kind
+    assert (first.name, first.dimension, first.version) == ("musicnn-tags", 50, embedding.version)
     small_models.install("musicnn", small_models.random_musicnn(seed=1))
     assert musicnn_tags("mid30").kind.version != first.version
 
@@ -46,7 +46,7 @@ def test_tags_of_an_embedding_of_one_window_are_the_tags_of_the_window():
     assert np.allclose(approximate(embedding[None], installed)[0], wanted, atol=1e-6)
 
 
-def test_real_tags_of_stored_embeddings_are_near_the_tags_that_are_heard():
+def test_real_tags_of_stored_embeddings_are_near_the_tags_of_the_whole():
     if not small_models.WEIGHTS.is_file():
         pytest.skip("needs ../shared/data/weights/musicnn_jamendo.pth")
     installed = install.from_disk(catalogue.model("musicnn"), small_models.WEIGHTS)

@@ -1,4 +1,4 @@
-"""Network mounts are told from local ones."""
+"""Network mounts are recognised."""
 
 from pathlib import Path
 

@@ -126,9 +126,9 @@ def _resampled(decoded: Decoded, rate: int) -> NDArray[np.float32]:
     result = np.empty(decoded.frames if same else decoded.frames * rate // decoded.rate + 2, np.float32)
     filled, parts = 0, decoded.parts
     while parts:
-        piece = parts.pop(0)
+        part = parts.pop(0)
         if stream is not None:
-            piece = stream.resample_chunk(piece, last=not parts)
-        result[filled : filled + len(piece)] = piece
-        filled += len(piece)
+            part = stream.resample_chunk(part, last=not parts)
+        result[filled : filled + len(part)] = part
+        filled += len(part)
     return result[:filled]

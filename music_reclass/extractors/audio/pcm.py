@@ -20,7 +20,7 @@ _CHANNELS = range(1, 65)
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The middle of a file at its own sample rate, mono float32 in parts, and how the file measured up."""
+    """The middle of a file at the file's sample rate, mono float32 in parts, and what was wrong with the file."""
 
     parts: list[NDArray[np.float32]]  # of at most _SLAB samples
     rate: int
@@ -37,23 +37,23 @@ class Decoded:
 
 
 class Slabs:
-    """Mono samples put one behind the other in large arrays: hours of small pieces would never be given back."""
+    """Mono samples put one behind the other in large arrays: the memory of many small arrays is never given back."""
 
     def __init__(self) -> None:
         self.parts: list[NDArray[np.float32]] = []
         self._slab = np.empty(0, np.float32)
         self._used = 0
 
-    def append(self, piece: NDArray[np.float32]) -> None:
-        """Copy `piece` behind what is there."""
-        while len(piece):
+    def append(self, samples: NDArray[np.float32]) -> None:
+        """Copy `samples` behind what is there."""
+        while len(samples):
             if self._used == len(self._slab):
                 self.close()
                 self._slab = np.empty(_SLAB, np.float32)
-            taken = min(len(piece), len(self._slab) - self._used)
-            self._slab[self._used : self._used + taken] = piece[:taken]
+            taken = min(len(samples), len(self._slab) - self._used)
+            self._slab[self._used : self._used + taken] = samples[:taken]
             self._used += taken
-            piece = piece[taken:]
+            samples = samples[taken:]
 
     def close(self) -> list[NDArray[np.float32]]:
         """All parts; the last one is cut to what is in it."""

@@ -19,7 +19,7 @@ from music_reclass.errors import ReclassError
 
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "U8": "u1", "BOOL": "?"}
 _NAMES = {np.dtype(code): name for name, code in _TYPES.items()}
-_HEADER_LIMIT = 100 * 1024 * 1024  # the format's own limit
+_HEADER_LIMIT = 100 * 1024 * 1024  # the limit of the format
 
 
 def is_safetensors(path: Path) -> bool:

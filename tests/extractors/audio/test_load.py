@@ -79,12 +79,12 @@ def test_every_format_gives_mono_float32_at_the_rate_asked_for(library: Path, na
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_sounds_alike(library: Path, name: str) -> None:
-    original, heard = load(library / "song.wav").samples, load(library / name).samples
+    original, decoded = load(library / "song.wav").samples, load(library / name).samples
     middle = slice(5 * 44100, 5 * 44100 + 65536)
     reference = original[middle] - original[middle].mean()
-    spectrum = np.fft.rfft(heard[middle], 2 * 65536) * np.conj(np.fft.rfft(reference, 2 * 65536))
+    spectrum = np.fft.rfft(decoded[middle], 2 * 65536) * np.conj(np.fft.rfft(reference, 2 * 65536))
     best = np.abs(np.fft.irfft(spectrum)).max()  # codecs may delay, and that is all they may do
-    power = np.linalg.norm(reference) * np.linalg.norm(heard[middle])
+    power = np.linalg.norm(reference) * np.linalg.norm(decoded[middle])
     assert best / power > 0.95
 
 

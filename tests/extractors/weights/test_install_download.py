@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from music_reclass.errors import ReclassError, ServerError
-from music_reclass.extractors.weights import install as download
+from music_reclass.extractors.weights import install
 from music_reclass.extractors.weights.catalogue import RemoteFile
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -76,7 +76,7 @@ class Progress:
 
 def fetch(server, folder, progress=None):
     file = RemoteFile("model.bin", server.url, len(CONTENT))
-    return download.fetch(file, folder, progress or Progress(), pause=lambda _: None)
+    return install.fetch(file, folder, progress or Progress(), pause=lambda _: None)
 
 
 def test_a_file_comes_whole_and_progress_adds_up(server, tmp_path):
@@ -145,11 +145,11 @@ def test_refusals_are_sentences(server, tmp_path, status, words):
 def test_no_network_names_the_other_way(tmp_path):
     file = RemoteFile("model.bin", "http://127.0.0.1:9/model.bin", 10)
     with pytest.raises(ServerError, match="reclass models install"):
-        download.fetch(file, tmp_path, Progress(), pause=lambda _: None)
+        install.fetch(file, tmp_path, Progress(), pause=lambda _: None)
 
 
 def test_a_full_disk_is_noticed_before_the_first_byte(server, tmp_path):
     file = RemoteFile("model.bin", server.url, 10**18)
     with pytest.raises(ReclassError, match="GB are needed"):
-        download.fetch(file, tmp_path, Progress())
+        install.fetch(file, tmp_path, Progress())
     assert server.ranges == []
