@@ -32,7 +32,7 @@ class TrainOptions:
     settings: Settings
     config_file: Path | None
     table: Path | None
-    views: Path | None
+    augmentations: Path | None
     out: Path
     target_precision: float | None
     seed: int
@@ -73,7 +73,7 @@ def _augmentations(named: str | None) -> tuple[str, ...]:
 
 
 def common_flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--set-default, --seed, --target-precision, --out, --views, --table; and the flags of data and database."""
+    """--set-default, --seed, --target-precision, --out, --augmentations, --table; the flags of data and database."""
     for flag in (
         click.option("--set-default", is_flag=True, help="Use it for every scan: written into the configuration file."),
         click.option("--seed", type=int, default=0, show_default=True, help="Equal seeds give equal bundles."),
@@ -86,7 +86,12 @@ def common_flags(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the bundle."
         ),
-        click.option("--views", type=FILE, help="Augmentations of the table's rows (.npz), to train on too."),
+        click.option(
+            "--augmentations",
+            "--views",
+            type=FILE,
+            help="Changed versions of the table's rows (.npz), to train on too.",
+        ),
         click.option("--table", type=FILE, help="Short for --on table --data FILE.npz."),
         data_flags,
         setting_flags("jobs", with_file=True),
@@ -107,11 +112,11 @@ def training_data(options: TrainOptions, taxonomy: Taxonomy, kinds: tuple[str, .
     request = options.data_request(kinds)
     data = open_data(request, taxonomy, options.settings)
     require_known(data.table.classes, taxonomy)
-    if options.views is None:
+    if options.augmentations is None:
         return data
     if request.form != "table":
-        raise UsageError("--views belong to the rows of a table (--table FILE.npz).")
-    return data.with_augmentations(read_augmentations(options.views, data.table))
+        raise UsageError("--augmentations belong to the rows of a table (--table FILE.npz).")
+    return data.with_augmentations(read_augmentations(options.augmentations, data.table))
 
 
 def networks(options: TrainOptions, data: Dataset) -> Estimator:

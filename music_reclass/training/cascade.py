@@ -79,15 +79,15 @@ def train_cascade(
 def summary(found: TrainedCascade) -> Iterator[tuple[str, str]]:
     """Lines for people, each with a short label: every stage's figures, guarantees and exit rule, then the cascade."""
     first = found.stages[0].evaluation
-    yield "what", f"a cascade of {len(found.stages)}: {first.count:,} rows of {first.artists:,} artists it never saw"
+    yield "what", f"a cascade of {len(found.stages)}: {first.count:,} tracks of {first.artists:,} artists it never saw"
     yield from (("warning", text) for text in first.warnings)
     for result in found.stages:
         evaluation = result.evaluation
         yield (
             result.bundle.stage,
-            f"{evaluation.accuracy.value:.3f} right on new artists ({evaluation.accuracy.low:.3f} to "
-            f"{evaluation.accuracy.high:.3f}), macro-F1 {evaluation.macro_f1.value:.3f}, ECE "
-            f"{evaluation.ece.value:.3f}",
+            f"{evaluation.accuracy.value:.1%} of the tracks of new artists right ({evaluation.accuracy.low:.1%} to "
+            f"{evaluation.accuracy.high:.1%}); all genres alike (macro-F1) {evaluation.macro_f1.value:.3f}; "
+            f"confidence is off by {evaluation.ece.value:.3f} on average (ECE)",
         )
         yield from guarantee_lines(result.bundle)
         yield from (("note", note) for note in result.notes)
@@ -101,14 +101,14 @@ def summary(found: TrainedCascade) -> Iterator[tuple[str, str]]:
     )
     yield (
         "cascade",
-        f"{found.accuracy:.3f} right, {found.accuracy_without_exits:.3f} if every track went to the last stage; asked "
-        f"about: {asked}",
+        f"{found.accuracy:.1%} right, {found.accuracy_without_exits:.1%} if every track went to the last stage; share "
+        f"of the tracks that each stage is asked about: {asked}",
     )
 
 
 def _allowed(name: str, allowed: Mapping[str, Any]) -> str:
     level = "never" if allowed["threshold"] is None else f"from {allowed['threshold']:.2f}"
-    lost = f"{allowed['lost']} lost" if "lost" in allowed else f"{allowed['share lost']:.1%} lost, monitored only"
+    lost = f"{allowed['lost']} lost" if "lost" in allowed else f"{allowed['share lost']:.1%} lost, too few to certify"
     return f"{name}: {level}, {lost} of {allowed['count']} artists"
 
 

@@ -65,7 +65,7 @@ def trained(shell: Shell, table: Path, tmp_path: Path) -> Path:
 def test_a_cascade_is_trained_from_a_table_and_run_by_predict(
     shell: Shell, trained: Path, predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "a cascade of 2: 150 rows of 50 artists" in shell.out
+    assert "a cascade of 2: 150 tracks of 50 artists" in shell.out
     first, second = bundles.load_cascade(trained)
     exit_rule = exit_rules_of(first.manifest)[0]
     assert exit_rule.against == (second.digest,)
@@ -94,7 +94,7 @@ def test_a_cascade_is_trained_from_a_table_and_run_by_predict(
     assert run(["predict", "--table", str(written(tmp_path, "few.npz", arrays(9))), "--bundle", str(trained)]) == 0
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 9
-    assert err == "the stage musicnn never votes: the table holds no array musicnn\n"
+    assert err == "The stage musicnn never votes: the table holds no array musicnn.\n"
 
 
 def test_a_later_stage_alone_is_a_bundle_of_all_its_kinds(

@@ -39,7 +39,7 @@ def test_one_command_makes_both_bundles_and_prints_the_figures(
 
     printed = capsys.readouterr().out
     first, second = (load(tmp_path / "data" / folder) for folder in shipped.FOLDERS)
-    assert printed.startswith("what         a cascade of 2: 60 rows of 20 artists")
+    assert printed.startswith("what         a cascade of 2: 60 tracks of 20 artists")
     assert first.digest in printed
     assert second.digest in printed
     assert exit_rules_of(first.manifest)[0].against == (second.digest,)
