@@ -31,7 +31,6 @@ STORED = {
     "classification/exit_audit.py": frozenset({"heard", "promised"}),  # keys of stored audits
     "classification/policy.py": frozenset({"doubt"}),  # a stored reason
     "cli/exits.py": frozenset({"hear"}),  # `to_hear` of --json
-    "cli/train_options.py": frozenset({"views"}),  # the flag --views
     "explain/attribution.py": frozenset({"hears"}),  # a feature group of --json
     "explain/explanation.py": frozenset({"heard"}),  # a key of --json
     "extractors/audio/load.py": frozenset({"hear"}),  # the detail of a stored failure

@@ -17,7 +17,7 @@ from music_reclass.training.open import DatasetRequest
 def options(tmp_path: Path, **given: Any) -> TrainOptions:
     plain: dict[str, Any] = {
         "request": DatasetRequest("folder", tmp_path), "settings": Settings(), "config_file": None, "table": None,
-        "views": None, "out": tmp_path / "bundle", "target_precision": None, "seed": 0, "set_default": False,
+        "augmentations": None, "out": tmp_path / "bundle", "target_precision": None, "seed": 0, "set_default": False,
     }  # fmt: skip
     return TrainOptions(**{**plain, **given})
 
