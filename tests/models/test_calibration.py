@@ -31,12 +31,12 @@ def test_calibration_never_changes_the_first_label() -> None:
         assert np.allclose(calibration(scores).sum(axis=1), 1.0)
 
 
-def test_doubt_caps_the_confidence() -> None:
+def test_the_uniform_floor_caps_the_confidence() -> None:
     sure = np.array([[50.0, 0.0]])
     assert Calibration(1.0, 0.1)(sure).max() == pytest.approx(0.95)
 
 
-def test_impossible_labels_keep_only_the_doubt() -> None:
+def test_impossible_labels_keep_only_the_uniform_floor() -> None:
     assert Calibration(2.0)(np.array([[0.0, -np.inf]])).tolist() == [[1.0, 0.0]]
 
 
@@ -53,7 +53,16 @@ def test_the_calibration_error_of_a_known_case() -> None:
     assert expected_calibration_error(np.array([1.0]), np.array([True])) == 0.0
 
 
-@pytest.mark.parametrize(("temperature", "doubt"), [(0.0, 0.0), (-1.0, 0.0), (float("nan"), 0.0), (1.0, 1.0)])
-def test_a_senseless_calibration_cannot_be_made(temperature: float, doubt: float) -> None:
+@pytest.mark.parametrize(("temperature", "floor"), [(0.0, 0.0), (-1.0, 0.0), (float("nan"), 0.0), (1.0, 1.0)])
+def test_a_senseless_calibration_cannot_be_made(temperature: float, floor: float) -> None:
     with pytest.raises(ValueError, match="temperature"):
-        Calibration(temperature, doubt)
+        Calibration(temperature, floor)
+
+
+def test_a_calibration_survives_its_manifest_under_the_words_that_it_always_had() -> None:
+    calibration = Calibration(1.5, 0.04)
+    assert calibration.as_manifest() == {"temperature": 1.5, "doubt": 0.04}
+    assert Calibration.from_manifest(calibration.as_manifest()) == calibration
+    assert Calibration.from_manifest({}) == Calibration()
+    with pytest.raises(ValueError, match="uniform floor"):
+        Calibration.from_manifest({"temperature": 1.0, "floor": 0.1})

@@ -10,8 +10,29 @@ import pytest
 from numpy.typing import NDArray
 
 from music_reclass.models import calibration
-from music_reclass.models.stacking import combined, learned_weights
+from music_reclass.models.calibration import Calibration
+from music_reclass.models.crossval import Scores
+from music_reclass.models.linear import LinearModel
+from music_reclass.models.stacking import (
+    Selected,
+    Stack,
+    TranslatedModel,
+    calibrated,
+    combined,
+    learned_weights,
+    member_weights,
+    restored_selection,
+    restored_stack,
+    restored_translation,
+    stacked,
+    translated_estimator,
+    translation,
+)
+from music_reclass.models.transforms import QuantileScale
+from music_reclass.taxonomy import load
+from tests.models.test_base import table
 
+TAXONOMY = load()
 Doubles = NDArray[np.float64]
 
 
@@ -64,3 +85,101 @@ def test_the_weight_goes_to_the_member_that_knows() -> None:
     guess = np.log(np.random.default_rng(0).dirichlet(np.ones(8), len(labels)))
     weights = learned_weights([guess, good], labels)
     assert weights[1] > 10 * weights[0]
+
+
+def scores_of(each: list[Doubles], folds: int = 5) -> Scores:
+    """Clean scores of every row, and a noisy version of each."""
+    noise = np.random.default_rng(3).normal(scale=0.1, size=each[0].shape)
+    versions = tuple(np.stack([score, score + noise], axis=1) for score in each)
+    return Scores(np.arange(len(each[0])), versions, np.arange(len(each[0])) % folds, folds=True)
+
+
+def linear(labels: int = 2, columns: int = 3) -> LinearModel:
+    rows = np.random.default_rng(0).normal(size=(20, columns)).astype(np.float32)
+    weights = np.eye(columns, labels, dtype=np.float32)
+    return LinearModel("unchanged", QuantileScale.fit(rows), weights, np.zeros(labels, dtype=np.float32))
+
+
+def test_a_single_member_needs_no_weighing() -> None:
+    each, labels = members(1)
+    assert member_weights(scores_of(each), labels, ["nets"]) == ((1.0,), ())
+
+
+def test_the_labels_of_a_fold_do_not_change_its_stacked_scores() -> None:
+    each, labels = members(2)
+    scores = scores_of(each)
+    before = stacked(scores, (0.5, 0.5), labels)
+    other = labels.copy()
+    other[scores.part == 2] = np.roll(other[scores.part == 2], 1, axis=1)
+    after = stacked(scores, (0.5, 0.5), other)
+    np.testing.assert_array_equal(before[scores.part == 2], after[scores.part == 2])
+    assert not np.array_equal(before, after)
+
+
+def test_the_best_member_alone_keeps_its_scores() -> None:
+    each, labels = members(2)
+    scores = scores_of(each)
+    np.testing.assert_array_equal(stacked(scores, (0.0, 1.0), labels), scores.each[1])
+
+
+def test_probabilities_for_the_figures_come_from_other_folds_than_the_calibration_that_is_shipped() -> None:
+    each, labels = members(1)
+    scores = scores_of(each)
+    shipped, probabilities = calibrated(scores.each[0], labels, scores)
+    assert probabilities.shape == scores.each[0].shape
+    np.testing.assert_allclose(probabilities.sum(axis=-1), 1.0)
+    assert not np.array_equal(probabilities, shipped(scores.each[0]))
+
+
+def test_a_wide_genre_is_shared_among_finer_ones_by_their_frequency() -> None:
+    frequency = np.array([6.0, 2.0, 4.0])
+    shares, spare = translation(("Rock", "Jazz", "Shoegaze"), ("Metal", "Grunge", "Jazz"), frequency, TAXONOMY)
+    assert shares[0].tolist() == [0.75, 0.25, 0.0]
+    assert shares[1].tolist() == [0.0, 0.0, 1.0]
+    assert shares[2].tolist() == pytest.approx((frequency / 12).tolist())  # neither itself nor anything wider is wanted
+    assert spare.sum() == pytest.approx(0.05)
+
+
+def test_a_finer_genre_goes_to_the_nearest_wider_one() -> None:
+    shares, _ = translation(("Shoegaze",), ("Rock", "Jazz"), np.ones(2), TAXONOMY)
+    assert shares.tolist() == [[1.0, 0.0]]
+
+
+def test_a_translated_model_speaks_the_labels_of_the_table() -> None:
+    known = table()
+    estimator = translated_estimator(linear(2, 518), Calibration(), ("Rock", "Jazz"), TAXONOMY)
+    assert estimator.name == "base"
+    probabilities = np.exp(estimator.fit(known, None).log_probabilities(known.rows))
+    assert probabilities.shape == (len(known), len(known.classes))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
+    assert (probabilities > 0).all()
+
+
+def test_a_damaged_stack_is_refused() -> None:
+    model = Stack((linear(), linear()), (0.4, 0.6))
+    description, arrays = model.description(), model.arrays()
+    assert restored_stack(description, arrays, 3, 2).description() == description
+    for wrong in ({"weights": [1.0]}, {"weights": [1.0, -1.0]}, {"members": [], "weights": []}):
+        with pytest.raises(ValueError, match="one weight a member"):
+            restored_stack({**description, **wrong}, arrays, 3, 2)
+
+
+def test_a_selection_of_columns_that_do_not_exist_is_refused() -> None:
+    model = Selected(("mfcc_mean_01", "mfcc_mean_02", "zcr_mean_01"), linear())
+    description = model.description()
+    assert restored_selection(description, model.arrays(), 518, 2).description() == description
+    for names in ([], ["mfcc_mean_01"] * 3):
+        with pytest.raises(ValueError, match="each once"):
+            restored_selection({**description, "columns": names}, model.arrays(), 518, 2)
+    with pytest.raises(KeyError):
+        restored_selection({**description, "columns": ["nothing"]}, model.arrays(), 518, 2)
+
+
+def test_a_translation_that_does_not_fit_is_refused() -> None:
+    model = TranslatedModel(linear(), Calibration(), np.full((2, 3), 1 / 3), np.full(3, 0.1))
+    description, arrays = model.description(), model.arrays()
+    assert restored_translation(description, arrays, 3, 3).description() == description
+    wrong = {"shares": np.full((2, 2), 0.5), "spare": np.zeros(3), "stray": np.zeros(1)}
+    for name, array in wrong.items():
+        with pytest.raises(ValueError, match="translat"):
+            restored_translation(description, {**arrays, name: array}, 3, 3)

@@ -1,6 +1,10 @@
-"""One's own genre words become the taxonomy's, and scarce ones count as what lies above them."""
+"""Genre words of any source become the taxonomy's, and scarce ones count as what lies above them."""
 
-from music_reclass.models.vocabulary import label_sets
+import numpy as np
+import pytest
+
+from music_reclass.errors import UsageError
+from music_reclass.models.vocabulary import label_sets, require_known
 from music_reclass.taxonomy import load
 
 TAXONOMY = load()
@@ -42,3 +46,27 @@ def test_words_that_are_no_genre_are_named() -> None:
 
 def test_roots_on_request() -> None:
     assert label_sets([("Metal",), ("Shoegaze",)], TAXONOMY, roots=True)[0] == ("Rock",)
+
+
+def test_scarce_cousins_meet_in_a_parent_that_has_enough() -> None:
+    tags = [("Shoegaze",)] * 2 + [("Grunge",)] * 2 + [("Jazz",)] * 4
+    classes, labels, notes = label_sets(tags, TAXONOMY, least=4)
+    assert set(classes) == {"Rock", "Jazz"}
+    assert labels[:4, classes.index("Rock")].all()
+    assert "Grunge as Rock" in notes[0]
+    assert "Shoegaze as Rock" in notes[0]
+
+
+def test_only_rows_that_can_be_used_count_as_support() -> None:
+    tags = [("Jazz",)] * 4 + [("Rock",)] * 4
+    counted = np.array([True, False, False, False] + [True] * 4)
+    assert label_sets(tags, TAXONOMY, least=2, counted=counted)[0] == ("Rock",)
+    assert set(label_sets(tags, TAXONOMY, least=2)[0]) == {"Rock", "Jazz"}
+
+
+def test_classes_that_are_no_genres_are_named_before_anything_is_trained() -> None:
+    require_known(("Jazz", "hip hop"), TAXONOMY)
+    with pytest.raises(UsageError, match="no genre Zorblax, Quux"):
+        require_known(("Jazz", "Zorblax", "Quux"), TAXONOMY)
+    with pytest.raises(UsageError, match="and 4 more"):
+        require_known([f"Zorblax {number}" for number in range(12)], TAXONOMY)
