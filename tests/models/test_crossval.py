@@ -3,13 +3,26 @@
 import hashlib
 import time
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 from music_reclass.errors import UsageError
-from music_reclass.models.crossval import cross_calibrated, folds_of, grouped_folds, out_of_fold
-from music_reclass.models.dataset import Augmentations, Table, read_augmentations, read_table
+from music_reclass.extractors.fma518 import COLUMNS
+from music_reclass.models.base import LARGE, Estimator, Model
+from music_reclass.models.crossval import cross_calibrated, folds_of, grouped_folds, held_out, out_of_fold
+from music_reclass.models.dataset import (
+    TEST,
+    TRAINING,
+    VALIDATION,
+    Augmentations,
+    Dataset,
+    Table,
+    fma518,
+    read_augmentations,
+    read_table,
+)
 from tests.training.synthetic import arrays, views_of, written
 
 
@@ -90,3 +103,70 @@ def test_folds_of_thousands_of_artists_take_no_time_and_are_those_they_always_we
     folds = grouped_folds(groups, labels, 5, seed=0)
     assert time.process_time() - begun < 2.0
     assert hashlib.sha256(folds.astype("<i8").tobytes()).hexdigest()[:16] == "ba77d9fc05992023"
+
+
+class Constant:
+    """A model that says of every row how many rows taught it."""
+
+    def __init__(self, rows: int, labels: int) -> None:
+        self.rows, self.labels = rows, labels
+
+    def log_probabilities(self, rows: np.ndarray) -> np.ndarray:
+        return np.full((len(rows), self.labels), -float(self.rows))
+
+
+def counting(taught: list[int]) -> Estimator:
+    def fit(table: Table, augmentations: Augmentations | None) -> Model:
+        taught.append(len(table))
+        return cast(Model, Constant(len(table), len(table.classes)))
+
+    return Estimator("counting", fit)
+
+
+def dataset(count: int, split: np.ndarray | None = None) -> Dataset:
+    """Rows of artists of five, four genres."""
+    labels = np.eye(4, dtype=bool)[np.arange(count) % 4]
+    rows = np.zeros((count, 518), dtype=np.float32)
+    known = Table(COLUMNS, rows, ("a", "b", "c", "d"), labels, np.arange(count) // 5, np.full(count, "one"))
+    return Dataset("made", known, fma518("mid30"), np.full(count, "") if split is None else split, ("x",) * count)
+
+
+def test_few_rows_are_judged_in_folds_and_learned_from_all() -> None:
+    taught: list[int] = []
+    scores, fitted = held_out(dataset(100), [counting(taught)], seed=0, log=lambda text: None, folds=4)
+    assert len(taught) == 4
+    assert fitted is None  # what is shipped learns from all rows later
+    assert scores.folds
+    assert scores.learning.all()
+    assert scores.judging.all()
+    assert sum((judged & learned).sum() for judged, learned in scores.turns) == 0
+
+
+def test_many_rows_are_judged_on_a_part_of_the_artists_once() -> None:
+    taught: list[int] = []
+    data = dataset(LARGE)
+    scores, fitted = held_out(data, [counting(taught)], seed=0, log=lambda text: None)
+    assert taught == [3200]
+    assert fitted is None
+    assert len(scores.rows) == 800
+    assert scores.learning.sum() == scores.judging.sum() == 400
+    groups = data.table.groups[scores.rows]
+    assert not set(groups[scores.learning]) & set(groups[scores.judging])
+
+
+def test_an_official_split_is_kept_and_its_model_is_the_one_that_is_shipped() -> None:
+    split = np.repeat(np.array([TRAINING] * 8 + [VALIDATION, TEST]), 10)
+    taught: list[int] = []
+    scores, fitted = held_out(dataset(100, split), [counting(taught)], seed=0, log=lambda text: None)
+    assert taught == [80]
+    assert fitted is not None
+    assert split[scores.rows[scores.learning]].tolist() == [VALIDATION] * 10
+    assert split[scores.rows[scores.judging]].tolist() == [TEST] * 10
+
+
+def test_a_split_without_a_validation_part_calibrates_on_training_artists_that_are_kept_aside() -> None:
+    split = np.repeat(np.array([TRAINING] * 8 + [TEST] * 2), 10)
+    taught: list[int] = []
+    scores, _ = held_out(dataset(100, split), [counting(taught)], seed=0, log=lambda text: None)
+    assert taught == [80 - int(scores.learning.sum())]
+    assert set(split[scores.rows[scores.learning]]) == {TRAINING}
