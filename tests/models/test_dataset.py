@@ -1,13 +1,28 @@
 """Feature tables are read right, or refused in one sentence."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from music_reclass.domain import FeatureKind
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.extractors.fma518 import COLUMNS
-from music_reclass.models.dataset import read_augmentations, read_table
+from music_reclass.models.dataset import (
+    TEST,
+    TRAINING,
+    Augmentations,
+    Dataset,
+    Raw,
+    fma518,
+    read_augmentations,
+    read_table,
+    select_columns,
+    to_dataset,
+)
+from music_reclass.taxonomy import load
 from tests.training.synthetic import CLASSES, arrays, views_of, written
 
 
@@ -131,3 +146,101 @@ def test_an_array_whose_compressed_bytes_are_damaged_is_a_sentence(tmp_path: Pat
     path.write_bytes(bytes(content))
     with pytest.raises(UsageError, match="not a feature table"):
         read_table(path)
+
+
+LATER = FeatureKind("later", "1", 3, "mid30")
+
+
+def raw(count: int = 12, **more: Any) -> Raw:
+    """Rows of artists of three, in turn Jazz and Rock."""
+    rows = np.arange(count * 518, dtype=np.float32).reshape(count, 518)
+    genres = [("Jazz",) if number % 2 else ("Rock",) for number in range(count)]
+    artists = [f"artist {number // 3}" for number in range(count)]
+    return replace(Raw("made", rows, genres, artists, [f"{n}.flac" for n in range(count)], fma518("mid30")), **more)
+
+
+def both(count: int = 12) -> Dataset:
+    """The same with the vectors of a later kind beside."""
+    made = raw(count)
+    later = -np.arange(count * 3, dtype=np.float32).reshape(count, 3)
+    return to_dataset(replace(made, rows=np.concatenate([made.rows, later], axis=1), more=(LATER,)), load())
+
+
+def test_rows_without_features_or_genre_are_left_out_and_counted() -> None:
+    made = raw()
+    made.rows[3, 7] = np.nan
+    genres = [("Zorblax",), *made.genres[1:]]
+    data = to_dataset(replace(made, genres=genres), load())
+    assert data.names == tuple(f"{number}.flac" for number in range(12) if number not in (0, 3))
+    assert set(data.table.classes) == {"Jazz", "Rock"}
+    assert any("1 rows hold no finite features" in note for note in data.table.notes)
+    assert any("Zorblax" in note for note in data.table.notes)
+    with pytest.raises(UsageError, match="no row with features and a genre"):
+        to_dataset(replace(made, genres=[("Zorblax",)] * 12), load())
+
+
+def test_rows_without_an_artist_stand_for_themselves() -> None:
+    data = to_dataset(raw(groups=[""] * 12), load())
+    assert len(set(data.table.groups.tolist())) == 12
+    assert data.artists == ()
+    assert "no artists are known" in data.leaks()[0]
+
+
+def test_artists_on_both_sides_of_an_official_split_are_said() -> None:
+    sides = [TRAINING, TRAINING, TEST] * 4
+    assert to_dataset(raw(split=sides), load()).leaks() == (
+        "4 of 4 test rows are of artists that are in the training part too",
+    )
+    assert to_dataset(raw(split=[TRAINING] * 6 + [TEST] * 6), load()).leaks() == ()
+
+
+def test_the_vectors_of_some_kinds_can_be_taken_from_all() -> None:
+    data = both()
+    assert data.of(["fma518", "later"]) is data
+    later = data.of(["later"])
+    assert later.kinds == (LATER,)
+    assert later.table.columns == ("later_000", "later_001", "later_002")
+    assert later.table.rows[1].tolist() == [-3.0, -4.0, -5.0]
+    with pytest.raises(KeyError):
+        data.of(["mert"])
+
+
+def test_augmentations_of_the_518_columns_get_the_clean_later_vectors_beside() -> None:
+    data = both()
+    quiet = Augmentations(("quiet",), data.table.rows[:, None, :518] / 2)
+    found = data.with_augmentations(quiet).augmentations
+    assert found is not None
+    assert found.rows.shape == (12, 1, 521)
+    np.testing.assert_array_equal(found.rows[:, 0, 518:], data.table.rows[:, 518:])
+    alone = data.with_augmentations(quiet).of(["fma518"]).augmentations
+    assert alone is not None
+    np.testing.assert_array_equal(alone.rows, quiet.rows)
+
+
+def test_an_augmentation_that_could_not_be_made_gives_way_to_the_clean_row() -> None:
+    rows = np.ones((2, 4), dtype=np.float32)
+    changed = np.array([[[2.0] * 4], [[np.nan] * 4]], dtype=np.float32)
+    assert Augmentations(("noise",), changed).completed(rows).rows[:, 0, 0].tolist() == [2.0, 1.0]
+
+
+def test_a_part_of_the_rows_keeps_names_artists_and_augmentations_in_step() -> None:
+    data = to_dataset(raw(), load())
+    data = data.with_augmentations(Augmentations(("loud",), data.table.rows[:, None] * 2))
+    part = data.chosen(np.arange(12) % 4 == 0)
+    assert part.names == ("0.flac", "4.flac", "8.flac")
+    assert part.artists == ("artist 0", "artist 1", "artist 2")
+    assert part.augmentations is not None
+    np.testing.assert_array_equal(part.augmentations.rows[:, 0], part.table.rows * 2)
+
+
+def test_columns_are_chosen_by_name_in_rows_and_augmentations_alike() -> None:
+    data = to_dataset(raw(), load())
+    data = data.with_augmentations(Augmentations(("loud",), data.table.rows[:, None] * 2))
+    narrow = select_columns(data, ["mfcc_mean*", "zcr_mean*"])
+    assert len(narrow.table.columns) == 21
+    assert narrow.augmentations is not None
+    np.testing.assert_array_equal(narrow.augmentations.rows[:, 0], narrow.table.rows * 2)
+    with pytest.raises(UsageError, match="No column matches"):
+        select_columns(data, ["nothing*"])
+    with pytest.raises(UsageError, match="fma518 alone"):
+        select_columns(both(), ["mfcc*"])
