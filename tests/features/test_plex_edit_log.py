@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from music_reclass.features.database import Database
 from music_reclass.features.journal import Journal
@@ -77,3 +79,32 @@ def test_runs_are_counted_by_items(journal: PlexJournal, change: PlexChange) -> 
     assert journal.last_standing_run() == change.run_id
     assert journal.machine_of_run(change.run_id) == ("machine-1", "Attic")
     assert journal.machine_of_run(99) is None
+
+
+TAGS = st.lists(st.sampled_from(["Folk", "Jazz", "Rock", "Blues"]), max_size=3, unique=True).map(tuple)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(TAGS, TAGS, st.sampled_from([WRITTEN, UNDONE, ABANDONED])), min_size=1, max_size=6))
+def test_whatever_the_history_a_tag_is_ours_if_an_edit_that_stands_added_it(
+    history: list[tuple[tuple[str, ...], tuple[str, ...], str]],
+) -> None:
+    journal = PlexJournal(Database(Path(":memory:")))
+    server = journal.server("machine-1", "Attic")
+    run = Journal(journal.database).begin_run("plex sync", {})
+    for before, after, state in history:
+        edit = FieldEdit("genre", before, after, False, True)
+        (number,) = journal.plan([PlexChange(run, server.id, 5, "track", 301, "g", "", "Tune", edit)])
+        journal.settle([(number, state, "")])
+    standing = [(before, after) for before, after, state in history if state == WRITTEN]
+    found = journal.edits_of(server.id, [301])
+    if not standing:
+        assert found == {}
+        return
+    ours: set[str] = set()
+    for before, after in standing:
+        ours = {tag for tag in after if tag in ours or tag not in before}
+    merged = found[301]["genre"]
+    assert merged.after == standing[-1][1]
+    assert set(merged.after) - set(merged.before) == ours
+    assert set(merged.before) <= set(merged.after)

@@ -80,3 +80,18 @@ def test_an_import_lists_the_library_once(bench: Bench, fake: FakePlex, music: P
     target = bench.target()
     assert target.import_tracks(target.path_map()).new == 3
     assert listings(fake) == 1
+
+
+def test_files_that_a_first_listing_did_not_show_are_listed_again(bench: Bench, fake: FakePlex, music: Path) -> None:
+    new = fake.things.pop(fake.tracks()[2].key)
+    fake.on_refresh = lambda path: fake.things.update({new.key: new})
+    paths = [thing.files[0] for thing in (*fake.tracks(), new)]
+    decide(bench.database, [(path, "Jazz") for path in paths])
+    plan, _ = planned(bench.target(), bench, paths)
+    assert (len(plan.edits), listings(fake)) == (3, 2)
+
+
+def test_files_outside_every_folder_of_the_server_refresh_nothing(bench: Bench, fake: FakePlex, music: Path) -> None:
+    decide(bench.database, [(thing.files[0], "Jazz") for thing in fake.tracks()])
+    plan, folders = planned(bench.target(), bench, ["/elsewhere/1.mp3"])
+    assert (plan.edits, folders, fake.refreshed) == ([], 0, [])

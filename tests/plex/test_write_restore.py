@@ -3,9 +3,9 @@
 import pytest
 
 from music_reclass.errors import NothingToDo, UsageError
-from music_reclass.plex.write import CHANGED, COMMANDS, GONE, OTHER
+from music_reclass.plex.write import CHANGED, COMMANDS, GONE, OTHER, plan_restore
 from tests.fakes.plex_server import FakePlex
-from tests.plex.bench import Bench
+from tests.plex.bench import Bench, connected
 
 
 @pytest.fixture
@@ -106,3 +106,30 @@ def test_stopped_and_resumed_it_ends_the_same(bench: Bench, fake: FakePlex) -> N
 
 def test_the_commands_that_are_taken_back_here_are_named() -> None:
     assert "plex sync" in COMMANDS
+
+
+def test_what_is_found_as_before_is_marked_at_once_but_not_by_a_dry_run(bench: Bench, fake: FakePlex, run: int) -> None:
+    one, two, *_ = fake.tracks()
+    one.tags["genre"] = ["Other"]
+    one.locked.clear()
+    del fake.things[two.key]
+    bench.restore(run, dry_run=True)
+    assert set(bench.states(run)) == {"written"}
+    rows = plan_restore(connected(fake, bench.clock), bench.journal, run)
+    assert [(row.action, row.reason) for row in rows if row.edit is None] == [("leave", GONE)]
+    assert bench.states(run) == ["undone", "abandoned", "written", "written", "written"]
+
+
+def test_a_restore_says_for_each_field_where_it_goes(bench: Bench, fake: FakePlex) -> None:
+    (thing,) = fake.album("Ada", "Blue", 1, genres=["Other"])
+    bench.decide_all("Jazz")
+    run, _ = bench.sync(label="reclass")
+    thing.tags["label"] = ["mine", "reclass"]
+    rows = plan_restore(connected(fake, bench.clock), bench.journal, run)
+    assert [(row.action, row.reason) for row in rows] == [("restore", ""), ("leave", f"label {CHANGED}")]
+    edit = rows[0].edit
+    assert edit is not None
+    assert [(one.field, one.before, one.after, one.lock_after) for one in edit.fields] == [
+        ("genre", ("Jazz",), ("Other",), False)
+    ]
+    assert len(edit.undoes) == 1
