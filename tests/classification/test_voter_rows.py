@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from music_reclass.classification.voter import Cascade, predict_rows
@@ -55,6 +55,28 @@ def test_a_sure_row_never_reaches_the_later_stage() -> None:
     assert second.asked == [1]
 
 
+def test_a_later_stage_is_not_asked_about_rows_whose_vectors_are_not_known() -> None:
+    first, second = bundle("fma518", [0.9, 0.7, 0.6], []), bundle("musicnn", [0.2, 0.2, 0.2], [])
+
+    def partial(of: Any) -> np.ndarray:
+        rows = rows_of(of)
+        return np.where(rows == 1, np.nan, rows).astype(np.float32) if of is second else rows
+
+    votes = predict_rows([first, second], partial, 3)
+
+    assert [vote.stage for vote in votes] == ["musicnn", "fma518", "musicnn"]
+    assert second.asked == [0, 2]
+
+
+def test_exit_rules_certified_on_the_library_come_before_those_of_the_bundles() -> None:
+    first, second = bundle("fma518", [0.95, 0.85, 0.1], [CERTIFIED]), bundle("musicnn", [0.2, 0.2, 0.6], [])
+    stricter = {first.digest: (replace(CERTIFIED, threshold=0.93),)}
+
+    assert [vote.stage for vote in predict_rows([first, second], rows_of, 3)] == ["fma518", "fma518", "fma518"]
+    votes = predict_rows([first, second], rows_of, 3, stricter)
+    assert [vote.stage for vote in votes] == ["fma518", "musicnn", "musicnn"]
+
+
 def test_without_a_certificate_for_just_this_cascade_every_row_goes_on() -> None:
     other = replace(CERTIFIED, against=("digest of another",))
     first, second = bundle("fma518", [1.0, 1.0, 1.0], [other]), bundle("musicnn", [0.2, 0.2, 0.2], [])
@@ -75,6 +97,7 @@ def test_a_single_stage_answers_for_every_row() -> None:
     assert [vote.stage for vote in votes] == ["musicnn"] * 3
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.sampled_from([0.05, 0.5, 0.79, 0.81, 0.95])] * 2), max_size=8))
 def test_rows_get_the_last_votes_of_tracks_that_are_on_no_album(sure: list[tuple[float, float]]) -> None:
     kinds = [(CHEAP,), (COSTLY,)]

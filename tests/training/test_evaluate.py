@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from music_reclass.errors import BundleError
+from music_reclass.errors import BundleError, UsageError
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.models.bundle import Bundle, artist_digests, embedded
 from music_reclass.models.dataset import TEST, TRAINING, Dataset, Raw, fma518, to_dataset
@@ -70,3 +70,21 @@ def test_columns_that_the_bundle_uses_must_be_there(data: Dataset) -> None:
     np.testing.assert_array_equal(rows[:, :3], data.table.rows[:, :3])
     with pytest.raises(BundleError, match="uses columns that the data lack"):
         full_rows(data.table.rows[:, :3], COLUMNS[:3], bundle)
+
+
+def test_each_row_is_judged_in_the_labels_of_the_bundle_that_decided_it(data: Dataset) -> None:
+    first = embedded()
+    narrow = replace(first, stage="later", labels=tuple({"Rock": "Metal"}.get(name, name) for name in first.labels))
+
+    alone, after = (evaluate_cascade(stages, data, TAXONOMY) for stages in ([first], [first, narrow]))
+
+    assert after.title.startswith("a cascade (decided by fma518 0%, later 100%)")
+    assert {"Rock", "Metal"} <= set(after.classes)
+    assert after.accuracy.value == alone.accuracy.value
+
+
+def test_a_part_of_the_split_that_is_not_there_is_said(data: Dataset) -> None:
+    with pytest.raises(UsageError, match="no rows in the part 'test'"):
+        evaluate_cascade([embedded()], data, TAXONOMY, part=TEST)
+    with pytest.raises(UsageError, match="no row with a genre that"):
+        evaluate_cascade([replace(embedded(), labels=("Gamelan",))], data, TAXONOMY)

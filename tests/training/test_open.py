@@ -20,7 +20,7 @@ from music_reclass.models.dataset import TEST, TRAINING, Dataset, fma518
 from music_reclass.taxonomy import load
 from music_reclass.training import npz
 from music_reclass.training import open as opening
-from music_reclass.training.open import FORMS, DatasetRequest, cache_folder, open_dataset
+from music_reclass.training.open import FORMS, DatasetRequest, cache_folder, lacking, open_dataset
 from music_reclass.utils.progress import StopRequest
 from tests.training.making import learnable, write_features, write_tracks
 
@@ -167,3 +167,31 @@ def test_augmentations_stand_beside_the_rows_of_audio_and_of_nothing_else(
     assert not np.array_equal(data.augmentations.rows[:, 0], data.table.rows)
     with pytest.raises(UsageError, match="--augment changes audio"):
         opened(replace(requests["table"], augmentations=("gain",)), tmp_path)
+
+
+def test_what_the_data_lack_is_said_before_anything_is_extracted(
+    requests: dict[str, DatasetRequest], tmp_path: Path
+) -> None:
+    both = (fma518("mid30"), npz.MUSICNN)
+
+    assert lacking(requests["table"], both) == "the table holds no array musicnn"
+    assert lacking(requests["fma"], both) == "FMA's metadata hold fma518 alone"
+    assert lacking(requests["fma"], both[:1]) == lacking(requests["folder"], both) == ""
+    with np.load(tmp_path / "t.npz") as stored:
+        content = {**stored, "musicnn": np.zeros((6, 200), np.float32), "kinds": np.array(["musicnn/2-00/full"])}
+    np.savez(tmp_path / "t.npz", **content)
+    assert "the table holds musicnn/2-00/full" in lacking(requests["table"], both)
+
+
+def test_partial_rows_of_the_library_keep_tracks_without_later_vectors(
+    requests: dict[str, DatasetRequest], tmp_path: Path
+) -> None:
+    with closing(Database(settings(tmp_path).database)) as database:
+        store(database, 3.0, 2)
+
+    data = opened(replace(requests["library"], kinds=("fma518", "musicnn"), partial=True), tmp_path)
+
+    assert data.table.rows.shape == (6, 718)
+    assert np.isnan(data.table.rows[:, 518:]).all(axis=1).sum() == 4
+    assert np.isfinite(data.table.rows[:, :518]).all()
+    assert any("4 tagged tracks have no vectors of musicnn and are judged" in note for note in data.table.notes)
