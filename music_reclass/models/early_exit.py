@@ -222,13 +222,17 @@ def exit_from_manifest(stored: Mapping[str, Any]) -> ExitRule:
             gain=tuple((float(place), float(gain)) for place, gain in stored["gain"]),
             held_on=dict(stored["held_on"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BundleError(f"An exit of the bundle makes no sense ({error}); train it again.") from error
 
 
 def exit_rules_of(manifest: Mapping[str, Any]) -> tuple[ExitRule, ...]:
-    """The exit rules that a bundle's manifest states, one for each cascade it was certified in; () where none."""
-    return tuple(exit_from_manifest(stored) for stored in manifest.get("exits", ()))
+    """The exit rules that a bundle's manifest states, one for each cascade it was certified in; () where none.
+    BundleError where they make no sense."""
+    stated = manifest.get("exits", ())
+    if not isinstance(stated, Sequence):
+        raise BundleError("What the bundle states of its exits makes no sense; train it again.")
+    return tuple(exit_from_manifest(stored) for stored in stated)
 
 
 @dataclass(frozen=True, slots=True)
