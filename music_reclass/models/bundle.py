@@ -117,7 +117,7 @@ def load(folder: Path) -> Bundle:
             arrays = {name: stored[name] for name in stored.files}
     except FileNotFoundError as error:
         raise BundleError(f"There is no bundle in {folder} ({MANIFEST} and {ARRAYS}); install or train one.") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TokenError) as error:
+    except (OSError, ValueError, EOFError, RecursionError, zipfile.BadZipFile, zlib.error, TokenError) as error:
         raise BundleError(f"The bundle in {folder} cannot be read ({error}); install or train it again.") from error
     try:
         return _parsed(manifest, arrays)
@@ -156,13 +156,16 @@ def _parsed(manifest: Any, arrays: Mapping[str, NDArray[Any]]) -> Bundle:
         raise BundleError("The bundle was changed after it was made (its digest differs); install or train it again.")
     try:
         kinds = tuple(FeatureKind(**kind) for kind in manifest["kinds"])
-        labels = tuple(str(label) for label in manifest["labels"])
+        dimension, labels = sum(kind.dimension for kind in kinds), tuple(manifest["labels"])
         thresholds = {str(name): float(value) for name, value in manifest["thresholds"].items()}
+        if not isinstance(manifest["labels"], list) or not all(isinstance(label, str) for label in labels):
+            raise TypeError("labels are a list of names")
         if not kinds or not labels or len(set(labels)) != len(labels):
             raise ValueError("kinds and labels must be named, each label once")
         if not all(0.0 < value <= 1.0 for value in thresholds.values()):
             raise ValueError("thresholds lie in (0, 1]")
-        if "medians" in manifest and len(manifest["medians"]) != sum(kind.dimension for kind in kinds):
+        medians = np.array(manifest.get("medians", [0.0] * dimension), dtype=np.float32)
+        if medians.shape != (dimension,) or not np.isfinite(medians).all():
             raise ValueError("there is one median a column")
         if any(kind.name == "fma518" for kind in kinds) and manifest["columns_digest"] != columns_digest():
             raise BundleError("The bundle was trained on other columns than fma518 has here; train it again.")
@@ -175,10 +178,10 @@ def _parsed(manifest: Any, arrays: Mapping[str, NDArray[Any]]) -> Bundle:
             thresholds=thresholds,
             digest=str(manifest["digest"]),
             manifest=manifest,
-            model=restored(manifest["model"], arrays, sum(kind.dimension for kind in kinds), len(labels)),
+            model=restored(manifest["model"], arrays, dimension, len(labels)),
             calibration=Calibration.from_manifest(manifest["calibration"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise BundleError(f"The manifest or an array of the bundle is wrong ({error!s}); train it again.") from error
 
 
@@ -213,8 +216,10 @@ def load_cascade(folder: Path) -> tuple[Bundle, ...]:
         names = listed["stages"]
         if listed["format"] != CASCADE_FORMAT or not isinstance(names, list) or not 0 < len(names) <= _MOST:
             raise ValueError("format or stages")
-        if any(not isinstance(name, str) or Path(name).name != name or name.startswith(".") for name in names):
+        if any(not isinstance(name, str) or Path(name).name != name or name[:1] in ("", ".") for name in names):
             raise ValueError("a stage is the name of a folder beside the list")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if len(set(names)) != len(names):
+            raise ValueError("a stage twice")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{folder / CASCADE} is no list of stages ({error}); train the cascade again.") from error
     return tuple(load(folder / name) for name in names)
