@@ -69,8 +69,11 @@ def labelled_tracks(files: list[Path], subset: str) -> dict[int, LabelledFile]:
         raise UsageError(f"FMA has no subset {subset!r}; choose one of {', '.join(SUBSETS)}.")
     found: dict[int, tuple[str, LabelledFile]] = {}
     for path in files:
-        for track_subset, track in _tracks(path):
-            found.setdefault(int(track.path), (track_subset, track))
+        try:
+            for track_subset, track in _tracks(path):
+                found.setdefault(int(track.path), (track_subset, track))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise UsageError(f"{path} is not a CSV in UTF-8: {error}.") from None
     larger = SUBSETS[SUBSETS.index(subset) + 1 :]
     return {number: track for number, (track_subset, track) in found.items() if track_subset not in larger}
 
@@ -98,7 +101,7 @@ def _tracks(path: Path) -> Iterator[tuple[str, LabelledFile]]:
             return
         for line in rest:
             row = {name: line[at] if at < len(line) else "" for name, at in names.items()}
-            if row["genre_top"] and row["track_id"].isdigit():
+            if row["genre_top"] and row["track_id"].isdecimal():
                 split = row.get("split", "")
                 artist = row.get("artist_id", "")
                 artist = f"fma artist {artist}" if artist else ""
@@ -142,10 +145,14 @@ def _features(path: Path) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[n
         for line in file:
             if ",," in line or line.startswith("track_id") or not line.strip() or line.rstrip().endswith(","):
                 continue
-            values = np.array(line.split(","), dtype=np.float64)
-            if len(values) != len(names) + 1:
-                raise UsageError(f"{path} has a line of {len(values)} fields where {len(names) + 1} belong.")
-            numbers.append(int(values[0]))
+            fields = line.split(",")
+            if len(fields) != len(names) + 1:
+                raise UsageError(f"{path} has a line of {len(fields)} fields where {len(names) + 1} belong.")
+            try:
+                values = np.array(fields, dtype=np.float64)
+                numbers.append(int(values[0]))
+            except (ValueError, OverflowError) as error:
+                raise UsageError(f"{path} has a line that holds no numbers ({error}).") from None
             rows.append(values[1:][order].astype(np.float32))
     if not rows:
         raise UsageError(f"{path} holds no complete row.")

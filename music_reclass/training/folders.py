@@ -81,7 +81,7 @@ def fma_audio(folder: Path, subset: str = "large") -> LabelledFiles:
     files, unknown = [], 0
     for found in walk([str(top)]):
         stem = Path(found.path).stem
-        track = tracks.get(int(stem)) if stem.isdigit() else None
+        track = tracks.get(int(stem)) if stem.isdecimal() else None
         if track is None:
             unknown += 1
             continue

@@ -42,6 +42,8 @@ def paths_csv(file: Path) -> LabelledFiles:
                 found[path] = LabelledFile(path, (*before, row["genre"]), row.get("artist", "").strip(), split)
     except FileNotFoundError:
         raise NothingToDo(f"There is no file {file}.") from None
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read ({error.strerror}).") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{file} is not a CSV in UTF-8: {error}.") from None
     return _existing(list(found.values()), file)
@@ -60,6 +62,8 @@ def jamendo(file: Path, audio: Path | None = None) -> LabelledFiles:
             lines = path.read_text(encoding="utf-8").splitlines()
         except OSError as error:
             raise NothingToDo(f"{path} cannot be read ({error.strerror}).") from None
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{path} is not a list in UTF-8: {error}.") from None
         if not lines or not lines[0].startswith("TRACK_ID\tARTIST_ID\tALBUM_ID\tPATH"):
             raise UsageError(f"{path} does not begin as MTG-Jamendo's lists do (TRACK_ID, ARTIST_ID, ALBUM_ID, PATH).")
         for line in lines[1:]:
