@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from music_reclass.extractors.fma518 import COLUMNS, FAMILIES
 from music_reclass.models.base import Model, examples, log_softmax, with_augmentations
-from music_reclass.models.calibration import expected_calibration_error, hits
+from music_reclass.models.calibration import hits
 from music_reclass.models.crossval import cross_calibrated, folds_of, out_of_fold, scored
 from music_reclass.models.dataset import Augmentations, Table, read_augmentations
 from music_reclass.models.linear import linear_estimator
-from music_reclass.models.metrics import balanced_accuracy
+from music_reclass.models.metrics import balanced_accuracy, expected_calibration_error
 from music_reclass.models.mlp import FMA_RECIPE, mlp_estimator
 from music_reclass.models.transforms import INPUTS, QuantileScale
 from music_reclass.models.xgb import xgb_estimator

@@ -72,3 +72,11 @@ def test_commands_in_code_blocks_exist(page: Path) -> None:
 def test_no_page_names_a_path_of_a_machine() -> None:
     for page in PAGES:
         assert not re.search(r"/(home|root|work|tmp)/", page.read_text()), page
+
+
+def test_the_layout_page_is_the_tree_of_modules_as_they_describe_themselves() -> None:
+    make_layout = runpy.run_path(str(ROOT / "docs" / "make_layout.py"))
+    page = make_layout["PAGE"].read_text(encoding="utf-8")
+    assert page == make_layout["page"](), "run: python docs/make_layout.py"
+    for name in re.findall(r"`(\w+/[\w/]+\.py)`", page):
+        assert (ROOT / "music_reclass" / name).is_file() or (ROOT / name).is_file(), name

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.models.base import Estimator, with_augmentations
-from music_reclass.models.calibration import expected_calibration_error, hits
+from music_reclass.models.calibration import hits
 from music_reclass.models.crossval import Log, pooled_calibration, scored
 from music_reclass.models.dataset import Dataset, Table
-from music_reclass.models.metrics import Evaluation, balanced_accuracy, coverage
+from music_reclass.models.metrics import Evaluation, balanced_accuracy, coverage, expected_calibration_error
 from music_reclass.training.train import CrossValidated, StageRecipe, cross_validate
 
 Doubles = NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Calibration by temperature scaling and a uniform floor; expected calibration error (ECE)."""
+"""Calibration of log-probabilities by temperature scaling and a uniform floor."""
 
 from __future__ import annotations
 
@@ -70,10 +70,3 @@ def fit(log_probabilities: Doubles, labels: NDArray[np.bool_]) -> Calibration:
             if loss < lowest:
                 best, lowest = Calibration(float(temperature), float(floor)), loss
     return best
-
-
-def expected_calibration_error(confidence: Doubles, right: Hits, bins: int = 10) -> float:
-    """The gap between confidence and share of hits, averaged over `bins` equal steps of confidence by their rows."""
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [abs(float(confidence[place == k].sum()) - int(right[place == k].sum())) for k in np.unique(place)]
-    return float(sum(gaps) / len(confidence))

@@ -1,4 +1,4 @@
-"""Metrics of predictions on labelled rows: accuracy, macro-F1, ECE, coverage, confusions, with intervals by artist."""
+"""Metrics of predictions on labelled rows: accuracy, macro-F1, calibration error (ECE), coverage, confusions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.models.calibration import expected_calibration_error, hits
+from music_reclass.models.calibration import hits
 
 Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -20,6 +20,13 @@ FEW = 20  # rows of a genre under which its figures mean little
 _BINS = 10
 _RESAMPLED = 500
 _ALONE = 5  # rows that carry one genre only, from which it counts in the balanced accuracy
+
+
+def expected_calibration_error(confidence: Doubles, right: Labels, bins: int = 10) -> float:
+    """The gap between confidence and share of hits, averaged over `bins` equal steps of confidence by their rows."""
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [abs(float(confidence[place == k].sum()) - int(right[place == k].sum())) for k in np.unique(place)]
+    return float(sum(gaps) / len(confidence))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ from music_reclass.errors import UsageError
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.models.base import Estimator, Model
 from music_reclass.models.bundle import Bundle, artist_digests, make
-from music_reclass.models.calibration import Calibration, expected_calibration_error, hits
+from music_reclass.models.calibration import Calibration, hits
 from music_reclass.models.crossval import Log, Scores, held_out
 from music_reclass.models.dataset import Dataset
 from music_reclass.models.early_exit import ExitRule, exit_as_manifest
-from music_reclass.models.metrics import Evaluation, evaluate
+from music_reclass.models.metrics import Evaluation, evaluate, expected_calibration_error
 from music_reclass.models.precision import Certificate, PrecisionTarget, certified_thresholds
 from music_reclass.models.stacking import Selected, Stack, calibrated, member_weights, stacked
 from music_reclass.models.transforms import medians, profile

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from music_reclass.models.calibration import Calibration, expected_calibration_error, fit, hits
+from music_reclass.models.calibration import Calibration, fit, hits
+from music_reclass.models.metrics import expected_calibration_error
 
 
 def _overconfident(count: int = 4000) -> tuple[np.ndarray, np.ndarray]:

@@ -8,8 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from music_reclass.models.calibration import expected_calibration_error
-from music_reclass.models.metrics import FEW, Evaluation, balanced_accuracy, coverage, evaluate
+from music_reclass.models.metrics import (
+    FEW,
+    Evaluation,
+    balanced_accuracy,
+    coverage,
+    evaluate,
+    expected_calibration_error,
+)
 from tests.models.test_base import needs
 
 CLASSES = ("Blues", "Jazz", "Pop", "Rock")
