@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 KINDS_SHOWN = 15
+REFUSED_SHOWN = 10
 
 
 def plan_for(work: Session, tracks: Callable[[], Iterator[Track]]) -> WritePlan:
@@ -91,7 +92,7 @@ def _write(work: Session, plan: WritePlan, run: int, count: int, *, as_objects: 
 
 
 def _show_plan(tally: WriteReport) -> None:
-    from music_reclass.report.text import plan_lines
+    from music_reclass.report.text import counted, plan_lines
 
     for label, text in plan_lines(tally):
         say(label, printable(text))
@@ -107,16 +108,16 @@ def _show_plan(tally: WriteReport) -> None:
     if tally.writes > len(tally.examples):
         plain(f"\n  and {tally.writes - len(tally.examples):,} more (--dry-run --json lists all); in all:")
         for (before, after), count in sorted(tally.kinds.items(), key=lambda item: -item[1])[:KINDS_SHOWN]:
-            plain(f"    {count:>8,}  {printable(before)[:32]:<32} -> {after}")
+            plain(f"    {count:>8,}  {printable(before)[:32]:<32} -> {printable(after)}")
         if len(tally.kinds) > KINDS_SHOWN:
-            plain(f"              and {len(tally.kinds) - KINDS_SHOWN:,} more kinds of change")
+            plain(f"              and {counted(len(tally.kinds) - KINDS_SHOWN, 'more kind')} of change")
 
 
 def _arrow(track: Track, proposal: Proposal) -> str:
     from music_reclass.report.text import percent
     from music_reclass.tagging.apply import shown
 
-    after = click.style(", ".join(proposal.genres), bold=True)
+    after = click.style(printable(", ".join(proposal.genres)), bold=True)
     certainty = f"  {percent(track.decision.confidence)}" if track.decision else ""
     return f"{printable(shown(track.tags.genres))[:24]:<24} -> {after}{certainty}"
 
@@ -129,8 +130,11 @@ def _show_end(tally: WriteReport, wrote: bool, dry_run: bool, command: str) -> N
     if wrote:
         undo = f", each checked after writing; to undo: reclass undo {tally.run}" if tally.written else ""
         say("written", f"{counted(tally.written, 'file')}{undo}")
-        for path, why in (tally.write_failures + tally.left)[:10]:
-            say("not", f"{printable(shorten_home(path))}: {why}")
+        refused = tally.write_failures + tally.left
+        for path, why in refused[:REFUSED_SHOWN]:
+            say("not", f"{printable(shorten_home(path))}: {printable(why)}")
+        if len(refused) > REFUSED_SHOWN:
+            say("", f"and {len(refused) - REFUSED_SHOWN:,} more")
     elif not tally.writes:
         say("written", "nothing: there is nothing to write (--on-existing says which genres may be replaced)")
     elif dry_run:

@@ -1,0 +1,268 @@
+"""The plan of a command that writes: what is shown of it, what is asked, and what the end says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from music_reclass.errors import FailTrack, SkipTrack
+from music_reclass.tagging.read import read_tags
+from tests.cli.conftest import Terminal
+from tests.cli.decided_library import DecidedLibrary, Tune
+from tests.library import Shell, digests
+
+EVIL = "Ev\x1b]0;il\x07\nline\u202e"
+
+
+def genres(path: Path) -> tuple[str, ...] | None:
+    return read_tags(path).genres
+
+
+def test_one_genre_is_asked_for_in_the_singular_and_written_on_yes(
+    library: DecidedLibrary, shell: Shell, terminal: Terminal
+) -> None:
+    (song,) = library.add(Tune("song.mp3"))
+    terminal.answers.append("y")
+    assert shell("apply") == 0
+    assert terminal.questions == ["Write 1 genre? [y/N]:"]
+    assert "written   1 file, each checked after writing; to undo: reclass undo 1" in shell.out
+    assert genres(song) == ("Rock",)
+
+
+@pytest.mark.parametrize("typed", ["n", "", "NO"])
+def test_who_does_not_say_yes_keeps_every_byte_and_learns_how_to_write_later(
+    typed: str, library: DecidedLibrary, shell: Shell, terminal: Terminal
+) -> None:
+    library.add(Tune("a.mp3"), Tune("b.mp3"))
+    before = digests(library.folder)
+    terminal.answers.append(typed)
+    assert shell("apply") == 0
+    assert terminal.questions == ["Write 2 genres? [y/N]:"]
+    assert "nothing yet; to write 2 files: the same command with --yes" in shell.out
+    assert digests(library.folder) == before
+    assert shell("history") == 0
+    assert shell.out == ""
+
+
+def test_the_end_of_input_at_the_question_is_an_interruption_and_writes_nothing(
+    library: DecidedLibrary, shell: Shell, terminal: Terminal
+) -> None:
+    library.add(Tune("a.mp3"))
+    before = digests(library.folder)
+    assert shell("apply") == 130
+    assert "Interrupted." in shell.err
+    assert digests(library.folder) == before
+    terminal.answers.append("y")
+    assert shell("apply") == 0  # and the library is free again
+
+
+def test_an_answer_that_is_none_is_asked_again(library: DecidedLibrary, shell: Shell, terminal: Terminal) -> None:
+    (song,) = library.add(Tune("a.mp3"))
+    terminal.answers += ["perhaps", "yes"]
+    assert shell("apply") == 0
+    assert "invalid input" in shell.out + shell.err
+    assert genres(song) == ("Rock",)
+
+
+def test_a_dry_run_wins_over_yes(library: DecidedLibrary, shell: Shell) -> None:
+    library.add(Tune("a.mp3"))
+    before = digests(library.folder)
+    assert shell("apply", "--yes", "--dry-run") == 0
+    assert "nothing, as this is a dry run; to write 1 file: the same command without --dry-run" in shell.out
+    assert digests(library.folder) == before
+
+
+def test_json_without_yes_asks_nobody_and_writes_nothing(
+    library: DecidedLibrary, shell: Shell, terminal: Terminal
+) -> None:
+    library.add(Tune("a.mp3"), Tune("b.mp3", ""))
+    before = digests(library.folder)
+    assert shell("apply", "--json") == 0
+    assert terminal.questions == []
+    assert "that needs --yes" in shell.err
+    found = shell.by_name()
+    assert [(one["action"], one["written"]) for one in found.values()] == [("write", False), ("none", False)]
+    assert digests(library.folder) == before
+
+
+def test_every_object_has_the_promised_keys(library: DecidedLibrary, shell: Shell) -> None:
+    library.add(Tune("a.mp3"), Tune("b.mp3", ""), Tune("c.mp3", error=SkipTrack("silence", "")))
+    assert shell("apply", "--yes", "--json") == 0
+    keys = {"path", "outcome", "reason", "genres", "confidence", "stage", "votes", "before", "relation", "action"}
+    for one in shell.objects():
+        assert set(one) == {*keys, "written"}
+    found = shell.by_name()
+    assert (found["a.mp3"]["relation"], found["a.mp3"]["written"]) == ("fill", True)
+    assert (found["b.mp3"]["relation"], found["b.mp3"]["outcome"]) == (None, "unsure")
+    assert (found["c.mp3"]["outcome"], found["c.mp3"]["reason"]) == ("skipped", "silence")
+
+
+def test_the_plan_shows_files_by_folder_with_before_after_and_how_sure(library: DecidedLibrary, shell: Shell) -> None:
+    library.add(
+        Tune("One/1.mp3", "Rock", ("Other",), 0.876),
+        Tune("One/2.mp3", "Jazz", None, 0.999),
+        Tune("Two/3.mp3", "Pop", ()),
+    )
+    assert shell("apply", "--dry-run") == 0
+    lines = [line.strip() for line in shell.out.splitlines()]
+    folder = os.path.realpath(library.folder)
+    assert lines.index(f"{folder}/One") < lines.index(f"{folder}/Two")
+    shown = {line.split()[0]: " ".join(line.split()[1:]) for line in lines if ".mp3" in line}
+    assert shown["1.mp3"] == "Other -> Rock 88 %"
+    assert shown["2.mp3"] == "(none) -> Jazz over 99 %"
+    assert shown["3.mp3"].endswith("-> Pop 90 %")
+
+
+def test_a_long_plan_shows_its_beginning_and_counts_the_rest_by_kind(library: DecidedLibrary, shell: Shell) -> None:
+    library.add(*(Tune(f"{n:02}.mp3", "Rock" if n < 20 else "Jazz", ("Other",)) for n in range(26)))
+    assert shell("apply", "--dry-run") == 0
+    assert "23.mp3" in shell.out
+    assert "24.mp3" not in shell.out
+    rest = shell.out.partition("and 2 more (--dry-run --json lists all); in all:")[2].splitlines()
+    assert [line.split() for line in rest[1:3]] == [["20", "Other", "->", "Rock"], ["6", "Other", "->", "Jazz"]]
+    assert "more kinds" not in shell.out
+
+
+@pytest.mark.parametrize(("kinds", "words"), [(16, "and 1 more kind of change"), (17, "and 2 more kinds of change")])
+def test_many_kinds_of_change_are_cut_and_counted(
+    kinds: int, words: str, library: DecidedLibrary, shell: Shell
+) -> None:
+    library.add(
+        *(Tune(f"{n:02}.mp3", "Rock", (f"Track {n:02}",)) for n in range(kinds)),
+        *(Tune(f"x{n}.mp3", tags=("Track 00",)) for n in range(10)),
+    )
+    assert shell("apply", "--dry-run", "--on-existing", "replace") == 0
+    assert len([line for line in shell.out.splitlines() if " -> Rock" in line and ".mp3" not in line]) == 15
+    assert words in shell.out
+
+
+def test_names_and_genres_with_escapes_reach_the_terminal_as_text(library: DecidedLibrary, shell: Shell) -> None:
+    folder = EVIL.replace("/", "")
+    library.add(Tune(f"{folder}/{folder}.mp3", "Rock", (EVIL,)))
+    for words in (["--on-existing", "merge"], ["--on-existing", "replace"]):
+        assert shell("apply", "--dry-run", *words) == 0
+        assert "-> " in shell.out
+        assert not {"\x1b", "\x07", "\u202e"} & set(shell.out + shell.err)
+        assert "Ev\\x1b]0;il\\x07\\nline\\u202e" in shell.out
+
+
+def test_a_name_that_is_no_utf8_is_written_and_its_bytes_come_back(library: DecidedLibrary, shell: Shell) -> None:
+    (song,) = library.add(Tune(os.fsdecode(b"caf\xe9.mp3")))
+    assert shell("apply", "--yes", "--json") == 0
+    (found,) = shell.objects()
+    assert os.fsencode(found["path"]) == os.fsencode(song)
+    assert genres(song) == ("Rock",)
+    assert shell("undo", "--yes") == 0
+    assert genres(song) is None
+
+
+def test_wide_names_are_whole(library: DecidedLibrary, shell: Shell) -> None:
+    library.add(Tune("音楽/椎名林檎 – 丸ノ内サディスティック.mp3"))
+    assert shell("apply", "--dry-run") == 0
+    assert "椎名林檎 – 丸ノ内サディスティック.mp3" in shell.out
+
+
+def test_a_file_that_changed_since_is_named_left_and_makes_the_exit_code_1(
+    library: DecidedLibrary, shell: Shell
+) -> None:
+    changed, fine = library.add(Tune("changed.mp3"), Tune("fine.mp3"))
+    with changed.open("ab") as file:
+        file.write(b"more")
+    before = changed.read_bytes()
+    assert shell("apply", "--yes") == 1
+    assert "written   1 file, each checked" in shell.out
+    (line,) = [line for line in shell.out.splitlines() if line.startswith("not ")]
+    assert "changed.mp3: changed" in line
+    assert changed.read_bytes() == before
+    assert genres(fine) == ("Rock",)
+
+
+def test_many_files_that_could_not_be_written_are_cut_and_counted(library: DecidedLibrary, shell: Shell) -> None:
+    for path in library.add(*(Tune(f"{n:02}.mp3") for n in range(12))):
+        path.unlink()
+    assert shell("apply", "--yes") == 1
+    assert len([line for line in shell.out.splitlines() if line.startswith("not ")]) == 10
+    assert "and 2 more" in shell.out
+    assert "written   0 files\n" in shell.out
+
+
+def test_a_track_that_could_not_be_read_makes_the_exit_code_1_and_one_that_was_skipped_does_not(
+    library: DecidedLibrary, shell: Shell
+) -> None:
+    library.add(Tune("a.mp3"), Tune("b.mp3", error=SkipTrack("too_short", "")))
+    assert shell("apply", "--dry-run") == 0
+    assert "left out  1 file (too short 1)" in shell.out
+    library.add(Tune("c.mp3", error=FailTrack("decode", "frame 3")))
+    assert shell("apply", "--dry-run") == 1
+
+
+def test_apply_below_a_folder_leaves_its_neighbours_alone(library: DecidedLibrary, shell: Shell) -> None:
+    here, there = library.add(Tune("One/a.mp3"), Tune("One more/b.mp3"))
+    assert shell("apply", library.folder / "One", "--yes") == 0
+    assert (genres(here), genres(there)) == (("Rock",), None)
+    assert shell("history", "--json") == 0
+    (run,) = shell.objects()
+    assert run["arguments"] == {"paths": [os.path.realpath(library.folder / "One")]}
+    assert shell("apply", library.folder / "Nowhere", "--yes") == 3
+    assert "No track of the library lies there" in shell.err
+
+
+@pytest.mark.parametrize(
+    ("policy", "after"),
+    [
+        ("keep", {"junk": ("Other",), "other": ("Jazz",), "none": ("Rock",)}),
+        ("replace-junk", {"junk": ("Rock",), "other": ("Jazz",), "none": ("Rock",)}),
+        ("replace-conflict", {"junk": ("Rock",), "other": ("Rock",), "none": ("Rock",)}),
+        ("merge", {"junk": ("Rock",), "other": ("Jazz", "Rock"), "none": ("Rock",)}),
+    ],
+)
+def test_the_policy_says_what_becomes_of_a_genre_that_is_there(
+    policy: str, after: dict[str, tuple[str, ...]], library: DecidedLibrary, shell: Shell
+) -> None:
+    paths = library.add(
+        Tune("junk.mp3", tags=("Other",)), Tune("other.mp3", tags=("Jazz",)), Tune("none.mp3", tags=None)
+    )
+    assert shell("apply", "--yes", "--on-existing", policy) == 0
+    assert {path.stem: genres(path) for path in paths} == after
+
+
+def test_a_setting_comes_from_the_file_unless_a_variable_says_otherwise_and_a_flag_beats_both(
+    library: DecidedLibrary, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.add(Tune("other.mp3", tags=("Jazz",)))
+    config = tmp_path / "config.toml"
+    config.write_text('on_existing = "replace"\n')
+
+    def action(*words: str | Path) -> str:
+        assert shell("apply", "--dry-run", "--json", *words) == 0
+        return str(shell.objects()[0]["action"])
+
+    assert action() == "keep"
+    assert action("--config", config) == "write"
+    monkeypatch.setenv("RECLASS_CONFIG", str(config))
+    assert action() == "write"
+    monkeypatch.setenv("RECLASS_ON_EXISTING", "keep")
+    assert action() == "keep"
+    assert action("--on-existing", "merge") == "write"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("RECLASS_ON_EXISTING", "overwrite", "choose one of keep, replace-junk"),
+        ("RECLASS_ON_EXISTIN", "keep", "did you mean on_existing?"),
+        ("RECLASS_PRESERVE_MTIME", "perhaps", "which does not fit"),
+        ("RECLASS_MAX_GENRES", "0", "1 is the least"),
+    ],
+)
+def test_a_variable_that_makes_no_sense_stops_the_command_before_it_writes(
+    variable: str, value: str, words: str, library: DecidedLibrary, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.add(Tune("a.mp3"))
+    before = digests(library.folder)
+    monkeypatch.setenv(variable, value)
+    assert shell("apply", "--yes") == 2
+    assert words in shell.err
+    assert digests(library.folder) == before
