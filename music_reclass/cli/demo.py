@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from music_reclass.cli.output import plain, say
+from music_reclass.cli.output import plain, printable, say
+from music_reclass.errors import UsageError
 
 
 @click.command()
@@ -17,6 +18,9 @@ from music_reclass.cli.output import plain, say
 def demo(keep: Path | None) -> int:
     """See the whole job without music at hand: a synthesised library is scanned, tagged and restored."""
     if keep is not None:
+        for place in (keep / "Music", keep / "library.sqlite3"):
+            if place.exists():  # perhaps somebody's music, which the scan of the demo would tag unasked
+                raise UsageError(f"{printable(str(place))} is there already; name an empty folder.")
         keep.mkdir(parents=True, exist_ok=True)
         return _play(keep)
     with tempfile.TemporaryDirectory(prefix="reclass-demo-") as folder:

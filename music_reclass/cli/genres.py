@@ -49,6 +49,7 @@ def audit_genres(as_json: bool, settings: Settings) -> None:
     from music_reclass.cli.session import reading
     from music_reclass.errors import NothingToDo
     from music_reclass.features.library import Library
+    from music_reclass.report.text import counted
     from music_reclass.taxonomy import audit, load
 
     taxonomy: Taxonomy = load(settings.taxonomy)
@@ -66,4 +67,7 @@ def audit_genres(as_json: bool, settings: Settings) -> None:
     by_status: dict[str, int] = {}
     for row in rows:
         by_status[row.status] = by_status.get(row.status, 0) + 1
-    say("genres", f"{len(rows)} distinct values: " + ", ".join(f"{n} {status}" for status, n in by_status.items()))
+    say(
+        "genres",
+        f"{counted(len(rows), 'distinct value')}: " + ", ".join(f"{n} {status}" for status, n in by_status.items()),
+    )

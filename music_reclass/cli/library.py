@@ -146,7 +146,7 @@ def _list(decisions: Decisions, wanted: set[Outcome], as_json: bool) -> None:
         if as_json:
             print_json({"path": track.path, "outcome": track.outcome.value, "reason": reason, "detail": detail})
         else:
-            plain(f"{track.outcome.value:<8} {reason:<16} {printable(shorten_home(track.path))}  {detail}")
+            plain(f"{track.outcome.value:<8} {reason:<16} {printable(shorten_home(track.path))}  {printable(detail)}")
 
 
 @click.command()
@@ -159,6 +159,7 @@ def export(kind: str, out: Path | None, settings: Settings) -> None:
     """Every track with its decision, as CSV, JSON lines, or one M3U playlist per genre."""
     from music_reclass.cli.session import reading
     from music_reclass.features.decisions import Decisions
+    from music_reclass.report.text import counted
 
     if out is not None and kind != "m3u":
         check_output(out)
@@ -169,4 +170,4 @@ def export(kind: str, out: Path | None, settings: Settings) -> None:
             return
         folder = out or Path("playlists")
         for name, count in playlists(tracks, folder).items():
-            say("playlist", f"{folder / name}  {count:,} tracks")
+            say("playlist", f"{printable(str(folder / name))}  {counted(count, 'track')}")

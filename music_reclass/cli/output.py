@@ -96,7 +96,7 @@ def write_file(path: Path, content: str | bytes | Iterable[str]) -> None:
 
     target = path.expanduser().resolve()
     check_output(path)
-    unfinished = target.with_name(f".{target.name[:100]}.{os.getpid()}.part")
+    unfinished = target.with_name(f".{target.name[:50]}.{os.getpid()}.part")
     try:
         with unfinished.open("xb") as file:
             for piece in (content,) if isinstance(content, str | bytes) else content:
@@ -106,7 +106,7 @@ def write_file(path: Path, content: str | bytes | Iterable[str]) -> None:
             unfinished.chmod(target.stat().st_mode & 0o777)
         unfinished.replace(target)
     except OSError as error:
-        raise ReclassError(f"{path} cannot be written: {error.strerror}; name another file.") from error
+        raise ReclassError(f"{printable(str(path))} cannot be written: {error.strerror}; name another file.") from error
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)

@@ -92,7 +92,7 @@ def features(
     for path, answer in _in_order(files, _answers(files, kind, excerpt, settings)):
         if isinstance(answer, TrackError):
             failed += 1
-            complain(f"{printable(str(path))}: {answer}")
+            complain(f"{printable(str(path))}: {printable(str(answer))}")
             continue
         vector = [float(number) for number in answer]
         first = ", ".join(f"{number:.4f}" for number in answer[:4])

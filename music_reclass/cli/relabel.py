@@ -31,6 +31,8 @@ def relabel(dry_run: bool, as_json: bool, settings: Settings) -> None:
     """Decide the whole library again from stored votes, after a change of taxonomy, rules or model; writes no tag."""
     import time
 
+    from music_reclass.report.text import counted
+
     started = time.perf_counter()
     report = _relabel(settings, dry_run)
     seconds = time.perf_counter() - started
@@ -39,7 +41,7 @@ def relabel(dry_run: bool, as_json: bool, settings: Settings) -> None:
         return
     voted = f"{report.from_vectors:,} of them from stored features"
     would = "would be " if dry_run else ""
-    say("decided", f"{report.decided:,} tracks {would}decided again ({seconds:.1f} s), {voted}")
+    say("decided", f"{counted(report.decided, 'track')} {would}decided again ({seconds:.1f} s), {voted}")
     if dry_run:
         say("changed", f"{report.changed:,} would have another genre; nothing was stored")
     else:
@@ -48,7 +50,7 @@ def relabel(dry_run: bool, as_json: bool, settings: Settings) -> None:
         plain(f"{count:>8,}  {_joined(before)} -> {_joined(after)}")
     rest = list(report.changes.most_common())[_SHOWN:]
     if rest:
-        plain(f"{sum(count for _, count in rest):>8,}  in {len(rest)} other ways (--json lists all)")
+        plain(f"{sum(count for _, count in rest):>8,}  in {counted(len(rest), 'other way')} (--json lists all)")
     if settings.taxonomy is not None:
         plain("The next scan decides by the taxonomy of the configuration; put this one there: taxonomy = FILE.")
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 WRITE_SETTINGS = ("on_existing", "profile", "preserve_mtime", "detach_hard_links")
+_UNREADABLE_SHOWN = 5
 
 
 @click.command()
@@ -130,13 +131,15 @@ def apply(paths: tuple[Path, ...], choice: Choice, settings: Settings) -> int:
 
 
 def _show_music(stats: ScanStats, paths: list[str]) -> None:
-    from music_reclass.report.text import music_lines
+    from music_reclass.report.text import counted, music_lines
 
     where = ", ".join(map(shorten_home, paths)) or "the Plex library"
     for label, text in music_lines(stats, where):
         say(label, printable(text))
-    for path, why in stats.unreadable[:5]:
-        say("", click.style("! ", fg="red") + f"{printable(path)[:200]} cannot be read: {why}")
+    for path, why in stats.unreadable[:_UNREADABLE_SHOWN]:
+        say("", click.style("! ", fg="red") + f"{printable(path)[:200]} cannot be read: {printable(why)}")
+    if len(stats.unreadable) > _UNREADABLE_SHOWN:
+        say("", f"and {counted(len(stats.unreadable) - _UNREADABLE_SHOWN, 'more folder')}")
 
 
 def _show_details(scope: Scope, stats: ScanStats, cascade: Cascade) -> None:

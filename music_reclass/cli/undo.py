@@ -24,6 +24,7 @@ RESULTS = {
     "left": "edited since, genre too: left alone",
     "failed": "not restored",
 }
+_SHOWN = 20  # files that are not as before
 
 
 @click.command()
@@ -37,6 +38,7 @@ def undo(run: int | None, force: bool, choice: Choice, settings: Settings) -> in
     What a run wrote to a Plex server is restored there.
     """
     from music_reclass.cli.session import writing
+    from music_reclass.report.text import counted
 
     number, is_on_plex = _run_to_undo(settings, run)
     if is_on_plex:
@@ -44,7 +46,7 @@ def undo(run: int | None, force: bool, choice: Choice, settings: Settings) -> in
 
         return restore_run(settings, number, force, choice)
     with writing(settings, "undo") as work:
-        question = f"Undo run {number} ({_count(work.journal, number):,} files)?"
+        question = f"Undo run {number} ({counted(_count(work.journal, number), 'file')})?"
         if not choice.dry_run and not confirm(question, choice, default=True):
             return 0
         report = _undo(work, number, force, choice)
@@ -70,7 +72,10 @@ def _run_to_undo(settings: Settings, run: int | None) -> tuple[int, bool]:
         number = run if run is not None else newest
         if number == 0:
             raise NothingToDo("There is nothing to undo: no run has written anything that still stands.")
-        return number, journal.command_of(number) in COMMANDS
+        command = journal.command_of(number)
+        if command is None:
+            raise NothingToDo(f"There is no run {number}; reclass history lists the runs.")
+        return number, command in COMMANDS
 
 
 def _undo(work: Session, run: int, force: bool, choice: Choice) -> UndoReport:
@@ -107,8 +112,10 @@ def _show(report: UndoReport, dry_run: bool) -> None:
             say("", f"{count:,} {RESULTS[outcome]}")
     if not any(report.counts.values()):
         say("", "nothing of it stands written")
-    for problem in report.problems[:20]:
-        say("", f"{printable(shorten_home(problem.path))}: {problem.detail}")
+    for problem in report.problems[:_SHOWN]:
+        say("", f"{printable(shorten_home(problem.path))}: {printable(problem.detail)}")
+    if len(report.problems) > _SHOWN:
+        say("", f"and {len(report.problems) - _SHOWN:,} more (--dry-run --json lists all)")
 
 
 @click.command()
