@@ -1,4 +1,4 @@
-"""Later stages over a whole run: uncertain tracks are extracted and decided again, within a budget."""
+"""All stages over a whole run: decides by stored votes, extracts what uncertain tracks lack, decides again; budgets."""
 
 from __future__ import annotations
 

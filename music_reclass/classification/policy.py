@@ -1,4 +1,4 @@
-"""From votes to a decision: pure arithmetic with thresholds, and never a genre that nobody voted for."""
+"""From votes to a decision, and whether a track exits the cascade early: pure arithmetic with thresholds."""
 
 from __future__ import annotations
 

@@ -112,9 +112,9 @@ def _as_json(data: Dataset, issues: LabelIssues, row: int, taxonomy: Taxonomy) -
 
 def _show(listed: list[dict[str, Any]]) -> None:
     """The list for people, by album."""
-    from music_reclass.training.label_issues import grouped_by_album
+    from music_reclass.training.label_issues import grouped_by_folder
 
-    for album in grouped_by_album([row["path"] for row in listed], range(len(listed))):
+    for album in grouped_by_folder([row["path"] for row in listed], range(len(listed))):
         plain(f"\n  {printable(shorten_home(os.path.dirname(listed[album[0]]['path'])))}")
         for row in (listed[number] for number in album):
             tags, name = ", ".join(row["tagged"]), printable(os.path.basename(row["path"]))

@@ -1,4 +1,4 @@
-"""MP3 and TTA: frames of MPEG audio, and the genre in ID3v2 or APEv2."""
+"""MP3, AAC (ADTS) and TTA: the frames of a stream, and its genre in ID3v2 or APEv2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log-mel front ends of OpenJMLA, AST and the plots: one STFT power, one Hann window, two mel filter banks."""
+"""STFT and mel filter banks of the networks' front ends: log-mels of OpenJMLA, AST, MusiCNN and the plots."""
 
 from __future__ import annotations
 

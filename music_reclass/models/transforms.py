@@ -1,4 +1,4 @@
-"""Input transforms of models: key-invariant columns, embeddings, quantile scaling; medians of columns."""
+"""Input transforms of models: transposition-invariant columns, quantile scaling, medians; profile of training rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results as lines for people: what a scan read and decided, what it would write, where to see the rest."""
+"""Results as lines for people: scans, decisions, certificates, audits of exits, and where to see the rest."""
 
 from __future__ import annotations
 

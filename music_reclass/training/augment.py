@@ -70,7 +70,7 @@ def gained(samples: Samples, rate: int, random: Random) -> Samples:
     return np.asarray(samples * np.float32(10 ** (-float(random.uniform(3, 12)) / 20)), dtype=np.float32)
 
 
-def dull(samples: Samples, rate: int, random: Random) -> Samples:
+def low_passed(samples: Samples, rate: int, random: Random) -> Samples:
     """Nothing above 8 or 11 kHz, as from files of 16 or 22.05 kHz."""
     import soxr
 
@@ -116,7 +116,7 @@ AUGMENTATIONS: dict[str, Callable[[Samples, int, Random], Samples]] = {
     "noise": noisy,
     "gain": gained,
     "mp3": compressed,
-    "lowpass": dull,
+    "lowpass": low_passed,
     "excerpt": excerpt,
 }
 

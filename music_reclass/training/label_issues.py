@@ -141,7 +141,7 @@ def without_issues(data: Dataset, issues: LabelIssues) -> Dataset:
     return replace(kept, table=replace(kept.table, notes=(*kept.table.notes, note)))
 
 
-def grouped_by_album(paths: Sequence[str], rows: Sequence[int]) -> list[list[int]]:
+def grouped_by_folder(paths: Sequence[str], rows: Sequence[int]) -> list[list[int]]:
     """`rows` by the folder of their path, in the order in which folders first appear."""
     folders: dict[str, list[int]] = {}
     for row in rows:

@@ -14,7 +14,7 @@ from music_reclass.taxonomy import load
 from music_reclass.training import npz
 from music_reclass.training.label_issues import (
     find_label_issues,
-    grouped_by_album,
+    grouped_by_folder,
     label_issues,
     library_label_issues,
     without_issues,
@@ -125,4 +125,4 @@ def test_tags_are_judged_by_a_model_of_them_and_by_the_embedded_one() -> None:
 
 
 def test_suspects_stand_by_album_in_the_order_of_the_evidence() -> None:
-    assert grouped_by_album(["/a/1", "/b/1", "/a/2"], [2, 1, 0]) == [[2, 0], [1]]
+    assert grouped_by_folder(["/a/1", "/b/1", "/a/2"], [2, 1, 0]) == [[2, 0], [1]]
