@@ -85,7 +85,9 @@ def playlists(tracks: Iterable[Track], folder: Path) -> dict[str, int]:
             continue
         label = " - ".join(part for part in (track.tags.artist, track.tags.title) if part)
         line = f"#EXTINF:{round(track.duration or -1)},{label}".replace("\n", " ").replace("\r", " ")
-        path = track.path.encode("utf-8", "surrogateescape")
+        # A list of lines cannot hold a name with a line break in it; its address can.
+        has_break = not {"\n", "\r"}.isdisjoint(track.path)
+        path = (Path(track.path).as_uri() if has_break else track.path).encode("utf-8", "surrogateescape")
         lists.setdefault(f"{track.decision.genres[0]}.m3u8", []).append(
             line.encode("utf-8", "replace") + b"\n" + path + b"\n"
         )

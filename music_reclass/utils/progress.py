@@ -39,7 +39,9 @@ class _Bar:
         self._bar, self._task = bar, task
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        self._bar.update(self._task, advance=count, note=note)  # type: ignore[attr-defined]
+        # Notes are file names: what is no printable character is not for the terminal.
+        shown = "".join(char if char.isprintable() else "?" for char in note)
+        self._bar.update(self._task, advance=count, note=shown)  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -57,7 +59,7 @@ def progress_bar(title: str, total: int | None, console: Console | None = None) 
         rich_progress.MofNCompleteColumn(),
         _rate_column(),
         rich_progress.TimeRemainingColumn(elapsed_when_finished=True),
-        rich_progress.TextColumn("{task.fields[note]}", style="dim"),
+        rich_progress.TextColumn("{task.fields[note]}", style="dim", markup=False),
     ]
     with rich_progress.Progress(
         *columns, console=console or RichConsole(stderr=True), transient=True, speed_estimate_period=120

@@ -29,6 +29,13 @@ def test_a_phase_without_a_known_end_shows_what_is_done(screen: StringIO) -> Non
     assert "1234/?" in screen.getvalue()
 
 
+def test_a_file_name_beside_the_bar_is_text_and_neither_markup_nor_a_command(screen: StringIO) -> None:
+    with progress_bar("reading", 1, console(screen)) as bar:
+        bar.advance(1, "a [live] [bold]\x1b[2J\n\udcff.mp3")
+    assert "a [live] [bold]?[2J??.mp3" in screen.getvalue()
+    assert "\x1b[2J" not in screen.getvalue()
+
+
 def test_a_phase_of_nothing_is_over_at_once(screen: StringIO) -> None:
     with progress_bar("writing", 0, console(screen)):
         pass
