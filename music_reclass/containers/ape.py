@@ -30,7 +30,8 @@ def tails_start(file: BinaryIO, start: int, end: int) -> int:
 
 
 def _one_tail(file: BinaryIO, end: int) -> int:
-    if peek(file, end - V1_SIZE, 3) == b"TAG":
+    # An APE tag of 131 bytes has the TAG of its APETAGEX where an ID3v1 tag would begin.
+    if peek(file, end - V1_SIZE, 3) == b"TAG" and peek(file, end - V1_SIZE - 3, 8) != b"APETAGEX":
         before = end - V1_SIZE
         if peek(file, before - ENHANCED_SIZE, 4) == b"TAG+":
             before -= ENHANCED_SIZE

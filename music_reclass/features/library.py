@@ -198,10 +198,16 @@ class Library:
         return {track for track in track_ids if self._sql.execute(query, (track, kind.key)).fetchone()}
 
     def refresh(self, path: str, size: int, mtime_ns: int, genres: tuple[str, ...] | None) -> None:
-        """After we wrote (or restored) a file: what it looks like now, so that the next scan need not read it."""
+        """After we wrote (or restored) a file: what it looks like now, so that the next scan need not read it.
+
+        Its digest becomes the one that was written with, which a scan by an older version may have had otherwise.
+        """
         with self.database.transaction():
             self._sql.execute(
-                "UPDATE track SET size = ?, mtime_ns = ?, genres = ? WHERE path = ?",
+                "UPDATE track SET size = ?, mtime_ns = ?, genres = ?, digest = coalesce(("
+                "   SELECT payload FROM change c WHERE c.id = (SELECT max(id) FROM change) AND c.path = track.path"
+                "   AND c.state IN ('staged', 'written')), digest)"
+                " WHERE path = ?",
                 (size, mtime_ns, None if genres is None else json.dumps(list(genres)), os.fsencode(path)),
             )
 

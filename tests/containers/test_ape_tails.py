@@ -38,6 +38,16 @@ def test_the_stream_ends_where_the_first_tag_begins(tail: bytes) -> None:
     assert tails_start(io.BytesIO(data), 0, len(data)) == len(STREAM)
 
 
+def test_an_ape_tag_as_long_as_an_id3v1_tag_with_three_bytes_in_front_is_no_such_tag() -> None:
+    items = struct.pack("<II", 53, 0) + b"Genre\0" + b"x" * 53
+    marks = [struct.pack("<8sIIII8x", b"APETAGEX", 2000, len(items) + 32, 1, 1 << 31 | more) for more in (1 << 29, 0)]
+    tail = marks[0] + items + marks[1]
+    data = STREAM + tail
+    assert len(tail) == 131
+    assert tails_start(io.BytesIO(data), 0, len(data)) == len(STREAM)
+    assert tails_start(io.BytesIO(data + V1), 0, len(data + V1)) == len(STREAM)
+
+
 def test_tails_never_reach_into_what_is_in_front() -> None:
     data = V1 * 3
     assert tails_start(io.BytesIO(data), 100, len(data)) == 100

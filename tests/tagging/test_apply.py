@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from music_reclass.domain import Decision, OnExisting, Outcome, Relation, Track, TrackTags, Vote
+from music_reclass.containers.sniff import payload_digest
+from music_reclass.domain import Decision, FeatureKind, OnExisting, Outcome, Relation, Track, TrackTags, Vote
 from music_reclass.errors import FailTrack, SkipTrack
-from music_reclass.tagging.apply import WritePlan, as_json
+from music_reclass.features.journal import Journal
+from music_reclass.features.library import Library
+from music_reclass.tagging.apply import WritePlan, as_json, track_writer
+from music_reclass.tagging.commit import WriteOptions
 from music_reclass.tagging.policy import Proposal
 from music_reclass.taxonomy import load
+from tests.tagging.samples import sample, without_id3
 
 TAXONOMY = load()
 
@@ -100,3 +107,20 @@ def test_json_of_a_decided_a_skipped_and_an_unreached_track_differs() -> None:
     assert (skipped["outcome"], skipped["reason"], skipped["detail"]) == ("skipped", "silence", "no sound")
     unreached = Track("/m/x", 1, 1, id=1)
     assert as_json(unreached, None, False)["outcome"] is None
+
+
+def test_a_file_scanned_by_a_version_that_digested_it_otherwise_is_known_as_written_by_us(
+    journal: Journal, tmp_path: Path
+) -> None:
+    path = tmp_path / "tune.mp3"
+    path.write_bytes(bytes(2000) + without_id3(sample("mp3")))  # its payload counted as of no container once
+    status = path.stat()
+    library, kind = Library(journal.database), FeatureKind("fma518", "1", 3, "mid30")
+    vector = np.ones(3, np.float32)
+    scanned = Track(str(path), status.st_size, status.st_mtime_ns, digest=b"of an older version", vector=vector)
+    (number,) = library.save([scanned], kind)
+    run = journal.begin_run("apply", {})
+    track_writer(journal, library, run, WriteOptions())(scanned, ("Rock",))
+    assert library.user_genres([number]) == {}
+    assert library.paths_of_audio(payload_digest(path)) == [str(path)]
+    assert library.vectors([number], kind)[number].tolist() == [1, 1, 1]

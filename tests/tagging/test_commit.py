@@ -405,3 +405,13 @@ def test_an_mp3_behind_zeros_is_written(journal: Journal, tmp_path: Path) -> Non
     assert write(journal, path) is not None
     assert read_tags(path).genres == ("Rock", "Jazz")
     assert payload_digest(path) == digest
+
+
+@pytest.mark.parametrize("length", [66, 67, 68])
+def test_a_genre_of_any_length_goes_into_an_ape_tag(journal: Journal, tmp_path: Path, length: int) -> None:
+    path = tmp_path / "tune.wv"
+    path.write_bytes(sample("wavpack"))
+    genres = ("x" * (length - 14),)  # the item is as long as `length`; with 67 the tag has 131 bytes
+    change = replace_file(journal, journal.begin_run("apply", {}), path, write_genres(genres))
+    assert change is not None
+    assert read_tags(path).genres == genres

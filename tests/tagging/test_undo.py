@@ -305,3 +305,20 @@ def test_a_file_edited_without_a_trace_in_size_and_time_keeps_the_edit(journal: 
     assert read_tags(path).title[:3] == "B T"
     assert list(journal.open_changes()) == []
     assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("step", ["preflight", "plan", "copy", "stage"])
+def test_a_file_that_is_being_changed_is_left_alone(journal: Journal, place: Place, step: str) -> None:
+    path = place("flac")
+    run = written(journal, path)
+
+    def still_copied(done: str) -> None:
+        if done == step:
+            with path.open("ab") as file:
+                file.write(b"more")
+
+    left = path.read_bytes()
+    assert counted(undo(journal, run, after_step=still_copied)) == {"failed": 1}
+    assert path.read_bytes() == left + b"more"
+    assert list(journal.open_changes()) == []
+    assert os.listdir(path.parent) == [path.name]
