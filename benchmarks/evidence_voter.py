@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.explain.evidence import Evidence, Rule, rules
+from music_reclass.explain.evidence import Evidence, tag_table
 from music_reclass.extractors.musicnn import TAGS, head, sigmoid
 from music_reclass.extractors.weights.install import read_checkpoint
 from music_reclass.models.dataset import Table, TableFile, read_table
@@ -31,7 +31,7 @@ def tags_of(weights: Path, embeddings: NDArray[np.float32]) -> NDArray[np.float3
 
 
 def near(weights: Path, golden: Path) -> None:
-    """How far the tags of a mean embedding are from the mean of the tags, which is what is heard."""
+    """How far the tags of a mean embedding are from the mean of the tags, which is what the network gives."""
     stored = np.load(golden)
     off = tags_of(weights, stored["embeddings"]) - stored["tags"]
     print(f"{len(off)} recordings: off by {np.abs(off).mean():.4f} on average, {np.abs(off).max():.4f} at most")
@@ -45,35 +45,34 @@ def near(weights: Path, golden: Path) -> None:
 
 def levels(weights: Path, path: Path) -> None:
     """The lines of [levels] in data/evidence.toml."""
-    heard = tags_of(weights, embeddings_of(path, read_table(path)))
-    for tag, (middle, upper) in zip(TAGS, np.quantile(heard, [0.5, 0.9], axis=0).T, strict=True):
+    strengths = tags_of(weights, embeddings_of(path, read_table(path)))
+    for tag, (middle, upper) in zip(TAGS, np.quantile(strengths, [0.5, 0.9], axis=0).T, strict=True):
         print(f'"{tag}" = [{middle:.3f}, {upper:.3f}]')
 
 
 def judged(weights: Path, path: Path) -> None:
     """How often the lines shown name a genre that the clip carries, and how often any clip would do."""
-    table, taxonomy, book = read_table(path), load(), rules()
-    heard = tags_of(weights, embeddings_of(path, table))
-    for name, floor in (("every tag above its upper tenth", 0.0), ("faint ones left out", book.bars["least"])):
+    table, taxonomy, known = read_table(path), load(), tag_table()
+    strengths = tags_of(weights, embeddings_of(path, table))
+    upper = np.quantile(strengths, 0.9, axis=0)
+    for name, with_floor in (("every tag above its upper tenth", False), ("faint ones left out", True)):
         shown = np.zeros(3)
         for number, tag in enumerate(TAGS):
-            rule = book.by_tag.get(tag)
-            if rule is None:
+            if tag not in known:
                 continue
-            out = heard[:, number] >= max(book.levels[tag][1], floor)
-            carries = (table.labels & spoken_for(rule, table.classes, taxonomy)).any(axis=1)
+            out = strengths[:, number] >= (known[tag].threshold if with_floor else upper[number])
+            carries = (table.labels & supported(known[tag], table.classes, taxonomy)).any(axis=1)
             chance = carries.mean()
             shown += [out.sum(), carries[out].sum(), out.sum() * chance]
-            if floor and out.any():
+            if with_floor and out.any():
                 print(f"  {tag:<28} {int(out.sum()):4} clips, right {carries[out].mean():.2f}, chance {chance:.2f}")
         lines, right, chance = shown
         print(f"{name}: {lines / len(table):.1f} lines a clip, right {right / lines:.3f}, chance {chance / lines:.3f}")
 
 
-def spoken_for(rule: Rule, classes: Sequence[str], taxonomy: Taxonomy) -> NDArray[np.bool_]:
-    """Which labels a rule speaks for, (labels,)."""
-    line = Evidence("", 1.0, rule.genres, rule.reason, rule.name, rule.sort, 0.0, None)
-    return np.array([line.speaks_for(name, taxonomy) for name in classes])
+def supported(known: Evidence, classes: Sequence[str], taxonomy: Taxonomy) -> NDArray[np.bool_]:
+    """Which labels a tag supports, (labels,)."""
+    return np.array([known.supports(name, taxonomy) for name in classes])
 
 
 def embeddings_of(path: Path, table: Table) -> NDArray[np.float32]:

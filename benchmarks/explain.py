@@ -1,11 +1,11 @@
-"""What docs/how-to/explain.md shows: accounts of three recordings, and how far one side at a time tells the whole.
+"""What docs/how-to/explain.md shows: explanations, and how far one feature group at a time speaks for all.
 
     python benchmarks/explain.py examples ../shared/data docs/how-to/explain.md
     python benchmarks/explain.py interactions ../shared/data/training/genre_clips.npz
 
 `examples` runs `reclass explain` on copies of golden recordings, in a home folder and a data folder of its own, and
-puts what it prints below the page's markers. `interactions` compares the ablation of one side at a time with Shapley
-values, which share the change out over all 64 sets of sides, on the rows of a table.
+puts what it prints below the page's markers. `interactions` compares the ablation of one feature group at a time with
+Shapley values, which share the change out over all 64 sets of groups, on the rows of a table.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def examples(data: Path, page: Path) -> None:
         subprocess.run([*RECLASS, "models", "install", "musicnn", str(weights)], check=True, env=environment)
         (home / "Music").mkdir()
         for name in re.findall(r"<!-- example: (\S+) -->", text):
-            shutil.copy(data / "golden" / name, home / "Music" / name)
+            source = next(path for folder in ("golden", "fma/clips") if (path := data / folder / name).is_file())
+            shutil.copy(source, home / "Music" / name)
             command = [*RECLASS, "explain", str(home / "Music" / name)]
             done = subprocess.run(command, check=True, env=environment, capture_output=True, encoding="utf-8")
             marker = f"<!-- example: {name} -->\n```text\n"
@@ -65,40 +66,38 @@ def interactions(table: Path) -> None:
         genre = stage.genres[int(likely.argmax())]
         found = attribute(stage, row, genre)
         assert found is not None
-        by_name = {push.side: push for push in found.sides}
-        once.append([by_name[side].change for side in FEATURE_GROUPS])
-        alone.append([by_name[side].by_itself for side in FEATURE_GROUPS])
+        by_name = {contribution.group: contribution for contribution in found.groups}
+        once.append([by_name[group].change for group in FEATURE_GROUPS])
+        alone.append([by_name[group].by_itself for group in FEATURE_GROUPS])
         mixed = np.tile(middle, (len(sets), 1))
         for number, chosen in enumerate(sets):
-            for own, place in zip(chosen, places, strict=True):
-                if own:
+            for taken, place in zip(chosen, places, strict=True):
+                if taken:
                     mixed[number, place] = row[place]
         shares = np.clip(stage.bundle.predict_proba(mixed)[:, int(likely.argmax())], 1e-4, 1 - 1e-4)
         odds = dict(zip(sets, np.log(shares / (1 - shares)), strict=True))
-        shared.append([_shapley(odds, side, len(FEATURE_GROUPS)) for side in range(len(FEATURE_GROUPS))])
+        shared.append([_shapley(odds, group, len(FEATURE_GROUPS)) for group in range(len(FEATURE_GROUPS))])
     first, fair, single = np.array(once), np.array(shared), np.array(alone)
     marked = np.abs(first) >= SLIGHT
-    print(f"{len(rows)} rows, {marked.sum()} marked sides of {marked.size}")
+    print(f"{len(rows)} rows, {marked.sum()} marked groups of {marked.size}")
     print(
         f"same sign as its Shapley value: {np.mean(np.sign(first[marked]) == np.sign(fair[marked])):.3f} of the marked"
     )
     strong = np.abs(first) >= 1.0
     print(f"  of those with ++ or more: {np.mean(np.sign(first[strong]) == np.sign(fair[strong])):.3f}")
-    print(
-        f"heaviest side by both: {np.mean(np.abs(first).argmax(axis=1) == np.abs(fair).argmax(axis=1)):.3f} of the rows"
-    )
+    print(f"largest by both: {np.mean(np.abs(first).argmax(axis=1) == np.abs(fair).argmax(axis=1)):.3f} of the rows")
     print(f"correlation of the two: {np.corrcoef(first.ravel(), fair.ravel())[0, 1]:.3f}")
     opposed = marked & (first * single < 0) & (np.abs(single) >= 1.0)
-    print(f"marked sides that pull the other way by themselves: {opposed.sum() / marked.sum():.3f}")
+    print(f"marked groups that point the other way by themselves: {opposed.sum() / marked.sum():.3f}")
 
 
-def _shapley(odds: dict[tuple[bool, ...], float], side: int, count: int) -> float:
+def _shapley(odds: dict[tuple[bool, ...], float], group: int, count: int) -> float:
     total = 0.0
     for chosen, without in odds.items():
-        if not chosen[side]:
+        if not chosen[group]:
             size = sum(chosen)
             weight = math.factorial(size) * math.factorial(count - size - 1) / math.factorial(count)
-            total += weight * (odds[(*chosen[:side], True, *chosen[side + 1 :])] - without)
+            total += weight * (odds[(*chosen[:group], True, *chosen[group + 1 :])] - without)
     return total
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--all-stages", is_flag=True, help="Let every installed stage vote, also those that were not needed.")
+@click.option("--all-stages", is_flag=True, help="Ask every installed stage, also those that were not needed.")
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 @setting_flags("bundle", "device", "gpu_memory", "precision")
 @json_flag
 def explain(file: Path, all_stages: bool, plot: Path | None, as_json: bool, settings: Settings) -> None:
-    """Why FILE got its genre: what each stage said, whether the next was needed, what spoke for the genre and against
-    it, what stands out in the sound, the album, and what the tag says.
+    """Why FILE has its genre.
 
-    A file that the library does not know is extracted now. Nothing is stored or written.
+    Shows what each stage voted, why the next one was asked or not, what in the music points to the genre and against
+    it, tags recognized in the sound, the album's vote, the decision, and what would be written.
+
+    Features of a file that the library does not know are extracted now. Nothing is stored or written.
     """
     from music_reclass.cli.session import cascade_for, reading
     from music_reclass.domain import OnExisting
@@ -56,7 +58,7 @@ def explain(file: Path, all_stages: bool, plot: Path | None, as_json: bool, sett
     with reading(settings) if settings.database.exists() else nullcontext() as library:
         cascade = cascade_for(settings, taxonomy, library)
         explanation = explain(
-            os.path.realpath(file), library, cascade, plan, placement=placement, all_stages=all_stages
+            os.path.realpath(file), cascade, plan, database=library, placement=placement, all_stages=all_stages
         )
     if as_json:
         print_json(explanation.as_json())
@@ -69,14 +71,15 @@ def explain(file: Path, all_stages: bool, plot: Path | None, as_json: bool, sett
 
 def _draw(explanation: Explanation, plot: Path, as_json: bool) -> None:
     from music_reclass.errors import TrackError
-    from music_reclass.explain.plot import Caption, draw, window_votes
+    from music_reclass.explain.plot import draw, window_votes
     from music_reclass.explain.render import caption, levels, title
 
     try:
-        found = window_votes(Path(explanation.state.path), explanation.cascade.stages[0])
+        over_time = window_votes(Path(explanation.track.path), explanation.cascade.stages[0])
     except TrackError as error:
         complain(f"There is no picture: {error}")
         return
-    write_file(plot, draw(found, Caption(title(explanation), caption(explanation), levels(explanation)), plot.suffix))
+    content = draw(over_time, title(explanation), caption(explanation), levels=levels(explanation), ending=plot.suffix)
+    write_file(plot, content)
     if not as_json:
         say("picture", printable(shorten_home(os.path.abspath(plot))))

@@ -1,10 +1,10 @@
-"""Tags of taggers as evidence: which stand out and which genres they support. Shown, never a vote."""
+"""Tags of taggers as evidence: which stand out and which genres they support. Shown, never counted in a vote."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -14,29 +14,116 @@ import numpy as np
 from music_reclass.errors import ReclassError
 from music_reclass.taxonomy import Taxonomy
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 if TYPE_CHECKING:
     from music_reclass.domain import FeatureKind, Vector
+
+SORTS = ("instrument", "genre", "mood")  # the order of display: an instrument is a fact, a genre an opinion
+_GTZAN = "gtzan---"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A tag and the genres it supports: in the table of tags with `strength` 0, for a track with its strength there."""
+
+    tag: str  # as the tagger writes it, e.g. "instrument---violin"
+    name: str  # the tag in plain words
+    sort: str  # one of SORTS
+    genres: tuple[str, ...]  # in the words of the taxonomy, none twice, at least one
+    reason: str
+    threshold: float  # the strength from which the tag stands out
+    typical: float | None  # its median strength on measured clips; None where nobody has measured it
+    strength: float = 0.0  # in [0, 1]
+
+    @property
+    def excess(self) -> float:
+        """By how much the strength exceeds the threshold."""
+        return self.strength - self.threshold
+
+    def supports(self, genre: str, taxonomy: Taxonomy) -> bool:
+        """Whether `genre`, something above it or something below it is among the genres; False if it is unknown."""
+        wanted = taxonomy.canonical(genre)
+        if wanted is None:
+            return False
+        genres = {taxonomy.canonical(name) or name for name in self.genres}
+        return any(name in (wanted, *taxonomy.ancestors(wanted)) or _below(wanted, name, taxonomy) for name in genres)
+
+
+def evidence(tags: Mapping[str, float], taxonomy: Taxonomy) -> tuple[Evidence, ...]:
+    """The tags that stand out and the genres they support: instruments first, within a sort the largest excess first.
+
+    A tag stands out when it is stronger than in nine of ten measured clips, and not faint. Of tags with one meaning
+    the one with the largest excess is kept; tags outside the table are left out; a genre that the user drops gives
+    way to the one above it.
+    """
+    table = tag_table()
+    found: dict[str, Evidence] = {}
+    for tag, strength in tags.items():
+        known = table.get(tag)
+        if known is None or strength < known.threshold:
+            continue
+        genres = tuple(dict.fromkeys(filter(None, (_written(name, taxonomy) for name in known.genres))))
+        if genres:
+            item = replace(known, genres=genres, strength=strength)
+            found[item.name] = max(item, found.get(item.name, item), key=lambda one: one.excess)
+    return tuple(sorted(found.values(), key=lambda item: (SORTS.index(item.sort), -item.excess, item.tag)))
+
+
+def _below(genre: str, name: str, taxonomy: Taxonomy) -> bool:
+    return taxonomy.canonical(name) is not None and genre in taxonomy.ancestors(name)
+
+
+def _written(name: str, taxonomy: Taxonomy) -> str | None:
+    genre = taxonomy.canonical(name)
+    return None if genre is None else taxonomy.written(genre)
+
+
+@lru_cache(maxsize=1)
+def tag_table() -> Mapping[str, Evidence]:
+    """The table of data/evidence.toml by tag, read once; genres by their names in the shipped taxonomy."""
+    content = tomllib.loads(files("music_reclass").joinpath("data/evidence.toml").read_text(encoding="utf-8"))
+    table: dict[str, Evidence] = {}
+    for rule in content["rule"]:
+        for tag in rule["tags"]:
+            threshold, typical = _levels(tag, content)
+            table[tag] = Evidence(
+                tag, rule["name"], rule["sort"], tuple(rule["genres"]), rule["reason"], threshold, typical
+            )
+    return table
+
+
+def _levels(tag: str, content: Mapping[str, Any]) -> tuple[float, float | None]:
+    """From which strength a tag stands out (its upper tenth where measured, else a cautious value), and its median."""
+    bars = content["bars"]
+    if tag in content["levels"]:
+        typical, upper = content["levels"][tag]
+        return max(upper, bars["least"]), typical
+    return bars["gtzan" if tag.startswith(_GTZAN) else "otherwise"], None
 
 
 def tags_in(vectors: Mapping[FeatureKind, Vector]) -> dict[str, float]:
     """The strength of every tag by its name, in [0, 1]; {} where no vector is of a kind that holds tags.
 
-    MusiCNN's tags are read off its embedding where they were not kept themselves. Vectors by other weights than those
-    that are installed say nothing, as only the installed ones name their tags.
+    MusiCNN's tags are computed from its embedding where they are not stored. Vectors of other weights than the
+    installed ones give no tags, as only the installed ones name them.
     """
     found: dict[str, float] = {}
     for kind, vector in vectors.items():
         if kind.name != "musicnn":
-            names = _names(kind)
+            names = _tag_names(kind)
         elif any(other.name == "musicnn-tags" for other in vectors):
             continue
         else:
-            names, vector = _read_off(kind, vector)
+            names, vector = _tags_of_embedding(kind, vector)
         found |= {name: float(value) for name, value in zip(names, vector, strict=False)}
     return found
 
 
-def _read_off(kind: FeatureKind, vector: Vector) -> tuple[tuple[str, ...], Vector]:
+def _tags_of_embedding(kind: FeatureKind, vector: Vector) -> tuple[tuple[str, ...], Vector]:
     from music_reclass.extractors.musicnn import TAGS, approximate
     from music_reclass.extractors.weights import store
 
@@ -46,7 +133,7 @@ def _read_off(kind: FeatureKind, vector: Vector) -> tuple[tuple[str, ...], Vecto
     return TAGS, approximate(np.asarray(vector, dtype=np.float32)[None], installed)[0]
 
 
-def _names(kind: FeatureKind) -> tuple[str, ...]:
+def _tag_names(kind: FeatureKind) -> tuple[str, ...]:
     """The tags of a tagger's kind in their order; () for kinds of another sort and for other weights."""
     from music_reclass.extractors.musicnn import TAGS
     from music_reclass.extractors.registry import EXTRACTORS, extractor
@@ -60,124 +147,3 @@ def _names(kind: FeatureKind) -> tuple[str, ...]:
     if made.kind != kind:
         return ()
     return TAGS if kind.name == "musicnn-tags" else tuple(getattr(made, "names", ()))
-
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-SORTS = ("instrument", "genre", "mood")  # what comes first: an instrument is a fact, a genre an opinion
-_GTZAN = "gtzan---"
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """One tag that stands out, and what it speaks for."""
-
-    tag: str  # as the tagger writes it, e.g. "instrument---violin"
-    strength: float  # in [0, 1]
-    genres: tuple[str, ...]  # in the words of the taxonomy, none twice, at least one
-    reason: str
-    name: str  # the tag in plain words
-    sort: str  # one of SORTS
-    bar: float  # the strength from which the tag stands out
-    typical: float | None  # its strength in an ordinary track; None where nobody has measured it
-
-    @property
-    def line(self) -> str:
-        """The evidence in one plain sentence without a full stop."""
-        usual = "" if self.typical is None else f", in an ordinary track {self.typical:.2f}"
-        return f"{self.name} ({self.strength:.2f}{usual}) speaks for {_listed(self.genres)}: {self.reason}"
-
-    def speaks_for(self, genre: str, taxonomy: Taxonomy) -> bool:
-        """Whether `genre`, something above it or something below it is among the genres; False if it is unknown."""
-        wanted = taxonomy.canonical(genre)
-        known = {taxonomy.canonical(name) or name for name in self.genres}
-        if wanted is None:
-            return False
-        return any(name in (wanted, *taxonomy.ancestors(wanted)) or _below(wanted, name, taxonomy) for name in known)
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One row of the table: tags of one meaning, and the genres they speak for, by their names in the shipped tree."""
-
-    name: str
-    sort: str
-    tags: tuple[str, ...]
-    genres: tuple[str, ...]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The table of data/evidence.toml. `levels` are (middle, upper tenth) of a tag's strength on measured clips."""
-
-    rules: tuple[Rule, ...]
-    by_tag: Mapping[str, Rule]
-    silent: frozenset[str]
-    levels: Mapping[str, tuple[float, float]]
-    bars: Mapping[str, float]
-
-    def bar(self, tag: str) -> float:
-        """The strength from which a tag stands out: its upper tenth where measured, else a cautious number."""
-        if tag in self.levels:
-            return max(self.levels[tag][1], self.bars["least"])
-        return self.bars["gtzan" if tag.startswith(_GTZAN) else "otherwise"]
-
-
-def evidence(tags: Mapping[str, float], taxonomy: Taxonomy) -> tuple[Evidence, ...]:
-    """What stands out among `tags` and what it speaks for: instruments before words, what stands out furthest first.
-
-    A tag stands out when it is stronger than in nine of ten measured clips, and not faint. Of tags with one meaning
-    the furthest out is kept; tags without a rule say nothing; a genre that the user drops gives way to the one above.
-    """
-    table = rules()
-    found: dict[str, Evidence] = {}
-    for tag, strength in tags.items():
-        rule = table.by_tag.get(tag)
-        bar = table.bar(tag)
-        if rule is None or strength < bar:
-            continue
-        genres = tuple(dict.fromkeys(filter(None, (_written(name, taxonomy) for name in rule.genres))))
-        typical = table.levels[tag][0] if tag in table.levels else None
-        if genres:
-            one = Evidence(tag, strength, genres, rule.reason, rule.name, rule.sort, bar, typical)
-            found[rule.name] = max(one, found.get(rule.name, one), key=_standing)
-    return tuple(sorted(found.values(), key=lambda one: (SORTS.index(one.sort), -_standing(one), one.tag)))
-
-
-def _standing(one: Evidence) -> float:
-    return one.strength - one.bar
-
-
-def _below(genre: str, name: str, taxonomy: Taxonomy) -> bool:
-    return taxonomy.canonical(name) is not None and genre in taxonomy.ancestors(name)
-
-
-def _written(name: str, taxonomy: Taxonomy) -> str | None:
-    genre = taxonomy.canonical(name)
-    return None if genre is None else taxonomy.written(genre)
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-
-
-@lru_cache(maxsize=1)
-def rules() -> Rules:
-    """The shipped table, read once."""
-    content = tomllib.loads(files("music_reclass").joinpath("data/evidence.toml").read_text(encoding="utf-8"))
-    table = tuple(_rule(entry) for entry in content["rule"])
-    return Rules(
-        rules=table,
-        by_tag={tag: rule for rule in table for tag in rule.tags},
-        silent=frozenset(content["silent"]["tags"]),
-        levels={tag: (middle, upper) for tag, (middle, upper) in content["levels"].items()},
-        bars=content["bars"],
-    )
-
-
-def _rule(entry: Mapping[str, Any]) -> Rule:
-    return Rule(entry["name"], entry["sort"], tuple(entry["tags"]), tuple(entry["genres"]), entry["reason"])

@@ -32,35 +32,195 @@ if TYPE_CHECKING:
     from music_reclass.tagging.apply import WritePlan
     from music_reclass.tagging.policy import Proposal
 
-ASKED = "asked"  # the next stage was asked
-SETTLED = "settled"  # the vote reached the certified exit: the next stage was not needed
-ALBUM = "album"  # the album reached it
-NOT_EXTRACTED = "unheard"  # (the word in --json) the next stage was to be asked, and has no vector of this track
+# What came after a stage's vote, in the words of `explain --json`.
+ASKED = "asked"  # the next stage voted
+EARLY_EXIT = "settled"  # the vote reached the certified threshold: the next stage was not needed
+ALBUM_EXIT = "album"  # the album reached it
+NOT_EXTRACTED = "unheard"  # the next stage was needed, and has no features of this track
 LAST = "last"  # there is no next stage here
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one stage said of a track, and what came `after`: ASKED, SETTLED, ALBUM, NOT_EXTRACTED or LAST.
+    """One stage's vote on a track, and what came `after`: ASKED, EARLY_EXIT, ALBUM_EXIT, NOT_EXTRACTED or LAST.
 
-    `certificate` is that of the exit behind this stage, if there is one, and `on_library` says that it was made on the
-    user's library; `gain` is how much likelier right the final genre was expected to become by asking `following`,
-    None where nobody measured it.
+    `exit_rule` decides whether the stage `following` is asked; `from_library` says that it was certified on the user's
+    library. `gain`: how much likelier right the final genre was expected to become by asking `following`, None where
+    nobody measured it.
     """
 
     vote: Vote
     after: str
     following: str = ""
-    certificate: ExitRule | None = None
+    exit_rule: ExitRule | None = None
     gain: float | None = None
-    on_library: bool = False
+    from_library: bool = False
 
     @property
     def threshold(self) -> float | None:
         """The probability from which the next stage is not needed; None: never."""
-        return None if self.certificate is None else self.certificate.threshold
+        return None if self.exit_rule is None else self.exit_rule.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All that points to one track's genre and against it.
+
+    `album_tracks`: tracks of its album that voted with it, itself included. `extra_votes`: votes of stages that were
+    not needed, where they were asked all the same. `seconds` and `usual_seconds`: what extraction for a stage took
+    now, and takes a track in the library's scans. `failures`: why features of a stage could not be extracted.
+    """
+
+    track: Track
+    cascade: Cascade
+    album_tracks: int = 1
+    in_library: bool = False
+    proposal: Proposal | None = None
+    steps: tuple[Step, ...] = ()
+    extra_votes: tuple[Vote, ...] = ()
+    attribution: Attribution | None = None
+    evidence: tuple[Evidence, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    usual_seconds: Mapping[str, float] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def album_vote(self) -> Vote | None:
+        """The vote of its album, where it has one."""
+        votes = self.track.decision.votes if self.track.decision else ()
+        return next((vote for vote in votes if vote.stage == ALBUM_STAGE), None)
+
+    @property
+    def votes(self) -> tuple[Vote, ...]:
+        """The votes of the stages, in their order."""
+        return tuple(step.vote for step in self.steps)
+
+    def as_json(self) -> dict[str, Any]:
+        """The explanation as one object, with the keys of docs/reference/json.md; null means never or unknown."""
+        decision, error = self.track.decision, self.track.error
+        tags = self.track.tags.genres
+        return {
+            "path": self.track.path,
+            "outcome": None if self.track.outcome is None else self.track.outcome.value,
+            "reason": error.reason if error else (decision.reason if decision else ""),
+            "genres": list(decision.genres) if decision else [],
+            "confidence": round(decision.confidence, 4) if decision else 0.0,
+            "votes": {vote.stage: _shares(vote) for vote in decision.votes} if decision else {},
+            "stages": [self._stage_as_json(step) for step in self.steps],
+            "agreement": stage_agreement(self.votes),
+            "beyond": {vote.stage: _shares(vote) for vote in self.extra_votes},
+            "absent": dict(self.cascade.absent),
+            "missed": dict(self.failures),
+            "evidence": None if self.attribution is None else self.attribution.as_json(),
+            "heard": [_evidence_as_json(item) for item in self.evidence],
+            "thresholds": {
+                name: {"confident": limit(of.confident), "likely": limit(of.likely), "exit": limit(of.exit)}
+                for name, of in self.cascade.thresholds.items()
+            },
+            "album_tracks": self.album_tracks,
+            "before": None if tags is None else list(tags),
+            "relation": self.proposal.relation.value if self.proposal and self.proposal.relation else None,
+            "action": self.proposal.action if self.proposal else "none",
+            "in_library": self.in_library,
+        }
+
+    def _stage_as_json(self, step: Step) -> dict[str, Any]:
+        rule, stage = step.exit_rule, step.vote.stage
+        stated = None
+        if rule is not None:
+            stated = {
+                "threshold": rule.threshold, "epsilon": rule.epsilon, "delta": rule.delta, "count": rule.count,
+                "lost": rule.lost, "labels": rule.labels, "own": step.from_library, "why": rule.why,
+            }  # fmt: skip
+        return {
+            "stage": stage,
+            "top": [[genre, round(p, 4)] for genre, p in step.vote.top(3)],
+            "after": step.after,
+            "following": step.following or None,
+            "exit": stated,
+            "gain": None if step.gain is None else round(step.gain, 4),
+            "seconds": None if stage not in self.seconds else round(self.seconds[stage], 3),
+            "usual_seconds": None if stage not in self.usual_seconds else round(self.usual_seconds[stage], 3),
+        }
+
+
+def explain(
+    path: str,
+    cascade: Cascade,
+    plan: WritePlan,
+    *,
+    database: Database | None = None,
+    placement: Placement | None = None,
+    all_stages: bool = False,
+) -> Explanation:
+    """Why the file at `path` has its genre: from the library if it is there unchanged, else from features made now.
+
+    Nothing is stored. With `all_stages` every installed stage votes; votes that were not needed do not decide.
+    """
+    status = os.stat(path)
+    track = None if database is None else Decisions(database).track_at(path)
+    current = track is not None and (track.size, track.mtime_ns) == (status.st_size, status.st_mtime_ns)
+    placement = placement or Placement()
+    if database is not None and track is not None and current:
+        album = {track.id: track} if track.error is not None else _album_tracks(track, database)
+        features = OnDemandFeatures(track.id, Path(path), placement, Library(database), may_extract=all_stages)
+    else:
+        track, features = _read_now(path, status, cascade.stages[0], placement)
+        album = {track.id: track}
+    costs = {} if database is None else Scans(database).costs()
+    explanation = Explanation(
+        track,
+        cascade,
+        len(album),
+        in_library=current,
+        usual_seconds={
+            name: cost.seconds_per_track for name, cost in costs.items() if cost.seconds_per_track is not None
+        },
+    )
+    if track.error is not None:
+        return explanation
+    albums = cascade.albums(album)
+    explanation = _with_decision(explanation, cascade.predict(album, features, albums), albums, plan)
+    return _with_features(explanation, features, all_stages)
+
+
+def _with_decision(
+    explanation: Explanation, votes: Mapping[int, Sequence[Vote]], albums: Albums, plan: WritePlan
+) -> Explanation:
+    """The explanation with the decision, the steps to it and what would be written; `votes` of the whole album."""
+    cascade, track = explanation.cascade, explanation.track
+    decision = cascade.conclude(votes, albums)[track.id]
+    track = replace(track, decision=decision)
+    return replace(
+        explanation,
+        track=track,
+        proposal=plan.proposal_for(track, decision),
+        steps=steps(cascade, votes, albums, track.id),
+    )
+
+
+def _with_features(explanation: Explanation, features: OnDemandFeatures, all_stages: bool) -> Explanation:
+    """The explanation with what its features show: attribution, evidence, votes beyond need, and what it cost."""
+    stages, decision = explanation.cascade.stages, explanation.track.decision
+    assert decision is not None
+    voted = {vote.stage for vote in explanation.votes}
+    extra_votes: list[Vote] = []
+    if all_stages:
+        for stage in stages:
+            extra_votes += stage.votes([] if stage.name in voted else [explanation.track.id], features).values()
+    last = next((stage for stage in reversed(stages) if stage.name in voted), None)
+    deciding = next((vote for vote in decision.votes if vote.stage == decision.stage), None)
+    return replace(
+        explanation,
+        extra_votes=tuple(extra_votes),
+        attribution=None if last is None or deciding is None else _attributed(last, features, deciding.genre),
+        evidence=evidence(tags_in(features.known), explanation.cascade.taxonomy),
+        seconds={name: sum(values) for name, values in _by_stage(stages, features.seconds).items()},
+        failures={name: str(values[0]) for name, values in _by_stage(stages, features.failed).items()},
+    )
 
 
 def steps(cascade: Cascade, votes: Mapping[int, Sequence[Vote]], albums: Albums, track_id: int) -> tuple[Step, ...]:
@@ -80,9 +240,9 @@ def steps(cascade: Cascade, votes: Mapping[int, Sequence[Vote]], albums: Albums,
         elif track_id in cascade.uncertain(votes, position + 1, albums):
             after = NOT_EXTRACTED
         else:
-            after = SETTLED if vote.confidence >= stage.thresholds.exit else ALBUM
-        on_library = stage.exit_rule is not None and stage.exit_rule not in exit_rules_of(stage.manifest)
-        found.append(Step(vote, after, following.name, stage.exit_rule, _gain(stage, vote), on_library))
+            after = EARLY_EXIT if vote.confidence >= stage.thresholds.exit else ALBUM_EXIT
+        from_library = stage.exit_rule is not None and stage.exit_rule not in exit_rules_of(stage.manifest)
+        found.append(Step(vote, after, following.name, stage.exit_rule, _gain(stage, vote), from_library))
     return tuple(found)
 
 
@@ -94,15 +254,15 @@ def stage_agreement(votes: Sequence[Vote]) -> str:
     agreeing = [place for place, vote in enumerate(earlier) if vote.genre == last.genre]
     others = [place for place in range(len(earlier)) if place not in agreeing]
     if not others:
-        everyone = "both stages say" if len(votes) == 2 else f"all {_count(len(votes))} stages say"
+        everyone = "both stages say" if len(votes) == 2 else f"all {_NUMBERS[len(votes)]} stages say"
         return f"{everyone} {last.genre}"
     name = _ORDINALS[len(earlier)]
     overruled = _joined([f"the {_ORDINALS[place]}" for place in others])
     genres = _joined(list(dict.fromkeys(earlier[place].genre for place in others)), "or")
     if not agreeing:
         return f"the {name} overrules {overruled}: {last.genre}, not {genres}"
-    side = _joined([f"the {_ORDINALS[place]}" for place in agreeing])
-    return f"the {name} says {last.genre} like {side}; {overruled} said {genres}"
+    same = _joined([f"the {_ORDINALS[place]}" for place in agreeing])
+    return f"the {name} says {last.genre} like {same}; {overruled} said {genres}"
 
 
 def limit(threshold: float) -> float | None:
@@ -114,187 +274,21 @@ def _gain(stage: Stage, vote: Vote) -> float | None:
     return stage.expected_gain(vote) if stage.exit_rule is not None and stage.exit_rule.gain else None
 
 
-def _count(number: int) -> str:
-    return ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")[number]
-
-
 def _joined(words: list[str], last: str = "and") -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
-T = TypeVar("T")
-TOP = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """All that speaks for and against one track's genre.
-
-    `album_tracks`: tracks of its album that voted with it, itself included. `beyond`: what stages say that were not
-    needed, where they were asked all the same. `took` and `usual`: seconds that extraction for a stage took now, and
-    takes a track in the library's scans. `missed`: why features could not be extracted for a stage.
-    """
-
-    state: Track
-    cascade: Cascade
-    album_tracks: int = 1
-    in_library: bool = False
-    proposal: Proposal | None = None
-    steps: tuple[Step, ...] = ()
-    beyond: tuple[Vote, ...] = ()
-    attribution: Attribution | None = None
-    evidence: tuple[Evidence, ...] = ()
-    took: Mapping[str, float] = field(default_factory=dict)
-    usual: Mapping[str, float] = field(default_factory=dict)
-    missed: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def album(self) -> Vote | None:
-        """The opinion of its album, where it has one."""
-        votes = self.state.decision.votes if self.state.decision else ()
-        return next((vote for vote in votes if vote.stage == ALBUM_STAGE), None)
-
-    @property
-    def votes(self) -> tuple[Vote, ...]:
-        """The votes of the stages, in their order."""
-        return tuple(step.vote for step in self.steps)
-
-    def as_json(self) -> dict[str, Any]:
-        """The explanation as one object; every number is finite, null means never or unknown."""
-        decision, error = self.state.decision, self.state.error
-        tags = self.state.tags.genres
-        return {
-            "path": self.state.path,
-            "outcome": None if self.state.outcome is None else self.state.outcome.value,
-            "reason": error.reason if error else (decision.reason if decision else ""),
-            "genres": list(decision.genres) if decision else [],
-            "confidence": round(decision.confidence, 4) if decision else 0.0,
-            "votes": {vote.stage: _shares(vote) for vote in decision.votes} if decision else {},
-            "stages": [self._stage_as_json(step) for step in self.steps],
-            "agreement": stage_agreement(self.votes),
-            "beyond": {vote.stage: _shares(vote) for vote in self.beyond},
-            "absent": dict(self.cascade.absent),
-            "missed": dict(self.missed),
-            # the words of --json: "evidence" is the attribution, "heard" the evidence
-            "evidence": None if self.attribution is None else self.attribution.as_json(),
-            "heard": [_evidence_as_json(one) for one in self.evidence],
-            "thresholds": {
-                name: {"confident": limit(found.confident), "likely": limit(found.likely), "exit": limit(found.exit)}
-                for name, found in self.cascade.thresholds.items()
-            },
-            "album_tracks": self.album_tracks,
-            "before": None if tags is None else list(tags),
-            "relation": self.proposal.relation.value if self.proposal and self.proposal.relation else None,
-            "action": self.proposal.action if self.proposal else "none",
-            "in_library": self.in_library,
-        }
-
-    def _stage_as_json(self, step: Step) -> dict[str, Any]:
-        rule, stage = step.certificate, step.vote.stage
-        certificate = None
-        if rule is not None:
-            certificate = {
-                "threshold": rule.threshold, "epsilon": rule.epsilon, "delta": rule.delta, "count": rule.count,
-                "lost": rule.lost, "labels": rule.labels, "own": step.on_library, "why": rule.why,
-            }  # fmt: skip
-        return {
-            "stage": stage,
-            "top": [[genre, round(p, 4)] for genre, p in step.vote.top(TOP)],
-            "after": step.after,
-            "following": step.following or None,
-            "exit": certificate,
-            "gain": None if step.gain is None else round(step.gain, 4),
-            "seconds": None if stage not in self.took else round(self.took[stage], 3),
-            "usual_seconds": None if stage not in self.usual else round(self.usual[stage], 3),
-        }
-
-
-def explain(
-    path: str,
-    database: Database | None,
-    cascade: Cascade,
-    plan: WritePlan,
-    *,
-    placement: Placement | None = None,
-    all_stages: bool = False,
-) -> Explanation:
-    """The explanation of the file at `path`: from the library if it is there unchanged, else extracted now.
-
-    Nothing is stored. With `all_stages` every installed stage votes; what was not needed stays out of the decision.
-    """
-    status = os.stat(path)
-    state = None if database is None else Decisions(database).track_at(path)
-    current = state is not None and (state.size, state.mtime_ns) == (status.st_size, status.st_mtime_ns)
-    placement = placement or Placement()
-    if database is not None and state is not None and current:
-        company = {state.id: state} if state.error is not None else _on_album(state, database)
-        features = OnDemandFeatures(state.id, Path(path), placement, Library(database), may_extract=all_stages)
-    else:
-        state, features = _read_now(path, status, cascade.stages[0], placement)
-        company = {state.id: state}
-    usual = {} if database is None else Scans(database).costs()
-    explanation = Explanation(
-        state,
-        cascade,
-        len(company),
-        in_library=current,
-        usual={name: cost.seconds_per_track for name, cost in usual.items() if cost.seconds_per_track is not None},
-    )
-    if state.error is not None:
-        return explanation
-    return _concluded(explanation, company, features, plan, all_stages=all_stages)
-
-
-def _concluded(
-    explanation: Explanation,
-    company: Mapping[int, Track],
-    features: OnDemandFeatures,
-    plan: WritePlan,
-    *,
-    all_stages: bool,
-) -> Explanation:
-    """The explanation with the votes, what followed from them, and what they rest on."""
-    cascade, number = explanation.cascade, explanation.state.id
-    albums = cascade.albums(company)
-    votes = cascade.predict(company, features, albums)
-    decision = cascade.conclude(votes, albums)[number]
-    state = replace(explanation.state, decision=decision)
-    asked = {vote.stage for vote in votes[number]}
-    beyond: list[Vote] = []
-    if all_stages:
-        for stage in cascade.stages:
-            beyond += stage.votes([] if stage.name in asked else [number], features).values()
-    by_name = {stage.name: stage for stage in cascade.stages}
-    last = by_name[votes[number][-1].stage] if votes[number] else None
-    opinion = next((vote for vote in decision.votes if vote.stage == decision.stage), None)
-    return replace(
-        explanation,
-        state=state,
-        proposal=plan.proposal_for(state, decision),
-        steps=steps(cascade, votes, albums, number),
-        beyond=tuple(beyond),
-        attribution=None if last is None or opinion is None else _attributed(last, features, opinion.genre),
-        evidence=evidence(tags_in(features.known), cascade.taxonomy),
-        took={name: sum(seconds) for name, seconds in _by_stage(cascade.stages, features.seconds).items()},
-        missed={name: str(errors[0]) for name, errors in _by_stage(cascade.stages, features.failed).items()},
-    )
-
-
-def _on_album(state: Track, database: Database) -> dict[int, Track]:
+def _album_tracks(track: Track, database: Database) -> dict[int, Track]:
     """The tracks of its album, itself among them: the stored decision holds the stages' votes, not the album's."""
-    album = album_of(state.path, state.tags)
+    album = album_of(track.path, track.tags)
     if album is None:
-        return {state.id: state}
-    found = {track.id: track for track in Decisions(database).on_album(state.tags.album)} | {state.id: state}
-    return {
-        number: track
-        for number, track in found.items()
-        if number == state.id or album_of(track.path, track.tags) == album
-    }
+        return {track.id: track}
+    others = Decisions(database).on_album(track.tags.album)
+    return {other.id: other for other in others if album_of(other.path, other.tags) == album} | {track.id: track}
 
 
 def _read_now(path: str, status: os.stat_result, stage: Stage, placement: Placement) -> tuple[Track, OnDemandFeatures]:
-    """What the file says about itself, and a feature source that holds its vector for the first stage."""
+    """The track as the file is now, and a source of its features that holds those of the first stage."""
     kind = extractor(stage.kinds[0].name, stage.kinds[0].excerpt).kind
     track = read_file((Track(path, status.st_size, status.st_mtime_ns), ()), kind)
     known = {} if track.vector is None else {kind: track.vector}
@@ -306,15 +300,18 @@ def _attributed(stage: Stage, features: OnDemandFeatures, genre: str) -> Attribu
     return attribute(stage, row, genre)
 
 
+T = TypeVar("T")
+
+
 def _by_stage(stages: Iterable[Stage], values: Mapping[FeatureKind, T]) -> dict[str, list[T]]:
-    """What is known by kind, by the stage that brings the kind into the cascade."""
+    """What is known by feature kind, by the first stage that needs the kind."""
     found: dict[str, list[T]] = {}
-    met: set[FeatureKind] = set()
+    assigned: set[FeatureKind] = set()
     for stage in stages:
-        new = [values[kind] for kind in stage.kinds if kind in values and kind not in met]
-        if new:
-            found[stage.name] = new
-        met.update(stage.kinds)
+        mine = [values[kind] for kind in stage.kinds if kind in values and kind not in assigned]
+        if mine:
+            found[stage.name] = mine
+        assigned.update(stage.kinds)
     return found
 
 
@@ -322,8 +319,8 @@ def _shares(vote: Vote) -> dict[str, float]:
     return dict(vote.top(len(vote.probabilities)))
 
 
-def _evidence_as_json(one: Evidence) -> dict[str, Any]:
+def _evidence_as_json(item: Evidence) -> dict[str, Any]:
     return {
-        "tag": one.tag, "name": one.name, "strength": round(one.strength, 4), "typical": one.typical,
-        "genres": list(one.genres), "reason": one.reason,
+        "tag": item.tag, "name": item.name, "strength": round(item.strength, 4), "typical": item.typical,
+        "genres": list(item.genres), "reason": item.reason,
     }  # fmt: skip

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from music_reclass.classification.voter import Stage
     from music_reclass.domain import Vector, Vote
 
-JUDGED = 30.0  # seconds of the excerpt that decides
+EXCERPT = 30.0  # seconds of the excerpt that decides
 _SHORTEST_FILE = 45.0  # below this no two windows of 30 s would differ much
 _SHORT_WINDOW, _SHORT_STEP = 10.0, 2.5
 _LEAST_STEP = 5.0
@@ -30,8 +30,8 @@ MOST = 24
 class WindowVotes:
     """The votes of one stage over a file, and the sound of the excerpt that decides.
 
-    `starts` are the seconds at which the windows of `length` seconds begin; a silent window has no vote. `judged`:
-    begin and end of the excerpt, seconds; `samples`, mono float32 at `rate` Hz, are its sound. `illustration` says
+    `starts` are the seconds at which the windows of `length` seconds begin; a silent window has no vote. `excerpt`:
+    its begin and end, seconds; `samples`, mono float32 at `rate` Hz, are its sound. `illustration` says
     that the windows are shorter than what the stage was trained on.
     """
 
@@ -40,14 +40,14 @@ class WindowVotes:
     length: float
     votes: tuple[Vote | None, ...]
     duration: float
-    judged: tuple[float, float]
+    excerpt: tuple[float, float]
     samples: NDArray[np.float32]
     rate: int
 
     @property
     def illustration(self) -> bool:
-        """Whether the windows are too short to be taken at their word."""
-        return self.length < JUDGED
+        """Whether the windows are shorter than the excerpts that the stage was trained on."""
+        return self.length < EXCERPT
 
 
 def windows(duration: float) -> tuple[float, tuple[float, ...]]:
@@ -56,7 +56,7 @@ def windows(duration: float) -> tuple[float, tuple[float, ...]]:
     Windows of 30 s, at most 24 of them; of 10 s for files below 45 s.
     """
     short = duration < _SHORTEST_FILE
-    length = min(_SHORT_WINDOW, duration) if short else JUDGED
+    length = min(_SHORT_WINDOW, duration) if short else EXCERPT
     room = duration - length
     step = max(_SHORT_STEP if short else _LEAST_STEP, room / (MOST - 1))
     count = 1 + int(room / step + 1e-6)
@@ -65,7 +65,7 @@ def windows(duration: float) -> tuple[float, tuple[float, ...]]:
 
 
 def window_votes(path: Path, stage: Stage) -> WindowVotes:
-    """The course of the file at `path` by `stage`, which needs one kind of vector; raises TrackError.
+    """The votes of `stage` over the file at `path`; the stage needs one kind of vector; raises TrackError.
 
     Of files longer than an hour the middle hour is taken.
     """
@@ -90,8 +90,8 @@ def window_votes(path: Path, stage: Stage) -> WindowVotes:
             continue
         vectors[number] = made.vector(piece)
     votes = dict(zip(vectors, stage.predict(np.stack(list(vectors.values()))), strict=True)) if vectors else {}
-    begin = max(0.0, (seconds - JUDGED) / 2)
-    end = min(seconds, begin + JUDGED)
+    begin = max(0.0, (seconds - EXCERPT) / 2)
+    end = min(seconds, begin + EXCERPT)
     return WindowVotes(
         stage.name,
         tuple(skipped + start for start in starts),
@@ -116,15 +116,6 @@ _HEADING: dict[str, Any] = {"loc": "left", "fontsize": 10, "color": _GREY}
 _LEFT, _WIDE = 0.085, 0.73  # of the figure; what is right of it holds the legends
 
 
-@dataclass(frozen=True, slots=True)
-class Caption:
-    """What stands over the picture, and which levels are drawn: (probability, words)."""
-
-    title: str
-    verdict: str
-    levels: tuple[tuple[float, str], ...] = ()
-
-
 def check_ending(path: Path) -> None:
     """UsageError unless `path` ends like a picture: music must not be written over by a slip."""
     if path.suffix.lower() not in ENDINGS:
@@ -132,8 +123,13 @@ def check_ending(path: Path) -> None:
     require("matplotlib", extra="plots")
 
 
-def draw(course: WindowVotes, caption: Caption, ending: str) -> bytes:
-    """The picture as a file that ends in `ending`: `.png`, `.svg` or `.pdf`. MissingExtra without matplotlib."""
+def draw(
+    over_time: WindowVotes, title: str, verdict: str, *, levels: Sequence[tuple[float, str]] = (), ending: str = ".png"
+) -> bytes:
+    """The picture as a file that ends in `ending`: `.png`, `.svg` or `.pdf`. MissingExtra without matplotlib.
+
+    `title` and `verdict` stand over it; `levels` are drawn among the votes: (probability, words).
+    """
     import io
 
     matplotlib: Any = require("matplotlib", extra="plots")
@@ -145,18 +141,18 @@ def draw(course: WindowVotes, caption: Caption, ending: str) -> bytes:
     with matplotlib.rc_context(style), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of letters that the font lacks: a box stands for them
         figure = figures.Figure(figsize=(10, 6.8), dpi=130)
-        figure.text(_LEFT, 0.965, caption.title, fontsize=13, fontweight="bold", va="center")
-        figure.text(_LEFT, 0.925, caption.verdict, fontsize=11, va="center")
-        _sound(figure, course)
-        _votes(figure.add_axes((_LEFT, 0.085, _WIDE, 0.37)), course, caption.levels)
+        figure.text(_LEFT, 0.965, title, fontsize=13, fontweight="bold", va="center")
+        figure.text(_LEFT, 0.925, verdict, fontsize=11, va="center")
+        _sound(figure, over_time)
+        _votes(figure.add_axes((_LEFT, 0.085, _WIDE, 0.37)), over_time, levels)
         content = io.BytesIO()
         figure.savefig(content, format=ending.lower().removeprefix("."))
     return content.getvalue()
 
 
-def lines(course: WindowVotes) -> list[tuple[str, list[float]]]:
-    """The genres worth a line with their probability in each window (NaN in silence), the likeliest first."""
-    known = [vote for vote in course.votes if vote is not None]
+def lines(over_time: WindowVotes) -> list[tuple[str, list[float]]]:
+    """The genres that get a line, with their probability in each window (NaN in silence), the likeliest first."""
+    known = [vote for vote in over_time.votes if vote is not None]
     if not known:
         return []
     mean = {name: sum(vote.probabilities[name] for vote in known) for name in known[0].probabilities}
@@ -166,14 +162,15 @@ def lines(course: WindowVotes) -> list[tuple[str, list[float]]]:
     chosen = [name for name in ranked if peak[name] >= _LEGIBLE][: len(_COLOURS)]
     chosen.sort(key=lambda name: -mean[name])
     return [
-        (name, [float("nan") if vote is None else vote.probabilities[name] for vote in course.votes]) for name in chosen
+        (name, [float("nan") if vote is None else vote.probabilities[name] for vote in over_time.votes])
+        for name in chosen
     ]
 
 
-def _sound(figure: Any, course: WindowVotes) -> None:
+def _sound(figure: Any, over_time: WindowVotes) -> None:
     axes = figure.add_axes((_LEFT, 0.565, _WIDE, 0.3))
-    spectrum, bands = plot_spectrogram(course.samples, course.rate)
-    begin, end = course.judged
+    spectrum, bands = plot_spectrogram(over_time.samples, over_time.rate)
+    begin, end = over_time.excerpt
     image = axes.imshow(
         spectrum, origin="lower", aspect="auto", cmap="magma", vmin=PLOT_FLOOR, vmax=0.0,
         extent=(begin, end, -0.5, len(bands) - 0.5), interpolation="nearest",
@@ -182,29 +179,29 @@ def _sound(figure: Any, course: WindowVotes) -> None:
     axes.set_yticks(list(rows), [f"{hertz:,}" for hertz in _HERTZ])
     axes.set_ylabel("frequency, Hz")
     axes.set_xlabel("time in the file, seconds")
-    axes.set_title(f"the sound of the {end - begin:.0f} s that were judged", **_HEADING)
+    axes.set_title(f"the sound of the {end - begin:.0f} s that decide", **_HEADING)
     bar = figure.colorbar(image, cax=figure.add_axes((_LEFT + _WIDE + 0.015, 0.565, 0.014, 0.3)), ticks=(0, -40, -80))
     bar.set_ticklabels(("loudest", "-40 dB", "-80 dB"))
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=9)
 
 
-def _votes(axes: Any, course: WindowVotes, levels: Sequence[tuple[float, str]]) -> None:
-    begin, end = course.judged
-    if end - begin < course.duration - 1.0:
+def _votes(axes: Any, over_time: WindowVotes, levels: Sequence[tuple[float, str]]) -> None:
+    begin, end = over_time.excerpt
+    if end - begin < over_time.duration - 1.0:
         axes.axvspan(begin, end, color="0.92", zorder=-1, linewidth=0)
-        axes.text((begin + end) / 2, 1.01, "judged", ha="center", va="bottom", fontsize=9, color=_GREY)
-    middles = np.array(course.starts) + course.length / 2
-    for (name, values), colour, marker in zip(lines(course), _COLOURS, _MARKERS, strict=False):
+        axes.text((begin + end) / 2, 1.01, "decides", ha="center", va="bottom", fontsize=9, color=_GREY)
+    middles = np.array(over_time.starts) + over_time.length / 2
+    for (name, values), colour, marker in zip(lines(over_time), _COLOURS, _MARKERS, strict=False):
         axes.plot(middles, values, color=colour, marker=marker, markersize=5, linewidth=1.8, label=name, zorder=3)
     for (level, words), dashes in zip(levels, _DASHES, strict=False):
         axes.axhline(level, color=_GREY, linewidth=1.2, linestyle=dashes, zorder=1, label=words)
-    axes.set(xlim=(0, course.duration), ylim=(0, 1), ylabel="probability")
+    axes.set(xlim=(0, over_time.duration), ylim=(0, 1), ylabel="probability")
     axes.set_yticks((0, 0.25, 0.5, 0.75, 1))
-    axes.set_xlabel(f"time in the file, seconds (a point stands in the middle of its {course.length:.0f} s)")
-    note = f"what the first stage says of each {course.length:.0f} s"
-    if course.illustration:
-        note += f": an illustration, as it judges 30 s at a time and {course.length:.0f} s less surely"
+    axes.set_xlabel(f"time in the file, seconds (a point stands in the middle of its {over_time.length:.0f} s)")
+    note = f"votes of the first stage on each {over_time.length:.0f} s"
+    if over_time.illustration:
+        note += f": an illustration, as it was trained on 30 s and is less reliable on {over_time.length:.0f} s"
     axes.set_title(note, **_HEADING)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(

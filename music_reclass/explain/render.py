@@ -9,27 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 from music_reclass.classification.policy import REASONS
 from music_reclass.domain import Outcome
-from music_reclass.explain.attribution import GLOSSES, Attribution, described
-from music_reclass.explain.explanation import ALBUM, ASKED, NOT_EXTRACTED, SETTLED, stage_agreement
+from music_reclass.explain import explanation as steps
+from music_reclass.explain.attribution import GLOSSES
 
 if TYPE_CHECKING:
     from music_reclass.classification.voter import Stage
     from music_reclass.domain import Decision, TrackTags, Vote
+    from music_reclass.explain.attribution import Attribution
     from music_reclass.explain.explanation import Explanation, Step
+    from music_reclass.models.early_exit import ExitRule
 
 TOP = 3
 MOST_TAGS = 4
 Line = tuple[str, str]  # label, text
 
-EXTRACTOR_NAMES = {
-    "fma518": "measures the sound",
-    "musicnn": "finds instruments, genres and moods",
-    "mert": "a network that learned from music alone",
-    "jmla": "a network that learned from music and words about it",
+STAGE_NAMES = {
+    "fma518": "518 measurements of the sound",
+    "musicnn": "a network trained on instruments, genres and moods",
+    "mert": "a network trained on music alone",
+    "jmla": "a network trained on music and words about it",
 }
 _WRITES = {
     "fill": "the file has no genre",
-    "junk": "what is there says nothing",
+    "junk": "the tag there says nothing",
     "agree": "the genre that is there agrees",
     "refine": "a wider genre is there",
     "conflict": "another genre is there",
@@ -38,165 +40,156 @@ _WRITES = {
 
 
 def render(explanation: Explanation) -> Iterator[Line]:
-    """The lines of the explanation: a label, empty for what goes on, and the text."""
-    state, decision = explanation.state, explanation.state.decision
-    length = "" if state.duration is None else f"  {int(state.duration) // 60}:{int(state.duration) % 60:02}"
-    notes = f"  ({', '.join(state.warnings)})" if state.warnings else ""
-    yield "file", state.path + length + notes
-    yield "tag", _tag(state.tags)
-    if state.error is not None:
-        yield state.outcome.value if state.outcome else "failed", str(state.error)
+    """The lines of the explanation: a label, empty where a line continues the one above, and the text."""
+    track = explanation.track
+    length = "" if track.duration is None else f"  {int(track.duration) // 60}:{int(track.duration) % 60:02}"
+    notes = f"  ({', '.join(track.warnings)})" if track.warnings else ""
+    yield "file", track.path + length + notes
+    yield "tag", _tag(track.tags)
+    if track.error is not None:
+        yield track.outcome.value if track.outcome else "failed", str(track.error)
         return
-    if decision is None:
+    if track.decision is None:
         return
     names = [stage.name for stage in explanation.cascade.stages]
     for step in explanation.steps:
-        yield f"{names.index(step.vote.stage) + 1} {step.vote.stage}", _bars(step.vote) + _how(step.vote.stage)
+        yield f"{names.index(step.vote.stage) + 1} {step.vote.stage}", _bars(step.vote) + _stage_name(step.vote.stage)
         for text in _after(explanation, step):
             yield "", text
-    yield from _absent(explanation)
-    if text := stage_agreement(explanation.votes):
+    for stage, why in explanation.cascade.absent.items():
+        yield "", f"{stage} was not asked: {why.partition(', or, with')[0].rstrip('.')}"
+    if text := steps.stage_agreement(explanation.votes):
         yield "together", text
-    if explanation.album is not None:
-        yield "album", _bars(explanation.album)
-        yield "", f"the opinion of {explanation.album_tracks} tracks of the album together"
-    yield from _beyond(explanation)
-    yield from _why(explanation)
+    if explanation.album_vote is not None:
+        yield "album", _bars(explanation.album_vote)
+        yield "", f"the {explanation.album_tracks} tracks of the album together"
+    for vote in explanation.extra_votes:
+        yield f"({vote.stage})", _bars(vote)
+        cost = _in_brackets(_cost(explanation, vote.stage))
+        yield "", f"asked only because of --all-stages; it does not count{cost}"
+    yield from _attribution(explanation)
     yield from _evidence(explanation)
-    yield from _decision(explanation, decision)
+    yield from _decision(explanation, track.decision)
 
 
 def _after(explanation: Explanation, step: Step) -> Iterator[str]:
     """Why the next stage was asked or not, and what that costs and brings."""
-    confidence, following, exit_rule = step.vote.confidence, step.following, step.threshold
-    short = "nothing certifies that this is ever enough"
-    if step.certificate is not None and exit_rule is None:
-        short = f"this is never enough ({step.certificate.why.removeprefix('not certified: ')})"
-    elif exit_rule is not None:
-        digits = next((d for d in (2, 3, 4) if f"{confidence:.{d}f}" != f"{exit_rule:.{d}f}"), 6)
-        short = f"{confidence:.{digits}f} is below {exit_rule:.{digits}f}"
-    if step.after == ASKED:
-        yield f"{short}, so {following} was asked{_reckoned(_took(explanation, following), _gain(step, 'was'))}"
-    elif step.after == NOT_EXTRACTED:
-        why = explanation.missed.get(following)
-        not_yet = (
-            f"could not vote: {why}" if why else "has not voted on it yet (the next scan asks it, or --all-stages)"
+    following, threshold = step.following, step.threshold
+    below = "there is no certified threshold to stop at"
+    if step.exit_rule is not None and threshold is None:
+        below += f" ({step.exit_rule.why.removeprefix('not certified: ')})"
+    elif threshold is not None:
+        digits = _digits_apart(step.vote.confidence, threshold)
+        now, needed = _percent(step.vote.confidence, digits), _percent(threshold, digits)
+        below = f"{now} is less than the {needed} needed to stop here"
+    if step.after == steps.ASKED:
+        yield f"{below}, so {following} was asked{_in_brackets(_cost(explanation, following), _gain(step))}"
+    elif step.after == steps.NOT_EXTRACTED:
+        why = explanation.failures.get(following)
+        missing = (
+            f"failed: {why}" if why else "has no features of it yet (the next scan extracts them, or --all-stages)"
         )
-        yield f"{short}, but {following} {not_yet}{_reckoned(_usual(explanation, following), _gain(step, 'is'))}"
-    elif step.after in (SETTLED, ALBUM) and exit_rule is not None:
-        if step.after == ALBUM:
-            yield f"the album as a whole reaches {exit_rule:.2f}, so {following} was not needed"
+        yield f"{below}, but {following} {missing}{_in_brackets(_usual_cost(explanation, following), _gain(step))}"
+    elif step.exit_rule is not None and threshold is not None and step.after != steps.LAST:
+        enough = _percent(threshold)
+        if step.after == steps.ALBUM_EXIT:
+            yield f"the album as a whole reaches {enough}, so {following} was not needed"
         else:
-            yield f"{confidence:.2f} is enough: from {exit_rule:.2f} on, {following} is not needed"
-        yield _guarantee(step)
-        if reckoned := _reckoned(_usual(explanation, following), _gain(step, "is")):
-            yield reckoned.removeprefix("; ")
+            yield f"{_percent(step.vote.confidence)} is enough: from {enough} on, {following} is not needed"
+        yield _certificate(step.exit_rule, step.from_library)
+        if costs := _in_brackets(_usual_cost(explanation, following), _gain(step)):
+            yield f"asking {following} as well{costs}"
 
 
-def _guarantee(step: Step) -> str:
-    rule = step.certificate
-    assert rule is not None
-    what = "lose their right genre" if rule.labels else "get another genre"
-    where = " on your library" if step.on_library else ""
-    return (
-        f"certified{where} at {_percent(1 - rule.delta)}: at most {_percent(rule.epsilon)} of all tracks {what} by that"
-    )
+def _certificate(rule: ExitRule, from_library: bool) -> str:
+    """What is guaranteed about stopping early, in one sentence."""
+    most, certainty = _share(rule.epsilon), _share(1 - rule.delta)
+    what = f"at most {most} of all tracks lose their right genre by stopping there"
+    if not rule.labels:
+        what = f"at most {most} of all tracks get another genre by stopping there"
+    return f"{what} (certified {'on your library, ' if from_library else ''}with {certainty} certainty)"
 
 
-def _gain(step: Step, verb: str) -> str:
+def _gain(step: Step) -> str:
     if step.gain is None:
         return ""
     if step.gain < 0.005:
-        return f"it {verb} not expected to help with such tracks"
-    return f"it {verb} expected to put right {step.gain * 100:.0f} in 100 such tracks"
+        return "not expected to help with such tracks"
+    return f"expected to correct {step.gain * 100:.0f} of 100 such tracks"
 
 
-def _took(explanation: Explanation, stage: str) -> str:
-    return f"it took {explanation.took[stage]:.1f} s" if stage in explanation.took else _usual(explanation, stage)
+def _cost(explanation: Explanation, stage: str) -> str:
+    """What asking a stage took now, or takes a track in the last scans."""
+    if stage in explanation.seconds:
+        return f"took {explanation.seconds[stage]:.1f} s"
+    return _usual_cost(explanation, stage)
 
 
-def _usual(explanation: Explanation, stage: str) -> str:
-    return (
-        f"asking it takes {explanation.usual[stage]:.1f} s a track in your scans" if stage in explanation.usual else ""
-    )
+def _usual_cost(explanation: Explanation, stage: str) -> str:
+    seconds = explanation.usual_seconds.get(stage)
+    return "" if seconds is None else f"takes {seconds:.1f} s a track in your scans"
 
 
-def _reckoned(*parts: str) -> str:
+def _in_brackets(*parts: str) -> str:
     text = ", ".join(part for part in parts if part)
-    return f"; {text}" if text else ""
+    return f" ({text})" if text else ""
 
 
-def _absent(explanation: Explanation) -> Iterator[Line]:
-    for stage, why in explanation.cascade.absent.items():
-        yield "", f"{stage} was not asked: {why.partition(', or, with')[0].rstrip('.')}"
-
-
-def _beyond(explanation: Explanation) -> Iterator[Line]:
-    for vote in explanation.beyond:
-        yield f"({vote.stage})", _bars(vote)
-        cost = _took(explanation, vote.stage)
-        yield "", "asked only because of --all-stages; it does not count" + (f" ({cost})" if cost else "")
-
-
-def _why(explanation: Explanation) -> Iterator[Line]:
+def _attribution(explanation: Explanation) -> Iterator[Line]:
     found = explanation.attribution
-    if found is None:
-        if explanation.steps:
-            yield "why", "this model keeps no record of typical music, so what spoke for the genre is unknown"
-        return
-    yield "why", described(found)
-    yield from (("", text) for text in _table(found))
+    if found is not None:
+        yield "why", found.sentence()
+        yield from (("", text) for text in _contributions(found))
+    elif explanation.steps:
+        yield "why", "unknown: this model does not keep the typical values to compare with"
 
 
-def _table(found: Attribution) -> Iterator[str]:
-    """One line for each feature group that matters: what the probability would be if it alone were typical."""
-    marked = [push for push in found.sides if push.mark]
-    digits = 3 if not 0.05 <= found.now <= 0.95 else 2  # near the ends two would hide what changes
+def _contributions(found: Attribution) -> Iterator[str]:
+    """One line for each feature group that matters: the probability with this group alone at its baseline."""
+    marked = [one for one in found.groups if one.mark]
+    digits = 1 if not 0.05 <= found.probability <= 0.95 else 0  # near the ends none would hide what changes
     if marked:
-        now = f"{found.genre} stands at {found.now:.{digits}f}"
-        yield f"{now}. If one group of features alone were as in typical music, it would stand at:"
-    width = max((len(push.side) for push in marked), default=0)
-    for push in marked:
-        note = GLOSSES.get(push.side, "")
-        if push.depends:
-            note += ("; " if note else "") + "by itself it would speak the other way"
-        yield f"  {push.side:<{width}}  {push.without:.{digits}f}  {push.mark:<3}  {note}".rstrip()
-    quiet = [push.side for push in found.sides if not push.mark]
+        now = f"{found.genre} has {_percent(found.probability, digits)}"
+        yield f"{now}. If one of these were as in typical music, it would have:"
+    width = max((len(one.group) for one in marked), default=0)
+    for one in marked:
+        note = GLOSSES.get(one.group, "")
+        if one.depends:
+            note += ("; " if note else "") + "alone it would point the other way"
+        yield f"  {one.group:<{width}}  {_percent(one.without, digits):>{5 + digits}}  {one.mark:<3}  {note}".rstrip()
+    quiet = [one.group for one in found.groups if not one.mark]
     if marked and quiet:
-        yield f"  little depends on {', '.join(quiet)}"
+        yield f"  hardly matter: {', '.join(quiet)}" if len(quiet) > 1 else f"  hardly matters: {quiet[0]}"
 
 
 def _evidence(explanation: Explanation) -> Iterator[Line]:
-    """The tags that stand out, a line each; `+` where they speak for the genre that came first."""
+    """The tags that stand out, a line each; `+` where they support the genre that came first."""
     shown = explanation.evidence[:MOST_TAGS]
     if not shown:
         return
-    yield "sounds", "what stands out, how strongly (in typical music), and what it speaks for"
-    wide = max(len(one.name) for one in shown)
-    genre = (
-        explanation.attribution.genre
-        if explanation.attribution
-        else explanation.votes[-1].genre
-        if explanation.votes
-        else ""
-    )
-    for one in shown:
-        usual = "" if one.typical is None else f" ({one.typical:.2f})"
-        fits = "+" if genre and one.speaks_for(genre, explanation.cascade.taxonomy) else " "
-        yield "", f"  {one.name:<{wide}}  {one.strength:.2f}{usual}  {fits}  {', '.join(one.genres)}"
+    yield "tags", "recognized in the sound, shown for comparison: strength (typical), + if it fits, genres it supports"
+    width = max(len(item.name) for item in shown)
+    genre = explanation.votes[-1].genre if explanation.votes else ""
+    if explanation.attribution is not None:
+        genre = explanation.attribution.genre
+    for item in shown:
+        typical = "" if item.typical is None else f" ({item.typical:.2f})"
+        fits = "+" if genre and item.supports(genre, explanation.cascade.taxonomy) else " "
+        yield "", f"  {item.name:<{width}}  {item.strength:.2f}{typical}  {fits}  {', '.join(item.genres)}"
 
 
 def _decision(explanation: Explanation, decision: Decision) -> Iterator[Line]:
+    """The decision, the thresholds behind it, and what would be written."""
+    reason = REASONS.get(decision.reason, decision.reason)
     if decision.outcome is Outcome.UNSURE:
-        opinion = f" ({decision.confidence:.2f})" if decision.votes else ""
-        yield "decision", f"unsure{opinion}: {REASONS.get(decision.reason, decision.reason)}"
+        best = f" ({_percent(decision.confidence)} at best)" if decision.votes else ""
+        yield "decision", f"unsure{best}: {reason}"
     else:
         named = ", ".join(decision.genres)
-        reason = REASONS.get(decision.reason, decision.reason)
-        yield "decision", f"{named} {decision.confidence:.2f}, {decision.outcome.value}: {reason}"
+        yield "decision", f"{named} {_percent(decision.confidence)}, {decision.outcome.value}: {reason}"
     if explanation.votes:
         stage = next(one for one in explanation.cascade.stages if one.name == explanation.votes[-1].stage)
-        yield from (("", text) for text in _limits(stage))
+        yield from (("", text) for text in _thresholds(stage))
     if explanation.proposal is not None:
         reason = explanation.proposal.reason
         if explanation.proposal.writes:
@@ -205,67 +198,81 @@ def _decision(explanation: Explanation, decision: Decision) -> Iterator[Line]:
             yield "so", f"leave the tag alone ({REASONS.get(reason, reason)})"
 
 
-def _limits(stage: Stage) -> Iterator[str]:
-    """From which probability on the stage decides, and what is certified about it."""
-    limits, certified = stage.thresholds, stage.manifest.get("certificates", {})
+def _thresholds(stage: Stage) -> Iterator[str]:
+    """From which probability on the stage decides, and what is guaranteed about it."""
+    limits, certificates = stage.thresholds, stage.manifest.get("certificates", {})
     if not math.isfinite(limits.likely):
         yield "never decided: no threshold of this stage is certified"
         return
-    yield f"likely from {limits.likely:.2f}{_kept(certified.get('likely'))}"
+    yield f"likely from {_percent(limits.likely)}{_guarantee(certificates.get('likely'))}"
     if math.isfinite(limits.confident):
-        yield f"confident from {limits.confident:.2f}{_kept(certified.get('confident'))}"
+        yield f"confident from {_percent(limits.confident)}{_guarantee(certificates.get('confident'))}"
 
 
-def _kept(certificate: Mapping[str, Any] | None) -> str:
+def _guarantee(certificate: Mapping[str, Any] | None) -> str:
     """What a bundle says of a threshold."""
     if not certificate:
         return ""
     if not certificate.get("certified"):
         return " (a cautious value; not certified)"
-    right, sure = _percent(certificate["precision"]), _percent(1 - certificate["delta"])
-    return f": at least {right} of such decisions are right (certified at {sure})"
+    right, certain = _share(certificate["precision"]), _share(1 - certificate["delta"])
+    return f": at least {right} of such decisions are right (certified with {certain} certainty)"
 
 
 def caption(explanation: Explanation) -> str:
     """The decision in a few words."""
-    decision = explanation.state.decision
+    decision = explanation.track.decision
     if decision is None or decision.outcome is Outcome.UNSURE:
         guess = explanation.votes[-1] if explanation.votes else None
-        return "unsure" if guess is None else f"unsure: {guess.genre} {guess.confidence:.2f} at best"
+        return "unsure" if guess is None else f"unsure: {guess.genre} {_percent(guess.confidence)} at best"
     first = explanation.cascade.stages[0].name
     by = "" if decision.stage == first else f" (by {decision.stage})"
-    return f"{', '.join(decision.genres)} {decision.confidence:.2f}, {decision.outcome.value}{by}"
+    return f"{', '.join(decision.genres)} {_percent(decision.confidence)}, {decision.outcome.value}{by}"
 
 
 def title(explanation: Explanation) -> str:
     """The name of the file, not too long for a picture."""
-    name = os.path.basename(explanation.state.path)
+    name = os.path.basename(explanation.track.path)
     return name if len(name) <= 80 else f"{name[:79]}…"
 
 
 def levels(explanation: Explanation) -> tuple[tuple[float, str], ...]:
     """The thresholds of the first stage that lie within [0, 1], with words."""
     limits = explanation.cascade.stages[0].thresholds
+    upper = (limits.confident, f"confident from {_percent(limits.confident)}")
     if math.isfinite(limits.exit):
-        upper = (limits.exit, f"enough from {limits.exit:.2f}")
-    else:
-        upper = (limits.confident, f"confident from {limits.confident:.2f}")
-    return tuple(level for level in ((limits.likely, f"likely from {limits.likely:.2f}"), upper) if level[0] <= 1.0)
+        upper = (limits.exit, f"enough from {_percent(limits.exit)}")
+    both = ((limits.likely, f"likely from {_percent(limits.likely)}"), upper)
+    return tuple(level for level in both if level[0] <= 1.0)
 
 
 def _bars(vote: Vote) -> str:
-    return "  ".join(f"{genre} {_bar(p)} {p:.2f}" for genre, p in vote.top(TOP))
+    """The first genre, and the next ones that have 1 % at least."""
+    shown = [(genre, p) for place, (genre, p) in enumerate(vote.top(TOP)) if place == 0 or p >= 0.005]
+    return "  ".join(f"{genre} {_bar(p)} {_percent(p)}" for genre, p in shown)
 
 
 def _bar(probability: float) -> str:
     return "█" * max(1, round(probability * 10)) if probability >= 0.05 else "▏"
 
 
-def _how(stage: str) -> str:
-    return f"   ({EXTRACTOR_NAMES[stage]})" if stage in EXTRACTOR_NAMES else ""
+def _stage_name(stage: str) -> str:
+    return f"   ({STAGE_NAMES[stage]})" if stage in STAGE_NAMES else ""
 
 
-def _percent(share: float) -> str:
+def _digits_apart(confidence: float, threshold: float) -> int:
+    """How many decimals of the percentages show which of two different probabilities is the higher one."""
+    return next((d for d in range(4) if _percent(confidence, d) != _percent(threshold, d)), 4)
+
+
+def _percent(probability: float, digits: int = 0) -> str:
+    """`71 %`; never 100 % for what is less than certain."""
+    text = f"{100 * probability:.{digits}f}"
+    return "over 99 %" if float(text) == 100 and probability < 1 and not digits else f"{text} %"
+
+
+def _share(share: float) -> str:
+    """A share that a certificate names, e.g. `2 %`, `0.5 %`."""
     return f"{100 * share:.3g} %"
 
 

@@ -1,4 +1,4 @@
-"""`reclass explain`: words, strict JSON, a picture, and nothing written over."""
+"""`reclass explain`: text, strict JSON, a picture, and nothing written over."""
 
 from __future__ import annotations
 
@@ -21,13 +21,11 @@ def strict(shell: Shell) -> dict[str, Any]:
     return found
 
 
-def test_every_stage_that_is_installed_is_walked_for_a_file_nobody_knows(
-    installed: None, demo_library: Path, shell: Shell
-) -> None:
+def test_every_installed_stage_votes_on_an_unknown_file(installed: None, demo_library: Path, shell: Shell) -> None:
     assert shell("explain", demo_library / TUNE, "--all-stages", "--json") == 0
     found = strict(shell)
-    heard = {**found["votes"], **found["beyond"]}
-    assert set(heard) == {"fma518", "musicnn"}
+    votes = {**found["votes"], **found["beyond"]}
+    assert set(votes) == {"fma518", "musicnn"}
     assert found["stages"][-1]["seconds"] is None or found["stages"][-1]["seconds"] > 0
     assert found["absent"] == {}
     assert not shell.db.exists()
@@ -47,7 +45,7 @@ def test_without_weights_the_stage_is_named_with_the_cure(
         assert f"\n{word} " in shell.out
 
 
-def test_what_the_scan_stored_is_explained_with_its_votes(installed: None, music: Path, shell: Shell) -> None:
+def test_a_scanned_track_is_explained_with_its_stored_votes(installed: None, music: Path, shell: Shell) -> None:
     folder = music / TUNE.parent
     assert shell("scan", folder, "--dry-run", "--json") == 0
     scanned = shell.by_name()
@@ -83,7 +81,7 @@ def test_a_file_without_sound_is_explained_without_a_picture(shell: Shell, tmp_p
     path.write_bytes(b"")
     assert shell("explain", path, "--plot", tmp_path / "why.png") == 0
     assert "no_audio" in shell.out
-    assert "no picture" in shell.err
+    assert "There is no picture" in shell.err
     assert not (tmp_path / "why.png").exists()
 
 

@@ -29,12 +29,12 @@ def test_measurements_hold_no_tags() -> None:
     assert tags_in({}) == {}
 
 
-def test_without_the_weights_nobody_knows_the_names() -> None:
+def test_without_the_weights_there_are_no_names() -> None:
     assert tags_in({FeatureKind("musicnn", "1-425c7c95", 200, "mid30"): np.zeros(200, np.float32)}) == {}
     assert tags_in({FeatureKind("musicnn-tags", "1-425c7c95", 50, "mid30"): np.zeros(50, np.float32)}) == {}
 
 
-def test_tags_are_read_off_an_embedding(installed: None) -> None:
+def test_tags_are_computed_from_an_embedding(installed: None) -> None:
     golden = np.load(SHARED / "golden" / "musicnn.npz", allow_pickle=False)
     place = list(golden["names"]).index("golden/pistachio_ragtime.flac")
     kind = extractor("musicnn", "mid30").kind
@@ -44,15 +44,15 @@ def test_tags_are_read_off_an_embedding(installed: None) -> None:
     assert max(found, key=lambda tag: found[tag]) == "instrument---piano"
 
 
-def test_tags_that_were_kept_go_before_those_read_off(installed: None) -> None:
-    kept = np.linspace(0, 1, 50, dtype=np.float32)
+def test_stored_tags_go_before_computed_ones(installed: None) -> None:
+    stored = np.linspace(0, 1, 50, dtype=np.float32)
     vectors = {
         extractor("musicnn", "mid30").kind: np.zeros(200, np.float32),
-        extractor("musicnn-tags", "mid30").kind: kept,
+        extractor("musicnn-tags", "mid30").kind: stored,
     }
-    assert list(tags_in(vectors).values()) == pytest.approx(kept.tolist())
+    assert list(tags_in(vectors).values()) == pytest.approx(stored.tolist())
 
 
-def test_vectors_of_other_weights_say_nothing(installed: None) -> None:
+def test_vectors_of_other_weights_give_no_tags(installed: None) -> None:
     assert tags_in({FeatureKind("musicnn", "1-00000000", 200, "mid30"): np.zeros(200, np.float32)}) == {}
     assert tags_in({FeatureKind("musicnn-tags", "1-00000000", 50, "mid30"): np.zeros(50, np.float32)}) == {}

@@ -1,4 +1,4 @@
-"""An account holds what the ladder would say: from the library, or by listening to every stage that is needed."""
+"""An explanation holds what a scan would decide: from the library, or from features extracted now."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ import pytest
 
 from music_reclass.classification.voter import Cascade, Stage
 from music_reclass.domain import FeatureKind, OnExisting, Track
-from music_reclass.explain import explanation as way
-from music_reclass.explain.explanation import Explanation, explain
+from music_reclass.explain.explanation import ASKED, EARLY_EXIT, LAST, NOT_EXTRACTED, Explanation, explain
 from music_reclass.extractors.fma518 import FAMILIES, Fma518
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library
@@ -30,19 +29,19 @@ from music_reclass.taxonomy import load
 TREE = load()
 PLAN = WritePlan(lambda: iter(()), TREE, OnExisting.REPLACE_JUNK)
 CHEAP, COSTLY = Fma518("mid30").kind, Fma518("full").kind
-LEAVE = ExitRule(0.8, count=400, lost=2, exits=0.4, gain=((0.4, 0.2), (0.9, 0.01)))
+EXIT = ExitRule(0.8, count=400, lost=2, exits=0.4, gain=((0.4, 0.2), (0.9, 0.01)))
 
 
 def model(columns: int, weight: float) -> LinearModel:
-    """Jazz is likely where the tone colour is above the ordinary, Rock where it is below; by `weight`."""
+    """Jazz is likely where the tone colour is above the median, Rock where it is below; by `weight`."""
     rows = np.random.default_rng(1).normal(size=(33, columns)).astype(np.float32)
     matrix = np.zeros((columns, 2), dtype=np.float32)
     matrix[FAMILIES["mfcc"], 0] = weight / 140
-    matrix[518:, 1] = 9.0 / 518  # what the second stage hears besides speaks for Rock
+    matrix[518:, 1] = 9.0 / 518  # what the second stage measures besides points to Rock
     return LinearModel("unchanged", QuantileScale.fit(rows), matrix, np.zeros(2, dtype=np.float32))
 
 
-def rung(name: str, kinds: tuple[FeatureKind, ...], weight: float, **changes: Any) -> Stage:
+def made_stage(name: str, kinds: tuple[FeatureKind, ...], weight: float, **changes: Any) -> Stage:
     bundle = make(
         {
             "name": name, "version": "1", "stage": name, "labels": ["Jazz", "Rock"],
@@ -55,10 +54,10 @@ def rung(name: str, kinds: tuple[FeatureKind, ...], weight: float, **changes: An
     return replace(Stage.from_bundle(bundle, TREE), **changes)
 
 
-def cascade(weight: float = 0.0, exit_rule: ExitRule | None = LEAVE) -> Cascade:
-    """Two stages on real kinds; the first is in doubt unless `weight` says more."""
-    first = rung("measured", (CHEAP,), weight, exit_rule=exit_rule)
-    return Cascade((first, rung("costly", (CHEAP, COSTLY), 0.0)), TREE, absent={"mert": "it is not installed."})
+def cascade(weight: float = 0.0, exit_rule: ExitRule | None = EXIT) -> Cascade:
+    """Two stages on real kinds; the first is uncertain unless `weight` is large."""
+    first = made_stage("measured", (CHEAP,), weight, exit_rule=exit_rule)
+    return Cascade((first, made_stage("costly", (CHEAP, COSTLY), 0.0)), TREE, absent={"mert": "it is not installed."})
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +88,8 @@ def keep(database: Database, path: Path, *kinds: FeatureKind) -> int:
     return number
 
 
-def strictly(explanation: Explanation) -> dict[str, Any]:
-    """The account's JSON as a strict reader takes it."""
+def strict_json(explanation: Explanation) -> dict[str, Any]:
+    """The explanation's JSON as a strict reader takes it."""
 
     def refuse(word: str) -> None:
         raise ValueError(f"{word} is no JSON")
@@ -99,77 +98,77 @@ def strictly(explanation: Explanation) -> dict[str, Any]:
     return found
 
 
-def test_a_file_nobody_knows_is_listened_to_by_every_stage_that_is_needed(tune: Path) -> None:
-    explanation = explain(str(tune), None, cascade(), PLAN)
-    assert [step.after for step in explanation.steps] == [way.ASKED, way.LAST]
+def test_an_unknown_file_gets_the_features_of_every_stage_that_is_needed(tune: Path) -> None:
+    explanation = explain(str(tune), cascade(), PLAN)
+    assert [step.after for step in explanation.steps] == [ASKED, LAST]
     assert [vote.stage for vote in explanation.votes] == ["measured", "costly"]
-    assert explanation.took["costly"] > 0
-    assert "measured" not in explanation.took  # that is no further cost: it is heard in any case
+    assert explanation.seconds["costly"] > 0
+    assert "measured" not in explanation.seconds  # no further cost: its features are made in any case
     assert not explanation.in_library
-    assert explanation.state.decision is not None
-    assert explanation.state.decision.stage == "costly"
+    assert explanation.track.decision is not None
+    assert explanation.track.decision.stage == "costly"
 
 
-def test_a_sure_track_spares_the_costly_stage_unless_all_are_asked(tune: Path) -> None:
+def test_a_confident_track_skips_the_costly_stage_unless_all_are_asked(tune: Path) -> None:
     # mfcc of a tone: most coefficients are far from those of noise, so a large weight makes it sure either way
-    sure = cascade(weight=60.0)
-    explanation = explain(str(tune), None, sure, PLAN)
-    assert [step.after for step in explanation.steps] == [way.SETTLED]
-    assert not explanation.took
-    every = explain(str(tune), None, sure, PLAN, all_stages=True)
-    assert [vote.stage for vote in every.beyond] == ["costly"]
-    assert every.took["costly"] > 0
-    assert every.state.decision is not None
-    assert every.state.decision.stage == "measured"
-    assert every.state.decision.votes == explanation.votes
+    confident = cascade(weight=60.0)
+    explanation = explain(str(tune), confident, PLAN)
+    assert [step.after for step in explanation.steps] == [EARLY_EXIT]
+    assert not explanation.seconds
+    every = explain(str(tune), confident, PLAN, all_stages=True)
+    assert [vote.stage for vote in every.extra_votes] == ["costly"]
+    assert every.seconds["costly"] > 0
+    assert every.track.decision is not None
+    assert every.track.decision.stage == "measured"
+    assert every.track.decision.votes == explanation.votes
 
 
-def test_the_library_answers_without_listening(tune: Path, database: Database) -> None:
+def test_the_library_answers_without_extraction(tune: Path, database: Database) -> None:
     keep(database, tune, CHEAP, COSTLY)
     Scans(database).save(ScanStats(stages={"costly": StageStats(10, 5.0)}))
-    explanation = explain(str(tune), database, cascade(), PLAN)
+    explanation = explain(str(tune), cascade(), PLAN, database=database)
     assert explanation.in_library
-    assert [step.after for step in explanation.steps] == [way.ASKED, way.LAST]
-    assert not explanation.took
-    assert explanation.usual == {"costly": 0.5}
+    assert [step.after for step in explanation.steps] == [ASKED, LAST]
+    assert not explanation.seconds
+    assert explanation.usual_seconds == {"costly": 0.5}
 
 
-def test_a_stage_that_has_not_listened_yet_is_left_alone_or_asked_on_demand(tune: Path, database: Database) -> None:
+def test_a_stage_without_features_is_left_alone_or_asked_on_demand(tune: Path, database: Database) -> None:
     number = keep(database, tune, CHEAP)
-    explanation = explain(str(tune), database, cascade(), PLAN)
-    assert [step.after for step in explanation.steps] == [way.NOT_EXTRACTED]
-    asked = explain(str(tune), database, cascade(), PLAN, all_stages=True)
-    assert [step.after for step in asked.steps] == [way.ASKED, way.LAST]
+    explanation = explain(str(tune), cascade(), PLAN, database=database)
+    assert [step.after for step in explanation.steps] == [NOT_EXTRACTED]
+    asked = explain(str(tune), cascade(), PLAN, database=database, all_stages=True)
+    assert [step.after for step in asked.steps] == [ASKED, LAST]
     assert Library(database).vectors([number], COSTLY) == {}  # explaining stores nothing
 
 
-def test_a_file_that_changed_is_listened_to_again(tune: Path, database: Database, tmp_path: Path) -> None:
+def test_features_of_a_changed_file_are_extracted_again(tune: Path, database: Database, tmp_path: Path) -> None:
     path = tmp_path / "tune.flac"
     path.write_bytes(tune.read_bytes())
     keep(database, path, CHEAP, COSTLY)
     os.utime(path, ns=(1, 1))
-    assert not explain(str(path), database, cascade(), PLAN).in_library
+    assert not explain(str(path), cascade(), PLAN, database=database).in_library
 
 
-def test_what_spoke_is_that_of_the_vote_that_counts(tune: Path, database: Database) -> None:
+def test_the_attribution_is_that_of_the_vote_that_counts(tune: Path, database: Database) -> None:
     keep(database, tune, CHEAP, COSTLY)
-    explanation = explain(str(tune), database, cascade(), PLAN)
+    explanation = explain(str(tune), cascade(), PLAN, database=database)
     assert explanation.attribution is not None
     assert explanation.attribution.stage == "costly"
     assert explanation.attribution.genre == explanation.votes[-1].genre
 
 
-def test_a_file_without_sound_has_an_account_too(tmp_path: Path) -> None:
+def test_a_file_without_sound_has_an_explanation_too(tmp_path: Path) -> None:
     path = tmp_path / "empty.mp3"
     path.write_bytes(b"")
-    explanation = explain(str(path), None, cascade(), PLAN)
-    found = strictly(explanation)
+    explanation = explain(str(path), cascade(), PLAN)
+    found = strict_json(explanation)
     assert (found["outcome"], found["reason"]) == ("skipped", "no_audio")
     assert found["stages"] == []
 
 
 def test_json_holds_no_number_that_is_none(tune: Path) -> None:
-    found = strictly(explain(str(tune), None, cascade(exit_rule=None), PLAN))
+    found = strict_json(explain(str(tune), cascade(exit_rule=None), PLAN))
     assert found["thresholds"]["measured"] == {"confident": 0.9, "likely": 0.6, "exit": None}
     assert found["absent"] == {"mert": "it is not installed."}
     first = found["stages"][0]
@@ -180,7 +179,7 @@ def test_json_holds_no_number_that_is_none(tune: Path) -> None:
 
 
 def test_json_states_the_certificate(tune: Path) -> None:
-    found = strictly(explain(str(tune), None, cascade(weight=60.0), PLAN))
+    found = strict_json(explain(str(tune), cascade(weight=60.0), PLAN))
     (only,) = found["stages"]
     assert only["after"] == "settled"
     assert (only["exit"]["threshold"], only["exit"]["count"], only["exit"]["lost"]) == (0.8, 400, 2)

@@ -7,71 +7,80 @@ import pytest
 from music_reclass.classification.policy import Thresholds
 from music_reclass.classification.voter import Cascade
 from music_reclass.domain import TrackTags, Vote
-from music_reclass.explain import explanation as way
-from music_reclass.explain.explanation import Step, limit, stage_agreement, steps
+from music_reclass.explain.explanation import (
+    ALBUM_EXIT,
+    ASKED,
+    EARLY_EXIT,
+    LAST,
+    NOT_EXTRACTED,
+    Step,
+    limit,
+    stage_agreement,
+    steps,
+)
 from music_reclass.models.early_exit import ExitRule, exit_as_manifest
 from music_reclass.taxonomy import load
 from tests.classification.fakes import CHEAP, COSTLY, Track, Vectors, echo_stage, stage, vote
 
-LEAVE = ExitRule(0.8, count=300, lost=1, exits=0.3, against=("digest of costly",), gain=((0.3, 0.3), (0.9, 0.0)))
-FIRST = replace(stage("cheap", CHEAP), exit_rule=LEAVE)
+EXIT = ExitRule(0.8, count=300, lost=1, exits=0.3, against=("digest of costly",), gain=((0.3, 0.3), (0.9, 0.0)))
+FIRST = replace(stage("cheap", CHEAP), exit_rule=EXIT)
 TWO = Cascade((FIRST, stage("costly", COSTLY)), load())
-SURE, DOUBT = [0.0, 0.1, 0.9], [0.3, 0.1, 0.6]
+CONFIDENT, UNCERTAIN = [0.0, 0.1, 0.9], [0.3, 0.1, 0.6]
 
 
-def way_of(cascade: Cascade, source: Vectors, tracks: dict[int, Track] | None = None) -> tuple[Step, ...]:
+def steps_of(cascade: Cascade, source: Vectors, tracks: dict[int, Track] | None = None) -> tuple[Step, ...]:
     tracks = tracks or {1: Track()}
     albums = cascade.albums(tracks)
     return steps(cascade, cascade.predict(tracks, source, albums), albums, 1)
 
 
-def test_a_sure_track_is_settled_by_its_own_vote() -> None:
-    (only,) = way_of(TWO, Vectors({CHEAP: {1: SURE}, COSTLY: {1: DOUBT}}))
-    assert (only.after, only.following, only.threshold) == (way.SETTLED, "costly", 0.8)
+def test_a_confident_track_exits_by_its_vote() -> None:
+    (only,) = steps_of(TWO, Vectors({CHEAP: {1: CONFIDENT}, COSTLY: {1: UNCERTAIN}}))
+    assert (only.after, only.following, only.threshold) == (EARLY_EXIT, "costly", 0.8)
     assert only.gain == pytest.approx(0.0, abs=1e-6)
 
 
-def test_a_track_in_doubt_is_passed_on_and_the_last_stage_ends_it() -> None:
-    first, last = way_of(TWO, Vectors({CHEAP: {1: DOUBT}, COSTLY: {1: SURE}}))
-    assert (first.after, first.following) == (way.ASKED, "costly")
+def test_an_uncertain_track_goes_on_and_the_last_stage_ends_it() -> None:
+    first, last = steps_of(TWO, Vectors({CHEAP: {1: UNCERTAIN}, COSTLY: {1: CONFIDENT}}))
+    assert (first.after, first.following) == (ASKED, "costly")
     assert first.gain == pytest.approx(0.15)  # between 0.3 at 0.3 and nothing at 0.9
-    assert (last.after, last.following, last.certificate, last.gain) == (way.LAST, "", None, None)
+    assert (last.after, last.following, last.exit_rule, last.gain) == (LAST, "", None, None)
 
 
-def test_a_stage_without_a_vector_is_said_to_be_missing() -> None:
-    (only,) = way_of(TWO, Vectors({CHEAP: {1: DOUBT}}))
-    assert (only.after, only.following) == (way.NOT_EXTRACTED, "costly")
+def test_a_needed_stage_without_a_vector_is_named() -> None:
+    (only,) = steps_of(TWO, Vectors({CHEAP: {1: UNCERTAIN}}))
+    assert (only.after, only.following) == (NOT_EXTRACTED, "costly")
 
 
-def test_an_album_settles_a_track_that_is_not_sure_itself() -> None:
+def test_an_album_settles_an_uncertain_track() -> None:
     tags = TrackTags(artist="A", album="One")
     album = {number: Track(f"/m/{number}.mp3", tags) for number in range(1, 9)}
-    vectors = {1: [0.2, 0.1, 0.7], **dict.fromkeys(range(2, 9), SURE)}
-    (only,) = way_of(TWO, Vectors({CHEAP: vectors}), album)
-    assert only.after == way.ALBUM
+    vectors = {1: [0.2, 0.1, 0.7], **dict.fromkeys(range(2, 9), CONFIDENT)}
+    (only,) = steps_of(TWO, Vectors({CHEAP: vectors}), album)
+    assert only.after == ALBUM_EXIT
 
 
-def test_without_a_certificate_everyone_is_passed_on() -> None:
+def test_without_a_certificate_every_track_goes_on() -> None:
     never = Thresholds(confident=0.8, likely=0.5)
     cascade = Cascade((stage("cheap", CHEAP, never), stage("costly", COSTLY)), load())
-    first, _ = way_of(cascade, Vectors({CHEAP: {1: SURE}, COSTLY: {1: SURE}}))
-    assert (first.after, first.threshold, first.certificate, first.gain) == (way.ASKED, None, None, None)
+    first, _ = steps_of(cascade, Vectors({CHEAP: {1: CONFIDENT}, COSTLY: {1: CONFIDENT}}))
+    assert (first.after, first.threshold, first.exit_rule, first.gain) == (ASKED, None, None, None)
 
 
-def test_a_certificate_that_the_bundle_does_not_bring_is_the_users_own() -> None:
-    shipped = replace(echo_stage("cheap", (CHEAP,), exits=[exit_as_manifest(LEAVE)]), exit_rule=LEAVE)
+def test_a_certificate_that_the_bundle_does_not_bring_is_from_the_library() -> None:
+    shipped = replace(echo_stage("cheap", (CHEAP,), exits=[exit_as_manifest(EXIT)]), exit_rule=EXIT)
     cascade = Cascade((shipped, TWO.stages[1]), TWO.taxonomy)
-    source = Vectors({CHEAP: {1: SURE}})
-    assert not way_of(cascade, source)[0].on_library
-    assert way_of(TWO, source)[0].on_library
+    source = Vectors({CHEAP: {1: CONFIDENT}})
+    assert not steps_of(cascade, source)[0].from_library
+    assert steps_of(TWO, source)[0].from_library
 
 
-def test_a_stage_that_could_not_vote_has_no_step() -> None:
-    (only,) = way_of(TWO, Vectors({COSTLY: {1: SURE}}))
-    assert (only.vote.stage, only.after) == ("costly", way.LAST)
+def test_a_stage_without_a_vote_has_no_step() -> None:
+    (only,) = steps_of(TWO, Vectors({COSTLY: {1: CONFIDENT}}))
+    assert (only.vote.stage, only.after) == ("costly", LAST)
 
 
-def said_by(*genres: str) -> list[Vote]:
+def votes_for(*genres: str) -> list[Vote]:
     rows = {"Jazz": (0.8, 0.1, 0.1), "Pop": (0.1, 0.8, 0.1), "Rock": (0.1, 0.1, 0.8)}
     return [vote(*rows[genre], by=f"s{place}") for place, genre in enumerate(genres)]
 
@@ -91,7 +100,7 @@ def said_by(*genres: str) -> list[Vote]:
     ],
 )
 def test_agreement_reads_like_a_sentence(genres: tuple[str, ...], words: str) -> None:
-    assert stage_agreement(said_by(*genres)) == words
+    assert stage_agreement(votes_for(*genres)) == words
 
 
 def test_never_is_null_in_json() -> None:

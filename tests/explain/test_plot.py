@@ -8,14 +8,15 @@ import pytest
 
 from music_reclass.domain import Vote
 from music_reclass.errors import MissingExtra, UsageError
-from music_reclass.explain.plot import Caption, WindowVotes, check_ending, draw, lines
+from music_reclass.explain.plot import WindowVotes, check_ending, draw, lines
 from music_reclass.utils import lazy
 
-CAPTION = Caption("a $file$ 日本.flac", "Jazz 0.61, likely", ((0.5, "likely from 0.50"), (0.8, "confident from 0.80")))
+TITLE, VERDICT = "a $file$ 日本.flac", "Jazz 61 %, likely"
+LEVELS = ((0.5, "likely from 50 %"), (0.8, "confident from 80 %"))
 GENRES = ("Jazz", "Rock", "Pop", "Folk", "Blues", "Latin", "Reggae", "Country")
 
 
-def course(votes: list[tuple[float, ...] | None], duration: float = 60.0) -> WindowVotes:
+def window_votes(votes: list[tuple[float, ...] | None], duration: float = 60.0) -> WindowVotes:
     cast = tuple(None if v is None else Vote("s", dict(zip(GENRES, v, strict=False))) for v in votes)
     starts = tuple(float(n) for n in range(len(votes)))
     sound = 0.1 * np.random.default_rng(0).normal(size=44100 * 3)
@@ -23,7 +24,7 @@ def course(votes: list[tuple[float, ...] | None], duration: float = 60.0) -> Win
 
 
 def test_the_picture_is_a_png_of_readable_size() -> None:
-    content = draw(course([(0.7, 0.3), None, (0.4, 0.6)]), CAPTION, ".png")
+    content = draw(window_votes([(0.7, 0.3), None, (0.4, 0.6)]), TITLE, VERDICT, levels=LEVELS)
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
     assert width >= 1000
@@ -31,28 +32,28 @@ def test_the_picture_is_a_png_of_readable_size() -> None:
 
 
 def test_an_svg_holds_its_words() -> None:
-    assert b"<svg" in draw(course([(0.7, 0.3), (0.4, 0.6)]), CAPTION, ".SVG")
+    assert b"<svg" in draw(window_votes([(0.7, 0.3), (0.4, 0.6)]), TITLE, VERDICT, ending=".SVG")
 
 
-def test_likely_genres_get_lines_and_the_rest_stays_away() -> None:
+def test_likely_genres_get_lines_and_the_others_none() -> None:
     flat = (0.3, 0.25, 0.2, 0.15, 0.05, 0.03, 0.01, 0.01)
-    found = lines(course([flat, None, flat]))
+    found = lines(window_votes([flat, None, flat]))
     assert [name for name, _ in found] == ["Jazz", "Rock", "Pop", "Folk"]
     assert math.isnan(found[0][1][1])
     assert found[0][1][2] == 0.3
 
 
-def test_whoever_comes_first_anywhere_has_a_line_and_six_are_enough() -> None:
+def test_a_genre_that_comes_first_anywhere_has_a_line_and_six_are_enough() -> None:
     even = tuple(0.125 for _ in GENRES)
     last = (0.1,) * 7 + (0.3,)
-    found = lines(course([even, even, even, last]))
+    found = lines(window_votes([even, even, even, last]))
     assert len(found) == 6
     assert "Country" in [name for name, _ in found]
 
 
 def test_all_silence_still_makes_a_picture() -> None:
-    assert lines(course([None, None])) == []
-    assert draw(course([None, None]), CAPTION, ".png")
+    assert lines(window_votes([None, None])) == []
+    assert draw(window_votes([None, None]), TITLE, VERDICT, levels=LEVELS)
 
 
 @pytest.mark.parametrize("name", ["song.flac", "why", "why.txt"])

@@ -1,4 +1,4 @@
-"""Votes over a file: windows as long as what the stage judges, and honest where they are not."""
+"""Votes over a file: windows as long as the stage's excerpts, and marked where they are not."""
 
 from pathlib import Path
 
@@ -41,11 +41,11 @@ def test_windows_lie_within_the_file_evenly_and_are_few(duration: float) -> None
     assert len(starts) == 1 or max(np.diff(starts)) - min(np.diff(starts)) < 1e-6
 
 
-def test_a_long_file_is_asked_about_window_by_window(first: Stage, tmp_path: Path) -> None:
+def test_a_long_file_has_votes_for_every_window(first: Stage, tmp_path: Path) -> None:
     tone = 0.2 * np.sin(np.arange(RATE * 40) * 2 * np.pi * 330 / RATE)
     found = window_votes(written(tmp_path, [noise(40), np.zeros(RATE * 45), tone]), first)
     assert found.duration == pytest.approx(125.0)
-    assert found.judged == pytest.approx((47.5, 77.5))
+    assert found.excerpt == pytest.approx((47.5, 77.5))
     assert not found.illustration
     assert len(found.samples) == 30 * found.rate
     silent = [start for start, vote in zip(found.starts, found.votes, strict=True) if vote is None]
@@ -56,7 +56,7 @@ def test_a_long_file_is_asked_about_window_by_window(first: Stage, tmp_path: Pat
     assert voted[0].probabilities != voted[-1].probabilities
 
 
-def test_the_window_in_the_middle_says_what_the_stage_says_of_the_file(first: Stage, tmp_path: Path) -> None:
+def test_the_window_in_the_middle_has_the_vote_of_the_file(first: Stage, tmp_path: Path) -> None:
     from music_reclass.extractors import fma518 as fma
     from music_reclass.extractors.audio import load as audio
 
@@ -69,14 +69,14 @@ def test_the_window_in_the_middle_says_what_the_stage_says_of_the_file(first: St
     assert max(middle[0].probabilities.values()) == pytest.approx(float(whole.max()), abs=0.02)
 
 
-def test_a_short_file_gets_shorter_windows_and_says_so(first: Stage, tmp_path: Path) -> None:
+def test_a_short_file_has_shorter_windows_marked_as_an_illustration(first: Stage, tmp_path: Path) -> None:
     found = window_votes(written(tmp_path, [noise(12)]), first)
     assert found.illustration
     assert found.length == 10.0
-    assert found.judged == pytest.approx((0.0, 12.0))
+    assert found.excerpt == pytest.approx((0.0, 12.0))
     assert len(found.votes) == 1
 
 
-def test_silence_has_no_course(first: Stage, tmp_path: Path) -> None:
+def test_silence_has_no_votes(first: Stage, tmp_path: Path) -> None:
     with pytest.raises(SkipTrack):
         window_votes(written(tmp_path, [np.zeros(RATE * 8)]), first)
