@@ -50,6 +50,8 @@ def objects(file: BinaryIO, start: int, end: int) -> Iterator[Element]:
 def _attributes(file: BinaryIO, found: Element) -> Iterator[Element]:
     """The attributes in an object of SLOTS."""
     data = read_at(file, found.body, found.end - found.body)
+    if len(data) < 2:
+        raise Malformed("an ASF object without its count of attributes")
     at = 2
     try:
         for _ in range(int.from_bytes(data[:2], "little")):
@@ -90,6 +92,8 @@ class Asf(Container):
     def in_extension(self) -> list[Element]:
         """The objects of the header extension."""
         extension = self.first(EXTENSION)
+        if extension and extension.end < extension.body + 22:
+            raise Malformed("an ASF header extension shorter than its fields")
         return list(objects(self.file, extension.body + 22, extension.end)) if extension else []
 
     @cached_property

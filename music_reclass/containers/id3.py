@@ -87,10 +87,12 @@ class Tag:
             return HEADER_SIZE + position + bisect_left(marks, position)
 
         first, extended_padding = _extended_header(body, self.version, self.flags)
+        if first > len(body):
+            raise Malformed("an ID3v2 extended header longer than its tag")
         found, self.plain_sizes = _frames(body, first, self.version)
         self.frames = [Element(one.name, stored(one.start), stored(one.body), stored(one.end)) for one in found]
         self.contents = [body[one.body : one.end] for one in found]
-        self.padding = stored(found[-1].end if found else min(first, len(body)))
+        self.padding = stored(found[-1].end if found else first)
         self.extended_padding = stored(extended_padding) if extended_padding else None
 
     @property

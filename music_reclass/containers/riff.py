@@ -82,7 +82,8 @@ class Form(Container):
     @cached_property
     def inside(self) -> list[Element]:
         """The chunks of the form."""
-        return [chunk for chunk in self.chunks() if chunk.end <= self.end]
+        end = self.end
+        return [chunk for chunk in self.chunks() if chunk.end <= end]
 
     @cached_property
     def tag(self) -> tuple[Element, id3.Tag] | None:
