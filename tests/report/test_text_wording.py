@@ -88,7 +88,7 @@ def test_all_sure_is_one_line() -> None:
     ("decided", "right", "words"),
     [
         (5, 4.6, "about 5 of these 5 should be right"),
-        (5, 5.4, "about 5 of these 5 should be right"),  # rounding never promises more than there are
+        (5, 5.6, "about 5 of these 5 should be right"),  # never more than there are
         (4, 2.0, "such genres are right about 5 times in 10"),
         (1, 1.0, "such genres are right about 10 times in 10"),
         (1000, 849.6, "about 850 of these 1,000 should be right"),

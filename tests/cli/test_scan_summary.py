@@ -1,0 +1,135 @@
+"""What `scan` says around the plan: what was found and read, what could not be, and a tip where a stage would help."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from music_reclass.classification import scan as scanning
+from music_reclass.features.results import ScanStats, StageStats
+from music_reclass.features.scope import Scope
+from tests.cli.decided_library import DecidedLibrary, Tune
+from tests.library import Shell
+
+Found = Callable[[ScanStats], None]
+
+
+@pytest.fixture(autouse=True)
+def _without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> Found:
+    """Says what the next scan finds; the tracks are those that the library holds already."""
+
+    def finds(stats: ScanStats) -> None:
+        def scan(scope: Scope, *arguments: object, **options: object) -> ScanStats:
+            scope.add_all()
+            return stats
+
+        monkeypatch.setattr(scanning, "scan", scan)
+
+    return finds
+
+
+def test_what_was_found_stands_first_and_the_plan_after_it(library: DecidedLibrary, shell: Shell, found: Found) -> None:
+    library.add(Tune("a.mp3"), Tune("b.mp3", tags=("Jazz",)))
+    found(ScanStats(found=2, new=1, changed=1, read=2, seconds={"read": 3.0}))
+    assert shell("scan", library.folder, "--dry-run") == 0
+    lines = shell.out.splitlines()
+    assert lines[0] == f"music     {os.path.abspath(library.folder)}: 2 audio files (1 new, 1 changed)"
+    assert lines[1] == "read      2 files in 3.0 s"
+    assert lines[2].startswith("result    a genre for 2 of 2 tracks")
+    assert "the same command without --dry-run" in lines[-1]
+
+
+def test_without_yes_the_end_names_apply_as_well(library: DecidedLibrary, shell: Shell, found: Found) -> None:
+    library.add(Tune("a.mp3"))
+    found(ScanStats(found=1))
+    assert shell("scan", library.folder) == 0
+    assert "to write 1 file: the same command with --yes, or later reclass apply" in shell.out
+
+
+@pytest.mark.parametrize(("count", "rest"), [(5, ""), (6, "and 1 more folder"), (1200, "and 1,195 more folders")])
+def test_folders_that_could_not_be_read_are_named_cut_and_make_the_exit_code_1(
+    count: int, rest: str, library: DecidedLibrary, shell: Shell, found: Found
+) -> None:
+    library.add(Tune("a.mp3"))
+    found(ScanStats(found=1, unreadable=[(f"/m/\x1b{n:04}", "Permission denied") for n in range(count)]))
+    assert shell("scan", library.folder, "--yes") == 1
+    shown = [line.strip() for line in shell.out.splitlines() if "cannot be read" in line]
+    assert shown == [f"! /m/\\x1b{n:04} cannot be read: Permission denied" for n in range(5)]
+    assert (rest in shell.out, "more folder" in shell.out) == (True, bool(rest))
+    assert "written   1 file" in shell.out  # what could be read is tagged all the same
+
+
+def tips(shell: Shell) -> list[str]:
+    return [line for line in shell.out.splitlines() if line.startswith("tip ")]
+
+
+def test_a_tip_names_the_stage_that_could_help_only_where_somebody_is_unsure(
+    library: DecidedLibrary, shell: Shell, found: Found
+) -> None:
+    found(ScanStats(found=1))
+    library.add(Tune("a.mp3"))
+    assert shell("scan", library.folder, "--dry-run") == 0
+    assert not tips(shell)
+    library.add(Tune("b.mp3", ""))
+    assert shell("scan", library.folder, "--dry-run") == 0
+    (tip,) = tips(shell)
+    assert "1 uncertain track might be decided by the stage musicnn" in tip
+    assert "reclass models" in tip
+    assert shell("scan", library.folder, "--dry-run", "--json") == 0
+    assert not tips(shell)
+
+
+def test_details_come_with_verbose_alone(library: DecidedLibrary, shell: Shell, found: Found) -> None:
+    library.add(Tune("a.mp3"))
+    found(ScanStats(found=1, in_pieces=1, stages={"fma518": StageStats(1, 2.0)}))
+    assert shell("scan", library.folder, "--dry-run", "-v") == 0
+    assert "absent    the stage musicnn does not vote" in shell.out
+    assert "stages    fma518 1 (100%)" in shell.out
+    assert "1 window computed in pieces" in shell.out
+    assert shell("scan", library.folder, "--dry-run") == 0
+    assert not any(line.startswith(("absent", "stages", "memory")) for line in shell.out.splitlines())
+
+
+def test_the_scan_is_remembered_with_what_was_asked_for_even_if_it_wrote_nothing(
+    library: DecidedLibrary, shell: Shell, found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.add(Tune("a.mp3"))
+    found(ScanStats(found=1, decided=1))
+    monkeypatch.chdir(library.folder.parent)
+    assert shell("scan", "Music", "--rescan", "--dry-run") == 0
+    assert shell("report", "--json") == 0
+    (scan,) = shell.objects()[0]["scans"]
+    assert (scan["found"], scan["decided"]) == (1, 1)
+    assert scan["arguments"] == {"paths": [os.path.abspath("Music")], "rescan": True}
+    assert shell("history") == 0
+    assert shell.out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--max-time", "soon"], "no length of time"),
+        (["--jobs", "-1"], "0 is the least"),
+        (["--timeout", "nan"], "1 is the least"),
+        (["--on-existing", "overwrite"], "'keep'"),
+        (["--profile", "winamp"], "'navidrome'"),
+        (["--bundle", "/nowhere"], "/nowhere"),
+        (["--map", "nonsense", "--sync-plex"], ""),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_flags_that_make_no_sense_stop_the_scan_before_it_begins(
+    words: list[str], said: str, library: DecidedLibrary, shell: Shell
+) -> None:
+    library.add(Tune("a.mp3"))
+    assert shell("scan", library.folder, "--yes", *words) in (2, 5)
+    assert said in shell.err
+    assert shell.out == ""
