@@ -1,4 +1,4 @@
-"""`report`, `calibrate` and `audit-exits` on a real small library that both stages have heard."""
+"""`report`, `calibrate` and `audit-exits` on a small real library with the features of both stages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def scanned(demo_library: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 
 @pytest.fixture
-def heard(scanned: tuple[Path, str], shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
+def library(scanned: tuple[Path, str], shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
     """The command line on a copy of that database."""
     folder, _ = scanned
     monkeypatch.setenv("RECLASS_MODELS", str(folder / "models"))
@@ -43,8 +43,8 @@ def heard(scanned: tuple[Path, str], shell: Shell, monkeypatch: pytest.MonkeyPat
 def certify(shell: Shell, threshold: float, epsilon: float = 0.02) -> None:
     """Put an exit of the first stage into the library, as `calibrate` would."""
     database = Database(shell.db)
-    own = ExitRule(threshold, epsilon, 0.1, 1000, 3, 0.5, (musicnn_ensemble.embedded("musicnn").digest,), labels=False)
-    LibraryExits(database).save({bundles.embedded().digest: exit_as_manifest(own)})
+    rule = ExitRule(threshold, epsilon, 0.1, 1000, 3, 0.5, (musicnn_ensemble.embedded("musicnn").digest,), labels=False)
+    LibraryExits(database).save({bundles.embedded().digest: exit_as_manifest(rule)})
     database.close()
 
 
@@ -62,9 +62,9 @@ def test_a_verbose_scan_prints_technical_details(scanned: tuple[Path, str]) -> N
     assert "s each · musicnn" in printed
 
 
-def test_the_report_remembers_the_scan_as_text_as_json_and_as_a_page(heard: Shell, tmp_path: Path) -> None:
-    assert heard("report", "--json", "--html", tmp_path / "page.html") == 0
-    (found,) = heard.objects()
+def test_the_report_remembers_the_scan_as_text_as_json_and_as_a_page(library: Shell, tmp_path: Path) -> None:
+    assert library("report", "--json", "--html", tmp_path / "page.html") == 0
+    (found,) = library.objects()
     assert sum(found["figures"]["outcomes"].values()) == 11
     assert set(found["costs"]) == {"fma518", "musicnn"}
     assert all(seconds > 0 for seconds in found["costs"].values())
@@ -73,70 +73,70 @@ def test_the_report_remembers_the_scan_as_text_as_json_and_as_a_page(heard: Shel
     assert page.startswith("<!doctype html>")
     assert "<script" not in page
 
-    assert heard("report") == 0
-    assert "11 tracks" in heard.out
-    assert heard("report", "--html", tmp_path / "no" / "such" / "page.html") == 1
-    assert "cannot be written" in heard.err
+    assert library("report") == 0
+    assert "11 tracks" in library.out
+    assert library("report", "--html", tmp_path / "no" / "such" / "page.html") == 1
+    assert "cannot be written" in library.err
 
 
 def test_exits_certified_on_a_library_hold_for_its_next_scan_until_they_are_forgotten(
-    heard: Shell, demo_library: Path
+    library: Shell, demo_library: Path
 ) -> None:
-    assert heard("calibrate", "--from-library", "--json") == 0
-    (own,) = heard.objects()
-    assert (own["stage"], own["threshold"], own["labels"]) == ("fma518", None, True)
-    assert own["more_artists"] == 114 - own["count"]
-    assert "too few" in own["why"]
-    assert heard("calibrate") == 0
-    assert "certified on this library" in heard.out
+    assert library("calibrate", "--from-library", "--json") == 0
+    (rule,) = library.objects()
+    assert (rule["stage"], rule["threshold"], rule["labels"]) == ("fma518", None, True)
+    assert rule["more_artists"] == 114 - rule["count"]
+    assert "too few" in rule["why"]
+    assert library("calibrate") == 0
+    assert "certified on this library" in library.out
 
-    certify(heard, 0.05)
-    assert heard("scan", demo_library, "--dry-run", "-v") == 0
-    assert "fma518 11 (100%" in heard.out
+    certify(library, 0.05)
+    assert library("scan", demo_library, "--dry-run", "-v") == 0
+    assert "fma518 11 (100%" in library.out
 
-    assert heard("calibrate", "--forget", "--json") == 0
-    assert heard.objects() == [{"forgotten": 1, "would_forget": 1}]
-    assert heard("scan", demo_library, "--dry-run", "-v") == 0
-    assert "fma518 11 (100%" not in heard.out
-
-
-def test_agreement_with_the_whole_ladder_needs_no_tags(heard: Shell) -> None:
-    assert heard("calibrate", "--from-library", "--label-free", "--dry-run", "--json") == 0
-    (waiting,) = heard.objects()
-    assert waiting["to_hear"].get("musicnn", 0) < waiting["tracks"]  # only those that left early are still to be heard
-    assert heard("calibrate", "--from-library", "--label-free", "--epsilon", "0.5", "--json") == 0
-    (own,) = heard.objects()
-    assert (own["labels"], own["count"]) == (False, waiting["tracks"])
-    assert own["threshold"] is not None
-    assert heard("calibrate", "--from-library", "--label-free", "--dry-run", "--json") == 0
-    assert heard.objects()[0]["to_hear"] == {}  # what was listened to is kept
+    assert library("calibrate", "--forget", "--json") == 0
+    assert library.objects() == [{"forgotten": 1, "would_forget": 1}]
+    assert library("scan", demo_library, "--dry-run", "-v") == 0
+    assert "fma518 11 (100%" not in library.out
 
 
-def test_an_audit_ends_with_1_where_more_is_lost_than_promised(heard: Shell, demo_library: Path) -> None:
-    certify(heard, 0.05)
-    assert heard("audit-exits") == 3  # nothing has left the ladder as it is now
-    assert heard("scan", demo_library, "--dry-run") == 0
-    assert heard("audit-exits", "--share", "1", "--dry-run") == 0
-    assert "11 of 11 early exits" in heard.out
+def test_agreement_with_the_whole_cascade_needs_no_tags(library: Shell) -> None:
+    assert library("calibrate", "--from-library", "--label-free", "--dry-run", "--json") == 0
+    (waiting,) = library.objects()
+    assert waiting["to_hear"].get("musicnn", 0) < waiting["tracks"]  # only early exits still lack features
+    assert library("calibrate", "--from-library", "--label-free", "--epsilon", "0.5", "--json") == 0
+    (rule,) = library.objects()
+    assert (rule["labels"], rule["count"]) == (False, waiting["tracks"])
+    assert rule["threshold"] is not None
+    assert library("calibrate", "--from-library", "--label-free", "--dry-run", "--json") == 0
+    assert library.objects()[0]["to_hear"] == {}  # what was extracted is kept
 
-    heard("audit-exits", "--share", "1", "--json")
-    (found,) = heard.objects()
+
+def test_an_audit_ends_with_1_where_more_is_lost_than_certified(library: Shell, demo_library: Path) -> None:
+    certify(library, 0.05)
+    assert library("audit-exits") == 3  # no early exit by the exit rules as they are now
+    assert library("scan", demo_library, "--dry-run") == 0
+    assert library("audit-exits", "--share", "1", "--dry-run") == 0
+    assert "11 of 11 early exits" in library.out
+
+    library("audit-exits", "--share", "1", "--json")
+    (found,) = library.objects()
     assert (found["tracks"], found["early"], found["heard"]) == (11, 11, 11)
     other = sum(row["other"] for row in found["rows"])
     (judged,) = found["judgements"]
     assert judged["rate"] == pytest.approx(other / 11)
     assert judged["alarm"] == found["alarm"] == (other > 0)
-    assert heard.codes[-1] == (1 if other else 0)
+    assert library.codes[-1] == (1 if other else 0)
 
-    assert heard("report", "--json") == 0
-    assert heard.objects()[0]["audits"][0]["heard"] == 11
-    assert heard("audit-exits", "--share", "1") == heard.codes[-3]
-    assert "by its vote" in heard.out
+    assert library("report", "--json") == 0
+    assert library.objects()[0]["audits"][0]["heard"] == 11
+    assert library("audit-exits", "--share", "1") == library.codes[-3]
+    assert "by its vote" in library.out
 
 
-def test_words_that_contradict_each_other_are_refused(heard: Shell) -> None:
-    assert heard("calibrate", "--from-library", "--forget") == 2
-    assert heard("calibrate", "--label-free") == 2
-    assert heard("calibrate", "--from-library", "--stages", "1") == 3
-    assert "one stage only" in heard.err
-    assert heard("audit-exits", "--share", "0") == 2
+def test_options_that_contradict_each_other_are_refused(library: Shell) -> None:
+    assert library("calibrate", "--from-library", "--forget") == 2
+    assert library("calibrate", "--label-free") == 2
+    assert library("calibrate", "--from-library", "--stages", "1") == 3
+    assert "one stage only" in library.err
+    assert library("audit-exits", "--share", "0") == 2
