@@ -48,6 +48,8 @@ def evaluate_cascade(
     votes = predict_rows(bundles, lambda bundle: _rows_for(bundle, asked), len(asked), library_exits)
     labels = np.stack([sets[vote.stage][row] for row, vote in zip(np.flatnonzero(known), votes, strict=True)])
     judged = labels.any(axis=1)
+    if not judged.any():
+        raise UsageError(f"{data.name} has no row with a genre that the stage which decides it knows, of {names}.")
     warnings = [*caveats(bundles, data), *data.table.notes]
     if judged.sum() != len(data):
         left_out = len(data) - int(judged.sum())
