@@ -265,7 +265,7 @@ def _converted(name: str, value: Any, wanted: Any, source: str) -> Any:
         if wanted is Secret and isinstance(value, str):
             return Secret(value)
         if wanted == (Path | None):
-            return Path(value).expanduser()
+            return Path(os.path.expanduser(value))  # `~nobody` stays as it is
     except (KeyError, TypeError, ValueError):
         pass
     shown = "a value" if wanted is Secret else f"the value {value!r}"

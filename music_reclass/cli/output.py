@@ -6,13 +6,13 @@ import json
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from music_reclass.cli.options import Choice
 
@@ -94,7 +94,7 @@ def write_file(path: Path, content: str | bytes | Iterable[str]) -> None:
     library database or what is no plain file; ReclassError where it cannot be written."""
     from music_reclass.errors import ReclassError
 
-    target = path.expanduser().resolve()
+    target = Path(os.path.expanduser(path)).resolve()
     check_output(path)
     unfinished = target.with_name(f".{target.name[:50]}.{os.getpid()}.part")
     try:
@@ -117,7 +117,7 @@ def check_output(path: Path) -> None:
     from music_reclass.errors import UsageError
     from music_reclass.utils.files import AUDIO_SUFFIXES
 
-    target = path.expanduser().resolve()
+    target = Path(os.path.expanduser(path)).resolve()
     if {path.suffix.lower(), target.suffix.lower()} & AUDIO_SUFFIXES:
         raise UsageError(f"{printable(str(path))} is named like music and is not written over; name another file.")
     if target.exists() and not target.is_file():

@@ -66,6 +66,7 @@ def path_map(pairs: tuple[str, ...]) -> PathMap:
 
 
 SHOWN = 24  # rows shown to people; --json gives all
+LEFT_SHOWN = 10  # of a restore
 
 REASONS = {
     "locked-by-user": "locked by somebody, and so left alone",
@@ -161,9 +162,11 @@ def show_restore_plan(run: int, rows: Sequence[Row], as_json: bool) -> None:
         for row in left:
             print_json({"action": "leave", "title": row.title, "reason": row.reason})
         return
-    say("run", f"{run}: {len(edits):,} items go back, {len(left):,} are left alone")
-    for row in left[:10]:
+    say("run", f"{run}: {len(edits):,} to go back, {len(left):,} to be left alone")
+    for row in left[:LEFT_SHOWN]:
         say("left", f"{printable(row.title)}: {row.reason}")
+    if len(left) > LEFT_SHOWN:
+        say("", f"and {len(left) - LEFT_SHOWN:,} more (--dry-run --json lists all)")
 
 
 def show_import(title: str, done: ImportReport, choice: Choice) -> None:

@@ -101,6 +101,14 @@ def test_the_home_folder_may_be_meant_by_its_sign(tmp_path: Path, monkeypatch: p
     assert (tmp_path / "list.csv").read_bytes() == b"\xff"
 
 
+def test_a_name_that_begins_with_that_sign_and_is_nobodys_home_is_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    output.write_file(Path("~nobody-of-this-name.csv"), "x")
+    assert os.listdir(tmp_path) == ["~nobody-of-this-name.csv"]
+
+
 @pytest.mark.parametrize("name", ["a.MP3", "b.flac ", "c.csv"])
 def test_only_names_of_music_are_refused_for_their_name(name: str, tmp_path: Path) -> None:
     if Path(name).suffix.strip().lower() == ".mp3":

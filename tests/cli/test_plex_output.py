@@ -59,7 +59,18 @@ def test_what_goes_back_comes_before_what_is_left_alone(capsys: pytest.CaptureFi
     assert [line["action"] for line in lines] == ["restore", "leave"]
     assert lines[0]["genre"] == ["Folk"]
     show_restore_plan(7, rows, False)
-    assert "7: 1 items go back, 1 are left alone" in capsys.readouterr().out
+    assert "7: 1 to go back, 1 to be left alone" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("count", "rest"), [(10, 0), (12, 2)])
+def test_many_items_that_are_left_alone_are_cut_and_counted(
+    count: int, rest: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_restore_plan(7, [Row(LEAVE, "gone", "track", n, f"Tune {n}") for n in range(count)], False)
+    out = capsys.readouterr().out
+    assert f"0 to go back, {count} to be left alone" in out
+    assert out.count("Tune ") == 10
+    assert (f"and {rest} more" in out) == (rest > 0)
 
 
 def test_a_map_shows_what_speaks_for_each_pair(capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,7 +52,7 @@ class Installed:
 def models_folder() -> Path:
     """`RECLASS_MODELS`, else `models` in the user's data folder."""
     if named := os.environ.get("RECLASS_MODELS"):
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     import platformdirs
 
     return Path(platformdirs.user_data_dir("reclass", appauthor=False)) / "models"
