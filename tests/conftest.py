@@ -10,10 +10,15 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
     os.environ.setdefault(_name, "1")
 
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 from music_reclass.cli.main import run  # noqa: E402
 from music_reclass.extractors.audio.synthesis import make_library  # noqa: E402
 from tests.library import WEIGHTS, Shell, copied  # noqa: E402
+
+# Machines that run tests are shared: how long an example took says nothing about the code.
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 
 @pytest.fixture(autouse=True)
