@@ -129,7 +129,7 @@ class TableFile:
     def augmentations(self, table: Table) -> Augmentations:
         """Changed versions of the rows of `table`: arrays `fma518` (n, versions, columns) and their names, `views`."""
         rows = self._numbers(3)[:, :, self._order()]
-        names = tuple(str(name) for name in self.arrays.get("views", np.array([])))
+        names = tuple(str(name) for name in self.arrays.get("views", np.array([])).reshape(-1))
         if len(names) != rows.shape[1]:
             raise UsageError(
                 f"{self.path} names {len(names)} views and holds {rows.shape[1]}; the array `views` must name each of "
@@ -188,7 +188,7 @@ class TableFile:
     def _label_sets(self, count: int) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
         if "labels" not in self.arrays and "classes" not in self.arrays:
             return (), np.zeros((count, 0), dtype=np.bool_)
-        classes = tuple(str(name) for name in self.arrays.get("classes", np.array([])))
+        classes = tuple(str(name) for name in self.arrays.get("classes", np.array([])).reshape(-1))
         labels = self.arrays.get("labels", np.zeros(0))
         if labels.shape != (count, len(classes)) or labels.dtype.kind not in "biu" or len(set(classes)) != len(classes):
             raise UsageError(
