@@ -54,36 +54,36 @@ def report(page: Path | None, most: int, as_json: bool, settings: Settings) -> N
 
 
 def _show(found: Report) -> None:
-    from music_reclass.report import text as lines
+    from music_reclass.report import text
 
     figures = found.figures
     missing = f", {found.library['missing']:,} of them missing" if found.library["missing"] else ""
-    say("library", f"{lines.counted(found.library['tracks'], 'track')}{missing}")
+    say("library", f"{text.counted(found.library['tracks'], 'track')}{missing}")
     reasons = {f"{cause.outcome}: {cause.reason}": cause.count for cause in found.failures}
     right = sum(row.tracks * row.precision for row in figures.expected)
-    for label, text in lines.outcome_lines(figures.outcomes, reasons, right):
-        say(label, printable(text))
+    for label, line in text.outcome_lines(figures.outcomes, reasons, right):
+        say(label, printable(line))
     if figures.genres:
         say("genres", " · ".join(f"{printable(genre)} {count:,}" for genre, count in figures.genres.items()))
-    for label, text in lines.agreement_lines(figures, 10):
-        say(label, printable(text))
+    for label, line in text.agreement_lines(figures, 10):
+        say(label, printable(line))
     _list("conflicts", found.conflicts, "with another genre in the tag, left alone")
     _list("not sure", found.unsure, "left alone, with the likeliest genres")
     for cause in found.failures:
-        say(cause.outcome, f"{lines.counted(cause.count, 'file')}: {cause.reason.replace('_', ' ')}")
+        say(cause.outcome, f"{text.counted(cause.count, 'file')}: {cause.reason.replace('_', ' ')}")
         for path, detail in cause.examples[:SHOWN]:
             say("", f"{printable(shorten_home(path))}  {printable(detail)}")
-    for label, text in (
-        *lines.stage_lines(figures),
-        *(("time", lines.cost_text(name, cost)) for name, cost in found.costs.items()),
-        *lines.precision_lines(figures),
-        *lines.certificate_lines(found.certificates),
-        *lines.audit_lines(found.audits[:1]),
+    for label, line in (
+        *text.stage_lines(figures),
+        *(("time", text.cost_text(name, cost)) for name, cost in found.costs.items()),
+        *text.precision_lines(figures),
+        *text.certificate_lines(found.certificates),
+        *text.audit_lines(found.audits[:1]),
     ):
-        say(label, printable(text))
+        say(label, printable(line))
     for scan in found.scans[:SHOWN]:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(scan.started))
-        say("scan", f"{when}  {lines.scan_text(scan)}")
+        say("scan", f"{when}  {text.scan_text(scan)}")
 
 
 def _list(label: str, listing: Listing, what: str) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from music_reclass.classification.policy import REASONS
 from music_reclass.domain import Outcome
-from music_reclass.explain import explanation as steps
 from music_reclass.explain.attribution import GLOSSES
+from music_reclass.explain.explanation import ALBUM_EXIT, ASKED, LAST, NOT_EXTRACTED, stage_agreement
 
 if TYPE_CHECKING:
     from music_reclass.classification.voter import Stage
@@ -58,7 +58,7 @@ def render(explanation: Explanation) -> Iterator[Line]:
             yield "", text
     for stage, why in explanation.cascade.absent.items():
         yield "", f"{stage} was not asked: {why.partition(', or, with')[0].rstrip('.')}"
-    if text := steps.stage_agreement(explanation.votes):
+    if text := stage_agreement(explanation.votes):
         yield "together", text
     if explanation.album_vote is not None:
         yield "album", _bars(explanation.album_vote)
@@ -82,17 +82,17 @@ def _after(explanation: Explanation, step: Step) -> Iterator[str]:
         digits = _digits_apart(step.vote.confidence, threshold)
         now, needed = _percent(step.vote.confidence, digits), _percent(threshold, digits)
         below = f"{now} is less than the {needed} needed to stop here"
-    if step.after == steps.ASKED:
+    if step.after == ASKED:
         yield f"{below}, so {following} was asked{_in_brackets(_cost(explanation, following), _gain(step))}"
-    elif step.after == steps.NOT_EXTRACTED:
+    elif step.after == NOT_EXTRACTED:
         why = explanation.failures.get(following)
         missing = (
             f"failed: {why}" if why else "has no features of it yet (the next scan extracts them, or --all-stages)"
         )
         yield f"{below}, but {following} {missing}{_in_brackets(_usual_cost(explanation, following), _gain(step))}"
-    elif step.exit_rule is not None and threshold is not None and step.after != steps.LAST:
+    elif step.exit_rule is not None and threshold is not None and step.after != LAST:
         enough = _percent(threshold)
-        if step.after == steps.ALBUM_EXIT:
+        if step.after == ALBUM_EXIT:
             yield f"the album as a whole reaches {enough}, so {following} was not needed"
         else:
             yield f"{_percent(step.vote.confidence)} is enough: from {enough} on, {following} is not needed"

@@ -12,8 +12,7 @@ import pytest
 from music_reclass.cli.main import run
 from music_reclass.features.database import Database
 from music_reclass.features.results import LibraryExits
-from music_reclass.models import bundle as bundles
-from music_reclass.models import bundle as musicnn_ensemble
+from music_reclass.models.bundle import embedded
 from music_reclass.models.early_exit import ExitRule, exit_as_manifest
 from tests.library import WEIGHTS, Shell
 
@@ -43,8 +42,8 @@ def library(scanned: tuple[Path, str], shell: Shell, monkeypatch: pytest.MonkeyP
 def certify(shell: Shell, threshold: float, epsilon: float = 0.02) -> None:
     """Put an exit of the first stage into the library, as `calibrate` would."""
     database = Database(shell.db)
-    rule = ExitRule(threshold, epsilon, 0.1, 1000, 3, 0.5, (musicnn_ensemble.embedded("musicnn").digest,), labels=False)
-    LibraryExits(database).save({bundles.embedded().digest: exit_as_manifest(rule)})
+    rule = ExitRule(threshold, epsilon, 0.1, 1000, 3, 0.5, (embedded("musicnn").digest,), labels=False)
+    LibraryExits(database).save({embedded().digest: exit_as_manifest(rule)})
     database.close()
 
 
