@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from music_reclass.domain import Decision, Outcome
 from music_reclass.features.plex import FieldEdit
-from music_reclass.plex.model import Item, without
+from music_reclass.plex.model import Item, same_tags, without
 from music_reclass.plex.paths import PathMap, infer, spread
 from music_reclass.plex.plan import (
     ADD,
@@ -81,6 +81,20 @@ def test_a_second_sync_finds_every_item_as_the_first_left_it(
         assert again.action == NOOP
 
 
+@settings(max_examples=300, deadline=None)
+@given(ITEMS, DESIRED, DESIRED, st.booleans())
+def test_a_decision_that_changed_leaves_no_trace_of_the_former(
+    item: Item, former: DesiredState, desired: DesiredState, override: bool
+) -> None:
+    comparison = Comparison(SyncRequest(level="album", override_locks=override), TREE)
+    first = comparison.row(item, former, {})
+    edits = first.edit.fields if first.edit else ()
+    ours = {one.field: as_logged(one) for one in edits}
+    assert same_tags(
+        comparison.row(after_sync(item, edits), desired, ours).after, comparison.row(item, desired, {}).after
+    )
+
+
 @settings(max_examples=200, deadline=None)
 @given(ITEMS, DESIRED, MODES, LOCKS)
 def test_a_field_that_somebody_else_locked_is_never_edited(
@@ -138,19 +152,21 @@ def test_an_album_says_the_same_in_any_order_of_its_tracks(tracks: list[tuple[st
 
 
 WORDS = st.sampled_from(["Ada", "Blue", "CD 1", "CD 2", "Live", "Björk", "Various"])
-FILES = st.lists(
-    st.tuples(WORDS, WORDS, st.integers(1, 99)).map(lambda parts: f"{parts[0]}/{parts[1]}/{parts[2]:02} Tune.mp3"),
-    min_size=1, max_size=20, unique=True,
-)  # fmt: skip
+FILES = st.dictionaries(st.integers(1, 99), st.lists(WORDS, min_size=1, max_size=3), min_size=1, max_size=20).map(
+    lambda folders: {number: "/".join([*words, f"{number:02} Tune.mp3"]) for number, words in folders.items()}
+)
 
 
 @settings(max_examples=80, deadline=None)
-@given(files=FILES, windows=st.booleans(), extra=FILES)
-def test_the_inferred_folders_lead_to_every_file_and_back(files: list[str], windows: bool, extra: list[str]) -> None:
+@given(numbered=FILES, windows=st.booleans(), more=FILES)
+def test_the_inferred_folders_lead_to_every_file_and_back(
+    numbered: dict[int, str], windows: bool, more: dict[int, str]
+) -> None:
+    files, others = numbered.values(), [file for number, file in more.items() if number not in numbered]
     root = "D:\\Music" if windows else "/data/music"
     on_server = [root + "\\" + file.replace("/", "\\") if windows else f"{root}/{file}" for file in files]
     here = [f"/home/me/Tunes/{file}" for file in files]
-    found = infer(on_server, [root], [*here, *(f"/home/me/Tunes/{file}" for file in extra if file not in files)])
+    found = infer(on_server, [root], [*here, *(f"/home/me/Tunes/{file}" for file in others)])
     assert found == PathMap(((root, "/home/me/Tunes"),))
     assert (found.votes, found.unmatched) == ((len(files),), ())
     assert [found.local(path) for path in on_server] == here
@@ -165,3 +181,5 @@ def test_samples_are_different_in_order_and_evenly_far_apart(count: int, most: i
     assert taken == sorted(set(taken))
     gaps = {int(later) - int(earlier) for earlier, later in pairwise(taken)}
     assert max(gaps, default=0) - min(gaps, default=0) <= 1
+    assert not taken or taken[0] == items[0]
+    assert count - int(taken[-1]) <= max(gaps, default=count) + 1 if taken else count == 0
