@@ -22,7 +22,7 @@ def test_a_package_that_is_hidden_counts_as_missing(monkeypatch: pytest.MonkeyPa
 def test_a_part_of_a_missing_package_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(MissingExtra, match=r"the package sklearn: .*\[train\]"):
-        require("sklearn.linear_model", extra="train")
+        require("sklearn.never_imported", extra="train")
 
 
 def test_a_part_that_an_older_release_lacks_is_said_to_be_missing_with_the_same_cure(
