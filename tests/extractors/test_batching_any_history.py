@@ -173,7 +173,7 @@ def test_results_before_an_item_that_fits_nowhere_have_come() -> None:
     fixed=st.integers(0, 10**9), each=st.integers(1, 10**8), few=st.integers(1, 4), more=st.integers(1, 8),
     items=st.integers(1, 64),
 )  # fmt: skip
-def test_a_line_through_two_measurements_foretells_every_other(
+def test_a_line_through_two_measurements_predicts_every_other(
     fixed: int, each: int, few: int, more: int, items: int
 ) -> None:
     slope = slope_through([(n, float(fixed + each * n)) for n in (few, few + more)])

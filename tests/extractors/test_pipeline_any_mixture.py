@@ -54,7 +54,7 @@ def answer(number: int, kind: str, count: int) -> np.ndarray | TrackError:
     capacity=st.integers(1, 8),
     stop_after=st.one_of(st.none(), st.integers(0, 15)),
 )
-def test_every_track_that_was_begun_has_one_answer_and_it_is_its_own(
+def test_every_track_that_was_begun_has_exactly_one_answer_of_the_right_track(
     tracks: list[tuple[str, int]], batch: int, capacity: int, stop_after: int | None
 ) -> None:
     asked = []

@@ -118,7 +118,7 @@ def test_a_sample_holds_no_more_than_asked_and_no_track_twice(tracks: int, most:
     assert bool(sample) == bool(tracks) or most < tracks
 
 
-def test_genres_of_the_user_are_told_for_the_tracks_asked_about_alone(tmp_path: Path) -> None:
+def test_genres_of_the_user_come_for_the_tracks_asked_about_alone(tmp_path: Path) -> None:
     library = Library(Database(tmp_path / "library.sqlite3"))
     genres: list[tuple[str, ...] | None] = [("Rock", "Pop"), None, (), ("Jazz",)]
     ids = library.save(

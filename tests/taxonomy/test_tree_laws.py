@@ -30,7 +30,7 @@ def people_write(name: str, choice: int) -> str:
 
 
 @given(NAMES)
-def test_a_canonical_name_is_its_own_and_so_is_what_would_be_written(name: str) -> None:
+def test_a_canonical_name_and_the_name_that_would_be_written_are_read_as_the_same_genre(name: str) -> None:
     genre = TREE.canonical(name)
     if genre is None:
         return

@@ -1,4 +1,4 @@
-"""What is written beside the weights is written whole or not at all, and digests tell any two sets of tensors apart."""
+"""What is written beside the weights is written whole or not at all, and any two sets of tensors differ in digest."""
 
 from __future__ import annotations
 
