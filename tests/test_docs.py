@@ -80,3 +80,9 @@ def test_the_layout_page_is_the_tree_of_modules_as_they_describe_themselves() ->
     assert page == make_layout["page"](), "run: python docs/make_layout.py"
     for name in re.findall(r"`(\w+/[\w/]+\.py)`", page):
         assert (ROOT / "music_reclass" / name).is_file() or (ROOT / name).is_file(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_script_and_test_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(r"\b(?:tests|benchmarks|tools)/[a-z_0-9/]+\.py", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).is_file()] == []
