@@ -33,10 +33,10 @@ for path in sys.argv[2:]:
 SHARES = """
 import sys, time
 from pathlib import Path
-from music_reclass.extractors import audio
+from music_reclass.extractors.audio import load as audio
 from music_reclass.extractors.registry import extractor
-from music_reclass.extractors.quiet import quiet_decoders
-from music_reclass.utils.payload import payload_digest
+from music_reclass.extractors.audio.sndfile import quiet_decoders
+from music_reclass.containers.sniff import payload_digest
 fma = extractor("fma518", "mid30")
 quiet_decoders()
 spent = dict.fromkeys(("digest", "decode", "features"), 0.0)
