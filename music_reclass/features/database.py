@@ -109,13 +109,14 @@ class _Connection(sqlite3.Connection):
     path: Path | str = ""
 
     def cursor(self, factory: Any = _Cursor) -> Any:
+        # The one way to make cursors: only here sqlite3 drops its references to those that are gone.
         return super().cursor(factory)
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        return _Cursor(self).execute(sql, parameters)  # type: ignore[no-any-return]
+        return self.cursor().execute(sql, parameters)  # type: ignore[no-any-return]
 
     def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
-        return _Cursor(self).executemany(sql, parameters)  # type: ignore[no-any-return]
+        return self.cursor().executemany(sql, parameters)  # type: ignore[no-any-return]
 
 
 class Database:

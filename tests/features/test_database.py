@@ -1,6 +1,7 @@
 """The database file: opened right, migrated safely, refused in one sentence."""
 
 import sqlite3
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -188,3 +189,22 @@ def test_what_was_committed_is_there_for_the_next_connection(tmp_path: Path) -> 
         sql.execute("INSERT INTO exit_audit (at, result) VALUES (1, '{}')")
         assert reader.connection.execute("SELECT count(*) FROM exit_audit").fetchone() == (0,)  # and it did not wait
     assert reader.connection.execute("SELECT count(*) FROM exit_audit").fetchone() == (1,)
+
+
+def test_a_connection_does_not_grow_with_the_number_of_statements(tmp_path: Path) -> None:
+    database = Database(tmp_path / "library.sqlite3")
+    statement = "INSERT OR REPLACE INTO temp.numbers VALUES (?)"
+    database.connection.execute("CREATE TABLE temp.numbers (number INTEGER PRIMARY KEY)")
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            database.connection.execute(statement, (number % 10,))
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(20_000):
+            database.connection.execute(statement, (number % 10,))
+        database.connection.executemany(statement, ((number % 10,) for number in range(1000)))
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+        database.close()
+    assert grown < 200_000
