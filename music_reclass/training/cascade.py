@@ -124,7 +124,8 @@ def _in_domain(stages: Sequence[CrossValidated]) -> list[CalibrationSet]:
     names = ["new artists"]
     if data.augmentations is not None:
         beside = ", its fma518 beside the clean vectors of the later kinds" if len(stages) > 1 else ""
-        names += [f"augmentation {name}{beside}" for name in data.augmentations.names]
+        # "view" is the word of stored manifests for an augmentation.
+        names += [f"view {name}{beside}" for name in data.augmentations.names]
     groups, labels = stages[0].groups[unseen], stages[0].labels[unseen]
     return [
         CalibrationSet.of(name, groups, [stage.probabilities[unseen, number] for stage in stages], labels)

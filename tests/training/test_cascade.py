@@ -71,7 +71,7 @@ def test_exit_rules_are_tried_on_augmentations_and_on_collections_the_stages_nev
     exit_ = exit_rules_of(found.stages[0].bundle.manifest)[0]
     names = list(exit_.held_on)
     assert names[0] == "new artists"
-    assert names[1].startswith("augmentation quiet, its fma518 beside the clean vectors")
+    assert names[1].startswith("view quiet, its fma518 beside the clean vectors")
     assert any(name.startswith("collection one") for name in names)
     assert any(name.startswith("collection two") for name in names)
     allowed = [one["threshold"] for one in exit_.held_on.values()]
