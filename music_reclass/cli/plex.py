@@ -104,11 +104,15 @@ def restore_run(settings: Settings, run: int | None, force: bool, choice: Choice
         number = run if run is not None else journal.last_standing_run()
         if number is None:
             raise NothingToDo("There is nothing to restore: no run has written anything that still stands on Plex.")
-        rows = write.plan_restore(server, journal, number, force=force, dry_run=choice.dry_run)
+        rows, settled = write.plan_restore(server, journal, number, force=force)
         edits = [row.edit for row in rows if row.edit is not None]
         left = int(any(row.edit is None for row in rows))
         output.show_restore_plan(number, rows, choice.as_json)
-        if not edits or not confirm(f"Restore {len(edits):,} items of the Plex library?", choice):
+        if edits and not confirm(f"Restore {len(edits):,} items of the Plex library?", choice):
+            return left
+        if not choice.dry_run:
+            journal.settle(settled)
+        if not edits:
             return left
         outcome = write.restore(server, journal, number, edits, stop=lambda: bool(work.stop))
         output.show_outcome(outcome, number, choice.as_json, verb="restored")

@@ -290,12 +290,14 @@ OTHER = "another item has its number now"
 
 
 def plan_restore(
-    server: Server, journal: PlexJournal, run_id: int, *, force: bool = False, dry_run: bool = False
-) -> list[Row]:
-    """A row for every item that goes back or is left alone. NothingToDo if nothing of the run is left to restore.
+    server: Server, journal: PlexJournal, run_id: int, *, force: bool = False
+) -> tuple[list[Row], list[tuple[int, str, str]]]:
+    """A row for every item that goes back or is left alone; and how to settle what is as before already or gone: (row
+    id, state, note), for `PlexJournal.settle` once the restore is wanted.
 
-    What is as before already, or gone from the server, is settled in the edit log, except with `dry_run`. With
-    `force` the former value comes back even where somebody has set another since.
+    Nothing is written: an item that is gone today may be there again when a question was answered with no. NothingToDo
+    if nothing of the run is left to restore. With `force` the former value comes back even where somebody has set
+    another since.
     """
     made_on = journal.machine_of_run(run_id)
     if made_on is None:
@@ -321,9 +323,7 @@ def plan_restore(
         else:
             settled += [(change.id, UNDONE, "") for change in changes if item.is_before(change.edit)]
             rows += _rows_back(item, [change for change in changes if not item.is_before(change.edit)], force)
-    if not dry_run:
-        journal.settle(settled)
-    return rows
+    return rows, settled
 
 
 def _left(change: PlexChange, why: str) -> Row:

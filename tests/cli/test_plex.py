@@ -127,6 +127,19 @@ def test_sync_asks_for_a_yes_then_writes_and_restore_takes_it_back(
     assert (code, "Nothing of run 1" in err) == (3, True)
 
 
+def test_an_item_that_is_away_while_nobody_says_yes_to_a_restore_can_be_restored_later(
+    reclass: Reclass, fake: FakePlex, library: Database
+) -> None:
+    start = fake.state()
+    assert reclass("plex", "sync", "-y")[0] == 0
+    away = next(thing for thing in fake.tracks() if thing.genres == ["Jazz"])
+    del fake.things[away.key]
+    assert "that needs --yes" in reclass("plex", "restore", "1")[2]
+    fake.things[away.key] = away
+    assert reclass("plex", "restore", "1", "-y")[0] == 0
+    assert fake.state() == start
+
+
 def test_every_json_line_is_an_object(reclass: Reclass, fake: FakePlex, library: Database) -> None:
     fake.refused_keys = {fake.tracks()[4].key: 409}
     code, out, _ = reclass("plex", "sync", "-y", "--json")

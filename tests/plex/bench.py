@@ -126,8 +126,10 @@ class Bench:
         """The rows of items that were left alone, and what became of the others."""
         server = connected(self.fake, self.clock)
         settle_open(server, self.journal)
-        rows = plan_restore(server, self.journal, run, dry_run=dry_run, force=force)
+        rows, settled = plan_restore(server, self.journal, run, force=force)
         edits = [row.edit for row in rows if row.edit is not None]
+        if not dry_run:
+            self.journal.settle(settled)
         outcome = Outcome() if dry_run else restore(server, self.journal, run, edits, bar=no_bar, **options)
         return [row for row in rows if row.edit is None], outcome
 
