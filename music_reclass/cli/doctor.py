@@ -12,7 +12,7 @@ import click
 
 from music_reclass import __version__
 from music_reclass.cli.options import json_flag, setting_flags
-from music_reclass.cli.output import emit, plain, print_json, printable, say
+from music_reclass.cli.output import emit, plain, print_json, printable, say, styled
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
@@ -161,7 +161,7 @@ def tags(file: Path, as_json: bool) -> None:
         return
     for name, genres in found.items():
         shown = "(no genre)" if genres is None else " | ".join(genres) or "(empty)"
-        say(name, f"{printable(shown):<40} {click.style(PROGRAMS[name], dim=True)}")
+        say(name, f"{printable(shown):<40} {styled(PROGRAMS[name], 'dim')}")
     for note in notes:
         plain(f"note: {printable(note)}")
 
@@ -181,7 +181,7 @@ def doctor(context: click.Context, as_json: bool, settings: Settings) -> int:
     worst = 0
     for name, fine, text in _checks(settings):
         worst = worst if fine else 1
-        mark = "" if fine else click.style("! ", fg="red")
+        mark = "" if fine else styled("! ", "red")
         emit({"check": name, "ok": fine, "detail": text}, mark + text, as_json, name)
     return worst
 

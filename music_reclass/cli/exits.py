@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from music_reclass.cli.options import json_flag, setting_flags
-from music_reclass.cli.output import complain, emit, plain, print_json, say
+from music_reclass.cli.output import complain, emit, plain, print_json, say, styled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,7 +112,7 @@ def _show(found: ExitAudit) -> None:
             )
     for check in found.checks:
         if check.alarm:
-            plain(click.style(f"! {check.stage}: {check.sentence()}.", fg="red"))
+            plain(styled(f"! {check.stage}: {check.sentence()}.", "red"))
         else:
             say(check.stage, check.sentence())
     if found.alarm:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from music_reclass.cli.options import json_flag, setting_flags
-from music_reclass.cli.output import check_output, plain, print_json, printable, say, shorten_home, write_file
+from music_reclass.cli.output import (
+    check_output,
+    plain,
+    print_json,
+    print_table,
+    printable,
+    say,
+    shorten_home,
+    write_file,
+)
 from music_reclass.errors import ReclassError
 
 if TYPE_CHECKING:
@@ -25,6 +33,8 @@ if TYPE_CHECKING:
 COLUMNS = (
     "path", "outcome", "reason", "genres", "confidence", "stage", "before", "artist", "album", "title", "duration",
 )  # fmt: skip
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def row_of(track: Track) -> dict[str, Any]:
@@ -50,11 +60,8 @@ def table(tracks: Iterable[Track], kind: str, out: Path | None) -> None:
     lines = _csv_lines(tracks) if kind == "csv" else (json.dumps(row_of(track)) + "\n" for track in tracks)
     if out is not None:
         write_file(out, lines)
-        return
-    for line in lines:
-        # A name that is not UTF-8 cannot stand in a text file: its bytes are shown as \udcXX.
-        text = line.encode("utf-8", "backslashreplace").decode()
-        sys.stdout.write("".join(map(_harmless, text)) if sys.stdout.isatty() else text)
+    else:
+        print_table(lines)
 
 
 def _csv_lines(tracks: Iterable[Track]) -> Iterator[str]:
@@ -65,16 +72,16 @@ def _csv_lines(tracks: Iterable[Track]) -> Iterator[str]:
         row = row_of(track)
         row["genres"] = "; ".join(row["genres"])
         row["before"] = "" if row["before"] is None else "; ".join(row["before"])
-        writer.writerow(row)
+        writer.writerow({name: _as_cell(value) for name, value in row.items()})
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
     yield buffer.getvalue()  # the header alone, where there is no track
 
 
-def _harmless(char: str) -> str:
-    """A character as a terminal may get it."""
-    return char if char.isprintable() or char in "\r\n" else char.encode("unicode_escape").decode()
+def _as_cell(value: Any) -> Any:
+    """A value as spreadsheets may get it: an apostrophe goes before a text that they would take for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def playlists(tracks: Iterable[Track], folder: Path) -> dict[str, int]:
@@ -84,13 +91,13 @@ def playlists(tracks: Iterable[Track], folder: Path) -> dict[str, int]:
         if track.error or not track.decision or not track.decision.genres:
             continue
         label = " - ".join(part for part in (track.tags.artist, track.tags.title) if part)
-        line = f"#EXTINF:{round(track.duration or -1)},{label}".replace("\n", " ").replace("\r", " ")
+        words = "".join(char if char.isprintable() else " " for char in label)
+        line = f"#EXTINF:{round(track.duration or -1)},{words}"
         # A list of lines cannot hold a name with a line break in it; its address can.
-        has_break = not {"\n", "\r"}.isdisjoint(track.path)
+        has_break = track.path.splitlines() != [track.path]
         path = (Path(track.path).as_uri() if has_break else track.path).encode("utf-8", "surrogateescape")
-        lists.setdefault(f"{track.decision.genres[0]}.m3u8", []).append(
-            line.encode("utf-8", "replace") + b"\n" + path + b"\n"
-        )
+        name = track.decision.genres[0].replace("/", "-").lstrip(".")  # a taxonomy may call a genre ../x
+        lists.setdefault(f"{name}.m3u8", []).append(line.encode("utf-8", "replace") + b"\n" + path + b"\n")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from importlib import import_module
 from typing import Any
 
 import click
 
 from music_reclass import __version__
-from music_reclass.cli.output import complain, plain, printable
+from music_reclass.cli.output import SafeStream, complain, plain, printable
 from music_reclass.errors import ReclassError, TrackError
 from music_reclass.utils.workers import THREAD_VARIABLES
 
@@ -86,7 +87,13 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command and leave with its exit code; a traceback never reaches the user."""
     for name in THREAD_VARIABLES:  # small matrices on a busy machine are many times slower with several threads
         os.environ.setdefault(name, "1")
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     sys.exit(run(arguments))
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:
+    """A warning of a library, which may hold the name or a tag of a file."""
+    complain(f"{category.__name__}: {message}")
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -103,24 +110,23 @@ def run(arguments: list[str] | None = None) -> int:
         complain("Interrupted.")
         return 130
     except click.ClickException as error:
-        error.show()
+        error.show(SafeStream(sys.stderr))  # type: ignore[arg-type]
         return error.exit_code
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except ReclassError as error:
-        complain(f"reclass: {error}")
+        complain(printable(f"reclass: {error}"))
         return error.exit_code
     except TrackError as error:
-        complain(f"reclass: {error}")
+        complain(printable(f"reclass: {error}"))
         return 1
     except BrokenPipeError:
         # The reader (head, less) has left: nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # a full disk, a closed terminal
-        complain(
-            f"reclass: {error.strerror or error}{f': {printable(str(error.filename))}' if error.filename else ''}."
-        )
+        place = f": {error.filename}" if error.filename else ""
+        complain(printable(f"reclass: {error.strerror or error}{place}."))
         return 1
     except Exception as error:  # the last boundary: a bug is ours, its traceback goes to a file
         return _report_bug(error)
@@ -134,5 +140,6 @@ def _report_bug(error: Exception) -> int:
     with tempfile.NamedTemporaryFile("w", prefix="reclass-bug-", suffix=".txt", delete=False) as file:
         file.write(f"reclass {__version__}, Python {sys.version}\n")
         traceback.print_exception(error, file=file)
-    complain(f"reclass: This is a bug in reclass ({type(error).__name__}: {error}); please report {file.name}.")
+    bug = f"reclass: This is a bug in reclass ({type(error).__name__}: {error}); please report {file.name}."
+    complain(printable(bug))
     return 70

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from music_reclass.cli.options import Choice, json_flag, setting_flags, yes_flag
-from music_reclass.cli.output import complain, confirm, emit, interactive, plain, print_json, printable, say
+from music_reclass.cli.output import complain, confirm, emit, interactive, plain, print_json, printable, say, styled
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
@@ -154,7 +154,7 @@ def verify(names: tuple[str, ...], as_json: bool, settings: Settings) -> int:
     for model in chosen:
         for check in self_check(model, Placement.from_settings(settings)):
             wrong += not check.fine
-            mark = "" if check.fine else click.style("! ", fg="red")
+            mark = "" if check.fine else styled("! ", "red")
             shown = {"model": model.name, "check": check.name, "ok": check.fine, "detail": check.detail}
             emit(shown, f"{mark}{check.name}: {check.detail}", as_json, model.name)
     return 1 if wrong else 0

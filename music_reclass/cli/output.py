@@ -1,4 +1,8 @@
-"""What commands print, ask and write into files: lines or JSON objects on stdout, questions, guarded output files."""
+"""What commands print, ask and write into files: lines or JSON objects on stdout, questions, guarded output files.
+
+Everything for the terminal passes `_safe`: whatever stands in file names, tags and error messages, no control character
+goes out but line ends, tabs and the styles of `styled`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -16,6 +20,11 @@ if TYPE_CHECKING:
 
     from music_reclass.cli.options import Choice
 
+# Private-use characters stand for styles until a line is sent; `printable` shows those of a file name as text.
+_STYLES = {"bold": ("\ue001", 1), "dim": ("\ue002", 2), "red": ("\ue003", 31), "green": ("\ue004", 32)}
+_PLAIN = "\ue000"
+_SENT = {_PLAIN: "\x1b[0m", "\n": "\n", "\t": "\t", **{mark: f"\x1b[{code}m" for mark, code in _STYLES.values()}}
+
 _DATABASE_MARK = b"SQLite format 3\0"
 _BESIDE_DATABASES = ("-wal", "-shm", "-journal", ".lock")
 
@@ -23,27 +32,67 @@ _BESIDE_DATABASES = ("-wal", "-shm", "-journal", ".lock")
 def printable(text: str) -> str:
     """`text` on one line, with bytes that are no UTF-8 and control characters shown rather than sent."""
     clean = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)
+    return clean if clean.isprintable() else "".join(map(_shown, clean))
+
+
+def styled(text: str, style: str) -> str:
+    """`text`, made printable, in bold, dim, red or green where the terminal has it."""
+    return f"{_STYLES[style][0]}{printable(text)}{_PLAIN}"
+
+
+def _safe(text: str) -> str:
+    """What may be sent to a terminal: lines of printable characters, and styles."""
+    clean = text.encode("utf-8", "backslashreplace").decode()
+    return clean if clean.isprintable() else "".join(_SENT.get(char) or _shown(char) for char in clean)
+
+
+def _shown(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape").decode()
+
+
+class SafeStream:
+    """A stream through which no control character passes, for what click prints."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write `text` as a terminal may get it."""
+        return self._stream.write(_safe(text))
+
+    def flush(self) -> None:
+        """Flush the stream behind."""
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether the stream behind is a terminal."""
+        return self._stream.isatty()
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One object on one line. ASCII where a file name is not UTF-8: such a name comes back through surrogates."""
+    """One object on one line; what is not printable, and names that are not UTF-8, as \\u escapes."""
     line = json.dumps(value, ensure_ascii=False)
-    try:
-        line.encode()
-    except UnicodeEncodeError:
-        line = json.dumps(value)
+    if not line.isprintable():
+        line = "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
     sys.stdout.write(line + "\n")
+
+
+def print_table(lines: Iterable[str]) -> None:
+    """Lines of CSV or JSON with their line ends to stdout as they are; to a terminal as it may get them."""
+    for line in lines:
+        # A name that is not UTF-8 cannot stand in a text file: its bytes are shown as \\udcXX.
+        text = line.encode("utf-8", "backslashreplace").decode()
+        sys.stdout.write(_safe(text.replace("\r\n", "\n")) if sys.stdout.isatty() else text)
 
 
 def say(label: str, text: str = "") -> None:
     """One line of a report: a dim label of fixed width, then the text."""
-    click.echo(f"{click.style(f'{label:<9} ', dim=True)}{text}", color=use_colour())
+    plain(f"{styled(f'{label:<9} ', 'dim')}{text}")
 
 
 def plain(text: str = "") -> None:
-    """One line as it is."""
-    click.echo(text, color=use_colour())
+    """One line, or several, without control characters."""
+    click.echo(_safe(text), color=use_colour())
 
 
 def emit(value: Mapping[str, Any], text: str, as_json: bool, label: str | None = None) -> None:
@@ -57,8 +106,8 @@ def emit(value: Mapping[str, Any], text: str, as_json: bool, label: str | None =
 
 
 def complain(text: str) -> None:
-    """One line on stderr."""
-    click.echo(text, err=True)
+    """One line on stderr, or several, without control characters."""
+    click.echo(_safe(text), err=True, color=use_colour())
 
 
 def use_colour() -> bool | None:
@@ -86,7 +135,7 @@ def confirm(question: str, choice: Choice, *, default: bool = False) -> bool:
     if choice.as_json or not interactive():
         complain(f"{question} Nothing was written: without a terminal, or with --json, that needs --yes.")
         return False
-    return click.confirm(f"\n{question}", default=default)
+    return click.confirm(f"\n{printable(question)}", default=default)
 
 
 def write_file(path: Path, content: str | bytes | Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from music_reclass.cli.options import map_flag
-from music_reclass.cli.output import complain, plain, print_json, printable, say, shorten_home
+from music_reclass.cli.output import complain, plain, print_json, printable, say, shorten_home, styled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,7 +122,7 @@ def show_plan(plan: SyncPlan, as_json: bool) -> None:
 
 def _show_row(row: Row) -> None:
     before = ", ".join(row.before) or "(none)"
-    after = click.style(printable(", ".join(row.after)), bold=True)
+    after = styled(", ".join(row.after), "bold")
     styles = [one.after for one in row.edit.fields if one.field == "style"] if row.edit is not None else []
     style = f"  style: {printable(', '.join(styles[0]))}" if styles else ""
     plain(f"    {printable(row.title)[:52]:<52} {printable(before)[:24]:<24} -> {after}{style}")
@@ -196,6 +196,6 @@ def show_steps(steps: Iterable[Finding], as_json: bool) -> int:
         if as_json:
             print_json({"step": step.name, "fine": step.fine, "seen": step.detail})
         else:
-            mark = {True: click.style("ok", fg="green"), False: click.style("! ", fg="red"), None: "  "}[step.fine]
+            mark = {True: styled("ok", "green"), False: styled("! ", "red"), None: "  "}[step.fine]
             plain(f"{mark}  {step.name:<34} {printable(step.detail)}")
     return bad

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from music_reclass.cli.options import Choice, choice_flags, map_flag, setting_flags
-from music_reclass.cli.output import printable, say, shorten_home
+from music_reclass.cli.output import printable, say, shorten_home, styled
 from music_reclass.cli.writing import conclude, plan_for
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _show_music(stats: ScanStats, paths: list[str]) -> None:
     for label, text in music_lines(stats, where):
         say(label, printable(text))
     for path, why in stats.unreadable[:_UNREADABLE_SHOWN]:
-        say("", click.style("! ", fg="red") + f"{printable(path)[:200]} cannot be read: {printable(why)}")
+        say("", styled("! ", "red") + f"{printable(path)[:200]} cannot be read: {printable(why)}")
     if len(stats.unreadable) > _UNREADABLE_SHOWN:
         say("", f"and {counted(len(stats.unreadable) - _UNREADABLE_SHOWN, 'more folder')}")
 

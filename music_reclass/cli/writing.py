@@ -6,9 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-import click
-
-from music_reclass.cli.output import complain, confirm, plain, print_json, printable, say, shorten_home
+from music_reclass.cli.output import complain, confirm, plain, print_json, printable, say, shorten_home, styled
 
 if TYPE_CHECKING:
     from music_reclass.cli.options import Choice
@@ -117,7 +115,7 @@ def _arrow(track: Track, proposal: Proposal) -> str:
     from music_reclass.report.text import percent
     from music_reclass.tagging.apply import shown
 
-    after = click.style(printable(", ".join(proposal.genres)), bold=True)
+    after = styled(", ".join(proposal.genres), "bold")
     certainty = f"  {percent(track.decision.confidence)}" if track.decision else ""
     return f"{printable(shown(track.tags.genres))[:24]:<24} -> {after}{certainty}"
 

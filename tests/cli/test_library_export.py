@@ -48,3 +48,26 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
         exporting.table([state("/a")], "csv", tmp_path / "file" / "x.csv")
     with pytest.raises(ReclassError, match="cannot be written"):
         exporting.playlists([state("/a")], tmp_path / "file")
+
+
+@pytest.mark.parametrize("text", ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1", "\r=1"])
+def test_no_cell_of_csv_is_a_formula(text: str, tmp_path: Path) -> None:
+    decision = Decision(Outcome.LIKELY, "likely", ("Jazz",), 0.7, "s")
+    track = Track("/a", 1, 1, None, 61.4, TrackTags((text,), text, text, text, text), (), None, None, decision, id=1)
+    exporting.table([track], "csv", tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert {row[name] for name in ("before", "artist", "album", "title")} == {f"'{text}"}
+    assert (row["path"], row["confidence"], row["duration"]) == ("/a", "0.7", "61.4")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x0b", "\x0c", "\x85", "\u2028"])
+def test_no_name_and_no_tag_makes_a_line_of_its_own_in_a_playlist(end: str, tmp_path: Path) -> None:
+    decision = Decision(Outcome.LIKELY, "likely", ("../Jazz",), 0.7, "s")
+    tags = TrackTags((), f"x{end}/etc/passwd", f"Ida{end}#EXTM3U")
+    track = Track(f"/a{end}/b.mp3", 1, 1, None, 61.4, tags, (), None, None, decision, id=1)
+    assert exporting.playlists([track], tmp_path / "lists") == {"-Jazz.m3u8": 1}
+    lines = (tmp_path / "lists" / "-Jazz.m3u8").read_text("utf-8").splitlines()
+    assert len(lines) == 3
+    assert lines[1].startswith("#EXTINF:61,Ida ")
+    assert lines[2].startswith("file:///a%")

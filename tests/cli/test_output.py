@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 from pathlib import Path
 
@@ -26,6 +27,29 @@ def test_a_name_that_is_not_utf8_comes_back_through_json(capsys: pytest.CaptureF
         line = capsys.readouterr().out
         assert line.count("\n") == 1
         assert os.fsencode(json.loads(line)["path"]) == name
+
+
+def test_json_sends_no_control_character_and_loses_none(capsys: pytest.CaptureFixture[str]) -> None:
+    title = "\x9b31m \x7f \u202e \U000e0001 Ænima"
+    output.print_json({"title": title})
+    line = capsys.readouterr().out.rstrip("\n")
+    assert line.isprintable()
+    assert json.loads(line) == {"title": title}
+
+
+def test_nothing_is_printed_past_the_module_of_output() -> None:
+    folder = Path(output.__file__).parents[1]
+    for path in folder.rglob("*.py"):
+        if path != Path(output.__file__):
+            text = path.read_text("utf-8")
+            assert not re.search(
+                r"click\.(echo|secho|style|prompt|confirm)\b|(?<!\.)\bprint\(|sys\.std(out|err)\.write", text
+            ), path
+
+
+def test_a_style_is_sent_as_one_and_no_name_can_hold_one(capsys: pytest.CaptureFixture[str]) -> None:
+    output.plain(output.styled("\ue001 \x1b[1m", "bold") + output.printable("\ue002"))
+    assert capsys.readouterr().out == "\\ue001 \\x1b[1m\\ue002\n"  # no terminal, no style
 
 
 def test_no_color_is_honoured_whatever_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
