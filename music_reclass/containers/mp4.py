@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import BinaryIO
 
 from music_reclass.containers.edits import Container, Edit, Raw, growth, replaced
-from music_reclass.containers.structure import Element, Malformed, Span, read_at
+from music_reclass.containers.structure import Element, Malformed, Span, Unwritable, read_at
 
 TEXT_GENRE, NUMBERED_GENRE = b"\xa9gen", b"gnre"
 GENRES = (TEXT_GENRE, NUMBERED_GENRE)
 UTF8 = 1  # the data type of text
 ITUNES_HANDLER = b"mdirappl"
+IN_META = (b"hdlr", b"keys", b"ilst", b"free")
 TABLES = (b"mdia", b"minf", b"stbl")  # where atoms with positions in the file lie, below a track
+REMUX = "copy it with ffmpeg -i OLD -map 0 -c copy NEW.m4a, and scan the copy"
+
+Shift = Callable[[int], int]  # from where something lay to where it lies
 
 
 def atoms(file: BinaryIO, start: int, end: int) -> Iterator[Element]:
@@ -72,13 +76,21 @@ class Mp4(Container):
         """The genre items."""
         return [item for item in self.items if item.name in GENRES]
 
+    def tag_bytes(self) -> bytes:
+        """The list in a file of its own, inside a `meta` as iTunes writes it; b"" without one."""
+        if len(self.parents) < 4:
+            return b""
+        listed = read_at(self.file, self.parents[3].start, self.parents[3].end - self.parents[3].start)
+        return make(b"moov", make(b"udta", make(b"meta", bytes(4) + listed)))
+
     def children(self, parent: Element) -> Iterator[Element]:
         """The atoms in an atom."""
         return atoms(self.file, self._inside(parent), parent.end)
 
     def _inside(self, parent: Element) -> int:
         """Where the atoms in an atom begin: in `meta` behind version and flags, which QuickTime's `meta` has not."""
-        if parent.name != b"meta" or read_at(self.file, parent.body, 8)[4:] == b"hdlr":
+        head = read_at(self.file, parent.body, min(8, parent.end - parent.body))
+        if parent.name != b"meta" or len(head) < 4 or head[4:] in IN_META:
             return parent.body
         return parent.body + 4
 
@@ -125,58 +137,90 @@ class Mp4(Container):
     def _new_list(self, item: bytes) -> list[Edit]:
         """iTunes' list, with whatever of the atoms around it is missing, at the end of what is there."""
         content = make(b"ilst", item)
+        handler = make(b"hdlr", bytes(8) + ITUNES_HANDLER + bytes(9))
         last = self.parents[-1]
+        start, children = self._inside(last), list(self.children(last))
+        end = children[-1].end if children else start  # QuickTime may close the list with four zero bytes
         if last.name == b"meta":
-            handler = self._child(last, b"hdlr")
-            if handler is None or read_at(self.file, handler.body, 12)[8:12] != ITUNES_HANDLER[:4]:
-                raise Malformed("MP4 metadata of another kind than iTunes'")
-        else:
-            handler_content = bytes(8) + ITUNES_HANDLER + bytes(9)
-            content = make(b"meta", bytes(4) + make(b"hdlr", handler_content) + content)
-            if last.name == b"moov":
-                content = make(b"udta", content)
-        children = list(self.children(last))
-        end = children[-1].end if children else self._inside(last)  # QuickTime may close the list with four zero bytes
-        return [Edit(end, end, content)]
+            there = self._child(last, b"hdlr")
+            if there is None and all(child.name == b"free" for child in children):
+                return [Edit(start, start, handler), Edit(end, end, content)]  # readers want to meet the handler first
+            if there is None or read_at(self.file, there.body, 12)[8:12] != ITUNES_HANDLER[:4]:
+                raise Unwritable(f"it keeps its tags in another form than iTunes' list; {REMUX}")
+            return [Edit(end, end, content)]
+        content = make(b"meta", bytes(4) + handler + content)
+        return [Edit(end, end, make(b"udta", content) if last.name == b"moov" else content)]
 
     # --- what points into the file ---
 
     def _moved(self, more: int) -> Iterator[Edit]:
-        """The edits that move every offset to media behind `moov`, which grows by `more` bytes."""
-        limit = self.parents[0].end
-        if all(atom.end <= limit for atom in self.top):
+        """The edits that move every offset to what lies behind `moov`, which grows by `more` bytes."""
+        movie = self.parents[0]
+        if all(atom.end <= movie.end for atom in self.top):
             return
-        if any(atom.name == b"mfra" and atom.start >= limit for atom in self.top):
-            raise Malformed("a fragmented MP4 file with a fragment index")
-        for track in self.children(self.parents[0]):
-            if track.name == b"trak":
-                yield from self._moved_tables(track, limit, more)
-        for fragment in self.top:
-            if fragment.name == b"moof":
-                yield from self._moved_fragment(fragment, limit, more)
 
-    def _moved_tables(self, track: Element, limit: int, more: int) -> Iterator[Edit]:
+        def shift(offset: int) -> int:
+            return offset + more if offset >= movie.end else offset
+
+        tracks = [atom for atom in self.children(movie) if atom.name == b"trak"]
+        self._refuse_other_offsets(tracks)
+        for track in tracks:
+            yield from self._moved_tables(track, shift)
+        for fragment in (atom for atom in self.top if atom.name == b"moof"):
+            yield from self._moved_fragment(fragment, shift)
+        for index in (atom for atom in self.top if atom.name == b"mfra"):
+            yield from self._moved_index(index, shift)
+
+    def _refuse_other_offsets(self, tracks: Sequence[Element]) -> None:
+        """Unwritable where the file has offsets of a kind that is not moved here."""
+        movie = self.parents[0]
+        if not tracks:
+            raise Unwritable(f"its index is compressed; {REMUX}")
+        if any(atom.name == b"sidx" and atom.start < movie.start for atom in self.top):
+            raise Unwritable(f"its index of segments lies in front of the movie; {REMUX}")
+        within = [child for parent in (movie, *tracks) for child in self.children(parent)]
+        if any(meta.name == b"meta" and self._child(meta, b"iloc") for meta in (*self.top, *within)):
+            raise Unwritable(f"it holds items that are found by their position; {REMUX}")
+
+    def _moved_tables(self, track: Element, shift: Shift) -> Iterator[Edit]:
         parent: Element | None = track
         for name in TABLES:
             parent = self._child(parent, name) if parent else None
         for table in self.children(parent) if parent else ():
             if table.name in (b"stco", b"co64"):
-                width = ">%dI" if table.name == b"stco" else ">%dQ"
-                data = read_at(self.file, table.body, table.end - table.body)
-                layout = width % int.from_bytes(data[4:8], "big")
-                try:
-                    new = struct.pack(layout, *_shifted(struct.unpack_from(layout, data, 8), limit, more))
-                except struct.error as error:
-                    raise Malformed(f"an MP4 table of offsets that does not add up ({error})") from error
-                yield Edit(table.body + 8, table.body + 8 + len(new), new)
+                width = 4 if table.name == b"stco" else 8
+                count = int.from_bytes(read_at(self.file, table.body + 4, 4), "big")
+                yield self._shifted(table, range(8, 8 + width * count, width), width, shift)
+            elif table.name == b"saio":
+                raise Unwritable("it is encrypted, and the keys are found by their position")
 
-    def _moved_fragment(self, fragment: Element, limit: int, more: int) -> Iterator[Edit]:
+    def _moved_fragment(self, fragment: Element, shift: Shift) -> Iterator[Edit]:
         for track in self.children(fragment):
             header = self._child(track, b"tfhd") if track.name == b"traf" else None
             if header and read_at(self.file, header.body, 4)[3] & 1:  # it names a base offset
-                at = header.body + 8
-                base = int.from_bytes(read_at(self.file, at, 8), "big")
-                yield Edit(at, at + 8, struct.pack(">Q", _shifted([base], limit, more)[0]))
+                yield self._shifted(header, range(8, 16, 8), 8, shift)
+
+    def _moved_index(self, index: Element, shift: Shift) -> Iterator[Edit]:
+        """The index of fragments: each entry has a time, an offset, and numbers of a fragment, a run and a sample."""
+        for table in self.children(index):
+            if table.name == b"tfra":
+                head = read_at(self.file, table.body, 16)
+                width, sizes = 8 if head[0] == 1 else 4, head[11]
+                numbers = sum((sizes >> bits & 3) + 1 for bits in (4, 2, 0))
+                step, count = 2 * width + numbers, int.from_bytes(head[12:], "big")
+                yield self._shifted(table, range(16 + width, 16 + width + step * count, step), width, shift)
+
+    def _shifted(self, table: Element, places: range, width: int, shift: Shift) -> Edit:
+        """The edit that moves the offsets of `width` bytes that stand at `places` of an atom's content."""
+        data = bytearray(read_at(self.file, table.body, table.end - table.body))
+        if places and places[-1] + width > len(data):
+            raise Malformed(f"an MP4 table {table.name!r} of offsets that does not add up")
+        for at in places:
+            offset = shift(int.from_bytes(data[at : at + width], "big"))
+            if offset >> 8 * width:
+                raise Unwritable(f"its offsets have no room for a larger number; {REMUX}")
+            data[at : at + width] = offset.to_bytes(width, "big")
+        return Edit(table.body, table.end, bytes(data))
 
 
 def _free_behind(atom: Element, siblings: Iterable[Element], more: int) -> Element | None:
@@ -208,7 +252,3 @@ def _resized(atom: Element, more: int) -> Edit:
     if length >= 1 << 32:
         raise Malformed("an MP4 atom larger than its size field can say")
     return Edit(atom.start, atom.start + 4, struct.pack(">I", length))
-
-
-def _shifted(offsets: Sequence[int], limit: int, more: int) -> list[int]:
-    return [offset + more if offset >= limit else offset for offset in offsets]

@@ -22,6 +22,10 @@ class Malformed(Exception):
     """The structure of a file contradicts itself; the sentence says where."""
 
 
+class Unwritable(Malformed):
+    """A sound structure that is not written to, as not all that points into it is known; the words say what to do."""
+
+
 class Element(NamedTuple):
     """A named part of a file: a FLAC block, MP4 atom, ASF object, RIFF chunk, or one entry of a tag.
 

@@ -13,7 +13,7 @@ from music_reclass.containers.mp4 import GENRES as MP4_GENRES
 from music_reclass.containers.mp4 import Mp4
 from music_reclass.containers.riff import Wav
 from music_reclass.containers.sniff import sniff
-from music_reclass.containers.structure import Layout, Malformed, file_failure, opened, read_at, size_of
+from music_reclass.containers.structure import Layout, Malformed, Unwritable, file_failure, opened, read_at, size_of
 from music_reclass.domain import TrackTags
 from music_reclass.errors import FailTrack, ReclassError, SkipTrack, TrackError
 
@@ -27,6 +27,8 @@ def tag_errors(path: Path) -> Iterator[None]:
         yield
     except (TrackError, ReclassError):
         raise
+    except Unwritable as error:
+        raise FailTrack("unsupported", f"the genre of {path.name} cannot be written: {error}.") from error
     except (mutagen.MutagenError, Malformed) as error:
         why = str(error) or type(error).__name__
         raise FailTrack("tags", f"the tags of {path.name} cannot be read ({why}).") from error
@@ -239,7 +241,16 @@ def _mp4(file: BinaryIO, layout: Layout) -> FileTags:
 
     file.seek(0)
     mp4 = mutagen.mp4.MP4(file)
-    tags = {} if mp4.tags is None else mp4.tags
+    tags: Any = mp4.tags
+    alone, items = b"", list[bytes]()
+    with suppress(Malformed):  # such a file is read, and never written
+        mine = Mp4(file, layout)
+        # As stored: the tag library passes over items that it cannot read.
+        items = [read_at(file, one.start, one.end - one.start) for one in mine.items if one.name not in MP4_GENRES]
+        alone = mine.tag_bytes() if tags is None else b""
+    if alone:  # in QuickTime's `meta` the tag library finds no tags, and other readers do
+        tags = mutagen.mp4.MP4Tags(mutagen.mp4.Atoms(BytesIO(alone)), BytesIO(alone))
+    tags = tags or {}
     found = TrackTags(
         genres=genres_of(tags.get("\xa9gen")),
         title=_joined(tags.get("\xa9nam", ())),
@@ -248,14 +259,6 @@ def _mp4(file: BinaryIO, layout: Layout) -> FileTags:
         album=_joined(tags.get("\xa9alb", ())),
         compilation=bool(tags.get("cpil", False)),
     )
-    items: list[bytes] = []
-    with suppress(Malformed):  # such a file is read, and never written
-        # As stored: the tag library passes over items that it cannot read.
-        items = [
-            read_at(file, one.start, one.end - one.start)
-            for one in Mp4(file, layout).items
-            if one.name not in MP4_GENRES
-        ]
     chapters = [(chapter.start, chapter.title) for chapter in mp4.chapters or ()]
     return FileTags(found, {"items": items, "chapters": chapters})
 

@@ -140,7 +140,8 @@ def test_the_tag_library_opens_the_file_by_its_name(kind: str, tmp_path: Any) ->
     path.write_bytes(written(tagged(kind), WRITTEN[0]))
     file: Any = mutagen.File(path)
     assert file is not None
-    assert file.info.length == pytest.approx(1.0, abs=0.2)
+    if "fragmented" not in kind:  # whose length the tag library does not add up
+        assert file.info.length == pytest.approx(1.0, abs=0.2)
 
 
 @pytest.mark.parametrize("kind", KINDS)

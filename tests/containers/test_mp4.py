@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 
+import av
 import mutagen.mp4
 import pytest
 
@@ -12,8 +13,8 @@ from music_reclass.containers import mp4
 from music_reclass.containers.edits import growth, patched, tidy
 from music_reclass.containers.mp4 import Mp4, atoms
 from music_reclass.containers.sniff import sniff
-from music_reclass.containers.structure import Layout, Malformed
-from tests.tagging.samples import moov_first, sample, tagged
+from music_reclass.containers.structure import Layout, Malformed, Unwritable
+from tests.tagging.samples import moov_first, remuxed, sample, tagged, without_atom
 
 
 def rewritten(data: bytes, *genres: str) -> bytes:
@@ -47,7 +48,7 @@ def with_co64(data: bytes) -> bytes:
     return bytes(out)
 
 
-LONG = "Rock " * 500
+LONG = "Rock " * 499 + "Rock"
 
 
 @pytest.mark.parametrize("genre", ["Rock", LONG])
@@ -104,17 +105,54 @@ def test_removing_the_genre_leaves_the_other_items() -> None:
     assert new["\xa9nam"] == ["A Title"]
 
 
-def fragmented(index: bool) -> bytes:
-    """A fragment with a base offset behind the movie, and maybe an index of fragments."""
-    old = moov_first(sample("aac"))
-    base = old.index(b"mdat") + 4
-    header = mp4.make(b"tfhd", struct.pack(">IIQ", 1, 1, base))
-    fragment = mp4.make(b"moof", mp4.make(b"mfhd", bytes(8)) + mp4.make(b"traf", header))
-    return old + fragment + (mp4.make(b"mfra", b"") if index else b"")
+def decoded(data: bytes, seek: float = 0.0) -> list[bytes]:
+    """The samples from a place in seconds on, one entry a frame."""
+    with av.open(io.BytesIO(data)) as file:
+        if seek:
+            file.seek(int(seek * 1_000_000))
+        return [frame.to_ndarray().tobytes() for frame in file.decode(audio=0)]
+
+
+def index_of_fragments(data: bytes) -> list[bytes]:
+    """What each entry of the fragment index points to."""
+    at = data.index(b"tfra")
+    wide, count = data[at + 4] == 1, int.from_bytes(data[at + 16 : at + 20], "big")
+    step, width = (19, 8) if wide else (11, 4)
+    starts = [at + 20 + step * number + width for number in range(count)]
+    offsets = [int.from_bytes(data[start : start + width], "big") for start in starts]
+    return [data[offset + 4 : offset + 8] for offset in offsets]
+
+
+EMPTY = without_atom(sample("aac"), b"udta")
+
+
+@pytest.mark.parametrize("flags", ["empty_moov", "empty_moov+default_base_moof+dash", "frag_keyframe"])
+@pytest.mark.parametrize("genre", ["Rock", LONG])
+def test_fragments_are_found_in_their_places_after_the_movie_has_grown(flags: str, genre: str) -> None:
+    old = remuxed(flags)
+    new = rewritten(old, genre)
+    assert len(new) > len(old)
+    assert mutagen.mp4.MP4(io.BytesIO(new))["\xa9gen"] == [genre]
+    assert decoded(new) == decoded(old)
+    assert decoded(new, 0.5) == decoded(old, 0.5)
+    assert index_of_fragments(old) == index_of_fragments(new) == [b"moof"] * old.count(b"moof")
+
+
+def test_a_narrow_fragment_index_and_odd_sizes_of_its_numbers_are_moved_too() -> None:
+    movie = moov_first(sample("aac"))
+    entry = struct.pack(">II", 0, len(movie)) + bytes(2 + 1 + 3)  # the sizes 1, 0, 2 are two, one and three bytes
+    table = mp4.make(b"tfra", struct.pack(">IIII", 0, 1, 0b010010, 2) + entry * 2)
+    old = movie + mp4.make(b"moof", mp4.make(b"mfhd", bytes(8))) + mp4.make(b"mfra", table)
+    new = rewritten(old, LONG)
+    at = new.index(b"tfra") + 20
+    assert struct.unpack_from(">II6sII", new, at)[1::3] == (new.index(b"moof") - 4, new.index(b"moof") - 4)
+    assert len(new) - new.index(b"moof") == len(old) - old.index(b"moof")
 
 
 def test_the_base_offset_of_a_fragment_moves_too() -> None:
-    old = fragmented(index=False)
+    movie = moov_first(sample("aac"))
+    header = mp4.make(b"tfhd", struct.pack(">IIQ", 1, 1, movie.index(b"mdat") + 4))
+    old = movie + mp4.make(b"moof", mp4.make(b"mfhd", bytes(8)) + mp4.make(b"traf", header))
     new = rewritten(old, LONG)
     at = new.index(b"tfhd") + 12
     assert int.from_bytes(new[at : at + 8], "big") == new.index(b"mdat") + 4
@@ -123,24 +161,84 @@ def test_the_base_offset_of_a_fragment_moves_too() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        fragmented(index=True),
         sample("aac") + mp4.make(b"moov", b""),
         sample("aac").replace(b"moov", b"mooV"),
         moov_first(sample("aac")).replace(b"stco\0\0\0\0\0\0", b"stco\0\0\0\0\x7f\0"),
     ],
 )
-def test_what_cannot_be_moved_safely_is_refused(data: bytes) -> None:
+def test_what_contradicts_itself_is_refused(data: bytes) -> None:
     with pytest.raises(Malformed):
         rewritten(data, LONG)
 
 
-def test_quicktime_metadata_of_another_kind_is_refused() -> None:
-    data = sample("aac")
-    at = data.index(b"mdirappl")
-    meta = data[:at] + b"mdtaappl" + data[at + 8 :]
-    start = meta.index(b"ilst")
-    with pytest.raises(Malformed, match="another kind"):
-        rewritten(meta[:start] + b"free" + meta[start + 4 :], "Rock")
+def behind_type(data: bytes, more: bytes) -> bytes:
+    """An M4A with its index first, with an atom right behind its file type; media offsets follow."""
+    old = moov_first(data)
+    at = int.from_bytes(old[:4], "big")
+    out = bytearray(old[:at] + more + old[at:])
+    table = out.index(b"stco") + 4
+    for number in range(int.from_bytes(out[table + 4 : table + 8], "big")):
+        where = table + 8 + 4 * number
+        out[where : where + 4] = (int.from_bytes(out[where : where + 4], "big") + len(more)).to_bytes(4, "big")
+    return bytes(out)
+
+
+def far_away(data: bytes) -> bytes:
+    """The first chunk at the end of what 32 bits can say."""
+    at = data.index(b"stco") + 12
+    return data[:at] + b"\xff" * 4 + data[at + 4 :]
+
+
+POSITIONS = {
+    "segments": behind_type(sample("aac"), mp4.make(b"sidx", bytes(32))),
+    "items": behind_type(sample("aac"), mp4.make(b"meta", bytes(4) + mp4.make(b"iloc", bytes(8)))),
+    "encrypted": moov_first(sample("aac")).replace(b"stsz", b"saio"),
+    "compressed": moov_first(sample("aac")).replace(b"trak", b"cmov"),
+    "no room": far_away(moov_first(sample("aac"))),
+}
+
+
+@pytest.mark.parametrize("what", POSITIONS)
+def test_a_file_with_positions_that_are_not_moved_is_refused_with_what_to_do(what: str) -> None:
+    with pytest.raises(Unwritable, match="encrypted" if what == "encrypted" else "copy it with ffmpeg"):
+        rewritten(POSITIONS[what], LONG)
+
+
+def test_where_nothing_lies_behind_the_movie_its_positions_do_not_matter() -> None:
+    old = sample("aac").replace(b"stsz", b"saio")
+    assert b"Rock" in rewritten(old, "Rock")
+
+
+def test_quicktime_metadata_of_another_kind_is_refused_with_what_to_do() -> None:
+    data = sample("aac").replace(b"mdirappl", b"mdtaappl")
+    with pytest.raises(Unwritable, match="another form than iTunes' list; copy it with ffmpeg"):
+        rewritten(data.replace(b"ilst", b"free"), "Rock")
+
+
+@pytest.mark.parametrize("missing", [b"udta", b"meta", b"ilst"])
+@pytest.mark.parametrize("place", ["behind", "first", "first, with space"])
+@pytest.mark.parametrize("genre", ["Rock", LONG])
+def test_an_m4a_without_tags_gets_a_list_that_other_readers_see(missing: bytes, place: str, genre: str) -> None:
+    old = without_atom(sample("aac"), missing)
+    old = old if place == "behind" else moov_first(old, spare=300 if "space" in place else 0)
+    new = rewritten(old, genre)
+    assert chunks(new) == chunks(old)
+    assert mutagen.mp4.MP4(io.BytesIO(new))["\xa9gen"] == [genre]
+    with av.open(io.BytesIO(new)) as file:
+        assert file.metadata["genre"] == genre
+    assert (len(new) == len(old)) == ("space" in place and genre == "Rock")
+
+
+def test_a_meta_without_a_handler_gets_one_in_front() -> None:
+    new = rewritten(tagged("aac no handler"), "Rock")
+    assert new.index(b"hdlr", new.index(b"meta")) < new.index(b"ilst")
+    with av.open(io.BytesIO(new)) as file:
+        assert file.metadata["genre"] == "Rock"
+
+
+def test_64_bit_offsets_of_a_file_without_tags_move_too() -> None:
+    old = with_co64(moov_first(EMPTY))
+    assert chunks(rewritten(old, LONG), b"co64") == chunks(old, b"co64") == chunks(EMPTY)
 
 
 def atom(name: bytes, content: bytes, *, long: bool = False) -> bytes:

@@ -9,10 +9,12 @@ import re
 import struct
 import tempfile
 import zlib
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import av
 import mutagen
 import mutagen.apev2
 import mutagen.asf
@@ -20,6 +22,9 @@ import mutagen.id3
 import mutagen.mp4
 import mutagen.ogg
 
+from music_reclass.containers.mp4 import Mp4
+from music_reclass.containers.sniff import sniff
+from music_reclass.containers.structure import Element
 from music_reclass.extractors.audio.synthesis import encode, song
 
 SUFFIXES = {
@@ -98,6 +103,16 @@ SUFFIX_OF_KIND = {
     "aac moov first": ".m4a",
     "aac tight": ".m4a",
     "aac gnre": ".m4a",
+    "aac no udta": ".m4a",
+    "aac no udta, index first": ".m4a",
+    "aac no meta": ".m4a",
+    "aac no list": ".m4a",
+    "aac no list, space behind": ".m4a",
+    "aac no handler": ".m4a",
+    "aac quicktime meta": ".m4a",
+    "aac quicktime meta, no list": ".m4a",
+    "aac fragmented": ".m4a",
+    "aac fragmented, based": ".m4a",
     "alac": ".m4a",
     "wav": ".wav",
     "wav bare": ".wav",
@@ -116,6 +131,7 @@ SUFFIX_OF_KIND = {
 # Kinds that say one genre number, or nothing, and cannot be given others.
 FIXED = ("mp3 untagged", "mp3 v1", "flac bare", "aac bare", "aac gnre", "wav bare", "aiff bare", "wma bare")
 FIXED += ("wavpack bare", "mp3 v2.2", "mp3 v2.3 unsynchronised", "wav odd")
+FIXED += tuple(kind for kind in SUFFIX_OF_KIND if kind.startswith(("aac no", "aac quick", "aac frag")))
 KINDS = list(SUFFIX_OF_KIND)
 
 
@@ -208,6 +224,60 @@ def moov_first(data: bytes, *, spare: int = 0) -> bytes:
     return head + bytes(moov) + free + mdat
 
 
+def _resized(data: bytearray, parents: Sequence[Element], more: int) -> bytes:
+    """The data after the atoms around a change have got their new size."""
+    for atom in parents:
+        data[atom.start : atom.start + 4] = struct.pack(">I", atom.end - atom.start + more)
+    return bytes(data)
+
+
+def without_atom(data: bytes, name: bytes) -> bytes:
+    """An M4A with its index at the end and without `udta`, `meta`, `hdlr` or `ilst`."""
+    with io.BytesIO(data) as file:
+        parents = Mp4(file, sniff(file)).parents
+        inside = {one.name: one for one in (*parents, *Mp4(file, sniff(file)).children(parents[2]))}
+    gone = inside[name]
+    around = [one for one in parents if one.start < gone.start < one.end]
+    return _resized(bytearray(data[: gone.start] + data[gone.end :]), around, gone.start - gone.end)
+
+
+def quicktime_meta(data: bytes) -> bytes:
+    """An M4A with its index at the end and a `meta` without version and flags."""
+    with io.BytesIO(data) as file:
+        parents = Mp4(file, sniff(file)).parents[:3]
+    body = parents[2].body
+    return _resized(bytearray(data[:body] + data[body + 4 :]), parents, -4)
+
+
+def remuxed(flags: str, *, frame_duration: int = 300_000) -> bytes:
+    """The M4A in fragments, as ffmpeg makes them with these `movflags`."""
+    out = io.BytesIO()
+    options = {"movflags": flags, "frag_duration": str(frame_duration), "fflags": "+bitexact"}
+    with av.open(io.BytesIO(sample("aac"))) as source, av.open(out, "w", format="mp4", options=options) as target:
+        stream = target.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(source.streams.audio[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    return out.getvalue()
+
+
+def _m4a(layout: str) -> bytes:
+    """An M4A of a layout that has no tags, or that only some programs write."""
+    data = sample("aac")
+    named = {"no udta": b"udta", "no meta": b"meta", "no list": b"ilst"}
+    layout, _, place = layout.partition(", ")
+    if layout == "fragmented":
+        return remuxed("empty_moov" if place else "empty_moov+default_base_moof+dash")
+    if layout in named:
+        data = without_atom(data, named[layout])
+    elif layout == "no handler":
+        data = without_atom(without_atom(data, b"ilst"), b"hdlr")
+    else:
+        data = quicktime_meta(without_atom(data, b"ilst") if place else _by_library("aac", "aac", data, ["Other"]))
+    return {"index first": moov_first, "space behind": partial(moov_first, spare=300)}.get(place, bytes)(data)
+
+
 @cache
 def tagged(kind: str, genres: tuple[str, ...] | None = ("Other",)) -> bytes:
     """A file of one of KINDS with titles, pictures and oddities, and `genres` (ignored by the FIXED kinds)."""
@@ -239,6 +309,8 @@ def tagged(kind: str, genres: tuple[str, ...] | None = ("Other",)) -> bytes:
         }[variant]()
     if variant == "bare":
         return data
+    if variant.startswith(("no ", "quicktime", "fragmented")):
+        return _m4a(variant)
     if kind == "wav info":
         return riff(data + _info(values[0] if values else None))
     if kind == "wav odd":  # the last chunk has an odd length and its pad byte is missing

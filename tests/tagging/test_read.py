@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import mutagen.id3
 import pytest
 
 from music_reclass.containers.sniff import sniff
-from music_reclass.tagging.read import FileTags, all_tags, genres_of
+from music_reclass.containers.structure import Unwritable
+from music_reclass.errors import FailTrack
+from music_reclass.tagging.read import FileTags, all_tags, genres_of, read_tags, tag_errors
 from tests.tagging.samples import COVER, KINDS, id3, tagged
 
 
@@ -86,3 +89,17 @@ def test_an_mp4_item_that_the_tag_library_cannot_read_is_compared_too() -> None:
     damaged = data[:at] + b"dat!" + data[at + 4 :]
     assert tags_of(damaged).tags.title == ""
     assert tags_of(damaged).rest != tags_of(damaged.replace(b"A Title", b"B Title")).rest
+
+
+def test_tags_in_a_meta_without_version_are_read_as_other_programs_read_them(tmp_path: Path) -> None:
+    path = tmp_path / "tune.m4a"
+    path.write_bytes(tagged("aac quicktime meta"))
+    found = read_tags(path)
+    assert (found.genres, found.title) == (("Other",), "A Title")
+
+
+def test_a_file_that_is_not_written_to_is_left_alone_with_what_to_do(tmp_path: Path) -> None:
+    match = "the genre of tune.m4a cannot be written: it is far; copy it"
+    with pytest.raises(FailTrack, match=match) as caught, tag_errors(tmp_path / "tune.m4a"):
+        raise Unwritable("it is far; copy it")
+    assert caught.value.reason == "unsupported"

@@ -60,7 +60,8 @@ def test_every_byte_of_every_format_comes_back(tmp_path: Path, kind: str, before
     assert os.listdir(tmp_path) == [path.name]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+# The tag library, which plays the other program, finds no list in QuickTime's `meta`: its edit would drop the genre.
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "quicktime" not in kind])
 def test_after_a_foreign_edit_the_genre_alone_comes_back(journal: Journal, place: Place, kind: str) -> None:
     path = place(kind)
     before = read_tags(path).genres
