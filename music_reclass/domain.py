@@ -160,7 +160,12 @@ class Track:
 
 
 class Extractor(Protocol):
-    """Turns samples into one vector of one feature kind. Deterministic; float32; always finite."""
+    """Turns samples into one vector of one feature kind. Deterministic; float32; always finite.
+
+    An extractor whose one pass gives several kinds has a method `vectors(samples)` besides, which returns the vector
+    of each by kind, its own among them; `extractors.registry.vectors` calls it where it is there, and
+    `extractors.registry.same_pass` says beforehand which kinds come together.
+    """
 
     kind: FeatureKind
     rate: int  # Hz, the sample rate that `vector` expects

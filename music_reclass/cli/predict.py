@@ -64,7 +64,8 @@ def _predictions(stages: Sequence[Bundle], table: Path) -> Iterator[dict[str, An
     "--kind",
     default="fma518",
     show_default=True,
-    help="Which vector: fma518, musicnn, musicnn-tags, mert, mert-330m, jmla, ast-tags, distilhubert-genre.",
+    help="Which vector: fma518, efficientat, efficientat-tags, musicnn, musicnn-tags, mert, mert-330m, jmla, ast-tags, "
+    "distilhubert-genre.",
 )
 @click.option("--all-layers", is_flag=True, help="Of MERT: the mean of every layer, one after the other.")
 @click.option(

@@ -1,4 +1,4 @@
-"""STFT and mel filter banks of the networks' front ends: log-mels of OpenJMLA, AST, MusiCNN and the plots."""
+"""STFT and mel filter banks of the networks' front ends: log-mels of OpenJMLA, AST, MusiCNN, EfficientAT, plots."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Scale = Literal["slaney", "kaldi"]
 
 _BLOCK = 1024  # frames transformed at once: they stay in the cache
+_SMALL_BLOCK = 100
 _EPSILON = np.float32(1.1920929e-07)  # of float32: both models keep the logarithm of silence finite by it
 
 
@@ -44,6 +45,8 @@ JMLA = LogMel("slaney", 16000, 400, 160, 400, 80, 50.0, 8000.0, frames=2992, mea
 JMLA_SAMPLES = JMLA.frames * JMLA.hop  # 29.92 s
 AST = LogMel("kaldi", 16000, 400, 160, 512, 128, 20.0, 8000.0, frames=1024, mean=-4.2677393, spread=2 * 4.5689974)
 AST_SAMPLES = 10 * AST.rate  # the length of AudioSet's clips, 998 frames; the rest was empty in training too
+EFFICIENTAT = LogMel("kaldi", 32000, 800, 320, 1024, 128, 0.0, 15000.0, frames=1000, mean=-4.5, spread=5.0)
+EFFICIENTAT_SAMPLES = EFFICIENTAT.frames * EFFICIENTAT.hop  # 10 s
 
 
 def jmla_input(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -57,6 +60,29 @@ def ast_input(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     mel = log_mel(samples, AST)[: AST.frames]
     filled[: len(mel)] = mel
     return _normalised(filled, AST)
+
+
+def efficientat_input(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The normalised log-mel, (128, 1 + (n - 1) // 320), of more than 513 samples at 32 kHz.
+
+    Frames are centred on the signal after pre-emphasis. Its logarithm has a floor 50 dB below full scale, so float32
+    is exact enough for the transform.
+    """
+    from scipy import fft
+
+    front, emphasis = EFFICIENTAT, np.float32(_EMPHASIS)
+    # The window of 800 lies in the middle of frames of 1024; the zeros around it need not be transformed from there.
+    frames = centred_frames(samples[1:] - emphasis * samples[:-1], front.fft, front.hop)
+    margin = (front.fft - front.size) // 2
+    frames = frames[:, margin : margin + front.size]
+    window = hann(front.size, periodic=False).astype(np.float32)
+    filters = mel_filters(front.scale, front.rate, front.fft, (front.mels, front.low, front.high)).astype(np.float32)
+    mel = np.empty((len(frames), front.mels), dtype=np.float32)
+    for first in range(0, len(frames), _SMALL_BLOCK):
+        spectrum = fft.rfft(frames[first : first + _SMALL_BLOCK] * window, n=front.fft, axis=-1)
+        mel[first : first + _SMALL_BLOCK] = (spectrum.real**2 + spectrum.imag**2) @ filters
+    mel += np.float32(1e-5)
+    return np.ascontiguousarray(_normalised(np.log(mel, out=mel), front).T)
 
 
 def _normalised(mel: NDArray[np.float32], front: LogMel) -> NDArray[np.float32]:

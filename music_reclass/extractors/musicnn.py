@@ -192,6 +192,7 @@ class Musicnn:
 
     def __init__(self, excerpt: str, installed: Installed) -> None:
         self.kind = FeatureKind("musicnn", f"{VERSION}-{installed.short_digest}", 200, excerpt)
+        self._tags = FeatureKind("musicnn-tags", self.kind.version, len(TAGS), excerpt)
         self._installed = installed
         self._net: MusicnnNet | None = None
 
@@ -199,6 +200,12 @@ class Musicnn:
         """The mean of the embeddings of up to 16 windows, (200,) float32; SkipTrack for no samples at all."""
         mean: NDArray[np.float32] = self._embeddings(samples).mean(axis=0)
         return mean
+
+    def vectors(self, samples: NDArray[np.float32]) -> dict[FeatureKind, NDArray[np.float32]]:
+        """The vectors of kinds `musicnn` and `musicnn-tags` from one pass; SkipTrack for no samples at all."""
+        embeddings = self._embeddings(samples)
+        tags = self._loaded().tags(embeddings)
+        return {self.kind: embeddings.mean(axis=0), self._tags: tags.mean(axis=0)}
 
     def strengths(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """The activation of each of TAGS, in their order, (50,) in [0, 1]: the mean over the windows."""
@@ -241,6 +248,10 @@ class MusicnnTags:
     def vector(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """The strengths of TAGS in their order, (50,) float32 in [0, 1]; SkipTrack for no samples at all."""
         return self._musicnn.strengths(samples)
+
+    def vectors(self, samples: NDArray[np.float32]) -> dict[FeatureKind, NDArray[np.float32]]:
+        """The vectors of kinds `musicnn` and `musicnn-tags` from one pass; SkipTrack for no samples at all."""
+        return self._musicnn.vectors(samples)
 
 
 def musicnn_tags(excerpt: str) -> MusicnnTags:

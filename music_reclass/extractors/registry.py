@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from music_reclass.errors import UsageError
 
 if TYPE_CHECKING:
-    from music_reclass.domain import Extractor
+    from music_reclass.domain import Extractor, FeatureKind, Vector
     from music_reclass.extractors.device import Placement
 
 # Seconds from the middle of the file. `full` is the whole file, but of the longest mixes the middle hour: memory
@@ -19,6 +19,10 @@ EXCERPTS = {"mid30": 30.0, "full": 3600.0}
 # feature kind -> "module:factory"; the factory takes the excerpt, and for kinds of a network its placement
 EXTRACTORS = {
     "fma518": "music_reclass.extractors.fma518:Fma518",
+    "efficientat": "music_reclass.extractors.efficientat:efficientat",
+    "efficientat-tags": "music_reclass.extractors.efficientat:efficientat_tags",
+    "efficientat-mn10": "music_reclass.extractors.efficientat:efficientat_mn10",
+    "efficientat-mn10-tags": "music_reclass.extractors.efficientat:efficientat_mn10_tags",
     "musicnn": "music_reclass.extractors.musicnn:musicnn",
     "musicnn-tags": "music_reclass.extractors.musicnn:musicnn_tags",
     "mert": "music_reclass.extractors.mert:mert",
@@ -31,6 +35,10 @@ EXTRACTORS = {
 }
 # feature kind -> the model whose weights it needs
 _WEIGHTS = {
+    "efficientat": "efficientat",
+    "efficientat-tags": "efficientat",
+    "efficientat-mn10": "efficientat-mn10",
+    "efficientat-mn10-tags": "efficientat-mn10",
     "musicnn": "musicnn",
     "musicnn-tags": "musicnn",
     "mert": "mert",
@@ -41,6 +49,7 @@ _WEIGHTS = {
     "ast-tags": "ast",
     "distilhubert-genre": "hubert",
 }
+_IN_NUMPY = ("efficientat", "efficientat-mn10", "musicnn")  # models that need no torch
 
 
 def require_weights(name: str) -> None:
@@ -73,7 +82,21 @@ def extractor(name: str, excerpt: str, placement: Placement | None = None) -> Ex
 
 def network_kinds() -> frozenset[str]:
     """The feature kinds that a torch network computes in batches; all others are computed whole in a worker."""
-    return frozenset(kind for kind, model in _WEIGHTS.items() if model != "musicnn")
+    return frozenset(kind for kind, model in _WEIGHTS.items() if model not in _IN_NUMPY)
+
+
+def same_pass(name: str) -> tuple[str, ...]:
+    """The kinds that one pass over a clip gives together with kind `name`, itself first; `vectors` computes them."""
+    if name not in _WEIGHTS or name in network_kinds():
+        return (name,)
+    return (name, *(kind for kind, model in _WEIGHTS.items() if model == _WEIGHTS[name] and kind != name))
+
+
+def vectors(made: Extractor, samples: Vector) -> dict[FeatureKind, Vector]:
+    """The vector of the extractor's kind and of every kind that the same pass gives; SkipTrack, FailTrack."""
+    several = getattr(made, "vectors", None)
+    found: dict[FeatureKind, Vector] = several(samples) if several else {made.kind: made.vector(samples)}
+    return found
 
 
 def _nearest(word: str, known: Collection[str]) -> str:

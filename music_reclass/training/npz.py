@@ -18,13 +18,27 @@ from music_reclass.models.dataset import FIRST, SPLITS, Dataset, Table, TableFil
 
 Floats = NDArray[np.float32]
 EXCERPT = "mid30"
-# The version holds the digest of the published weights: vectors by other weights are refused.
+# The versions hold the digests of the published weights: vectors by other weights are refused.
 MUSICNN = FeatureKind("musicnn", "1-425c7c95", 200, EXCERPT)
+PUBLISHED = {
+    kind.name: kind
+    for kind in (
+        FeatureKind("efficientat", "1-6842ddaa", 384, EXCERPT),
+        FeatureKind("efficientat-tags", "1-6842ddaa", 527, EXCERPT),
+        MUSICNN,
+        replace(MUSICNN, name="musicnn-tags", dimension=50),
+    )
+}
+
+
+def array_of(file: TableFile, name: str) -> str | None:
+    """The array that holds the vectors of kind `name`: of its name, or with underscores for hyphens; None for none."""
+    return next((array for array in (name, name.replace("-", "_")) if array in file.arrays), None)
 
 
 def kinds_in(file: TableFile) -> tuple[str, ...]:
     """The names of the kinds whose arrays a table holds, in the order of the registry."""
-    return tuple(name for name in EXTRACTORS if name in file.arrays)
+    return tuple(name for name in EXTRACTORS if array_of(file, name))
 
 
 def read_kinds(file: TableFile, table: Table, names: Sequence[str]) -> tuple[tuple[FeatureKind, ...], Table]:
@@ -44,23 +58,20 @@ def read_kinds(file: TableFile, table: Table, names: Sequence[str]) -> tuple[tup
 
 def vectors(file: TableFile, name: str, count: int) -> Floats:
     """The array `name` of a table's file, shape (count, dimension); UsageError if it cannot be used."""
-    if name not in file.arrays:
+    array = array_of(file, name)
+    if array is None:
         raise UsageError(f"{file.path} holds no array {name}; make it with reclass features --kind {name}.")
-    rows = file.arrays[name]
-    wanted = MUSICNN.dimension if name == MUSICNN.name else "any number of"
-    if rows.ndim != 2 or len(rows) != count or not rows.shape[1] or rows.dtype.kind not in "fiu":
+    rows = file.arrays[array]
+    known = PUBLISHED[name].dimension if name in PUBLISHED else None
+    width = rows.shape[1] if rows.ndim == 2 else 0
+    if not width or width != (known or width) or len(rows) != count or rows.dtype.kind not in "fiu":
         raise UsageError(
-            f"The array {name} of {file.path} has the shape {rows.shape} of {rows.dtype}; ({count}, {wanted}) finite "
-            "numbers belong there."
-        )
-    if name == MUSICNN.name and rows.shape[1] != MUSICNN.dimension:
-        raise UsageError(
-            f"The array {name} of {file.path} has the shape {rows.shape}; ({count}, {wanted}) finite numbers "
-            "belong there."
+            f"The array {array} of {file.path} has the shape {rows.shape} of {rows.dtype}; "
+            f"({count}, {known or 'any number of'}) finite numbers belong there."
         )
     found: Floats = rows.astype(np.float32)
     if not np.isfinite(found).all():
-        raise UsageError(f"The array {name} of {file.path} holds numbers that are not finite; leave those rows out.")
+        raise UsageError(f"The array {array} of {file.path} holds numbers that are not finite; leave those rows out.")
     return found
 
 
@@ -105,9 +116,9 @@ def kind_here(name: str, excerpt: str = EXCERPT) -> FeatureKind:
     try:
         return extractor(name, excerpt).kind
     except MissingWeights:
-        if name != MUSICNN.name:
+        if name not in PUBLISHED:
             raise
-        return replace(MUSICNN, excerpt=excerpt)
+        return replace(PUBLISHED[name], excerpt=excerpt)
 
 
 def is_installed(name: str, excerpt: str = EXCERPT) -> bool:

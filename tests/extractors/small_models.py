@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from music_reclass.extractors import mert
+from music_reclass.extractors import efficientat, mert
 from music_reclass.extractors.device import Placement
 from music_reclass.extractors.jmla import Jmla, transformer
 from music_reclass.extractors.musicnn import Musicnn, MusicnnTags, shapes
@@ -40,6 +40,7 @@ GENRE_HUBERT = HUBERT_PUBLISHED | {
     "id2label": dict(zip(map(str, range(10)), HUBERT_GENRES, strict=True)),
 }  # fmt: skip
 WEIGHTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "weights" / "musicnn_jamendo.pth"
+EFFICIENTAT_WEIGHTS = WEIGHTS.with_name("mn04_as_mAP_432.pt")
 
 
 def random_hubert(config=CONFIG, seed=0):
@@ -84,6 +85,21 @@ def random_musicnn(seed=0):
         else:
             fan = int(np.prod(shape[1:])) or 1
             tensors[name] = (rng.standard_normal(shape) / np.sqrt(fan)).astype(np.float32)
+    return tensors
+
+
+def random_efficientat(width=0.4, seed=0):
+    """An EfficientAT of one width (it is small) with random weights."""
+    rng = np.random.default_rng(seed)
+    tensors = {}
+    for name, shape in efficientat.shapes(width).items():
+        if name.endswith("num_batches_tracked"):
+            tensors[name] = np.array(1, dtype=np.int64)
+        elif name.endswith("running_var"):
+            tensors[name] = rng.uniform(0.5, 1.5, shape).astype(np.float32)
+        else:
+            fan = int(np.prod(shape[1:])) if len(shape) > 1 else 4
+            tensors[name] = (rng.standard_normal(shape) * np.sqrt(2 / fan)).astype(np.float32)
     return tensors
 
 
@@ -132,6 +148,11 @@ def small_musicnn(excerpt="mid30"):
 def small_musicnn_tags(excerpt="mid30"):
     """The extractor of tags with random weights."""
     return MusicnnTags(excerpt, install("musicnn", random_musicnn()))
+
+
+def small_efficientat(excerpt="mid30", tags=False):
+    """The extractor with random weights."""
+    return efficientat.Efficientat(excerpt, install("efficientat", random_efficientat()), tags)
 
 
 def small_mert(excerpt="mid30", placement=ON_CPU, all_layers=False, variant=VARIANT):

@@ -89,6 +89,24 @@ class TestMusicnnTags(NeuralContract):
         return lambda some: net.tags(net.embed(some)), np.stack([samples[:48000] for samples in sounds])
 
 
+class TestEfficientat(NeuralContract):
+    def make(self, excerpt):
+        return small_models.small_efficientat(excerpt)
+
+    def rows_of(self, extractor, sounds):
+        return lambda some: np.stack([extractor.vector(one) for one in some]), np.stack(sounds)
+
+
+class TestEfficientatTags(TestEfficientat):
+    @pytest.fixture
+    def extractor(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("RECLASS_MODELS", str(tmp_path))
+        return self.make("mid30")  # it is Efficientat in all else
+
+    def make(self, excerpt):
+        return small_models.small_efficientat(excerpt, tags=True)
+
+
 class TestMert(NeuralContract):
     def make(self, excerpt):
         pytest.importorskip("transformers")

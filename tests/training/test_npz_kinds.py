@@ -33,6 +33,20 @@ def test_vectors_of_several_kinds_stand_side_by_side(tmp_path: Path) -> None:
     assert data.chosen(np.arange(30) < 4).kinds == data.kinds
 
 
+def test_efficientat_and_its_tags_are_read_without_their_weights(tmp_path: Path) -> None:
+    content = with_later_kinds(30, efficientat=384, efficientat_tags=527)
+    path = written(tmp_path, "t.npz", content)
+
+    assert npz.kinds_in(TableFile.read(path)) == ("fma518", "efficientat", "efficientat-tags")
+    data = npz.read(path, ("fma518", "efficientat", "efficientat-tags"))
+
+    assert [kind.key for kind in data.kinds[1:]] == [
+        "efficientat/1-6842ddaa/mid30",
+        "efficientat-tags/1-6842ddaa/mid30",
+    ]
+    assert np.array_equal(data.of(["efficientat-tags"]).table.rows, content["efficientat_tags"])
+
+
 def test_what_a_table_states_of_its_vectors_is_taken(tmp_path: Path) -> None:
     stated = np.array(["mert/1-l7-norm-0123abcd/full", "fma518/1/full"])
     path = written(tmp_path, "t.npz", with_later_kinds(30, mert=16) | {"kinds": stated})

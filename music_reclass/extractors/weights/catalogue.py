@@ -53,9 +53,38 @@ _MUSICNN = (
     "https://raw.githubusercontent.com/minzwon/sota-music-tagging-models/ffcd1f90b97a1e923a50c6e5283f147cf9dd7dfd"
 )
 
+_EFFICIENTAT = "https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1"
+
 MODELS: dict[str, Model] = {
     model.name: model
     for model in (
+        Model(
+            "efficientat",
+            "EfficientAT mn04, trained on AudioSet: 384 numbers and 527 tags of a track, without torch",
+            ("efficientat", "efficientat-tags"),
+            (
+                RemoteFile(
+                    "mn04_as_mAP_432.pt",
+                    f"{_EFFICIENTAT}/mn04_as_mAP_432.pt",
+                    4_066_513,
+                    "899a8c6217063f6941793102a2780b3dd788ab11fce468d9cf5f0577c453321c",
+                ),
+            ),
+            "MIT",
+            312,
+            993_485,
+            "music_reclass.extractors.efficientat:canonical_mn04",
+        ),
+        Model(
+            "efficientat-mn10",
+            "EfficientAT mn10, the wider one: 960 numbers and 527 tags of a track, without torch, four times the work",
+            ("efficientat-mn10", "efficientat-mn10-tags"),
+            (RemoteFile("mn10_as_mAP_471.pt", f"{_EFFICIENTAT}/mn10_as_mAP_471.pt", 19_700_000),),
+            "MIT",
+            312,
+            4_901_277,
+            "music_reclass.extractors.efficientat:canonical_mn10",
+        ),
         Model(
             "musicnn",
             "MusiCNN trained on MTG-Jamendo: 200 numbers and 50 tags of a track, without torch",

@@ -31,5 +31,5 @@ def test_every_kind_of_the_catalogue_has_an_extractor_and_one_model() -> None:
 def test_an_unknown_model_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'mert'"):
         model("mer")
-    with pytest.raises(UsageError, match="there are musicnn"):
+    with pytest.raises(UsageError, match="there are efficientat"):
         model("zzz")
