@@ -90,7 +90,10 @@ def test_a_scan_stopped_while_the_second_stage_extracts_goes_on_later(
 def test_a_budget_is_spent_and_what_it_leaves_is_said_and_taken_up_by_the_next_scan(
     installed: None, music: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("music_reclass.models.early_exit.exit_rules_of", lambda manifest: ())  # then no track may exit
+    from music_reclass.models.early_exit import ExitRule
+
+    late = ExitRule(0.9999)  # then nearly no track exits, and the second stage is not a part of reading the file
+    monkeypatch.setattr("music_reclass.classification.voter.exit_rules", lambda bundles, certified: [late, None])
     words = ("scan", music, "--dry-run", "--no-album", "--stages", "1,musicnn")
     assert shell(*words, "--max-tracks", "2") == 0
     assert "2 uncertain tracks once more with the stage musicnn" in shell.out
@@ -99,3 +102,26 @@ def test_a_budget_is_spent_and_what_it_leaves_is_said_and_taken_up_by_the_next_s
     assert sum("musicnn" in item["votes"] for item in shell.objects()) == len(shell.objects())
     assert shell(*words, "--max-time", "soon") == 2
     assert "no length of time" in shell.err
+
+
+def test_a_stage_that_every_track_goes_to_is_extracted_when_the_file_is_read(
+    installed: None, music: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("music_reclass.models.early_exit.exit_rules_of", lambda manifest: ())  # then no track may exit
+    assert shell("scan", music, "--dry-run", "--no-album", "--stages", "1") == 0
+    assert shell("scan", music, "--dry-run", "--no-album") == 0
+    assert "once more with the stage musicnn" in shell.out  # fma518 was there: the file is opened for the other alone
+    before = shell.by_name() if shell("scan", music, "--dry-run", "--no-album", "--json") == 0 else {}
+    shell.db = shell.db.with_name("new.sqlite3")
+    assert shell("scan", music, "--dry-run", "--no-album", "--json") == 0
+    assert {name: item["votes"] for name, item in shell.by_name().items()} == {
+        name: item["votes"] for name, item in before.items()
+    }
+    with sqlite3.connect(shell.db) as sql:
+        kinds = dict(sql.execute("SELECT substr(kind, 1, instr(kind, '/') - 1), count(*) FROM vector GROUP BY 1"))
+        stages = {name: (heard, seconds) for name, heard, seconds in sql.execute(
+            "SELECT stage, heard, seconds FROM scan_stage"
+        )}  # fmt: skip
+    assert kinds == dict.fromkeys(("fma518", "musicnn", "musicnn-tags"), len(before))
+    assert stages["fma518"][0] == stages["musicnn"][0] == len(before)
+    assert stages["fma518"][1] > 0 < stages["musicnn"][1]

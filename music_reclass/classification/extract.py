@@ -10,13 +10,17 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
 
 from music_reclass.containers.sniff import payload_digest
 from music_reclass.domain import FeatureKind, Track, TrackTags
 from music_reclass.errors import BundleError, FailTrack, TrackError
+from music_reclass.extractors import registry
 from music_reclass.extractors.registry import extractor, network_kinds
 from music_reclass.features.library import Library
+from music_reclass.features.results import StageStats
 from music_reclass.tagging.read import read_tags
 from music_reclass.utils.progress import progress_bar
 from music_reclass.utils.workers import WorkerPool
@@ -44,29 +48,47 @@ SAVE_SECONDS = 2.0
 _STORED_BATCH = 200  # vectors of all layers read at once: 8 MB
 
 
-def read_file(task: ReadTask, kind: FeatureKind) -> Track:
-    """Identity, tags and the vector of `kind` of one file; never raises for a bad file, for worker processes."""
+def read_file(task: ReadTask, kinds: Sequence[FeatureKind], seconds: dict[FeatureKind, float] | None = None) -> Track:
+    """Identity, tags and the vectors of `kinds`, all of one excerpt, of one file that is decoded once; never raises for
+    a bad file, for worker processes.
+
+    Without a vector of the first kind the track has failed. Another kind that cannot be had is left out: the stage that
+    needs it asks for it again and notes why. `seconds` takes what each kind took, the first with all the rest.
+    """
+    start = time.perf_counter()
     file, stored = task
     digest: bytes | None = None
     duration: float | None = None
     tags = TrackTags()
     warnings: tuple[str, ...] = ()
-    vector: Vector | None = None
+    vectors: dict[FeatureKind, Vector] = {}
+    taken: dict[FeatureKind, float] = {}
     error: TrackError | None = None
     try:
         path = Path(file.path)
-        digest, tags = _identify(path, kind)
+        digest, tags = _identify(path, kinds[0])
         if digest not in stored:
-            clip, vector = _extract(path, kind)
-            duration, warnings = clip.duration, clip.warnings
+            for clip, made in _decoded(path, kinds):
+                if not vectors:
+                    check_usable(clip)
+                    duration, warnings = clip.duration, clip.warnings
+                if made.kind not in vectors:
+                    began = time.perf_counter()
+                    vectors.update(_finite(made, clip) if vectors else registry.vectors(made, clip.samples))
+                    taken[made.kind] = time.perf_counter() - began
         status = os.stat(path)
         if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
             raise FailTrack("changed", "the file changed while it was read; the next scan takes it up")
     except TrackError as problem:
-        error, vector = problem, None
+        error, vectors = problem, {}
     except OSError as problem:
-        error, vector = FailTrack(_reason(problem), problem.strerror or str(problem)), None
-    return Track(file.path, file.size, file.mtime_ns, digest, duration, tags, warnings, vector, error)
+        error, vectors = FailTrack(_reason(problem), problem.strerror or str(problem)), {}
+    if seconds is not None:
+        seconds.update(taken)
+        others = sum(spent for kind, spent in taken.items() if kind != kinds[0])
+        seconds[kinds[0]] = time.perf_counter() - start - others
+    vector = vectors.pop(kinds[0], None)
+    return Track(file.path, file.size, file.mtime_ns, digest, duration, tags, warnings, vector, error, more=vectors)
 
 
 def _identify(path: Path, kind: FeatureKind) -> tuple[bytes, TrackTags]:
@@ -74,17 +96,49 @@ def _identify(path: Path, kind: FeatureKind) -> tuple[bytes, TrackTags]:
     try:
         return payload_digest(path), read_tags(path)
     except TrackError:
-        _extract(path, kind)
+        for clip, _ in _decoded(path, [kind]):
+            check_usable(clip)
         raise
 
 
-def _extract(path: Path, kind: FeatureKind) -> tuple[Clip, Vector]:
+def _decoded(path: Path, kinds: Sequence[FeatureKind]) -> Iterator[tuple[Clip, Extractor]]:
+    """Each kind's extractor with the excerpt at its sample rate, of a file that is decoded once, the first kind first.
+
+    The kinds are of one excerpt.
+    """
     from music_reclass.extractors.audio import load as audio
 
-    made = _extractor(kind.name, kind.excerpt)
-    clip = audio.load(path, kind.excerpt, made.rate)
+    extractors = [_extractor(kind.name, kind.excerpt) for kind in kinds]
+    for clip in audio.load_at(path, kinds[0].excerpt, list(dict.fromkeys(made.rate for made in extractors))):
+        for made in extractors:
+            if made.rate == clip.rate:
+                yield clip, made
+
+
+def _finite(made: Extractor, clip: Clip) -> dict[FeatureKind, Vector]:
+    """The vectors of one pass over the clip; none where that fails, whatever the reason is."""
+    try:
+        vectors = registry.vectors(made, clip.samples)
+    except Exception:  # not swallowed: extraction for the stage that lacks the vector meets the same and records it
+        return {}
+    return {kind: vector for kind, vector in vectors.items() if np.isfinite(vector).all()}
+
+
+def check_usable(clip: Clip) -> None:
+    """SkipTrack where the clip is too short or silent."""
+    from music_reclass.extractors.audio import load as audio
+
     audio.check_usable(clip)
-    return clip, made.vector(clip.samples)
+
+
+def read_vectors(path: Path, kinds: Sequence[FeatureKind]) -> dict[FeatureKind, Vector]:
+    """The vectors of `kinds`, all of one excerpt, and what comes with them, of one file that is decoded once, however
+    short or silent; for worker processes; raises TrackError."""
+    vectors: dict[FeatureKind, Vector] = {}
+    for clip, made in _decoded(path, kinds):
+        if made.kind not in vectors:
+            vectors.update(registry.vectors(made, clip.samples))
+    return vectors
 
 
 def read_vector(path: Path, kind: str, excerpt: str) -> Vector:
@@ -95,7 +149,7 @@ def read_vector(path: Path, kind: str, excerpt: str) -> Vector:
     return made.vector(audio.load(path, excerpt, made.rate).samples)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _extractor(name: str, excerpt: str) -> Extractor:
     return extractor(name, excerpt)
 
@@ -119,45 +173,62 @@ def prepare_worker() -> None:
 def read_pending(
     database: Database,
     scope: Scope,
-    kind: FeatureKind,
+    kinds: Sequence[FeatureKind],
     settings: Settings,
     *,
     stats: ScanStats,
     stop: StopRequest,
     rescan: bool = False,
     bar: Bar = progress_bar,
-) -> None:
-    """Read the pending files of `scope` for vectors of `kind` and store them in batches, until `stop`."""
+) -> dict[FeatureKind, StageStats]:
+    """Read the pending files of `scope` for vectors of `kinds`, which are of one excerpt, and store them in batches,
+    until `stop`; what each kind cost, in seconds of work of all workers together, the first with all the rest.
+
+    Audio of which a vector of the first kind is stored is not decoded. BundleError, MissingWeights or MissingExtra
+    where another kind cannot be had.
+    """
     total = scope.pending_count()
+    costs = {kind: StageStats() for kind in kinds}
     if not total:
-        return
+        return costs
+    require_installed(kinds[1:])
     library = Library(database)
 
     def tasks() -> Iterator[ReadTask]:
         for file in scope.pending():
             if stop:
                 return
-            yield file, () if rescan else library.digests_that_may_return(file.path, file.size, kind)
+            yield file, () if rescan else library.digests_that_may_return(file.path, file.size, kinds[0])
 
     def save(batch: list[Track]) -> None:
-        scope.add(library.save(batch, kind))
+        scope.add(library.save(batch, kinds[0]))
         stats.read += len(batch)
         batch.clear()
 
     batch: list[Track] = []
     saved = time.monotonic()
-    reader = partial(read_file, kind=kind)
+    reader = partial(_timed_read, kinds=tuple(kinds))
     pool = WorkerPool(reader, min(settings.workers, total), settings.timeout, prepare_worker)
     with bar("reading", total) as progress, pool:
         for (file, _), answer in pool.map(tasks()):
             if isinstance(answer, TrackError):
-                answer = Track(file.path, file.size, file.mtime_ns, error=answer)
-            batch.append(answer)
+                answer = Track(file.path, file.size, file.mtime_ns, error=answer), {}
+            track, seconds = answer
+            for kind, cost in costs.items():
+                cost.extracted += kind in track.more or (kind == kinds[0] and track.vector is not None)
+                cost.seconds += seconds.get(kind, 0.0)
+            batch.append(track)
             progress.advance(1, os.path.basename(file.path)[:40])
             if len(batch) >= READ_BATCH or time.monotonic() - saved > SAVE_SECONDS:
                 save(batch)
                 saved = time.monotonic()
         save(batch)
+    return costs
+
+
+def _timed_read(task: ReadTask, kinds: Sequence[FeatureKind]) -> tuple[Track, dict[FeatureKind, float]]:
+    seconds: dict[FeatureKind, float] = {}
+    return read_file(task, kinds, seconds), seconds
 
 
 @dataclass(slots=True)
@@ -197,12 +268,13 @@ class OnDemandFeatures:
         if made.kind != kind:  # other weights than those the stage learned from: it does not vote
             return None
         try:
-            vector: Vector = made.vector(audio.load(self.path, kind.excerpt, made.rate).samples)
+            vectors = registry.vectors(made, audio.load(self.path, kind.excerpt, made.rate).samples)
         except TrackError as error:
             self.failed[kind] = error
             return None
+        self.known.update(vectors)
         self.seconds[kind] = time.perf_counter() - start
-        return vector
+        return vectors[kind]
 
 
 class ExtractionRunner:
@@ -257,13 +329,12 @@ class ExtractionRunner:
         return found
 
     def _whole(self, tracks: Sequence[TrackPath], kind: FeatureKind, stop: Callable[[], bool]) -> Answers:
-        """The vectors of a kind that workers compute whole."""
-        _require_kind(extractor(kind.name, kind.excerpt).kind, kind)
-        reader = partial(_read_track, reader=partial(read_vector, kind=kind.name, excerpt=kind.excerpt))
+        """The vectors of a kind that workers compute whole, and what comes with them from the same pass."""
+        require_installed([kind])
+        reader = partial(_read_track, reader=partial(read_vectors, kinds=(kind,)))
         jobs = min(self._settings.workers, len(tracks))
         with WorkerPool(reader, jobs, self._settings.timeout, prepare_worker) as pool:
-            for item, answer in pool.map(_until(stop, tracks)):
-                yield item, answer if isinstance(answer, TrackError) else {kind: answer}
+            yield from pool.map(_until(stop, tracks))
 
     def _embedded(self, tracks: Sequence[TrackPath], kind: FeatureKind, stop: Callable[[], bool]) -> Answers:
         """The vectors of a kind that a network gives, and of what it gives besides."""
@@ -350,7 +421,10 @@ class _WriteBuffer:
         self._waiting, self._count, self._stored = {}, 0, time.monotonic()
 
 
-def _read_track(item: TrackPath, reader: Callable[[Path], Vector]) -> Vector:
+T = TypeVar("T")
+
+
+def _read_track(item: TrackPath, reader: Callable[[Path], T]) -> T:
     return reader(Path(item[1]))
 
 
@@ -359,6 +433,12 @@ def _until(stop: Callable[[], bool], items: Iterable[TrackPath]) -> Iterator[Tra
         if stop():
             return
         yield item
+
+
+def require_installed(kinds: Iterable[FeatureKind]) -> None:
+    """BundleError unless the extractors at hand make vectors of these very `kinds`; MissingWeights, MissingExtra."""
+    for kind in kinds:
+        _require_kind(extractor(kind.name, kind.excerpt).kind, kind)
 
 
 def _require_kind(at_hand: FeatureKind, wanted: FeatureKind) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -54,20 +54,33 @@ def scan(
     """
     stats = ScanStats(stages={stage.name: StageStats() for stage in cascade.stages})
     database = scope.database
-    first = cascade.stages[0]
-    kind = extractor(first.kinds[0].name, first.kinds[0].excerpt).kind
-    first.require(kind)
+    first, kinds = cascade.stages[0], cascade.first_read
+    first.require(extractor(kinds[0].name, kinds[0].excerpt).kind)
     with _timed(stats, "discover"):
-        _discover(scope, request, kind, stats=stats, stop=stop, bar=bar)
+        _discover(scope, request, kinds[0], stats=stats, stop=stop, bar=bar)
     with _timed(stats, "read"):
-        read_pending(database, scope, kind, settings, stats=stats, stop=stop, rescan=request.rescan, bar=bar)
-    stats.stage(first.name).extracted, stats.stage(first.name).seconds = stats.read, stats.seconds["read"]
+        costs = read_pending(database, scope, kinds, settings, stats=stats, stop=stop, rescan=request.rescan, bar=bar)
+    _share_out(stats, cascade, costs)
     with _timed(stats, "decide"):
         runner = ExtractionRunner(database, settings)
         Escalation(database, scope, cascade, runner, bar=bar, stats=stats).run(Budget.of(settings), stop)
         stats.in_pieces = runner.in_pieces
     stats.stopped = bool(stop)
     return stats
+
+
+def _share_out(stats: ScanStats, cascade: Cascade, costs: Mapping[FeatureKind, StageStats]) -> None:
+    """Count what reading cost for the stages whose kinds it extracted: to each its part of the wall seconds."""
+    work = sum(cost.seconds for cost in costs.values())
+    counted: set[FeatureKind] = set()
+    for stage in cascade.always_asked:
+        mine = [costs[kind] for kind in stage.kinds if kind in costs and kind not in counted]
+        counted.update(stage.kinds)
+        if mine and work:
+            cost = stats.stage(stage.name)
+            cost.extracted = max(of_kind.extracted for of_kind in mine)
+            cost.seconds = stats.seconds["read"] * sum(of_kind.seconds for of_kind in mine) / work
+    stats.stage(cascade.stages[0].name).extracted = stats.read
 
 
 def _discover(

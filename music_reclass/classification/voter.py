@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from music_reclass.classification.albums import CORRELATION, MIN_TRACKS, consens
 from music_reclass.classification.policy import SECOND_GENRE_SHARE, Thresholds, decide, may_exit
 from music_reclass.domain import Decision, FeatureKind, Vote
 from music_reclass.errors import BundleError
+from music_reclass.extractors.registry import worker_kinds
 from music_reclass.models.bundle import Bundle
 from music_reclass.models.early_exit import ExitRule, exit_rules
 from music_reclass.taxonomy import Taxonomy
@@ -196,6 +198,24 @@ class Cascade:
             "rules": [self.by_album, self.max_genres, SECOND_GENRE_SHARE, MIN_TRACKS, CORRELATION],
         }
         return hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()
+
+    @property
+    def always_asked(self) -> tuple[Stage, ...]:
+        """The stages that are asked about every track: the first, and those behind stages that let no track exit."""
+        exits = [place for place, stage in enumerate(self.stages) if stage.thresholds.exit < math.inf]
+        return self.stages[: exits[0] + 1] if exits else self.stages
+
+    @property
+    def first_read(self) -> tuple[FeatureKind, ...]:
+        """The kinds that are extracted when a file is read, from one decode, the first stage's first: those of stages
+        that are asked about every track, up to the first of them that needs a network or another excerpt."""
+        kinds: dict[FeatureKind, None] = {}
+        for stage in self.always_asked:
+            excerpt = self.stages[0].kinds[0].excerpt
+            if kinds and any(kind.name not in worker_kinds() or kind.excerpt != excerpt for kind in stage.kinds):
+                break
+            kinds.update(dict.fromkeys(stage.kinds))
+        return tuple(kinds)
 
     @property
     def thresholds(self) -> dict[str, Thresholds]:

@@ -18,7 +18,6 @@ from music_reclass.domain import Track, Vote
 from music_reclass.explain.attribution import Attribution, attribute
 from music_reclass.explain.evidence import Evidence, evidence, tags_in
 from music_reclass.extractors.device import Placement
-from music_reclass.extractors.registry import extractor
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.results import Scans
@@ -168,7 +167,7 @@ def explain(
         album = {track.id: track} if track.error is not None else _album_tracks(track, database)
         features = OnDemandFeatures(track.id, Path(path), placement, Library(database), may_extract=all_stages)
     else:
-        track, features = _read_now(path, status, cascade.stages[0], placement)
+        track, features = _read_now(path, status, cascade, placement)
         album = {track.id: track}
     costs = {} if database is None else Scans(database).costs()
     explanation = Explanation(
@@ -287,12 +286,16 @@ def _album_tracks(track: Track, database: Database) -> dict[int, Track]:
     return {other.id: other for other in others if album_of(other.path, other.tags) == album} | {track.id: track}
 
 
-def _read_now(path: str, status: os.stat_result, stage: Stage, placement: Placement) -> tuple[Track, OnDemandFeatures]:
-    """The track as the file is now, and a source of its features that holds those of the first stage."""
-    kind = extractor(stage.kinds[0].name, stage.kinds[0].excerpt).kind
-    track = read_file((Track(path, status.st_size, status.st_mtime_ns), ()), kind)
-    known = {} if track.vector is None else {kind: track.vector}
-    return track, OnDemandFeatures(0, Path(path), placement, known=known)
+def _read_now(
+    path: str, status: os.stat_result, cascade: Cascade, placement: Placement
+) -> tuple[Track, OnDemandFeatures]:
+    """The track as the file is now, and a source of its features that holds those of its first reading."""
+    kinds = cascade.first_read
+    seconds: dict[FeatureKind, float] = {}
+    track = read_file((Track(path, status.st_size, status.st_mtime_ns), ()), kinds, seconds)
+    known = {} if track.vector is None else {kinds[0]: track.vector, **track.more}
+    taken = {kind: spent for kind, spent in seconds.items() if kind != kinds[0]}
+    return track, OnDemandFeatures(0, Path(path), placement, known=known, seconds=taken)
 
 
 def _attributed(stage: Stage, features: OnDemandFeatures, genre: str) -> Attribution | None:

@@ -99,6 +99,11 @@ def vectors(made: Extractor, samples: Vector) -> dict[FeatureKind, Vector]:
     return found
 
 
+def worker_kinds() -> frozenset[str]:
+    """The feature kinds that a worker computes whole, without torch."""
+    return frozenset(EXTRACTORS) - network_kinds()
+
+
 def _nearest(word: str, known: Collection[str]) -> str:
     near = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {near[0]!r}" if near else f"; choose one of {', '.join(known)}"

@@ -77,7 +77,9 @@ class Library:
         self._sql = database.connection
 
     def save(self, tracks: Sequence[Track], kind: FeatureKind) -> list[int]:
-        """Store a batch in one transaction; the track ids in the same order. A moved track keeps its id."""
+        """Store a batch, `vector` as one of `kind`, in one transaction; the track ids in the same order.
+
+        A moved track keeps its id."""
         with self.database.transaction():
             return [self._save_one(track, kind) for track in tracks]
 
@@ -110,7 +112,8 @@ class Library:
         if track.error is not None:
             self._save_failure(track_id, track.error)
         elif track.vector is not None:
-            self._save_vector(track_id, kind, encode(track.vector))
+            for of_kind, vector in ({kind: track.vector} | dict(track.more)).items():
+                self._save_vector(track_id, of_kind, encode(vector))
         elif track.digest is not None:
             self._copy_vectors(track_id, track.digest)
         return track_id

@@ -14,6 +14,7 @@ import numpy as np
 from music_reclass.classification.extract import ExtractionRunner, read_pending
 from music_reclass.domain import FeatureKind, Track, TrackTags, tags_group
 from music_reclass.errors import NothingToDo, UsageError
+from music_reclass.extractors.registry import worker_kinds
 from music_reclass.features.database import Database, writing_lease
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
@@ -134,7 +135,8 @@ def extract_files(
     found = list(_found(real))
     for start in range(0, len(found), _BATCH):
         scope.sort_found(found[start : start + _BATCH], kinds[0], stats, rescan=False)
-    read_pending(database, scope, kinds[0], settings, stats=stats, stop=stop)
+    at_once = [kind for kind in kinds if kind.name in worker_kinds() and kind.excerpt == kinds[0].excerpt]
+    read_pending(database, scope, at_once, settings, stats=stats, stop=stop)
     if stop:
         raise NothingToDo(STOPPED)
     decisions = Decisions(database)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from music_reclass.classification.policy import Thresholds
 from music_reclass.classification.voter import Stage
 from music_reclass.domain import FeatureKind, TrackTags, Vote
+from music_reclass.errors import FailTrack
 from music_reclass.models.early_exit import ExitRule
 
 GENRES = ("Jazz", "Pop", "Rock")
@@ -80,3 +81,29 @@ def cast(row: list[float], by: str = "cheap") -> Vote:
     """The vote that a stage of Echo casts for this vector: through float32, then made to sum to one."""
     numbers = np.array(row, dtype=np.float32).astype(np.float64)
     return vote(*(numbers / numbers.sum()).tolist(), by=by)
+
+
+class Loudness:
+    """An extractor of two kinds, `loudness` and `peak`, one number each, from one pass; it remembers its passes.
+
+    Samples that are quieter than `least` fail; `broken` gives numbers that are none.
+    """
+
+    rate = 16000
+    passes: ClassVar[list[int]] = []
+    least = 0.0
+    broken = False
+
+    def __init__(self, excerpt: str) -> None:
+        self.kind = FeatureKind("loudness", "1", 1, excerpt)
+
+    def vector(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self.vectors(samples)[self.kind]
+
+    def vectors(self, samples: NDArray[np.float32]) -> dict[FeatureKind, NDArray[np.float32]]:
+        self.passes.append(len(samples))
+        peak = np.abs(samples).max(keepdims=True)
+        if peak < self.least:
+            raise FailTrack("decode", "too quiet")
+        mean = np.full(1, np.nan, np.float32) if self.broken else np.abs(samples).mean(keepdims=True)
+        return {self.kind: mean, FeatureKind("peak", "1", 1, self.kind.excerpt): peak}

@@ -142,3 +142,15 @@ class TestNetworks:
         with pytest.raises(KeyboardInterrupt):
             runner(database).extract(tracks[:3], self.kind, never, Impatient())
         assert len(Library(database).having([track for track, _ in tracks], self.kind)) == 3
+
+
+def test_what_the_same_pass_gives_besides_is_stored_too(
+    database: Database, tracks: list[tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.extractors import small_models
+
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
+    embedding, tags = small_models.small_musicnn().kind, small_models.small_musicnn_tags().kind
+    ids = [track for track, _ in tracks]
+    runner(database).extract(tracks, tags, never, Silent())
+    assert Library(database).having(ids, embedding) == Library(database).having(ids, tags) == set(ids[:3])

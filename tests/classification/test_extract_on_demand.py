@@ -9,8 +9,9 @@ from music_reclass.classification.extract import OnDemandFeatures
 from music_reclass.domain import FeatureKind
 from music_reclass.extractors.device import Placement
 from music_reclass.extractors.fma518 import Fma518
+from music_reclass.extractors.registry import EXTRACTORS
 from music_reclass.features.library import Library
-from tests.classification.fakes import CHEAP, Vectors
+from tests.classification.fakes import CHEAP, Loudness, Vectors
 
 KIND = Fma518("mid30").kind
 WHOLE = Fma518("full").kind
@@ -76,3 +77,12 @@ def test_vectors_of_another_version_are_not_made_up(tune: Path) -> None:
 def test_vectors_known_before_are_used(tune: Path) -> None:
     row = np.zeros(3, dtype=np.float32)
     assert OnDemandFeatures(7, tune, Placement(), known={CHEAP: row}).vectors([7], CHEAP)[7] is row
+
+
+def test_kinds_of_one_pass_are_extracted_together(tune: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EXTRACTORS, "loudness", "tests.classification.fakes:Loudness")
+    monkeypatch.setattr(Loudness, "passes", [])
+    source = OnDemandFeatures(7, tune, Placement())
+    loud, peak = (FeatureKind(name, "1", 1, "mid30") for name in ("loudness", "peak"))
+    assert source.vectors([7], loud).keys() == source.vectors([7], peak).keys() == {7}
+    assert len(Loudness.passes) == 1

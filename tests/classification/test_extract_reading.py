@@ -11,10 +11,13 @@ from mutagen.flac import FLAC
 
 from music_reclass.classification import extract
 from music_reclass.classification.extract import ReadTask, read_file, read_vector
-from music_reclass.domain import Track, TrackTags
+from music_reclass.domain import FeatureKind, Track, TrackTags
 from music_reclass.errors import FailTrack, SkipTrack
+from music_reclass.extractors import registry
+from music_reclass.extractors.audio import load as audio
 from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.extractors.registry import extractor
+from tests.classification.fakes import Loudness
 
 KIND = extractor("fma518", "mid30").kind
 
@@ -25,7 +28,7 @@ def task_for(path: Path, *stored: bytes) -> ReadTask:
 
 
 def read(task: ReadTask) -> Track:
-    return read_file(task, KIND)
+    return read_file(task, [KIND])
 
 
 @pytest.fixture
@@ -93,5 +96,54 @@ def test_a_short_file_is_skipped_by_a_scan_but_has_a_vector(tmp_path: Path) -> N
 
 
 def test_readers_cross_process_borders() -> None:
-    reader = pickle.loads(pickle.dumps(partial(read_file, kind=KIND)))
-    assert (reader.func, reader.keywords) == (read_file, {"kind": KIND})
+    reader = pickle.loads(pickle.dumps(partial(read_file, kinds=(KIND,))))
+    assert (reader.func, reader.keywords) == (read_file, {"kinds": (KIND,)})
+
+
+@pytest.fixture
+def loudness(monkeypatch: pytest.MonkeyPatch) -> type[Loudness]:
+    """An extractor of two further kinds."""
+    monkeypatch.setitem(registry.EXTRACTORS, "loudness", "tests.classification.fakes:Loudness")
+    monkeypatch.setattr(Loudness, "passes", [])
+    return Loudness
+
+
+LOUD, PEAK = (FeatureKind(name, "1", 1, "mid30") for name in ("loudness", "peak"))
+
+
+def test_one_decode_and_one_pass_give_all_kinds(
+    tune: Path, loudness: type[Loudness], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, decoded = read(task_for(tune)), []
+    monkeypatch.setattr(audio, "_decode", lambda *asked, real=audio._decode: decoded.append(1) or real(*asked))
+    seconds: dict[FeatureKind, float] = {}
+    reading = read_file(task_for(tune), [KIND, LOUD], seconds)
+    assert len(decoded) == len(loudness.passes) == 1
+    assert reading.vector is not None
+    assert alone.vector is not None
+    assert np.array_equal(reading.vector, alone.vector)
+    samples = audio.load(tune, "mid30", 16000).samples
+    assert reading.more == {LOUD: np.abs(samples).mean(), PEAK: np.abs(samples).max()}
+    assert seconds.keys() == {KIND, LOUD}
+    assert seconds[KIND] > seconds[LOUD] > 0
+
+
+@pytest.mark.parametrize(("least", "broken", "kept"), [(2.0, False, set()), (0.0, True, {PEAK})])
+def test_a_further_kind_that_cannot_be_had_does_not_cost_the_track(
+    tune: Path, loudness: type[Loudness], monkeypatch: pytest.MonkeyPatch, least: float, broken: bool, kept: set[object]
+) -> None:
+    monkeypatch.setattr(loudness, "least", least)
+    monkeypatch.setattr(loudness, "broken", broken)
+    reading = read_file(task_for(tune), [KIND, LOUD])
+    assert reading.error is None
+    assert reading.vector is not None
+    assert reading.more.keys() == kept
+
+
+def test_without_the_first_kind_the_track_has_failed(
+    tune: Path, loudness: type[Loudness], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loudness, "least", 2.0)
+    reading = read_file(task_for(tune), [LOUD, KIND])
+    assert reading.error is not None
+    assert (reading.error.detail, reading.vector, reading.more) == ("too quiet", None, {})

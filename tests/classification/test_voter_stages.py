@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from music_reclass.classification.policy import Thresholds
-from music_reclass.classification.voter import Stage
+from music_reclass.classification.voter import Cascade, Stage
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import BundleError
 from music_reclass.taxonomy import load
@@ -68,3 +68,28 @@ def test_labels_that_mean_one_genre_are_added_up() -> None:
     made = Stage.from_bundle(Echo(labels=("Rock", "rock music", "Pop")), TREE)
     votes = made.votes([1], Vectors({CHEAP: {1: [0.25, 0.5, 0.25]}}))
     assert votes[1].probabilities == {"Rock": 0.75, "Pop": 0.25}
+
+
+def test_stages_behind_one_that_lets_no_track_exit_are_asked_about_every_track() -> None:
+    kinds = [FeatureKind(name, "1", 3, "mid30") for name in ("fma518", "musicnn", "musicnn-tags", "mert")]
+    never = Thresholds(0.8, 0.5)
+    first, second = echo_stage("a", (kinds[0],), never), echo_stage("b", tuple(kinds[:3]), never)
+    third = echo_stage("c", (kinds[0], kinds[3]), never)
+
+    every = Cascade((first, second, third), TREE)
+    assert every.always_asked == (first, second, third)
+    assert every.first_read == tuple(kinds[:3])  # the third needs a network
+    exits = Cascade((stage("a", kinds[0]), second, third), TREE)
+    assert [asked.name for asked in exits.always_asked] == ["a"]
+    assert exits.first_read == (kinds[0],)
+    between = Cascade((first, stage("b", kinds[1]), third), TREE)
+    assert [asked.name for asked in between.always_asked] == ["a", "b"]
+    assert between.first_read == (kinds[0], kinds[1])
+    assert Cascade((), TREE).first_read == ()
+
+
+def test_a_kind_of_another_excerpt_or_one_that_is_unknown_is_not_read_with_the_first() -> None:
+    first = FeatureKind("fma518", "1", 3, "mid30")
+    for other in (FeatureKind("musicnn", "1", 3, "full"), FeatureKind("unknown", "1", 3, "mid30")):
+        cascade = Cascade((echo_stage("a", (first,), Thresholds(0.8, 0.5)), echo_stage("b", (first, other))), TREE)
+        assert cascade.first_read == (first,)

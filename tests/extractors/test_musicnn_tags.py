@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from music_reclass.extractors.musicnn import TAGS, approximate, musicnn_tags
+from music_reclass.extractors.registry import vectors
 from music_reclass.extractors.weights import catalogue, install, store
 from tests.extractors import small_models
 
@@ -55,3 +56,12 @@ def test_real_tags_of_stored_embeddings_are_near_the_tags_of_the_whole():
     assert np.abs(off).max() < 0.05
     assert np.abs(off).mean() < 0.004
     assert off.mean() < 0
+
+
+def test_one_pass_gives_embedding_and_tags_by_their_kinds():
+    embedding, tags = small_models.small_musicnn(), small_models.small_musicnn_tags()
+    for made in (embedding, tags):
+        found = vectors(made, noise())
+        assert found.keys() == {embedding.kind, tags.kind}
+        assert np.array_equal(found[embedding.kind], embedding.vector(noise()))
+        assert np.array_equal(found[tags.kind], tags.vector(noise()))

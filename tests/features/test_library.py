@@ -146,3 +146,15 @@ def test_vectors_of_another_kind_stand_beside_the_first(library: Library) -> Non
     library.add_vectors({number: np.array([2, 3], np.float32)}, mert)
     assert library.vectors([number], mert)[number].tolist() == [2, 3]
     assert library.vectors([number], KIND)[number].tolist() == [1, 1, 1]
+
+
+def test_vectors_of_further_kinds_are_stored_with_the_first_and_move_with_it(library: Library, tmp_path: Path) -> None:
+    other = FeatureKind("loudness", "1", 1, "mid30")
+    track = reading(tmp_path / "old", more={other: np.array([0.5], np.float32)})
+    (first,) = library.save([track], KIND)
+    assert library.vectors([first], other)[first].tolist() == [0.5]
+    assert library.having([first], KIND) == {first}
+    (moved,) = library.save([reading(tmp_path / "new", value=None)], KIND)
+    assert (moved, library.having([moved], other)) == (first, {first})
+    library.save([reading(tmp_path / "new", digest=b"other audio")], KIND)
+    assert library.having([moved], other) == set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -51,6 +52,11 @@ def load(path: Path, excerpt: str = "mid30", rate: int = 44100) -> Clip:
     Raises SkipTrack (`no_audio`, `not_audio`) where there is no sound, FailTrack (`decode`, `permission`,
     `vanished`, `io`) where something is wrong. Short and silent files are returned: see `check_usable`.
     """
+    return next(load_at(path, excerpt, (rate,)))
+
+
+def load_at(path: Path, excerpt: str, rates: Sequence[int]) -> Iterator[Clip]:
+    """The same excerpt at each of `rates` in turn, of a file that is decoded once."""
     seconds = EXCERPTS[excerpt]
     try:
         with _opened(path) as file, quiet():
@@ -68,15 +74,16 @@ def load(path: Path, excerpt: str = "mid30", rate: int = 44100) -> Clip:
         raise FailTrack("decode", "decoding it needs more memory than there is") from None
     duration = decoded.total / decoded.rate
     found = {"truncated": truncated, "damaged": decoded.damaged, "capped": excerpt == "full" and duration > seconds}
-    return Clip(
-        samples=_resampled(decoded, rate),
-        rate=rate,
-        duration=duration,
-        source_rate=decoded.rate,
-        channels=decoded.channels,
-        decoder=decoder,
-        warnings=tuple(name for name, applies in found.items() if applies),
-    )
+    for place, rate in enumerate(rates):
+        yield Clip(
+            samples=_resampled(decoded, rate, keep=place + 1 < len(rates)),
+            rate=rate,
+            duration=duration,
+            source_rate=decoded.rate,
+            channels=decoded.channels,
+            decoder=decoder,
+            warnings=tuple(name for name, applies in found.items() if applies),
+        )
 
 
 def check_usable(clip: Clip) -> None:
@@ -117,14 +124,15 @@ def _decode(file: BinaryIO, seconds: float) -> tuple[Decoded, str, Layout]:
     return replace(second, damaged=second.damaged or (first is not None and first.damaged)), "pyav", layout
 
 
-def _resampled(decoded: Decoded, rate: int) -> NDArray[np.float32]:
-    """The parts as one array at `rate`; each is let go once it is used, so that long files are not held twice."""
+def _resampled(decoded: Decoded, rate: int, *, keep: bool) -> NDArray[np.float32]:
+    """The parts as one array at `rate`; unless they are to `keep`, each is let go once it is used, so that long files
+    are not held twice."""
     import soxr
 
     same = decoded.rate == rate
     stream = None if same else soxr.ResampleStream(decoded.rate, rate, 1, dtype="float32", quality="HQ")
     result = np.empty(decoded.frames if same else decoded.frames * rate // decoded.rate + 2, np.float32)
-    filled, parts = 0, decoded.parts
+    filled, parts = 0, list(decoded.parts) if keep else decoded.parts
     while parts:
         part = parts.pop(0)
         if stream is not None:

@@ -403,3 +403,15 @@ def test_usable_is_judged_by_what_could_be_read() -> None:
     with pytest.raises(SkipTrack) as caught:
         check_usable(Clip(sound, 44100, 300.0, 44100, 2, "pyav", ("truncated",)))
     assert caught.value.reason == "too_short"
+
+
+def test_one_decode_gives_the_excerpt_at_several_rates(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = (44100, 32000, 16000)
+    alone = [load(library / "song.mp3", "mid30", rate) for rate in rates]
+    decoded = []
+    monkeypatch.setattr(audio, "_decode", lambda *asked, real=audio._decode: decoded.append(1) or real(*asked))
+    together = list(audio.load_at(library / "song.mp3", "mid30", rates))
+    assert len(decoded) == 1
+    for one, other in zip(alone, together, strict=True):
+        assert (one.rate, one.duration, one.warnings) == (other.rate, other.duration, other.warnings)
+        assert np.array_equal(one.samples, other.samples)
