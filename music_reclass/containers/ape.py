@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import BinaryIO
 
@@ -16,6 +18,7 @@ VERSION = 2000
 IS_HEADER = 1 << 29
 FOOTER_SIZE = 32
 HAS_HEADER = 1 << 31  # a flag of both ends of a tag
+NOT_TEXT = 3 << 1  # flags of an item that is binary, or says where something lies
 ENHANCED_SIZE = 227  # "TAG+", in front of an ID3v1 tag
 
 
@@ -29,9 +32,15 @@ def tails_start(file: BinaryIO, start: int, end: int) -> int:
     return end
 
 
-def _one_tail(file: BinaryIO, end: int) -> int:
+def id3v1_tag(file: BinaryIO, end: int) -> bytes:
+    """The ID3v1 tag that ends at `end`; b"" without one."""
+    found = peek(file, end - V1_SIZE, V1_SIZE)
     # An APE tag of 131 bytes has the TAG of its APETAGEX where an ID3v1 tag would begin.
-    if peek(file, end - V1_SIZE, 3) == b"TAG" and peek(file, end - V1_SIZE - 3, 8) != b"APETAGEX":
+    return found if found[:3] == b"TAG" and peek(file, end - V1_SIZE - 3, 8) != b"APETAGEX" else b""
+
+
+def _one_tail(file: BinaryIO, end: int) -> int:
+    if id3v1_tag(file, end):
         before = end - V1_SIZE
         if peek(file, before - ENHANCED_SIZE, 4) == b"TAG+":
             before -= ENHANCED_SIZE
@@ -83,6 +92,11 @@ def ape_tag(file: BinaryIO, start: int, end: int) -> Span | None:
     return None
 
 
+# Keys of items that tell players how loud to play, not people what it is; mp3gain writes no others.
+TECHNICAL = re.compile(rb"replaygain_.*|mp3gain_.*", re.IGNORECASE | re.DOTALL)
+_KEY = re.compile(rb"[\x20-\x7e]{2,255}")
+
+
 class Ape(Container):
     """A stream with an APEv2 tag behind it; all between the tags is payload."""
 
@@ -113,6 +127,8 @@ class Ape(Container):
             end = name_end + 1 + int.from_bytes(data[at : at + 4], "little")
             if end > len(data):
                 raise Malformed("an APE item longer than its tag")
+            if not _KEY.fullmatch(data, at + 8, name_end):
+                raise Malformed("an APE item with a key that is no ASCII text")
             start, body = self.tag.body + at, self.tag.body + name_end + 1
             items.append(Element(data[at + 8 : name_end], start, body, self.tag.body + end))
             at = end
@@ -122,6 +138,19 @@ class Ape(Container):
     def genres(self) -> list[Element]:
         """The genre items; keys are written as one likes."""
         return [item for item in self.items if item.name.lower() == b"genre"]
+
+    @property
+    def texts(self) -> dict[bytes, bytes]:
+        """The values of the items that are UTF-8 text and say something to people, by the key as it is written."""
+        found: dict[bytes, bytes] = {}
+        for item in self.items:
+            flags = int.from_bytes(read_at(self.file, item.start + 4, 4), "little")
+            value = read_at(self.file, item.body, item.end - item.body)
+            if not flags & NOT_TEXT and not TECHNICAL.fullmatch(item.name):
+                with suppress(UnicodeDecodeError):
+                    value.decode()
+                    found[item.name] = value
+        return found
 
     def genre_field(self) -> Raw:
         """The genre items, each with its size, flags and key."""

@@ -15,6 +15,7 @@ UNSYNCHRONISED, EXTENDED, FOOTER = 0x80, 0x40, 0x10
 NEW_VERSION = 4
 NEW_PADDING = 1024  # room for the next edit, so that it need not move the sound
 LATIN1, UTF16, UTF8 = 0, 1, 3
+_ENCODINGS = {LATIN1: "latin-1", UTF16: "utf-16", 2: "utf-16-be", UTF8: "utf-8"}
 LARGEST = (1 << 28) - 1
 V1_SIZE = 128  # of an ID3v1 tag
 MOST_TAGS = 1000  # in a row; a file made of millions of empty tags must not hold up a scan
@@ -195,6 +196,18 @@ def encode(genres: Sequence[str], version: int) -> Raw:
     else:
         body = bytes([UTF16]) + b"\0\0".join(b"\xff\xfe" + genre.encode("utf-16-le") for genre in genres)
     return ((f"TCON/{version}", (b"" if version == 2 else b"\0\0") + body),)
+
+
+def texts(content: bytes, version: int) -> tuple[str, ...]:
+    """The values of a text frame, as they are written; () for one that is compressed, encrypted or damaged."""
+    flags, body = (b"", content) if version == 2 else (content[:2], content[2:])
+    encoding = _ENCODINGS.get(body[0]) if body else None
+    if encoding is None or any(flags[1:]):
+        return ()
+    try:
+        return tuple(part.lstrip("\ufeff") for part in body[1:].decode(encoding).rstrip("\0").split("\0"))
+    except UnicodeDecodeError:
+        return ()
 
 
 def frame_bytes(name: bytes, content: bytes, version: int, *, plain_sizes: bool = False) -> bytes:

@@ -1,15 +1,16 @@
-"""MP3, AAC (ADTS) and TTA: the frames of a stream, and its genre in ID3v2 or APEv2."""
+"""MP3, AAC (ADTS) and TTA: the frames of a stream, and its genre in ID3v2 and APEv2."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import BinaryIO
 
 from music_reclass.containers import id3
-from music_reclass.containers.ape import Ape
+from music_reclass.containers.ape import SLOT, Ape, id3v1_tag
 from music_reclass.containers.edits import Container, Edit, Raw, only_in_slot
-from music_reclass.containers.structure import peek, read_at, size_of
+from music_reclass.containers.structure import Malformed, peek, read_at, size_of
 
 # --- frames ------------------------------------------------------------------------------------------------
 
@@ -87,8 +88,37 @@ def _in_a_row(file: BinaryIO, at: int, end: int, measure: Callable[[bytes], tupl
 # --- tags --------------------------------------------------------------------------------------------------
 
 
+# APE keys in small letters -> the ID3v2 frame of the same meaning; the others become TXXX frames.
+_FRAMES = {
+    b"title": b"TIT2",
+    b"subtitle": b"TIT3",
+    b"artist": b"TPE1",
+    b"album artist": b"TPE2",
+    b"albumartist": b"TPE2",
+    b"conductor": b"TPE3",
+    b"mixartist": b"TPE4",
+    b"album": b"TALB",
+    b"composer": b"TCOM",
+    b"lyricist": b"TEXT",
+    b"publisher": b"TPUB",
+    b"copyright": b"TCOP",
+    b"isrc": b"TSRC",
+    b"compilation": b"TCMP",
+}
+# Those whose value has a form in ID3v2.
+_FORMED = {
+    b"year": (b"TDRC", re.compile(rb"\d{4}(-\d\d(-\d\d)?)?")),
+    b"track": (b"TRCK", re.compile(rb"\d+(/\d+)?")),
+    b"disc": (b"TPOS", re.compile(rb"\d+(/\d+)?")),
+    b"bpm": (b"TBPM", re.compile(rb"\d+")),
+}
+
+
 class Mpeg(Container):
-    """A stream with an ID3v2 tag in front; an APEv2 tag behind it is written to where there is no ID3v2."""
+    """A stream with an ID3v2 tag in front, and maybe an APEv2 tag behind it, whose genre follows that of ID3v2.
+
+    Programs built on FFmpeg read no APEv2 in MP3, so that a file without ID3v2 gets such a tag.
+    """
 
     @cached_property
     def tag(self) -> id3.Tag | None:
@@ -98,42 +128,91 @@ class Mpeg(Container):
 
     @cached_property
     def ape(self) -> Ape | None:
-        """The APEv2 tag, where it is the one to write to."""
+        """The APEv2 tag; one that cannot be read counts as none beside ID3v2, and is never written to."""
         ape = Ape(self.file, self.layout)
-        return ape if self.layout.start == 0 and ape.tag else None
+        try:
+            return ape if ape.tag and ape.items else None
+        except Malformed:
+            if self.tag is None:
+                raise
+            return None
+
+    @property
+    def in_ape(self) -> bool:
+        """Whether the APEv2 tag has the genre too: where it says the same as ID3v2, or alone says something."""
+        if self.ape is None:
+            return False
+        if self.tag is None or not self.tag.genres:
+            return bool(self.ape.genres or (self.tag is None and self.ape.texts))
+        said = [text for raw in self.tag.genre_field() for text in id3.texts(raw[1], self.tag.version)]
+        return said == [
+            part.decode()
+            for key, value in self.ape.texts.items()
+            if key.lower() == b"genre"
+            for part in value.split(b"\0")
+        ]
+
+    @property
+    def only_ape(self) -> bool:
+        """Whether the genre goes to the APEv2 tag alone: a TTA file without ID3v2."""
+        return self.layout.container == "tta" and self.tag is None and self.ape is not None
 
     def genre_field(self) -> Raw:
-        """The genre frames or items."""
-        tag = self.ape or self.tag
-        return tag.genre_field() if tag else ()
+        """The genre frames, and the items that say the same."""
+        frames = self.tag.genre_field() if self.tag else ()
+        return frames + (self.ape.genre_field() if self.ape and self.in_ape else ())
 
     def encode(self, genres: Sequence[str]) -> Raw:
-        """A field in the kind and version of the tag that is there."""
-        tag = self.ape or self.tag
-        return tag.encode(genres) if tag else id3.encode(genres, id3.NEW_VERSION)
+        """A frame in the version of the tag that is there, and an APE item where the genre belongs there too."""
+        frames = self.tag.encode(genres) if self.tag else id3.encode(genres, id3.NEW_VERSION)
+        items = self.ape.encode(genres) if self.ape and self.in_ape else ()
+        return items if self.only_ape else frames + items
 
     def splice(self, raw: Raw) -> list[Edit]:
-        """The edits that make `raw` the genre field; a new tag repeats what an ID3v1 tag says."""
-        tag = self.ape or self.tag
-        if tag:
-            return tag.splice(raw)
-        contents = only_in_slot(raw, f"TCON/{id3.NEW_VERSION}")
+        """The edits that make `raw` the genre field; a new ID3v2 tag repeats what ID3v1 and APEv2 tags say."""
+        items = tuple(one for one in raw if one[0] == SLOT)
+        frames = tuple(one for one in raw if one[0] != SLOT)
+        if items and self.ape is None:
+            raise Malformed("the genre is kept in another kind of tag now")
+        edits = (
+            self.ape.splice(items) if self.ape and (items or (self.in_ape and self.ape.genres and not frames)) else []
+        )
+        if self.tag:
+            return edits + (self.tag.splice(frames) if frames or self.tag.genres else [])
+        contents = only_in_slot(frames, f"TCON/{id3.NEW_VERSION}")
         if not contents:
-            return []
-        frames = b"".join(id3.frame_bytes(b"TCON", one, id3.NEW_VERSION) for one in contents)
-        return [Edit(0, 0, id3.new_tag(_frames_of_id3v1(self.file) + frames))]
+            return edits
+        genre = b"".join(id3.frame_bytes(b"TCON", one, id3.NEW_VERSION) for one in contents)
+        return [Edit(0, 0, id3.new_tag(self._repeated() + genre)), *edits]
+
+    def _repeated(self) -> bytes:
+        """What the other tags say, as ID3v2 frames: many readers look at no other tag beside ID3v2, title and all."""
+        bodies = _of_id3v1(id3v1_tag(self.file, size_of(self.file)))
+        for key, value in self.ape.texts.items() if self.ape else ():
+            name = _FRAMES.get(key.lower())
+            formed, form = _FORMED.get(key.lower(), (None, None))
+            if form is not None and form.fullmatch(value):
+                name = formed
+            if key.lower() == b"genre":
+                continue
+            if key.lower() == b"comment":
+                bodies[b"COMM"] = bytes([id3.UTF8]) + b"eng\0" + value
+            elif name:
+                bodies[name] = bytes([id3.UTF8]) + value
+            else:
+                bodies[b"TXXX" + key] = bytes([id3.UTF8]) + key + b"\0" + value
+        return b"".join(id3.frame_bytes(name[:4], b"\0\0" + body, id3.NEW_VERSION) for name, body in bodies.items())
 
 
-def _frames_of_id3v1(file: BinaryIO) -> bytes:
-    """What an ID3v1 tag says, as ID3v2 frames: many readers (ffmpeg) ignore ID3v1 beside ID3v2, title and all."""
-    old = peek(file, size_of(file) - id3.V1_SIZE, id3.V1_SIZE)
-    if old[:3] != b"TAG":
-        return b""
+def _of_id3v1(tag: bytes) -> dict[bytes, bytes]:
+    """The frames, without flags, that repeat an ID3v1 tag."""
+    if not tag:
+        return {}
     title, artist, album, year, comment = (
-        old[start:end].split(b"\0")[0].strip()
-        for start, end in ((3, 33), (33, 63), (63, 93), (93, 97), (97, 125 if old[125] == 0 else 127))
+        tag[start:end].split(b"\0")[0].strip()
+        for start, end in ((3, 33), (33, 63), (63, 93), (93, 97), (97, 125 if tag[125] == 0 else 127))
     )
-    track = old[126] if old[125] == 0 else 0
+    track = tag[126] if tag[125] == 0 else 0
     texts = {b"TIT2": title, b"TPE1": artist, b"TALB": album}
     if len(year) == 4 and year.isdigit():
         texts[b"TDRC"] = year
@@ -142,4 +221,4 @@ def _frames_of_id3v1(file: BinaryIO) -> bytes:
     bodies = {name: bytes([id3.LATIN1]) + text for name, text in texts.items() if text}
     if comment:
         bodies[b"COMM"] = bytes([id3.LATIN1]) + b"eng\0" + comment
-    return b"".join(id3.frame_bytes(name, b"\0\0" + body, id3.NEW_VERSION) for name, body in bodies.items())
+    return bodies

@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from music_reclass.containers.ape import id3v1_tag
 from music_reclass.containers.mp4 import GENRES as MP4_GENRES
 from music_reclass.containers.mp4 import Mp4
 from music_reclass.containers.riff import Wav
@@ -70,13 +71,13 @@ def _joined(values: Iterable[object]) -> str:
 # --- ID3 ---------------------------------------------------------------------------------------------------
 
 
-def _id3(file: BinaryIO) -> Any:
+def _id3(file: BinaryIO, *, with_v1: bool = True) -> Any:
     import mutagen.id3
 
     file.seek(0)
     try:
         # Untranslated: an ID3v2.3 tag keeps the frames that ID3v2.4 dropped.
-        return mutagen.id3.ID3(file, translate=False)
+        return mutagen.id3.ID3(file, translate=False, load_v1=with_v1)
     except mutagen.id3.ID3NoHeaderError:
         return None
 
@@ -152,14 +153,18 @@ def _mpeg(file: BinaryIO, layout: Layout) -> FileTags:
     """ID3v2, then APE for what it does not say, ID3v1 last."""
     from mutagen import MutagenError
 
-    id3 = _id3_tags(_id3(file))
+    id3 = _id3_tags(_id3(file, with_v1=False))
     try:
         ape = _ape_tags(_ape(file))
     except MutagenError:
         if id3.version is None:
             raise
         ape = FileTags()  # it is not the tag that counts, nor one that is ever written to beside ID3v2
-    return _merged(ape, id3) if id3.version is None else _merged(id3, ape)
+    found, oldest = _merged(id3, ape), id3v1_tag(file, size_of(file))
+    if not oldest:
+        return found
+    # Compared by its bytes: a new ID3v2 tag repeats it, or says the same in full length.
+    return _merged(found, FileTags(_id3_tags(_id3(BytesIO(oldest))).tags, {"ID3v1": oldest}))
 
 
 def _apelike(file: BinaryIO, layout: Layout) -> FileTags:

@@ -15,7 +15,7 @@ from music_reclass.features.journal import Change
 from music_reclass.tagging.read import FileTags, all_tags
 
 Genres = tuple[str, ...] | None
-MAKES_NEW_TAG = ("mpeg", "tta")  # formats whose new ID3 tag repeats what an ID3v1 tag says
+MAKES_NEW_TAG = ("mpeg", "tta")  # formats whose new ID3v2 tag repeats what ID3v1 and APE tags say
 
 
 @dataclass(frozen=True, slots=True)

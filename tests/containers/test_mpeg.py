@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import random
 
+import av
+import mutagen.apev2
 import mutagen.id3
 import pytest
 
 from music_reclass.containers.edits import patched, tidy
+from music_reclass.containers.id3 import encode, id3v2_end, texts
 from music_reclass.containers.mpeg import Mpeg, first_frames, mpeg_frame
 from music_reclass.containers.sniff import sniff
 from music_reclass.containers.structure import Malformed
-from tests.tagging.samples import id3, id3v1, sample, tagged, without_id3
+from tests.tagging.samples import id3, id3v1, mp3gain, sample, tagged, without_id3
 
 
 def rewritten(data: bytes, *genres: str) -> bytes:
@@ -31,11 +34,100 @@ def test_a_file_without_any_tag_gets_id3v24() -> None:
     assert rewritten(stream) == stream
 
 
-def test_an_ape_tag_is_written_to_only_where_there_is_no_id3v2() -> None:
-    ape = tagged("mp3 ape")
-    assert not rewritten(ape, "Rock").startswith(b"ID3")
-    both = id3(["Other"], 3) + ape
-    assert rewritten(both, "Rock").endswith(ape)
+def id3_of(data: bytes) -> mutagen.id3.ID3:
+    return mutagen.id3.ID3(io.BytesIO(data), load_v1=False)
+
+
+def ape(**items: str | list[str] | bytes) -> bytes:
+    """An APE tag; `_` in a key stands for a space."""
+    tag = mutagen.apev2.APEv2()
+    for key, value in items.items():
+        tag[key.replace("_", " ")] = mutagen.apev2.APEBinaryValue(value) if isinstance(value, bytes) else value
+    out = io.BytesIO()
+    tag.save(out)
+    return out.getvalue()
+
+
+STREAM = without_id3(sample("mp3"))
+
+
+def test_an_mp3_with_an_ape_tag_alone_gets_id3v2_that_says_the_same_and_both_have_the_genre() -> None:
+    new = rewritten(tagged("mp3 ape"), "Rock", "Jazz")
+    tag, behind = id3_of(new), mutagen.apev2.APEv2(io.BytesIO(new))
+    assert (tag.version, tag["TCON"].genres) == ((2, 4, 0), ["Rock", "Jazz"])
+    assert (tag["TIT2"].text, tag["TXXX:Mood"].text) == (["A Title"], ["calm", "warm"])
+    assert (list(behind["Genre"]), str(behind["Title"])) == (["Rock", "Jazz"], "A Title")
+    with av.open(io.BytesIO(new)) as file:
+        assert (file.metadata["genre"], file.metadata["title"]) == ("Rock", "A Title")
+
+
+def test_the_genre_joins_an_ape_tag_that_names_the_song_and_has_none() -> None:
+    new = rewritten(STREAM + ape(Title="A Title"), "Rock")
+    assert list(mutagen.apev2.APEv2(io.BytesIO(new))["Genre"]) == ["Rock"]
+
+
+def test_what_mp3gain_has_written_is_left_as_it_is_and_not_repeated() -> None:
+    for kind in ("mp3 gain", "mp3 v2.3 gain"):
+        new = rewritten(tagged(kind), "Rock")
+        assert new.endswith(STREAM + mp3gain())
+        assert id3_of(new)["TCON"].genres == ["Rock"]
+    assert list(id3_of(rewritten(tagged("mp3 gain"), "Rock"))) == ["TCON"]
+
+
+def test_an_ape_genre_beside_id3v2_follows_it_where_both_said_the_same() -> None:
+    for values in (("Other",), ("Ünïque ✓", "Jazz")):
+        new = rewritten(tagged("mp3 v2.3 ape", values), "Rock", "Pop")
+        assert list(mutagen.apev2.APEv2(io.BytesIO(new))["Genre"]) == ["Rock", "Pop"]
+    silent = id3(None, 3) + STREAM + ape(Genre="Other")
+    assert list(mutagen.apev2.APEv2(io.BytesIO(rewritten(silent, "Rock")))["Genre"]) == ["Rock"]
+
+
+def test_an_ape_genre_that_says_something_else_than_id3v2_is_left_as_it_is() -> None:
+    for behind in (ape(Genre="Shoegaze"), ape(Title="A Title"), ape(Genre=b"Other")):
+        new = rewritten(id3(["Other"], 3) + STREAM + behind, "Rock")
+        assert new.endswith(STREAM + behind)
+        assert rewritten(new).endswith(STREAM + behind)
+
+
+def test_an_ape_tag_that_cannot_be_read_is_left_alone_beside_id3v2_and_refused_without() -> None:
+    broken = ape(Genre="Other", Mood="calm").replace(b"Mood\0", b"Mo\xf6d\0")
+    assert rewritten(id3(["Other"], 3) + STREAM + broken, "Rock").endswith(STREAM + broken)
+    with pytest.raises(Malformed, match="no ASCII text"):
+        rewritten(STREAM + broken, "Rock")
+
+
+def test_ape_items_become_the_frames_of_the_same_meaning() -> None:
+    behind = ape(
+        Artist=["One", "Two"], Album="An Album", Album_Artist="Everybody", Year="1999-05", Track="3/12", Disc="1",
+        Composer="Somebody", Comment="a comment", BPM="fast", Cover_Art=b"a picture", Cuesheet="REM",
+    )  # fmt: skip
+    tag = id3_of(rewritten(STREAM + behind, "Rock"))
+    found = {key: list(map(str, tag[key].text)) for key in tag}
+    assert found == {
+        "TPE1": ["One", "Two"], "TALB": ["An Album"], "TPE2": ["Everybody"], "TDRC": ["1999-05"], "TRCK": ["3/12"],
+        "TPOS": ["1"], "TCOM": ["Somebody"], "COMM::eng": ["a comment"], "TXXX:BPM": ["fast"], "TXXX:Cuesheet": ["REM"],
+        "TCON": ["Rock"],
+    }  # fmt: skip
+
+
+def test_the_full_title_of_an_ape_tag_is_repeated_and_not_the_short_one_of_id3v1() -> None:
+    old = STREAM + ape(Title="T" * 40) + id3v1("T" * 30, "Somebody", 12)
+    tag = id3_of(rewritten(old, "Rock"))
+    assert (tag["TIT2"].text, tag["TPE1"].text) == (["T" * 40], ["Somebody"])
+
+
+def test_an_ape_tag_that_looks_like_id3v1_is_not_repeated_as_one() -> None:
+    behind = next(tag for tag in (ape(Title="T" * length) for length in range(1, 99)) if len(tag) == 131)
+    assert behind[3:6] == b"TAG"
+    assert set(id3_of(rewritten(STREAM + behind, "Rock"))) == {"TIT2", "TCON"}
+
+
+def test_a_tta_file_with_an_ape_tag_keeps_its_genre_there() -> None:
+    stream = tagged("tta")
+    stream = stream[id3v2_end(io.BytesIO(stream), 0, len(stream)) :]
+    new = rewritten(stream + ape(Title="A Title"), "Rock")
+    assert new.startswith(b"TTA1")
+    assert list(mutagen.apev2.APEv2(io.BytesIO(new))["Genre"]) == ["Rock"]
 
 
 def test_the_first_of_several_id3_tags_is_the_one() -> None:
@@ -62,6 +154,18 @@ def test_a_field_of_another_kind_of_tag_is_refused() -> None:
         file = io.BytesIO(data)
         with pytest.raises(Malformed, match="another kind"):
             Mpeg(file, sniff(file)).splice((("TCON/3", b"\0\0\0Rock"),))
+    file = io.BytesIO(tagged("mp3 v2.4"))
+    with pytest.raises(Malformed, match="another kind"):
+        Mpeg(file, sniff(file)).splice((("APE", b"Rock"),))
+
+
+def test_values_of_frames_are_read_in_every_coding() -> None:
+    for genres in (["Rock", "Jazz"], ["Ünïque ✓"], ["日本", "Ænima"]):
+        for version in (2, 3, 4):
+            assert texts(encode(genres, version)[0][1], version) == tuple(genres)
+    assert texts(b"\0\0\x02" + "Rök".encode("utf-16-be"), 4) == ("Rök",)
+    for unread in (b"\0\x80\0Rock", b"\0\0\x09Rock", b"\0\0\x03\xff", b"\0\0", b""):
+        assert texts(unread, 4) == ()
 
 
 @pytest.mark.parametrize(

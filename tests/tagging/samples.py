@@ -79,6 +79,16 @@ def id3v1(title: str, artist: str, genre: int) -> bytes:
     return b"TAG" + text + bytes([0, 7, genre])
 
 
+def mp3gain() -> bytes:
+    """The APE tag that mp3gain puts behind an MP3."""
+    tag = mutagen.apev2.APEv2()
+    tag.update({"MP3GAIN_MINMAX": "101,210", "MP3GAIN_UNDO": "+003,+003,N"})
+    tag.update({"REPLAYGAIN_TRACK_GAIN": "-6.140000 dB", "REPLAYGAIN_TRACK_PEAK": "1.099921"})
+    out = io.BytesIO()
+    tag.save(out)
+    return out.getvalue()
+
+
 # --- files as other programs leave them ------------------------------------------------------------------------
 
 COVER = b"\xff\xd8\xff\xe0" + random.Random(1).randbytes(10_000)
@@ -92,6 +102,9 @@ SUFFIX_OF_KIND = {
     "mp3 v1": ".mp3",
     "mp3 ape": ".mp3",
     "mp3 ape v1": ".mp3",
+    "mp3 gain": ".mp3",
+    "mp3 v2.3 gain": ".mp3",
+    "mp3 v2.3 ape": ".mp3",
     "flac": ".flac",
     "flac bare": ".flac",
     "flac id3": ".flac",
@@ -129,7 +142,7 @@ SUFFIX_OF_KIND = {
     "tta": ".tta",
 }
 # Kinds that say one genre number, or nothing, and cannot be given others.
-FIXED = ("mp3 untagged", "mp3 v1", "flac bare", "aac bare", "aac gnre", "wav bare", "aiff bare", "wma bare")
+FIXED = ("mp3 untagged", "mp3 v1", "mp3 gain", "flac bare", "aac bare", "aac gnre", "wav bare", "aiff bare", "wma bare")
 FIXED += ("wavpack bare", "mp3 v2.2", "mp3 v2.3 unsynchronised", "wav odd")
 FIXED += tuple(kind for kind in SUFFIX_OF_KIND if kind.startswith(("aac no", "aac quick", "aac frag")))
 KINDS = list(SUFFIX_OF_KIND)
@@ -306,6 +319,9 @@ def tagged(kind: str, genres: tuple[str, ...] | None = ("Other",)) -> bytes:
             "v1": lambda: stream + id3v1("A Title", "Somebody", 12),
             "ape": lambda: stream + behind.getvalue(),
             "ape v1": lambda: stream + behind.getvalue() + id3v1("A Title", "Somebody", 12),
+            "gain": lambda: stream + mp3gain(),
+            "v2.3 gain": lambda: id3(values, 3) + stream + mp3gain(),
+            "v2.3 ape": lambda: id3(values, 3) + stream + behind.getvalue(),
         }[variant]()
     if variant == "bare":
         return data

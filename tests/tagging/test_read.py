@@ -12,7 +12,7 @@ from music_reclass.containers.sniff import sniff
 from music_reclass.containers.structure import Unwritable
 from music_reclass.errors import FailTrack
 from music_reclass.tagging.read import FileTags, all_tags, genres_of, read_tags, tag_errors
-from tests.tagging.samples import COVER, KINDS, id3, tagged
+from tests.tagging.samples import COVER, KINDS, id3, id3v1, tagged
 
 
 def tags_of(data: bytes) -> FileTags:
@@ -74,6 +74,13 @@ def test_a_damaged_ape_tag_matters_only_where_it_is_the_tag() -> None:
     with pytest.raises(mutagen.apev2.error):
         tags_of(broken)
     assert tags_of(id3(["Rock"], 4) + broken).tags.title == "A Title ✓"
+
+
+def test_id3v1_counts_last_and_is_compared_by_its_bytes() -> None:
+    stream, oldest = tagged("mp3 ape", ("Jazz",)), id3v1("Short", "Somebody", 17)
+    assert tags_of(stream + oldest).tags.genres == tags_of(id3(None, 4) + stream + oldest).tags.genres == ("Jazz",)
+    assert tags_of(stream + oldest).tags.artist == "Somebody"
+    assert tags_of(tagged("mp3 v1")).rest["ID3v1"] == tagged("mp3 v1")[-128:]
 
 
 def test_the_id3_version_is_read() -> None:
