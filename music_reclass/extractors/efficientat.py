@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _EPSILON = 1e-3  # of every batch normalisation
 _BATCH_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-_CACHE = 1 << 18  # numbers of one group of channels: with the copies they stay in the second-level cache
+_CACHE = 1 << 17  # numbers of one group of channels: with the copies they stay in the second-level cache
 TAGS = 527
 # The inverted residual blocks of MobileNetV3-Large at width 1: expanded channels, channels out, kernel, stride,
 # squeeze-and-excitation, hardswish. The first convolution and the first block have 16 channels.
@@ -37,7 +37,10 @@ _BLOCKS = (
 
 
 class _Layer(NamedTuple):
-    """A convolution and its batch normalisation: weights (out, inputs) or (channels, taps), bias (out, 1)."""
+    """A convolution and its batch normalisation, or a dense layer: weights (out, inputs) and bias (out, 1).
+
+    A depthwise convolution has the weights (channels, rows out, kernel * rows in): one matrix a channel, see `_banded`.
+    """
 
     weight: Array
     bias: Array
@@ -48,6 +51,7 @@ class _Block(NamedTuple):
     depthwise: _Layer
     squeeze: tuple[_Layer, _Layer] | None
     project: _Layer
+    kernel: int
     stride: int
     hardswish: bool
 
@@ -57,96 +61,95 @@ class EfficientatNet:
 
     def __init__(self, tensors: Mapping[str, NDArray[Any]]) -> None:
         self._first = _folded(tensors, "features.0")
-        self._blocks = [_block(tensors, number) for number in range(1, len(_BLOCKS) + 1)]
+        self._blocks, rows = [], EFFICIENTAT.mels // 2
+        for number, (_, _, _, stride, _, _) in enumerate(_BLOCKS, 1):
+            self._blocks.append(_block(tensors, number, rows))
+            rows //= stride
         self._last = _folded(tensors, f"features.{len(_BLOCKS) + 1}")
         self._head = [_dense(tensors, f"classifier.{number}") for number in (2, 5)]
 
     def outputs(self, mel: Array) -> tuple[Array, Array]:
         """The embedding and the logits of the 527 tags, of one normalised log-mel (128, frames) of any length."""
-        values, shape = _first_convolution(mel, self._first)
+        values = _first_convolution(mel, self._first)
         for block in self._blocks:
-            values, shape = _inverted_residual(values, shape, block)
-        embedding = _hardswish(self._last.weight @ values + self._last.bias).mean(axis=1)
+            values = _inverted_residual(values, block)
+        embedding = _hardswish(self._last.weight @ _flat(values) + self._last.bias).mean(axis=1)
         hidden = _hardswish(self._head[0].weight @ embedding[:, None] + self._head[0].bias)
         return embedding, (self._head[1].weight @ hidden + self._head[1].bias)[:, 0]
 
 
-def _first_convolution(mel: Array, layer: _Layer) -> tuple[Array, tuple[int, int]]:
-    """(channels, rows * columns) after a 3x3 convolution of stride 2 and hardswish, and (rows, columns)."""
+def _first_convolution(mel: Array, layer: _Layer) -> Array:
+    """A 3x3 convolution of stride 2 and hardswish, (channels, rows, columns)."""
     padded = np.pad(mel, 1)
     rows, columns = (mel.shape[0] + 1) // 2, (mel.shape[1] + 1) // 2
     taps = np.empty((9, rows, columns), dtype=np.float32)
     for tap in range(9):
         row, column = divmod(tap, 3)
         taps[tap] = padded[row : row + 2 * rows - 1 : 2, column : column + 2 * columns - 1 : 2]
-    return _hardswish(layer.weight @ taps.reshape(9, -1) + layer.bias), (rows, columns)
+    return _hardswish(layer.weight @ _flat(taps) + layer.bias).reshape(-1, rows, columns)
 
 
-def _inverted_residual(values: Array, shape: tuple[int, int], block: _Block) -> tuple[Array, tuple[int, int]]:
-    """One block: (channels, rows * columns) in and out, `shape` being (rows, columns)."""
-    stride, channels = block.stride, len(block.depthwise.weight)
-    size = round(block.depthwise.weight.shape[1] ** 0.5)
-    made = (-(-shape[0] // stride), -(-shape[1] // stride))
-    found = np.empty((channels, made[0] * made[1]), dtype=np.float32)
-    planes = _Planes(shape, made, size, stride)
-    for some in _groups(channels, planes.numbers):
-        part = values[some]
+def _inverted_residual(values: Array, block: _Block) -> Array:
+    """One block, (channels, rows, columns) in and out."""
+    _, rows, columns = values.shape
+    flat, made = _flat(values), -(-columns // block.stride)
+    channels, rows_made, height = block.depthwise.weight.shape
+    found = np.empty((channels, rows_made * made), dtype=np.float32)
+    for some in _groups(channels, height * made):
+        part = flat[some]
         if block.expand is not None:
-            part = block.expand.weight[some] @ values
+            part = block.expand.weight[some] @ flat
             part += block.expand.bias[some]
             part = _activate(part, block.hardswish)
-        planes.fill(part)
-        result = planes.convolve(block.depthwise.weight[some])[:, :, : made[1]]
-        found[some] = _activate(result.reshape(len(result), -1) + block.depthwise.bias[some], block.hardswish)
+        shifted = _shifted(part.reshape(-1, rows, columns), block.kernel, block.stride)
+        result = _flat(block.depthwise.weight[some] @ shifted)
+        result += block.depthwise.bias[some]
+        found[some] = _activate(result, block.hardswish)
     weight = block.project.weight
     if block.squeeze is not None:
         inner, outer = block.squeeze
         hidden = np.maximum(inner.weight @ found.mean(axis=1, keepdims=True) + inner.bias, 0)
         weight = weight * sigmoid(outer.weight @ hidden + outer.bias).T
-    projected = weight @ found + block.project.bias
-    if stride == 1 and projected.shape == values.shape:
-        projected += values
-    return projected, made
+    projected = weight @ found
+    projected += block.project.bias
+    if block.stride == 1 and projected.shape == flat.shape:
+        projected += flat
+    return projected.reshape(-1, rows_made, made)
 
 
-class _Planes:
-    """Padded channels for a depthwise convolution, one plane a phase of the stride, so that every tap is one run."""
+def _shifted(values: Array, kernel: int, stride: int) -> Array:
+    """What each tap of a kernel sees in time, (channels, kernel * rows, columns / stride), zeros beyond the edges."""
+    channels, rows, columns = values.shape
+    made = -(-columns // stride)
+    taps = np.empty((channels, kernel, rows, made), dtype=np.float32)
+    for tap in range(kernel):
+        shift = tap - kernel // 2
+        first = -(shift // stride) if shift < 0 else 0
+        seen = values[:, :, shift + first * stride :: stride][:, :, : made - first]
+        taps[:, tap, :, :first] = 0
+        taps[:, tap, :, first : first + seen.shape[2]] = seen
+        taps[:, tap, :, first + seen.shape[2] :] = 0
+    return taps.reshape(channels, kernel * rows, made)
 
-    def __init__(self, shape: tuple[int, int], made: tuple[int, int], size: int, stride: int) -> None:
-        self._shape, self._made, self._size, self._stride = shape, made, size, stride
-        more = (size - 1) // stride
-        self._rows, self._columns = made[0] + more, made[1] + more
-        self.numbers = self._rows * self._columns * stride * stride
-        self._buffer: Array = np.empty(0, dtype=np.float32)
 
-    def fill(self, values: Array) -> None:
-        """Take channels (n, rows * columns)."""
-        stride, margin = self._stride, self._size // 2
-        if len(values) * self.numbers != self._buffer.size:
-            self._buffer = np.zeros((stride, stride, len(values), self._rows, self._columns), dtype=np.float32)
-        grid = values.reshape(len(values), *self._shape)
-        for row in range(stride):
-            for column in range(stride):
-                first = ((row - margin) % stride, (column - margin) % stride)
-                at = ((margin + first[0] - row) // stride, (margin + first[1] - column) // stride)
-                part = grid[:, first[0] :: stride, first[1] :: stride]
-                self._buffer[row, column, :, at[0] : at[0] + part.shape[1], at[1] : at[1] + part.shape[2]] = part
+def _banded(weight: Array, rows: int, stride: int) -> Array:
+    """The kernels (channels, size, size) as one matrix a channel over all rows, (channels, rows out, size * rows).
 
-    def convolve(self, weight: Array) -> Array:
-        """Each channel with its taps (n, size * size): (n, rows, columns), of which the last columns are no result."""
-        stride, count = self._stride, self._buffer.shape[2]
-        length = (self._made[0] - 1) * self._columns + self._made[1]
-        result = np.empty((count, self._made[0] * self._columns), dtype=np.float32)
-        total, product = result[:, :length], np.empty((count, length), dtype=np.float32)
-        for tap in range(weight.shape[1]):
-            row, column = divmod(tap, self._size)
-            start = row // stride * self._columns + column // stride
-            run = self._buffer[row % stride, column % stride].reshape(count, -1)[:, start : start + length]
-            if tap == 0:
-                np.multiply(run, weight[:, tap, None], out=total)
-            else:
-                total += np.multiply(run, weight[:, tap, None], out=product)
-        return result.reshape(count, self._made[0], self._columns)
+    Few rows come into the depthwise convolutions, so that a product with mostly zeros in it is quicker than one
+    multiplication and one addition of whole planes for each tap.
+    """
+    channels, size, _ = weight.shape
+    made = -(-rows // stride)
+    banded = np.zeros((channels, made, size, rows), dtype=np.float32)
+    for row in range(made):
+        for tap in range(size):
+            if 0 <= (source := row * stride + tap - size // 2) < rows:
+                banded[:, row, :, source] = weight[:, tap]
+    return banded.reshape(channels, made, size * rows)
+
+
+def _flat(values: Array) -> Array:
+    return values.reshape(len(values), -1)
 
 
 def _groups(channels: int, numbers: int) -> Iterator[slice]:
@@ -177,16 +180,20 @@ def sigmoid(logits: Array) -> Array:
     return np.asarray(0.5 + 0.5 * np.tanh(0.5 * logits), dtype=np.float32)
 
 
-def _block(tensors: Mapping[str, NDArray[Any]], number: int) -> _Block:
-    _, _, _, stride, squeezed, hardswish = _BLOCKS[number - 1]
+def _block(tensors: Mapping[str, NDArray[Any]], number: int, rows: int) -> _Block:
+    """Block `number`, whose input has `rows`."""
+    _, _, kernel, stride, squeezed, hardswish = _BLOCKS[number - 1]
     names = iter(f"features.{number}.block.{part}" for part in range(4))
-    expand = _folded(tensors, next(names)) if f"features.{number}.block.2.0.weight" in tensors or squeezed else None
+    whole = f"features.{number}.block.{2 + squeezed}.0.weight" in tensors
+    expand = _folded(tensors, next(names)) if whole else None
     depthwise = _folded(tensors, next(names))
+    depthwise = _Layer(_banded(depthwise.weight.reshape(-1, kernel, kernel), rows, stride), depthwise.bias)
     squeeze = None
     if squeezed:
         inner = f"{next(names)}.conc_se_layers.0"
         squeeze = (_dense(tensors, f"{inner}.fc1"), _dense(tensors, f"{inner}.fc2"))
-    return _Block(expand, depthwise, squeeze, _folded(tensors, next(names)), stride, bool(hardswish))
+    project = _folded(tensors, next(names))
+    return _Block(expand, depthwise, squeeze, project, kernel, stride, bool(hardswish))
 
 
 def _folded(tensors: Mapping[str, NDArray[Any]], name: str) -> _Layer:
