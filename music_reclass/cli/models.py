@@ -191,6 +191,7 @@ def _show_installed(model: Model, installed: Installed, as_json: bool) -> None:
     if as_json:
         _show(model, installed, as_json)
         return
-    say(model.name, f"{installed.tensors} tensors, {installed.values:,} values, digest {installed.digest[:16]}")
+    contents = "graph" if model.is_graph else f"{installed.tensors} tensors, {installed.values:,} values"
+    say(model.name, f"{contents}, digest {installed.digest[:16]}")
     say("folder", printable(str(installed.folder)))
     plain(f"check it: reclass models verify {model.name}")

@@ -163,27 +163,45 @@ def bundles_for(request: DatasetRequest, settings: Settings) -> tuple[list[Bundl
 
 
 def available_bundles(folder: Path | None) -> list[Bundle]:
-    """The bundles of the cascade: the embedded ones; or the cascade in `folder`, or its single bundle in the place of
-    the embedded one of its stage, else after the first."""
+    """The bundles of the cascade: the embedded ones, and the tag heads that are installed; or the cascade in `folder`,
+    or its single bundle in the place of the embedded one of its stage, else after the first."""
     from music_reclass.models.bundle import embedded, load_cascade
 
     first, second = embedded(), embedded("musicnn")
     if folder is None:
-        return [first, second]
+        return [first, second, *_tag_heads()]
     given = list(load_cascade(folder))
     if len(given) > 1:
         return given
     return [given[0], second] if given[0].stage == first.stage else [first, given[0]]
 
 
+def _tag_heads() -> list[Bundle]:
+    """The bundles of installed taggers that name genres by themselves, cheapest first."""
+    from music_reclass.extractors.registry import TAG_HEADS
+    from music_reclass.extractors.weights.store import find
+
+    stages = [stage for stage, model in TAG_HEADS.items() if find(model) is not None]
+    if not stages:
+        return []
+    from music_reclass.models.tag_head import tag_head
+
+    return list(map(tag_head, stages))
+
+
 def _named(words: str, known: list[str]) -> set[str] | None:
     """The stages named by `words`: numbers or names, the first always among them; None for `auto`."""
     from music_reclass.errors import UsageError
+    from music_reclass.extractors.registry import TAG_HEADS
+    from music_reclass.extractors.weights.store import needed
 
     if words == "auto":
         return None
     names = [word.strip() for word in words.split(",")]
     names = [known[int(name) - 1] if name.isdecimal() and 0 < int(name) <= len(known) else name for name in names]
+    for name in names:
+        if name in TAG_HEADS and name not in known:
+            needed(TAG_HEADS[name])
     if names[:1] != known[:1] or len(set(names)) != len(names) or not set(names) <= set(known):
         raise UsageError(
             f"There are no stages {words!r}; say 1 (the first alone), {','.join(['1', *known[1:]])} or auto."

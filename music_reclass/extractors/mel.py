@@ -1,4 +1,4 @@
-"""STFT and mel filter banks of the networks' front ends: log-mels of OpenJMLA, AST, MusiCNN, EfficientAT, plots."""
+"""STFT and mel filter banks of the networks' front ends: log-mels of all networks and of the plots."""
 
 from __future__ import annotations
 
@@ -83,6 +83,25 @@ def efficientat_input(samples: NDArray[np.float32]) -> NDArray[np.float32]:
         mel[first : first + _SMALL_BLOCK] = (spectrum.real**2 + spectrum.imag**2) @ filters
     mel += np.float32(1e-5)
     return np.ascontiguousarray(_normalised(np.log(mel, out=mel), front).T)
+
+
+DISCOGS_RATE, DISCOGS_FRAME, DISCOGS_HOP, DISCOGS_MELS = 16000, 512, 256, 96
+_DISCOGS_BLOCK = 8192  # frames: an hour's spectrum would take a quarter of a gigabyte
+
+
+def discogs_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """log10(1 + 10^4 mel power), (1 + n // 256, 96), of n samples at 16 kHz, as Discogs-EffNet and MAEST learned it.
+
+    Centred frames, zeros beyond the ends, a symmetric window, Slaney's filters of area one: essentia's
+    TensorflowInputMusiCNN (docs/reference/discogs.md compares them), which is another mel than MusiCNN has here.
+    """
+    filters = mel_filters("slaney", DISCOGS_RATE, DISCOGS_FRAME, (DISCOGS_MELS, 0.0, 8000.0)).astype(np.float32)
+    padded = np.pad(samples, DISCOGS_FRAME // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, DISCOGS_FRAME)[::DISCOGS_HOP]
+    window = hann(DISCOGS_FRAME, periodic=False)
+    blocks = (frames[first : first + _DISCOGS_BLOCK] for first in range(0, len(frames), _DISCOGS_BLOCK))
+    mel = np.concatenate([power(block, window, DISCOGS_FRAME) @ filters for block in blocks])
+    return np.asarray(np.log10(1 + 10_000 * mel), dtype=np.float32)
 
 
 def _normalised(mel: NDArray[np.float32], front: LogMel) -> NDArray[np.float32]:

@@ -32,6 +32,8 @@ EXTRACTORS = {
     "jmla": "music_reclass.extractors.jmla:jmla",
     "ast-tags": "music_reclass.extractors.taggers:ast_tags",
     "distilhubert-genre": "music_reclass.extractors.taggers:genre_hubert",
+    "discogs": "music_reclass.extractors.discogs:discogs",
+    "discogs-styles": "music_reclass.extractors.discogs:discogs_styles",
 }
 # feature kind -> the model whose weights it needs
 _WEIGHTS = {
@@ -48,8 +50,13 @@ _WEIGHTS = {
     "jmla": "jmla",
     "ast-tags": "ast",
     "distilhubert-genre": "hubert",
+    "discogs": "discogs-effnet",
+    "discogs-styles": "discogs-effnet",
 }
-_IN_NUMPY = ("efficientat", "efficientat-mn10", "musicnn")  # models that need no torch
+_WITHOUT_TORCH = ("efficientat", "efficientat-mn10", "musicnn", "discogs-effnet")
+# stage -> the model whose strengths of Discogs' styles, the kind `<stage>-styles`, name a genre without any training;
+# in the order of the cascade, cheapest first
+TAG_HEADS = {"discogs": "discogs-effnet", "maest": "maest"}
 
 
 def require_weights(name: str) -> None:
@@ -82,7 +89,7 @@ def extractor(name: str, excerpt: str, placement: Placement | None = None) -> Ex
 
 def network_kinds() -> frozenset[str]:
     """The feature kinds that a torch network computes in batches; all others are computed whole in a worker."""
-    return frozenset(kind for kind, model in _WEIGHTS.items() if model not in _IN_NUMPY)
+    return frozenset(kind for kind, model in _WEIGHTS.items() if model not in _WITHOUT_TORCH)
 
 
 def same_pass(name: str) -> tuple[str, ...]:

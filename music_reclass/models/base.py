@@ -31,6 +31,7 @@ MODELS = {
     "stack": "music_reclass.models.stacking:restored_stack",
     "selected": "music_reclass.models.stacking:restored_selection",
     "translated": "music_reclass.models.stacking:restored_translation",
+    "tag-head": "music_reclass.models.tag_head:restored",
 }
 _REMOVED = {"tags": "a member that votes by a tagger's words"}
 

@@ -185,3 +185,50 @@ def small_genre_hubert(excerpt="mid30", placement=ON_CPU):
     model = random_genre_hubert(mask_time_prob=0.0, mask_feature_prob=0.0)
     tensors, settings = arrays(model), {"config.json": GENRE_HUBERT}
     return GenreHubert(excerpt, install("hubert", tensors, settings), placement)
+
+
+def discogs_graph(path, seed=0, batch="n", activations=400, tilt=None):
+    """An ONNX file with the inputs and outputs of Discogs-EffNet: the mean of the mel through two random matrices.
+
+    `tilt` (styles,) is added before the sigmoid: which styles are heard whatever the sound.
+    """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(seed)
+    bias = (np.full(activations, -4.0) if tilt is None else np.asarray(tilt)).astype(np.float32)
+    arrays = {
+        "to_styles": (rng.standard_normal((96, activations)) / 30).astype(np.float32),
+        "bias": bias,
+        "to_numbers": (rng.standard_normal((96, 1280)) / 30).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("ReduceMean", ["melspectrogram"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("MatMul", ["mean", "to_styles"], ["scores"]),
+        helper.make_node("Add", ["scores", "bias"], ["tilted"]),
+        helper.make_node("Sigmoid", ["tilted"], ["activations"]),
+        helper.make_node("MatMul", ["mean", "to_numbers"], ["numbers"]),
+        helper.make_node("Relu", ["numbers"], ["embeddings"]),
+    ]
+
+    def tensor(name, *shape):
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, *shape])
+
+    graph = helper.make_graph(
+        nodes, "small", [tensor("melspectrogram", 128, 96)],
+        [tensor("activations", activations), tensor("embeddings", 1280)],
+        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return arrays
+
+
+def install_discogs(folder, **graph):
+    """Install such a graph as discogs-effnet; what it was made of."""
+    from music_reclass.extractors.weights import catalogue
+    from music_reclass.extractors.weights.install import from_disk
+
+    arrays = discogs_graph(folder / "any.onnx", **graph)
+    from_disk(catalogue.model("discogs-effnet"), folder / "any.onnx", trust=True)
+    return arrays

@@ -78,9 +78,13 @@ def translated() -> tuple[dict[str, Any], Arrays]:
     return found, {**inner, "shares": shares, "spare": np.full(3, 0.0625)}
 
 
+def tag_head() -> tuple[dict[str, Any], Arrays]:
+    return {"type": "tag-head"}, {"shares": np.abs(numbers("j", WIDE + TAGS, 3)).astype(np.float64)}
+
+
 TYPES = {
     "mlp-ensemble": networks, "linear": linear, "trees": trees, "stack": stack, "selected": selected,
-    "translated": translated,
+    "translated": translated, "tag-head": tag_head,
 }  # fmt: skip
 
 

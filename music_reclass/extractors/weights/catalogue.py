@@ -21,7 +21,11 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model and its weights. `converter` names the function that brings its tensors into one form."""
+    """A model and its weights. `converter` names the function that brings its tensors into one form.
+
+    A model whose weights are an ONNX file is kept as it is: it has a graph instead of tensors, and `converter` checks
+    that file.
+    """
 
     name: str
     title: str
@@ -37,6 +41,11 @@ class Model:
     def size(self) -> int:
         """Bytes to download."""
         return sum(file.size for file in self.files)
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether the weights are an ONNX graph."""
+        return self.files[0].name.endswith(".onnx")
 
     @property
     def licence_text(self) -> str:
@@ -164,6 +173,24 @@ MODELS: dict[str, Model] = {
             86_594_063,
             "music_reclass.extractors.taggers:canonical_ast",
             "neural",
+        ),
+        Model(
+            "discogs-effnet",
+            "Discogs-EffNet, an EfficientNet trained on Discogs' 400 styles, which are genres without any training",
+            ("discogs", "discogs-styles"),
+            (
+                RemoteFile(
+                    "discogs-effnet-bsdynamic-1.onnx",
+                    "https://essentia.upf.edu/models/feature-extractors/discogs-effnet/discogs-effnet-bsdynamic-1.onnx",
+                    18_027_718,
+                    "a280825b334797cf677939db8cd5762c0392aedd0ca6415dbc1cd083f045e43c",
+                ),
+            ),
+            "CC-BY-NC-SA-4.0",
+            0,
+            0,
+            "music_reclass.extractors.discogs:check_graph",
+            "onnx",
         ),
         Model(
             "hubert",

@@ -158,7 +158,7 @@ def from_disk(model: Model, path: Path, trust: bool = False) -> store.Installed:
 
 
 def _weights_in(folder: Path, model: Model) -> Path:
-    names = (store.WEIGHTS, model.files[0].name)
+    names = (store.GRAPH if model.is_graph else store.WEIGHTS, model.files[0].name)
     for name in names:
         if (folder / name).is_file():
             return folder / name
@@ -167,6 +167,12 @@ def _weights_in(folder: Path, model: Model) -> Path:
 
 def _install(model: Model, weights: Path, origin: str, trust: bool) -> store.Installed:
     source = store.file_digest(weights)
+    folder = store.models_folder() / model.name
+    if model.is_graph:
+        _check_digests(model, source, source, trust)
+        graph_in(model, weights)
+        installed = store.Installed(folder, model.name, source, 0, 0, source, origin, _today())
+        return _recorded(installed, lambda: _copy_whole(weights, folder))
     besides = [weights.parent / file.name for file in model.files[1:]]
     tensors, settings = canonical(
         model, read_checkpoint(weights), {path.name: store.read_json(path) or {} for path in besides if path.is_file()}
@@ -174,17 +180,42 @@ def _install(model: Model, weights: Path, origin: str, trust: bool) -> store.Ins
     digest = store.tensors_digest(tensors)
     _check_digests(model, source, digest, trust)
     values = sum(tensor.size for tensor in tensors.values())
-    day = datetime.date.today().isoformat()
-    folder = store.models_folder() / model.name
-    installed = store.Installed(folder, model.name, digest, len(tensors), values, source, origin, day)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / store.MANIFEST).unlink(missing_ok=True)  # from here until it is written again, nothing is installed
-    write_safetensors(folder / store.WEIGHTS, tensors)
-    for name, values_of in settings.items():
-        store.write_json(folder / name, values_of)
+
+    def put() -> None:
+        write_safetensors(folder / store.WEIGHTS, tensors)
+        for name, values_of in settings.items():
+            store.write_json(folder / name, values_of)
+
+    installed = store.Installed(folder, model.name, digest, len(tensors), values, source, origin, _today())
+    return _recorded(installed, put)
+
+
+def _today() -> str:
+    return datetime.date.today().isoformat()
+
+
+def _recorded(installed: store.Installed, put: Callable[[], None]) -> store.Installed:
+    """The same, once `put` has written its files."""
+    installed.folder.mkdir(parents=True, exist_ok=True)
+    (installed.folder / store.MANIFEST).unlink(missing_ok=True)  # until it is written again, nothing is installed
+    put()
     store.record(installed)
-    store.pin(model.name, digest)
+    store.pin(installed.model, installed.digest)
     return installed
+
+
+def _copy_whole(weights: Path, folder: Path) -> None:
+    if weights.resolve() == (folder / store.GRAPH).resolve():
+        return
+    draft = folder / f".{store.GRAPH}"
+    shutil.copyfile(weights, draft)
+    os.replace(draft, folder / store.GRAPH)
+
+
+def graph_in(model: Model, weights: Path) -> str:
+    """What the graph in a file takes and gives, in words; ReclassError if it is of another model, MissingExtra."""
+    module, function = model.converter.split(":")
+    return str(getattr(importlib.import_module(module), function)(weights))
 
 
 def _check_digests(model: Model, source: str, digest: str, trust: bool) -> None:
@@ -238,15 +269,19 @@ def self_check(model: Model, placement: Placement) -> Iterator[Finding]:
     MissingWeights if the model is not installed, ReclassError if it cannot be loaded.
     """
     installed = store.needed(model.name)
-    tensors = read_safetensors(installed.weights)
-    digest = store.tensors_digest(tensors)
+    if model.is_graph:
+        digest = store.file_digest(installed.weights)
+        second = Finding("graph", True, graph_in(model, installed.weights))
+    else:
+        tensors = read_safetensors(installed.weights)
+        digest, values = store.tensors_digest(tensors), sum(tensor.size for tensor in tensors.values())
+        second = Finding(
+            "tensors",
+            (len(tensors), values) == (model.tensors, model.values),
+            f"{len(tensors)} tensors, {values:,} values (expected {model.tensors} and {model.values:,})",
+        )
     yield Finding("digest", digest == installed.digest, f"{digest[:16]}... since {installed.installed}")
-    values = sum(tensor.size for tensor in tensors.values())
-    yield Finding(
-        "tensors",
-        (len(tensors), values) == (model.tensors, model.values),
-        f"{len(tensors)} tensors, {values:,} values (expected {model.tensors} and {model.values:,})",
-    )
+    yield second
     for kind in model.kinds:
         yield from _check_vectors(extractor(kind, "mid30", placement))
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WEIGHTS = "model.safetensors"
+GRAPH = "model.onnx"  # in the place of WEIGHTS, for a model that is run as it was published
 MANIFEST = "manifest.json"
 
 
@@ -31,8 +32,8 @@ class Installed:
 
     folder: Path
     model: str
-    digest: str  # of the names, shapes and values of the tensors, whatever file they came in
-    tensors: int
+    digest: str  # of the names, shapes and values of the tensors, whatever file they came in; of a graph, its sha256
+    tensors: int  # 0 for a graph
     values: int  # numbers in all tensors together
     source: str  # sha256 of the file that the weights came in
     origin: str
@@ -40,8 +41,9 @@ class Installed:
 
     @property
     def weights(self) -> Path:
-        """The safetensors file."""
-        return self.folder / WEIGHTS
+        """The safetensors file, or the graph."""
+        graph = self.folder / GRAPH
+        return graph if graph.is_file() else self.folder / WEIGHTS
 
     @property
     def short_digest(self) -> str:
@@ -62,7 +64,7 @@ def find(name: str) -> Installed | None:
     """The installed model, None where there is none; ReclassError where its manifest cannot be read."""
     folder = models_folder() / name
     values = read_json(folder / MANIFEST)
-    if values is None or not (folder / WEIGHTS).is_file():
+    if values is None or not any((folder / file).is_file() for file in (WEIGHTS, GRAPH)):
         return None
     try:
         return Installed(folder=folder, **values)
