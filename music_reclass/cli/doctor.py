@@ -202,6 +202,7 @@ def _checks(settings: Settings) -> Iterator[tuple[str, bool, str]]:
         yield label, *_guarded(check)
     yield "workers", True, f"{settings.workers} processes, {settings.timeout:g} s for one file at most"
     yield "database", *_guarded(lambda: _database(settings.database))
+    yield "learned", *_guarded(lambda: _learned(settings.database))
     yield "extras", True, _extras()
 
 
@@ -275,6 +276,24 @@ def _database(path: Path) -> str:
     if is_network_mount(path.parent):
         text += "; on a network share, so without write-ahead log: slower"
     return text
+
+
+def _learned(database: Path) -> str:
+    """What the library has taught, and whether the models inside the package have changed since."""
+    import datetime
+
+    from music_reclass.classification.learned import stored
+    from music_reclass.cli.session import untaught_bundles
+
+    found = stored(database)
+    if found is None:
+        return "nothing from this library (reclass learn)"
+    summary = found.summary
+    made = datetime.date.fromtimestamp(summary["made"])
+    text = f"{len(summary['genres'])} genres from {summary['tracks']:,} tracks on {made}, used by every scan"
+    if set(summary["base"]) <= {bundle.digest for bundle in untaught_bundles()}:
+        return text
+    return f"{text}; beside models of an earlier release: learn again (reclass learn)"
 
 
 def _extras() -> str:

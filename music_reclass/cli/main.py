@@ -30,6 +30,7 @@ COMMANDS = {  # name: where the command is, and its first sentence; only the mod
     "features": ("predict:features", "Compute the feature vector of each file."),
     "genres": ("genres:genres", "List the known genres, and those that your files hold."),
     "history": ("undo:history", "List the runs that wrote, and the files of each."),
+    "learn": ("learn:learn", "Learn from the genre tags of your library."),
     "models": ("models:models", "List the models that decide, and download weights."),
     "plex": ("plex:plex", "Bring the decisions into a Plex library, and restore it."),
     "predict": ("predict:predict", "Predict the genre of each row of a feature table."),

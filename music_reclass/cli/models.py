@@ -37,7 +37,7 @@ def list_models(verbose: bool, as_json: bool, settings: Settings) -> None:
     from music_reclass.extractors.weights import catalogue, store
     from music_reclass.models.early_exit import exit_as_manifest, exit_rules
 
-    stages = available_bundles(settings.bundle)
+    stages = available_bundles(settings)
     certified: dict[str, tuple[ExitRule, ...]] = {}
     if settings.database.exists():
         with reading(settings) as library:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from music_reclass.classification.voter import Cascade
     from music_reclass.config import Settings
     from music_reclass.errors import ReclassError
@@ -109,15 +107,10 @@ def cascade_for(settings: Settings, taxonomy: Taxonomy, database: Database | Non
     """
     from music_reclass.classification.voter import Cascade
 
-    chosen, absent = [], {}
-    for place, bundle in enumerate(bundles_of_scan(settings)):
-        obstacle = _obstacle(bundle) if place else None
-        if obstacle is None:
-            chosen.append(bundle)
-        elif settings.stages != "auto":
-            raise obstacle
-        else:
-            absent[bundle.stage] = str(obstacle)
+    chosen, obstacles = usable(bundles_of_scan(settings))
+    if obstacles and settings.stages != "auto":
+        raise next(iter(obstacles.values()))
+    absent = {stage: str(obstacle) for stage, obstacle in obstacles.items()}
     certified = {} if database is None else library_exits(database, [bundle.digest for bundle in chosen])
     return Cascade.from_bundles(
         chosen,
@@ -127,6 +120,13 @@ def cascade_for(settings: Settings, taxonomy: Taxonomy, database: Database | Non
         library_exits=certified,
         absent=absent,
     )
+
+
+def usable(bundles: Sequence[Bundle]) -> tuple[list[Bundle], dict[str, ReclassError]]:
+    """Those of `bundles` whose stages can run here, the first always; and for each other stage, why it cannot."""
+    obstacles = {bundle.stage: _obstacle(bundle) for bundle in bundles[1:]}
+    found = {stage: obstacle for stage, obstacle in obstacles.items() if obstacle is not None}
+    return [bundle for bundle in bundles if bundle.stage not in found], found
 
 
 def library_exits(database: Database, digests: Sequence[str]) -> dict[str, tuple[ExitRule, ...]]:
@@ -140,7 +140,7 @@ def library_exits(database: Database, digests: Sequence[str]) -> dict[str, tuple
 
 def bundles_of_scan(settings: Settings) -> list[Bundle]:
     """The bundles of the stages that a scan uses where all of them can run; UsageError for a stage that is unknown."""
-    available = available_bundles(settings.bundle)
+    available = available_bundles(settings)
     wanted = _named(settings.stages, [bundle.stage for bundle in available])
     return [bundle for bundle in available if wanted is None or bundle.stage in wanted]
 
@@ -162,18 +162,29 @@ def bundles_for(request: DatasetRequest, settings: Settings) -> tuple[list[Bundl
     return chosen, absent
 
 
-def available_bundles(folder: Path | None) -> list[Bundle]:
-    """The bundles of the cascade: the embedded ones, and the tag heads that are installed; or the cascade in `folder`,
-    or its single bundle in the place of the embedded one of its stage, else after the first."""
+def available_bundles(settings: Settings) -> list[Bundle]:
+    """The bundles of the cascade: those that the library has taught (`reclass learn`), else `untaught_bundles`; or the
+    cascade that the settings name, or its single bundle in the place of the embedded one of its stage, else after the
+    first."""
     from music_reclass.models.bundle import embedded, load_cascade
 
+    if settings.bundle is None:
+        from music_reclass.classification import learned
+
+        taught = learned.stored(settings.database)
+        return untaught_bundles() if taught is None else list(taught.bundles)
     first, second = embedded(), embedded("musicnn")
-    if folder is None:
-        return [first, second, *_tag_heads()]
-    given = list(load_cascade(folder))
+    given = list(load_cascade(settings.bundle))
     if len(given) > 1:
         return given
     return [given[0], second] if given[0].stage == first.stage else [first, given[0]]
+
+
+def untaught_bundles() -> list[Bundle]:
+    """The bundles of a library that has taught nothing: the embedded ones, and the tag heads that are installed."""
+    from music_reclass.models.bundle import embedded
+
+    return [embedded(), embedded("musicnn"), *_tag_heads()]
 
 
 def _tag_heads() -> list[Bundle]:

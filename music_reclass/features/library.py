@@ -244,12 +244,14 @@ class Library:
         rows = ((track_id, self._sql.execute(query, (track_id,)).fetchone()) for track_id in track_ids)
         return {track_id: _strings(row[0]) for track_id, row in rows if row is not None}
 
-    def tagged_by_user(self, kind: FeatureKind) -> Iterator[Track]:
-        """The tracks that have a vector of `kind` and a genre that the user gave, with the vectors, by path."""
+    def tagged_by_user(self, kind: FeatureKind, among: Sequence[int] | None = None) -> Iterator[Track]:
+        """The tracks (of those with the ids `among`) that have a vector of `kind` and a genre that the user gave, with
+        the vectors, by path."""
+        chosen = "" if among is None else "t.id IN (SELECT value FROM json_each(?)) AND "
         cursor = self._sql.execute(
             f"{TRACK}, v.data {FROM_TRACK} JOIN vector v ON v.track_id = t.id AND v.kind = ?"
-            f" WHERE t.missing_since IS NULL AND {TAGGED_BY_USER} ORDER BY t.path",
-            (kind.key,),
+            f" WHERE {chosen}t.missing_since IS NULL AND {TAGGED_BY_USER} ORDER BY t.path",
+            (kind.key,) if among is None else (kind.key, json.dumps(list(among))),
         )
         for rows in batched_rows(cursor):
             for *row, blob in rows:

@@ -32,6 +32,7 @@ MODELS = {
     "selected": "music_reclass.models.stacking:restored_selection",
     "translated": "music_reclass.models.stacking:restored_translation",
     "tag-head": "music_reclass.models.tag_head:restored",
+    "extended": "music_reclass.models.stacking:restored_extension",
 }
 _REMOVED = {"tags": "a member that votes by a tagger's words"}
 

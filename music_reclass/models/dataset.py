@@ -349,15 +349,17 @@ class Raw:
     partial: bool = False  # whether rows may hold NaN for the kinds in `more`
 
 
-def to_dataset(raw: Raw, taxonomy: Taxonomy, least: int = 1, roots: bool = False) -> Dataset:
+def to_dataset(
+    raw: Raw, taxonomy: Taxonomy, least: int = 1, roots: bool = False, *, kept: Sequence[str] = ()
+) -> Dataset:
     """The data set with genres as `taxonomy` calls them; UsageError where nothing remains.
 
-    Genres of fewer than `least` rows count as their parent (`vocabulary.label_sets`); rows without a genre of the
-    taxonomy, and rows with NaN or infinity, are left out, and the notes count them.
+    Genres of fewer than `least` rows count as their parent unless they are `kept` (`vocabulary.label_sets`); rows
+    without a genre of the taxonomy, and rows with NaN or infinity, are left out, and the notes count them.
     """
     needed = raw.rows[:, : len(raw.columns)] if raw.partial else raw.rows
     finite: NDArray[np.bool_] = np.asarray(np.isfinite(needed).all(axis=1), dtype=np.bool_)
-    classes, labels, notes = label_sets(raw.genres, taxonomy, least=least, roots=roots, counted=finite)
+    classes, labels, notes = label_sets(raw.genres, taxonomy, least=least, roots=roots, counted=finite, kept=kept)
     notes = [*raw.notes, *notes]
     if not finite.all():
         notes.append(f"{int((~finite).sum())} rows hold no finite features and are left out")
@@ -371,7 +373,7 @@ def to_dataset(raw: Raw, taxonomy: Taxonomy, least: int = 1, roots: bool = False
             "no artists are known: rows of one artist may stand on both sides of a split, and figures may be too good"
         )
     support = labels[keep].sum(axis=0)
-    scarce = [name for name, count in zip(classes, support, strict=True) if count < 20]
+    scarce = [name for name, count in zip(classes, support, strict=True) if count < 20 and name not in kept]
     if scarce:
         notes.append(f"fewer than 20 rows carry {', '.join(scarce)}: figures for them mean little")
     split = np.array(raw.split if len(raw.split) else [""] * len(raw.rows), dtype=np.str_)[keep]

@@ -146,6 +146,19 @@ def coverage(confidence: Doubles, right: Labels, level: float) -> Point:
     return Point(level, int(above.sum()), float(above.mean()), precision)
 
 
+def mean_over_groups(values: Doubles, groups: Groups, *, seed: int = 0) -> Interval:
+    """The mean of `values`, (n,), with the bounds that whole `groups` (artists) drawn with replacement give it.
+
+    Of differences between two models on the same rows it is a paired comparison: a gain beyond chance has `low` > 0.
+    """
+    place = np.unique(groups, return_inverse=True)[1].reshape(-1)
+    sums, counts = np.bincount(place, values), np.bincount(place)
+    generator = np.random.default_rng(seed)
+    drawn = generator.integers(0, len(counts), (_RESAMPLED, len(counts)))
+    low, high = np.quantile(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), [0.025, 0.975])
+    return Interval(float(values.mean()), float(low), float(high))
+
+
 def balanced_accuracy(probabilities: Doubles, labels: Labels) -> float:
     """The mean over genres of the share of rows carrying that genre alone that are predicted so; NaN without any.
 

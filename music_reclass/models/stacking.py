@@ -1,9 +1,9 @@
-"""Models made of models: weighted stacks, models of selected columns, and a model translated to other labels."""
+"""Models made of models: weighted stacks, models of some columns or labels, and a model translated to other labels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations, product
 from typing import Any
@@ -23,9 +23,12 @@ from music_reclass.taxonomy import Taxonomy
 Labels = NDArray[np.bool_]
 Tenths = tuple[int, ...]
 
-STACK, SELECTED, TRANSLATED = "stack", "selected", "translated"  # model types in manifests
+# Model types in manifests.
+STACK, SELECTED, TRANSLATED, EXTENDED = "stack", "selected", "translated", "extended"
 _STEPS = 10  # the weights of a stack are tenths
 _UNKNOWN = 0.05  # probability kept back for labels that the translated model does not know
+_OUTSIDE = 0.02  # share of all music that is reckoned to have a label which too few rows carry to learn it
+_LEAST, _LEAST_GROUPS = 15, 3  # rows, and artists, from which on a label is learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,95 @@ class TranslatedModel:
     def medians(self, columns: int) -> Floats | None:
         """Those of the model."""
         return self.model.medians(columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """A model of the labels `learned`, beside the other labels of `base`, which knows them all.
+
+    `base` says whether the label is one of those learned, with `shift` added to the log-odds; `model` says which of
+    them, and `base` which of the others.
+    """
+
+    model: Model
+    base: Model
+    learned: tuple[int, ...]  # positions among the labels of `base`
+    shift: float
+
+    def log_probabilities(self, rows: Floats) -> Doubles:
+        """Shape (n, labels of `base`)."""
+        of_base = log_softmax(self.base.log_probabilities(rows))
+        inside, outside = _log_shares(of_base, self.learned)
+        total = np.logaddexp(inside + self.shift, outside)
+        found = of_base - total[:, None]
+        within = (inside + self.shift - total)[:, None]
+        found[:, list(self.learned)] = within + log_softmax(self.model.log_probabilities(rows))
+        return np.asarray(found, dtype=np.float64)
+
+    def description(self) -> dict[str, Any]:
+        """What the manifest keeps for the model to come back."""
+        inner = {"model": self.model.description(), "base": self.base.description()}
+        return {"type": EXTENDED, "learned": list(self.learned), "shift": self.shift, **inner}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Those of both models, behind `model/` and `base/`."""
+        parts = {"model": self.model, "base": self.base}
+        return {f"{part}/{name}": array for part, one in parts.items() for name, array in one.arrays().items()}
+
+    def medians(self, columns: int) -> Floats | None:
+        """Those of the learned model."""
+        return self.model.medians(columns)
+
+
+def extended_estimator(estimator: Estimator, base: Estimator) -> Estimator:
+    """The estimator that learns the labels which enough rows of the table carry, and leaves the others to `base`.
+
+    `base` gives a model of all labels of the table, as `translated_estimator` does.
+    """
+
+    def fit(table: Table, augmentations: Augmentations | None) -> Model:
+        learned = supported_labels(table)
+        if len(learned) < 2:
+            return base.fit(table, augmentations)
+        if len(learned) == len(table.classes):
+            return estimator.fit(table, augmentations)
+        inside: Labels = np.asarray(table.labels[:, list(learned)].any(axis=1), dtype=np.bool_)
+        part = table.chosen(inside)
+        part = replace(part, classes=tuple(table.classes[n] for n in learned), labels=part.labels[:, list(learned)])
+        model = estimator.fit(part, None if augmentations is None else augmentations.chosen(inside))
+        beside = base.fit(table, augmentations)
+        shift = _shift(log_softmax(beside.log_probabilities(table.rows)), learned, float(inside.mean()))
+        return Extended(model, beside, learned, shift)
+
+    return Estimator(estimator.name, fit)
+
+
+def supported_labels(table: Table) -> tuple[int, ...]:
+    """The positions of the labels that enough rows, of enough artists, carry to be learned."""
+    carried = table.labels.sum(axis=0)
+    artists = [len(np.unique(table.groups[rows])) for rows in table.labels.T]
+    pairs = zip(carried.tolist(), artists, strict=True)
+    return tuple(n for n, (rows, groups) in enumerate(pairs) if rows >= _LEAST and groups >= _LEAST_GROUPS)
+
+
+def _shift(of_base: Doubles, learned: Sequence[int], share: float) -> float:
+    """What to add to the log-odds of the labels `learned` for their mean probability to be `share`, as the rows have
+    it; music outside is never reckoned to be rarer than _OUTSIDE."""
+    inside, outside = _log_shares(of_base, learned)
+    wanted, low, high = min(share, 1 - _OUTSIDE), -20.0, 20.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        given = float(np.exp(inside + middle - np.logaddexp(inside + middle, outside)).mean())
+        low, high = (middle, high) if given < wanted else (low, middle)
+    return round((low + high) / 2, 6)
+
+
+def _log_shares(log_probabilities: Doubles, learned: Sequence[int]) -> tuple[Doubles, Doubles]:
+    """The logarithms of what the labels `learned`, and the others, have together, (n,) each."""
+    others = np.setdiff1d(np.arange(log_probabilities.shape[1]), learned)
+    shares = np.exp(log_probabilities)
+    inside, outside = shares[:, list(learned)].sum(axis=1), shares[:, others].sum(axis=1)
+    return np.log(np.maximum(inside, 1e-12)), np.log(np.maximum(outside, 1e-12))
 
 
 def translated_estimator(
@@ -279,6 +371,19 @@ def restored_translation(description: Mapping[str, Any], arrays: Arrays, columns
         raise ValueError("the arrays are not those of a translated model")
     model = restored(description["model"], inner, columns, len(shares))
     return TranslatedModel(model, Calibration.from_manifest(description["calibration"]), shares, spare)
+
+
+def restored_extension(description: Mapping[str, Any], arrays: Arrays, columns: int, labels: int) -> Model:
+    """The extended model of a bundle; ValueError or KeyError if something does not fit."""
+    learned, shift = tuple(int(place) for place in description["learned"]), float(description["shift"])
+    if sorted({*learned} & {*range(labels)}) != list(learned) or not learned or not abs(shift) <= 1e3:
+        raise ValueError("an extended model names the labels that were learned, in order, and a shift")
+    parts: dict[str, dict[str, NDArray[Any]]] = {"model": {}, "base": {}}
+    for name, array in arrays.items():
+        part, _, inner = name.partition("/")
+        parts[part][inner] = array
+    model = restored(description["model"], parts["model"], columns, len(learned))
+    return Extended(model, restored(description["base"], parts["base"], columns, labels), learned, shift)
 
 
 def _within(name: str, genre: str, taxonomy: Taxonomy) -> bool:

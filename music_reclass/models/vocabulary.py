@@ -21,17 +21,19 @@ def label_sets(
     least: int = 1,
     roots: bool = False,
     counted: NDArray[np.bool_] | None = None,
+    kept: Sequence[str] = (),
 ) -> tuple[tuple[str, ...], NDArray[np.bool_], list[str]]:
     """Classes in the taxonomy's order, label sets of shape (n, classes), and notes for the user.
 
     A genre with fewer than `least` rows gives way to its parent, again and again; a root that stays scarce is left
-    out. `roots` counts every genre as its root. Only the rows of the mask `counted` count as support.
+    out. `roots` counts every genre as its root. Only the rows of the mask `counted` count as support. The genres `kept`
+    are classes however few rows they have, and without any.
     """
     sets, unknown = _known(genres, taxonomy)
     if roots:
         sets = [{_root(genre, taxonomy) for genre in row} for row in sets]
-    sets, renamed, dropped = _supported(sets, taxonomy, least, counted)
-    present = set().union(*sets) if sets else set()
+    sets, renamed, dropped = _supported(sets, taxonomy, least, counted, kept=frozenset(kept))
+    present = set(kept).union(*sets)
     classes = tuple(genre for genre in taxonomy.labels if genre in present)
     place = {genre: number for number, genre in enumerate(classes)}
     labels = np.zeros((len(sets), len(classes)), dtype=np.bool_)
@@ -90,14 +92,19 @@ def _root(genre: str, taxonomy: Taxonomy) -> str:
 
 
 def _supported(
-    sets: list[set[str]], taxonomy: Taxonomy, least: int, counted: NDArray[np.bool_] | None
+    sets: list[set[str]],
+    taxonomy: Taxonomy,
+    least: int,
+    counted: NDArray[np.bool_] | None,
+    *,
+    kept: frozenset[str],
 ) -> tuple[list[set[str]], dict[str, str], Counter[str]]:
     """The sets with scarce genres lifted, deepest first, so that cousins may meet in a parent that has enough."""
     renamed: dict[str, str] = {}
     dropped: Counter[str] = Counter()
     while True:
         support = Counter(g for n, row in enumerate(sets) if counted is None or counted[n] for g in row)
-        scarce = [genre for genre in {g for row in sets for g in row} if support[genre] < least]
+        scarce = [genre for genre in {g for row in sets for g in row} - kept if support[genre] < least]
         if not scarce:
             return sets, renamed, dropped
         genre = max(scarce, key=lambda name: (len(taxonomy.ancestors(name)), name))

@@ -17,8 +17,16 @@ if TYPE_CHECKING:
     from music_reclass.domain import Vector
 
 
-def read(database: Database, kind: FeatureKind, more: Sequence[FeatureKind] = (), *, partial: bool = False) -> Raw:
-    """Every track with a vector of `kind` and a genre tag that reclass did not write; NothingToDo if none.
+def read(
+    database: Database,
+    kind: FeatureKind,
+    more: Sequence[FeatureKind] = (),
+    *,
+    partial: bool = False,
+    among: Sequence[int] | None = None,
+) -> Raw:
+    """Every track (of those with the ids `among`) with a vector of `kind` and a genre tag that reclass did not write;
+    NothingToDo if none.
 
     Tracks that lack a vector of one of the kinds in `more` are left out, or stay with NaN in its place where the rows
     may be `partial`; the notes say how many.
@@ -26,7 +34,7 @@ def read(database: Database, kind: FeatureKind, more: Sequence[FeatureKind] = ()
     rows, genres, groups, names = [], [], [], []
     library = Library(database)
     lacking = 0
-    for track in library.tagged_by_user(kind):
+    for track in library.tagged_by_user(kind, among):
         vectors = [track.vector, *(library.vectors([track.id], other).get(track.id) for other in more)]
         if any(vector is None for vector in vectors):
             lacking += 1

@@ -82,9 +82,17 @@ def tag_head() -> tuple[dict[str, Any], Arrays]:
     return {"type": "tag-head"}, {"shares": np.abs(numbers("j", WIDE + TAGS, 3)).astype(np.float64)}
 
 
+def extended() -> tuple[dict[str, Any], Arrays]:
+    description, arrays = linear()
+    narrow = {**arrays, "weights": arrays["weights"][:, :2], "bias": arrays["bias"][:2]}
+    parts = {"model": narrow, "base": arrays}
+    found = {"type": "extended", "learned": [0, 2], "shift": 1.5, "model": description, "base": description}
+    return found, {f"{part}/{name}": array for part, inner in parts.items() for name, array in inner.items()}
+
+
 TYPES = {
     "mlp-ensemble": networks, "linear": linear, "trees": trees, "stack": stack, "selected": selected,
-    "translated": translated, "tag-head": tag_head,
+    "translated": translated, "tag-head": tag_head, "extended": extended,
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from music_reclass.models.metrics import Evaluation, balanced_accuracy, evaluate
+from music_reclass.models.metrics import Evaluation, balanced_accuracy, evaluate, mean_over_groups
 
 CLASSES = ("Rock", "Jazz", "Folk")
 
@@ -103,3 +103,14 @@ def test_many_rows_of_many_artists_take_no_time() -> None:
         generator.dirichlet(np.ones(16), 20_000), labels, tuple("abcdefghijklmnop"), generator.integers(0, 5000, 20_000)
     )
     assert time.process_time() - begun < 2.0
+
+
+def test_a_mean_over_groups_is_as_uncertain_as_its_groups_are_few() -> None:
+    generator = np.random.default_rng(0)
+    values = generator.normal(0.2, 1.0, 400)
+    alone = mean_over_groups(values, np.arange(400))
+    together = mean_over_groups(np.repeat(values[:40], 10), np.repeat(np.arange(40), 10))
+    assert alone.value == pytest.approx(values.mean())
+    assert alone.low < alone.value < alone.high
+    assert alone.high - alone.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.15)
+    assert together.high - together.low > 2 * (alone.high - alone.low)

@@ -10,21 +10,27 @@ import pytest
 from numpy.typing import NDArray
 
 from music_reclass.models import calibration
+from music_reclass.models.base import Estimator
 from music_reclass.models.calibration import Calibration
 from music_reclass.models.crossval import Scores
+from music_reclass.models.dataset import Augmentations, Table
 from music_reclass.models.linear import LinearModel
 from music_reclass.models.stacking import (
+    Extended,
     Selected,
     Stack,
     TranslatedModel,
     calibrated,
     combined,
+    extended_estimator,
     learned_weights,
     member_weights,
+    restored_extension,
     restored_selection,
     restored_stack,
     restored_translation,
     stacked,
+    supported_labels,
     translated_estimator,
     translation,
 )
@@ -183,3 +189,74 @@ def test_a_translation_that_does_not_fit_is_refused() -> None:
     for name, array in wrong.items():
         with pytest.raises(ValueError, match="translat"):
             restored_translation(description, {**arrays, name: array}, 3, 3)
+
+
+class Fixed:
+    """A model that says the same of every row; an estimator that remembers what it was given."""
+
+    def __init__(self, *shares: float) -> None:
+        self.scores = np.log(np.array([shares]))
+        self.classes: tuple[str, ...] = ()
+
+    def log_probabilities(self, rows: NDArray[np.float32]) -> Doubles:
+        return np.repeat(self.scores, len(rows), axis=0)
+
+    def estimator(self) -> Estimator:
+        def fit(given: Table, augmentations: Augmentations | None) -> Fixed:
+            self.classes, self.labels = given.classes, given.labels
+            return self
+
+        return Estimator("fixed", fit)  # type: ignore[arg-type]
+
+
+def test_labels_with_too_few_rows_stay_with_the_model_that_knows_them() -> None:
+    labels = np.zeros((60, 4), dtype=bool)
+    labels[:40, 0], labels[40:58, 1], labels[58:, 2] = True, True, True
+    given = Table(("a",), np.zeros((60, 1), np.float32), ("A", "B", "C", "D"), labels, np.arange(60), np.full(60, ""))
+    assert supported_labels(given) == (0, 1)
+    head, base = Fixed(0.75, 0.25), Fixed(0.1, 0.1, 0.6, 0.2)
+    model = extended_estimator(head.estimator(), base.estimator()).fit(given, None)
+    assert head.classes == ("A", "B")
+    assert head.labels.shape == (58, 2)
+    assert base.classes == ("A", "B", "C", "D")
+    found = np.exp(model.log_probabilities(given.rows[:1]))[0]
+    assert found.sum() == pytest.approx(1.0)
+    assert found[:2].sum() == pytest.approx(58 / 60, abs=1e-4)  # as the rows have it
+    assert found[0] / found[1] == pytest.approx(3.0)
+    assert found[2] / found[3] == pytest.approx(3.0)
+
+
+def test_few_artists_do_not_make_a_label_that_can_be_learned() -> None:
+    labels = np.eye(2, dtype=bool)[np.repeat([0, 1], 40)]
+    groups = np.concatenate([np.arange(40), np.repeat([100, 101], 20)])
+    given = Table(("a",), np.zeros((80, 1), np.float32), ("A", "B"), labels, groups, np.full(80, ""))
+    assert supported_labels(given) == (0,)
+    base = Fixed(0.5, 0.5)
+    assert extended_estimator(Fixed(1.0).estimator(), base.estimator()).fit(given, None) is base
+
+
+def test_music_outside_the_learned_labels_is_never_reckoned_impossible() -> None:
+    labels = np.zeros((60, 3), dtype=bool)
+    labels[:30, 0], labels[30:, 1] = True, True
+    given = Table(("a",), np.zeros((60, 1), np.float32), ("A", "B", "C"), labels, np.arange(60), np.full(60, ""))
+    base = Fixed(0.3, 0.3, 0.4)
+    model = extended_estimator(Fixed(0.5, 0.5).estimator(), base.estimator()).fit(given, None)
+    assert np.exp(model.log_probabilities(given.rows[:1]))[0, 2] == pytest.approx(0.02, abs=1e-4)
+
+
+def test_an_extended_model_comes_back_from_its_description() -> None:
+    generator = np.random.default_rng(0)
+    scale = QuantileScale(np.sort(generator.normal(size=(5, 2)), axis=0).astype(np.float32))
+
+    def linear(labels: int) -> LinearModel:
+        weights = generator.normal(size=(2, labels)).astype(np.float32)
+        return LinearModel("unchanged", scale, weights, np.zeros(labels, np.float32))
+
+    model = Extended(linear(2), linear(3), (0, 2), 1.5)
+    rows = generator.normal(size=(9, 2)).astype(np.float32)
+    back = restored_extension(model.description(), model.arrays(), 2, 3)
+    assert np.array_equal(back.log_probabilities(rows), model.log_probabilities(rows))
+    assert np.exp(model.log_probabilities(rows)).sum(axis=1) == pytest.approx(np.ones(9))
+    for wrong in ({"learned": [2, 0]}, {"learned": [0, 3]}, {"learned": []}, {"shift": float("nan")}):
+        with pytest.raises(ValueError, match="extended model"):
+            restored_extension({**model.description(), **wrong}, model.arrays(), 2, 3)

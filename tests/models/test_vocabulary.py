@@ -70,3 +70,15 @@ def test_classes_that_are_no_genres_are_named_before_anything_is_trained() -> No
         require_known(("Jazz", "Zorblax", "Quux"), TAXONOMY)
     with pytest.raises(UsageError, match="and 4 more"):
         require_known([f"Zorblax {number}" for number in range(12)], TAXONOMY)
+
+
+def test_genres_that_are_kept_are_classes_however_few_rows_they_have() -> None:
+    tags = [("Shoegaze",), ("Jazz",)] + [("Rock",)] * 5
+
+    classes, labels, notes = label_sets(tags, TAXONOMY, least=4, kept=("Jazz", "Blues"))
+
+    assert set(classes) == {"Blues", "Jazz", "Rock"}
+    assert labels[0, classes.index("Rock")]
+    assert labels[1, classes.index("Jazz")]
+    assert not labels[:, classes.index("Blues")].any()
+    assert len(notes) == 1

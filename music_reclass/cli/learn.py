@@ -1,0 +1,214 @@
+"""`learn`: models learned from the genre tags of the library, used by every later scan of it, until forgotten."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from music_reclass.cli.options import json_flag, setting_flags
+from music_reclass.cli.output import complain, emit, plain, print_json, printable, say
+
+if TYPE_CHECKING:
+    from music_reclass.cli.session import Session
+    from music_reclass.config import Settings
+    from music_reclass.models.bundle import Bundle
+    from music_reclass.training.learn import Lesson, Sample
+
+_SHOWN = 8  # genres
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--sample",
+    type=click.IntRange(200),
+    default=3000,
+    show_default=True,
+    help="Learn from about this many tracks, spread over genres and artists.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="For the sample, the folds and the networks.")
+@click.option("--forget", is_flag=True, help="Drop what was learned: the embedded models decide again.")
+@click.option("-n", "--dry-run", "dry_run", is_flag=True, help="Say what there is to learn from; change nothing.")
+@setting_flags("jobs", "max_time")
+@json_flag
+def learn(
+    paths: tuple[Path, ...], sample: int, seed: int, *, forget: bool, dry_run: bool, as_json: bool, settings: Settings
+) -> int:
+    """Learn from the genre tags that you gave, below PATHS or in the whole library.
+
+    What was learned is used only where it is right more often, beyond chance, on artists that it never saw. Files are
+    read only for features that later stages lack.
+    """
+    from music_reclass.errors import UsageError
+
+    if forget and paths:
+        raise UsageError("--forget drops what the whole library has taught; it takes no PATH.")
+    if forget:
+        return _forget(settings, dry_run, as_json)
+    below = _below([os.path.realpath(path) for path in paths])
+    if dry_run:
+        return _show_sample(settings, sample, below, seed=seed, as_json=as_json)
+    return _learn(settings, sample, below, seed=seed, as_json=as_json)
+
+
+def _below(folders: Sequence[str]) -> Callable[[str], bool]:
+    """Whether a path is one of `folders` or lies in one; every path where there are none."""
+    return lambda path: not folders or any(path == one or path.startswith(one.rstrip("/") + "/") for one in folders)
+
+
+def _learn(settings: Settings, most: int, below: Callable[[str], bool], *, seed: int, as_json: bool) -> int:
+    from music_reclass.classification import learned
+    from music_reclass.cli.session import untaught_bundles, usable, writing
+    from music_reclass.training import learn as training
+
+    started = time.perf_counter()
+    with writing(settings, "learn", must_exist=True) as work:
+        bundles, absent = usable(untaught_bundles())
+        drawn = training.draw(work.database, bundles[0].kinds[0], work.taxonomy, most=most, below=below, seed=seed)
+        _extract(work, bundles, drawn)
+        if work.stop:
+            complain("Stopped as you asked; what was extracted is kept: the same command goes on from here.")
+            return 130
+        count, tracks = training.stages_at_hand(work.database, drawn.tracks, bundles)
+        data = training.read_sample(work.database, tracks, bundles[:count], work.taxonomy)
+
+        def log(text: str) -> None:
+            if work.stop:
+                raise KeyboardInterrupt
+            complain(text)
+
+        lesson = training.learn(data, bundles[:count], work.taxonomy, seed=seed, log=log)
+        found = _as_object(lesson, drawn, bundles[:count], time.perf_counter() - started)
+        if lesson.comparison.is_better:
+            learned.store(settings.database, learned.Learned(lesson.bundles, found))
+    left_out = {**absent, **{bundle.stage: "too few tracks have its features" for bundle in bundles[count:]}}
+    if as_json:
+        print_json({**found, "absent": {stage: str(why) for stage, why in left_out.items()}})
+        return 0
+    for stage, why in left_out.items():
+        say("left out", printable(f"{stage}: {why}"))
+    _show(lesson, drawn, settings)
+    return 0
+
+
+def _extract(work: Session, bundles: Sequence[Bundle], drawn: Sample) -> None:
+    """Store the vectors that the later stages need of the sample, within --max-time."""
+    from music_reclass.classification.extract import ExtractionRunner, extract_missing
+    from music_reclass.classification.voter import Stage
+
+    limit = work.settings.max_seconds
+    end = None if limit is None else time.perf_counter() + limit
+    runner = ExtractionRunner(work.database, work.settings)
+    stages = [Stage.from_bundle(bundle, work.taxonomy) for bundle in bundles]
+    extract_missing(
+        work.database,
+        stages,
+        drawn.tracks,
+        runner,
+        stop=lambda: bool(work.stop) or (end is not None and time.perf_counter() >= end),
+    )
+    runner.release()
+
+
+def _as_object(lesson: Lesson, drawn: Sample, base: Sequence[Bundle], seconds: float) -> dict[str, Any]:
+    return {
+        "learned": lesson.comparison.is_better,
+        "tracks": lesson.rows,
+        "artists": lesson.artists,
+        "tagged": drawn.tagged,
+        "left_out": lesson.left_out,
+        "base": [bundle.digest for bundle in base],
+        "stages": [{"stage": bundle.stage, "digest": bundle.digest} for bundle in lesson.bundles],
+        "comparison": lesson.comparison.as_json(),
+        "genres": list(lesson.genres),
+        "new": list(lesson.new),
+        "kept": list(lesson.kept),
+        "notes": list(lesson.notes),
+        "seconds": round(seconds, 1),
+        "made": round(time.time()),
+    }
+
+
+def _show(lesson: Lesson, drawn: Sample, settings: Settings) -> None:
+    from music_reclass.report.text import counted
+
+    figures = lesson.comparison
+    tagged = (
+        f"{counted(lesson.rows, 'track')} by {counted(lesson.artists, 'artist')}, of {drawn.tagged:,} with your tags"
+    )
+    wrong = f"{lesson.left_out:,} of these tags are probably wrong and left out" if lesson.left_out else "all tags hold"
+    say("sample", f"{tagged}; {wrong}")
+    gain = figures.gain
+    say(
+        "right",
+        f"{figures.before.value:.1%} -> {figures.after.value:.1%} of the tracks of artists it never saw "
+        f"({100 * gain.value:+.1f} points, 95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f})",
+    )
+    if not figures.is_better:
+        say("learned", "nothing that is better beyond chance: every scan decides as before")
+        return
+    say("genres", f"new: {_listed(lesson.new)}; decided as before, for want of tracks: {_listed(lesson.kept)}")
+    if settings.bundle is not None:
+        plain(
+            f"Scans go on using {printable(str(settings.bundle))}, which the settings name; take `bundle` out of them."
+        )
+        return
+    plain("Every later scan uses it. Decide the library again: reclass relabel. Undo: reclass learn --forget")
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return printable(", ".join(names[:_SHOWN]) + rest) or "none"
+
+
+def _show_sample(settings: Settings, most: int, below: Callable[[str], bool], *, seed: int, as_json: bool) -> int:
+    from music_reclass.classification.extract import missing_vectors
+    from music_reclass.classification.voter import Stage
+    from music_reclass.cli.session import reading, untaught_bundles, usable
+    from music_reclass.report.text import counted
+    from music_reclass.taxonomy import load
+    from music_reclass.training.learn import draw
+
+    taxonomy = load(settings.taxonomy)
+    with reading(settings) as library:
+        bundles, _ = usable(untaught_bundles())
+        drawn = draw(library, bundles[0].kinds[0], taxonomy, most=most, below=below, seed=seed)
+        stages = [Stage.from_bundle(bundle, taxonomy) for bundle in bundles]
+        missing = missing_vectors(library, stages, drawn.tracks)
+    if as_json:
+        shown = {"dry_run": True, "tagged": drawn.tagged, "tracks": len(drawn.tracks), "artists": drawn.artists}
+        print_json({**shown, "genres": dict(drawn.genres), "to_extract": missing})
+        return 0
+    say(
+        "sample",
+        f"{counted(len(drawn.tracks), 'track')} by {counted(drawn.artists, 'artist')}, of {drawn.tagged:,} tagged ones",
+    )
+    say(
+        "genres",
+        _listed([f"{name} {count:,}" for name, count in sorted(drawn.genres.items(), key=lambda one: -one[1])]),
+    )
+    for kind, count in missing.items():
+        say("to do", f"{counted(count, 'track')} to extract {kind} of")
+    return 0
+
+
+def _forget(settings: Settings, dry_run: bool, as_json: bool) -> int:
+    from music_reclass.classification import learned
+    from music_reclass.cli.session import reading, writing
+
+    if dry_run:
+        with reading(settings):
+            there = learned.is_stored(settings.database)
+    else:
+        with writing(settings, "learn", must_exist=True):
+            there = learned.forget(settings.database)
+    text = "nothing was learned from this library"
+    if there:
+        text = "what was learned would be (dry run)" if dry_run else "the embedded models decide again: reclass relabel"
+    emit({"forgotten": there and not dry_run, "would_forget": there}, text, as_json, "forgotten")
+    return 0

@@ -1,0 +1,342 @@
+"""Learns from the tags of a library: models beside those at hand, compared with them on artists they never saw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from music_reclass.classification.agreement import TagAgreement
+from music_reclass.classification.voter import Cascade
+from music_reclass.domain import FeatureKind, Vote
+from music_reclass.errors import NothingToDo
+from music_reclass.features.library import Library
+from music_reclass.models.bundle import Bundle, make
+from music_reclass.models.calibration import hits
+from music_reclass.models.crossval import Log, Scores, held_out, pooled_calibration
+from music_reclass.models.dataset import Dataset, to_dataset
+from music_reclass.models.early_exit import CalibrationSet, RiskTarget, certified_exit_rule
+from music_reclass.models.metrics import Interval, evaluate, mean_over_groups
+from music_reclass.models.mlp import WIDE_RECIPE, mlp_estimator, recipe_for
+from music_reclass.models.precision import certified_thresholds
+from music_reclass.models.stacking import extended_estimator, member_weights, stacked, supported_labels
+from music_reclass.taxonomy import Taxonomy
+from music_reclass.training import library
+from music_reclass.training.label_issues import as_estimator, find_label_issues, without_issues
+from music_reclass.training.open import LEAST
+from music_reclass.training.train import CrossValidated, StageRecipe, finish, silent
+
+if TYPE_CHECKING:
+    from music_reclass.features.database import Database
+    from music_reclass.models.base import Estimator
+
+SAMPLE = 3000
+"""Tracks that are learned from, unless something else is asked for."""
+
+FEWEST_TRACKS, FEWEST_ARTISTS = 200, 20
+_FLOOR = 40  # tracks of a genre that a sample holds where the library has them, however rare the genre is
+LICENCE = "learned from the tags of a library; holds the models that it was learned beside, whose licence holds too"
+_SMALL = 1500  # rows up to which a few small networks learn better than a wide one
+
+Doubles = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Tracks to learn from, of all that carry a usable tag of the user."""
+
+    tracks: tuple[int, ...]
+    tagged: int
+    artists: int  # among `tracks`
+    genres: Mapping[str, int]  # in the words of the tags, among `tracks`
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The models at hand and the learned ones on tracks of artists that the latter never saw.
+
+    A decision is right where it agrees with the tag: the same genre, one above it or one below it. `exact`: the gain in
+    decisions that name the tag's very genre. `information`: by how much likelier the learned models make the tags than
+    their mere frequency does, in nats.
+    """
+
+    before: Interval
+    after: Interval
+    gain: Interval
+    exact: Interval
+    information: Interval
+
+    @property
+    def is_better(self) -> bool:
+        """Whether more is right beyond chance, and not by the frequency of the tags alone."""
+        finer = self.exact.low > 0 and self.gain.value >= 0
+        return self.information.low > 0 and (self.gain.low > 0 or finer)
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures with their 95 % intervals."""
+        return {
+            name: {"value": round(one.value, 4), "low": round(one.low, 4), "high": round(one.high, 4)}
+            for name, one in (
+                ("before", self.before), ("after", self.after), ("gain", self.gain), ("exact_gain", self.exact),
+                ("information", self.information),
+            )
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a sample taught: the learned bundles, cheapest first, and how they compare with the models at hand."""
+
+    bundles: tuple[Bundle, ...]
+    comparison: Comparison
+    rows: int
+    artists: int
+    left_out: int  # tags that are probably wrong
+    genres: tuple[str, ...]  # that were learned
+    new: tuple[str, ...]  # genres that the models at hand do not know
+    kept: tuple[str, ...]  # genres that too few rows carry: the models at hand go on deciding them
+    notes: tuple[str, ...]
+
+
+def draw(
+    database: Database,
+    kind: FeatureKind,
+    taxonomy: Taxonomy,
+    *,
+    most: int = SAMPLE,
+    below: Callable[[str], bool] = lambda path: True,
+    seed: int = 0,
+) -> Sample:
+    """Tracks with features and a genre tag that the user gave, of paths `below`, spread over genres and artists.
+
+    Every genre gets its share of the sample, and a rare one more; within a genre artists take turns. Junk tags and what
+    reclass wrote are no tags. NothingToDo where there are too few.
+    """
+    counted = TagAgreement(taxonomy, taxonomy.labels).counted_as
+    found: dict[str, dict[str, list[int]]] = {}
+    tagged = 0
+    for track in Library(database).tracks_with(kind, tagged_by_user=True):
+        genre = counted(track.tags.genres or ()) if below(track.path) else None
+        if genre is not None:
+            found.setdefault(genre, {}).setdefault(track.group, []).append(track.id)
+            tagged += 1
+    artists = len({artist for groups in found.values() for artist in groups})
+    if tagged < FEWEST_TRACKS or artists < FEWEST_ARTISTS or len(found) < 2:
+        raise NothingToDo(
+            f"Learning needs at least {FEWEST_TRACKS} tracks by {FEWEST_ARTISTS} artists, in two genres or more, with "
+            f"stored features and a genre tag that you gave; here are {tagged:,} by {artists:,} in {len(found):,}. "
+            "Scan more tagged music first (reclass scan --dry-run PATH)."
+        )
+    generator = np.random.default_rng(seed)
+    quotas = _quotas({genre: sum(map(len, groups.values())) for genre, groups in found.items()}, most)
+    chosen: list[int] = []
+    names: set[str] = set()
+    for genre, quota in quotas.items():
+        for artist, track_id in list(_in_turns(found[genre], generator))[:quota]:
+            chosen.append(track_id)
+            names.add(artist)
+    return Sample(tuple(sorted(chosen)), tagged, len(names), quotas)
+
+
+def _quotas(counts: Mapping[str, int], most: int) -> dict[str, int]:
+    """How many of each genre: all where they fit in, else in proportion, but of rare ones up to _FLOOR."""
+    total = sum(counts.values())
+    if total <= most:
+        return dict(counts)
+    return {genre: min(count, max(_FLOOR, round(count * most / total))) for genre, count in counts.items()}
+
+
+def _in_turns(groups: Mapping[str, list[int]], generator: np.random.Generator) -> Iterator[tuple[str, int]]:
+    """All tracks of a genre with their artists: one of every artist, then a second one, and so on."""
+    names = [sorted(groups)[place] for place in generator.permutation(len(groups))]
+    shuffled = {name: [groups[name][place] for place in generator.permutation(len(groups[name]))] for name in names}
+    for turn in range(max(map(len, shuffled.values()))):
+        for name in names:
+            if turn < len(shuffled[name]):
+                yield name, shuffled[name][turn]
+
+
+def stages_at_hand(database: Database, tracks: Sequence[int], bundles: Sequence[Bundle]) -> tuple[int, tuple[int, ...]]:
+    """How many of the stages can be learned, and the tracks with vectors of all of these.
+
+    A later stage is left out where more than half of the tracks lack its vectors, or too few are left to learn from.
+    """
+    stored, left, count = Library(database), list(tracks), 0
+    for bundle in bundles:
+        having = list(left)
+        for kind in bundle.kinds:
+            known = stored.having(having, kind)
+            having = [track for track in having if track in known]
+        if count and (len(having) < FEWEST_TRACKS or 2 * len(having) < len(tracks)):
+            break
+        left, count = having, count + 1
+    return count, tuple(left)
+
+
+def read_sample(database: Database, tracks: Sequence[int], bundles: Sequence[Bundle], taxonomy: Taxonomy) -> Dataset:
+    """The tracks with the vectors that the stages need, labelled by their tags; the bundles' genres are all classes."""
+    first, *later = dict.fromkeys(kind for bundle in bundles for kind in bundle.kinds)
+    raw = library.read(database, first, later, among=tracks)
+    known = dict.fromkeys(name for bundle in bundles for name in map(taxonomy.canonical, bundle.labels) if name)
+    return to_dataset(raw, taxonomy, LEAST, kept=tuple(known))
+
+
+def learn(data: Dataset, base: Sequence[Bundle], taxonomy: Taxonomy, *, seed: int = 0, log: Log = silent) -> Lesson:
+    """A stage beside each of `base`: a stack of the stage as it is and networks that learn the tags of `data`.
+
+    Figures, weights of the stack, calibration and exit rules come from artists that the networks did not see. Tags that
+    are probably wrong count in the comparison, and nowhere else.
+    """
+    names = [tuple(kind.name for kind in bundle.kinds) for bundle in base]
+    bases = [as_estimator(bundle, taxonomy) for bundle in base]
+    wide = data.of(names[-1])
+    issues = find_label_issues(wide.table, [mlp_estimator(seed, WIDE_RECIPE), bases[-1]], seed=seed, log=log)
+    held = without_issues(data, issues)
+    trusted: Mask = np.isin(np.array(data.names), np.array(held.names))
+    log(held.table.notes[-1])
+    judged = []
+    for place, bundle in enumerate(base):
+        part = data.of(names[place])
+        head = extended_estimator(_head(part, seed), bases[place])
+        recipe = StageRecipe(f"{bundle.stage}-learned", names[place], (bases[place], head))
+        judged.append(_judged(part, recipe, trusted, seed=seed, log=log))
+    bundles = _with_exits(judged, held, trusted, names=[bundle.stage for bundle in base], taxonomy=taxonomy)
+    supported = {data.table.classes[place] for place in supported_labels(held.table)}
+    known = {name for bundle in base for name in map(taxonomy.canonical, bundle.labels) if name}
+    return Lesson(
+        bundles,
+        compare(
+            data,
+            base,
+            bundles,
+            [stage.probabilities[:, 0] for stage in judged],
+            scores=judged[0].scores,
+            taxonomy=taxonomy,
+        ),
+        len(data),
+        len(np.unique(data.table.groups)),
+        len(data) - len(held),
+        genres=tuple(name for name in data.table.classes if name in supported),
+        new=tuple(name for name in data.table.classes if name in supported - known),
+        kept=tuple(name for name in data.table.classes if name not in supported),
+        notes=tuple(note for stage in judged for note in stage.notes),
+    )
+
+
+def compare(
+    data: Dataset,
+    base: Sequence[Bundle],
+    learned: Sequence[Bundle],
+    probabilities: Sequence[Doubles],
+    *,
+    scores: Scores,
+    taxonomy: Taxonomy,
+) -> Comparison:
+    """Both cascades, with their early exits, on the rows of `data` that `scores` judges.
+
+    `probabilities` are what the learned stages say of the rows of `scores` without having seen their artists, (n,
+    labels) each.
+    """
+    mask: Mask = np.zeros(len(data), dtype=np.bool_)
+    mask[scores.rows[scores.judging]] = True
+    judged = data.chosen(mask)
+    classes = judged.table.classes
+    of_base = [
+        stage.predict(judged.of([kind.name for kind in stage.kinds]).table.rows)
+        for stage in Cascade.from_bundles(base, taxonomy).stages
+    ]
+    of_learned = [
+        [Vote(bundle.stage, dict(zip(classes, row, strict=True))) for row in of_stage[scores.judging].tolist()]
+        for bundle, of_stage in zip(learned, probabilities, strict=True)
+    ]
+    before = _last_votes(Cascade.from_bundles(base, taxonomy), of_base)
+    after = _last_votes(Cascade.from_bundles(learned, taxonomy), of_learned)
+    tags = [tuple(name for name, has in zip(classes, row, strict=True) if has) for row in judged.table.labels]
+    agreement = TagAgreement(taxonomy, taxonomy.labels)
+
+    def right(votes: Sequence[Vote]) -> Doubles:
+        pairs = zip(votes, tags, strict=True)
+        return np.array([float(bool(agreement.agrees(vote.genre, names))) for vote, names in pairs])
+
+    def exact(votes: Sequence[Vote]) -> Doubles:
+        return np.array([float(vote.genre in names) for vote, names in zip(votes, tags, strict=True)])
+
+    frequency = dict(zip(classes, data.table.labels.mean(axis=0).tolist(), strict=True))
+    likelier = [
+        _log_share(vote.probabilities, names) - _log_share(frequency, names)
+        for vote, names in zip(after, tags, strict=True)
+    ]
+    first, second = right(before), right(after)
+    found = (first, second, second - first, exact(after) - exact(before), np.array(likelier))
+    return Comparison(*(mean_over_groups(one, judged.table.groups) for one in found))
+
+
+def _last_votes(cascade: Cascade, votes: Sequence[Sequence[Vote]]) -> list[Vote]:
+    """The last vote for each row, given what each stage says of it."""
+    known = dict(enumerate(zip(*votes, strict=True)))
+    nothing: Any = None  # no stage is asked for a vote that is not known
+    return [cast[-1] for cast in cascade.predict(known, nothing, (), known).values()]
+
+
+def _log_share(shares: Mapping[str, float], names: Sequence[str]) -> float:
+    return math.log(max(sum(shares[name] for name in names), 1e-6))
+
+
+def _judged(data: Dataset, recipe: StageRecipe, trusted: Mask, *, seed: int, log: Log) -> CrossValidated:
+    """The stage on artists that it did not see: all rows, its calibration and thresholds from those `trusted`."""
+    scores, fitted = held_out(data, recipe.estimators, seed=seed, log=log)
+    labels, groups, sound = data.table.labels[scores.rows], data.table.groups[scores.rows], trusted[scores.rows]
+    weights, notes = member_weights(scores, labels, [one.name for one in recipe.estimators])
+    found = stacked(scores, weights, labels)
+    learning, judging = scores.learning & sound, scores.judging & sound
+    calibration = pooled_calibration(found[learning], labels[learning])
+    probabilities = calibration(found)
+    for outside, inside in scores.turns if scores.folds else ():
+        calibrated = pooled_calibration(found[inside & sound], labels[inside & sound])
+        probabilities[outside] = calibrated(found[outside])
+    clean = probabilities[:, 0]
+    versions = [(clean[learning].max(axis=1), hits(clean[learning], labels[learning]))]
+    certificates = certified_thresholds(versions, groups[learning], recipe.target)
+    evaluation = evaluate(
+        clean[judging],
+        labels[judging],
+        data.table.classes,
+        groups[judging],
+        title=f"{recipe.name} on artists of the library that it did not see",
+        warnings=data.table.notes,
+    )
+    return CrossValidated(
+        recipe, data, seed, scores, weights, notes, fitted, calibration, probabilities, evaluation, certificates
+    )
+
+
+def _with_exits(
+    judged: Sequence[CrossValidated], held: Dataset, trusted: Mask, *, names: Sequence[str], taxonomy: Taxonomy
+) -> tuple[Bundle, ...]:
+    """The bundles, fitted on the rows `held` and made from the last to the first: an exit rule names the later ones."""
+    first = judged[0]
+    sound = trusted[first.scores.rows]
+    probabilities = [stage.probabilities[sound, 0] for stage in judged]
+    clean = CalibrationSet.of("new artists", first.groups[sound], probabilities, first.labels[sound])
+    target, made = RiskTarget(), list[Bundle]()
+    for place in reversed(range(len(judged))):
+        rules = []
+        for last in range(place + 1, len(judged)):
+            later = [bundle.digest for bundle in made[: last - place]]
+            rules.append(certified_exit_rule([clean], (place, last), target.shared(last), later))
+        stage = replace(judged[place], data=held.of(judged[place].recipe.kinds))
+        bundle = finish(stage, rules, taxonomy=taxonomy.digest, licence=LICENCE).bundle
+        made.insert(0, make({**bundle.manifest, "stage": names[place]}, bundle.model))
+    return tuple(made)
+
+
+def _head(data: Dataset, seed: int) -> Estimator:
+    """Networks that learn in seconds: they are trained five times over to be judged."""
+    found = recipe_for(data.table.columns, len(data))
+    small = replace(found, members=found.members[:4])
+    return mlp_estimator(seed, small if len(data) <= _SMALL else WIDE_RECIPE)

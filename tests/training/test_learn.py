@@ -1,0 +1,162 @@
+"""What a library teaches: who is sampled, what is learned, and what pure noise changes, which is nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from music_reclass.domain import FeatureKind
+from music_reclass.errors import NothingToDo
+from music_reclass.features.database import Database
+from music_reclass.features.journal import Intention, Journal
+from music_reclass.features.library import Library
+from music_reclass.models.bundle import Bundle
+from music_reclass.models.dataset import fma518
+from music_reclass.taxonomy import load
+from music_reclass.training import learn as training
+from music_reclass.training.learn import Comparison, draw, learn, read_sample, stages_at_hand
+from tests.taught import Tagging, fill, foreign_bundle, quick_networks, tags_for
+from tests.training.making import learnable
+
+TAXONOMY = load()
+KIND = fma518("mid30")
+GENRES = ("Jazz", "Pop", "Metal", "Blues")
+
+
+@pytest.fixture(scope="module")
+def base() -> Bundle:
+    """A model of Blues, Jazz, Pop and Rock that was trained on music which sounds otherwise."""
+    return foreign_bundle(("Rock", "Blues", "Jazz", "Pop"))
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick_networks(monkeypatch)
+
+
+def library(folder: Path, how: Tagging, count: int = 280) -> Database:
+    """Seventy artists with four tracks each, whose genre shows in their vectors."""
+    rows, true = learnable(count, GENRES)
+    order = np.argsort(true, kind="stable")
+    labels = np.array([[name == genre for genre in GENRES] for name in true])[order]
+    groups = np.arange(count) // 4
+    tags = tags_for(labels, GENRES, groups, TAXONOMY, how)
+    return fill(folder / "library.sqlite3", {KIND: rows[order]}, tags, groups)
+
+
+def taught(database: Database, base: Bundle) -> training.Lesson:
+    drawn = draw(database, KIND, TAXONOMY)
+    return learn(read_sample(database, drawn.tracks, [base], TAXONOMY), [base], TAXONOMY)
+
+
+def test_tags_that_hold_up_teach_more_than_the_model_at_hand_knows(tmp_path: Path, base: Bundle) -> None:
+    lesson = taught(library(tmp_path, Tagging(parents=0.0)), base)
+    assert lesson.comparison.is_better
+    assert lesson.comparison.gain.low > 0.05
+    assert lesson.new == ("Metal",)
+    assert lesson.kept == ("Rock",)
+    assert lesson.left_out > 0
+    (learned,) = lesson.bundles
+    assert learned.stage == "fma518"
+    assert set(learned.labels) == {*GENRES, "Rock"}
+    rows, true = learnable(80, GENRES, seed=9)
+    found = [learned.labels[place] for place in learned.predict_proba(rows).argmax(axis=1)]
+    assert np.mean([name == genre for name, genre in zip(found, true, strict=True)]) > 0.8
+
+
+def test_pure_noise_changes_nothing_even_where_the_commonest_tag_would_be_right_more_often(
+    tmp_path: Path, base: Bundle
+) -> None:
+    rows, _ = learnable(280, GENRES)
+    generator = np.random.default_rng(3)
+    tags = generator.choice(["Metal", "Jazz", "Pop"], 280, p=[0.6, 0.2, 0.2]).tolist()
+    database = fill(tmp_path / "library.sqlite3", {KIND: rows}, tags, np.arange(280) // 4)
+    found = taught(database, base).comparison
+    assert found.gain.value > 0  # who always says Metal is right more often
+    assert not found.is_better
+
+
+def test_what_reclass_wrote_and_junk_are_never_learned_from(tmp_path: Path) -> None:
+    database = library(tmp_path, Tagging())
+    stored = Library(database)
+    tracks = list(stored.tracks_with(KIND, tagged_by_user=True))
+    journal = Journal(Database(database.path, durable=True))
+    run = journal.begin_run("scan", {})
+    for track in tracks[:30]:
+        assert track.digest is not None
+        genres = track.tags.genres or ()
+        change = journal.plan(run, Intention(track.path, "flac", (), genres, (), "", track.digest, b"", 1))
+        journal.confirm(change, 1)
+    junk = [replace(track, tags=replace(track.tags, genres=("Other",))) for track in tracks[30:50]]
+    stored.save(junk, KIND)
+    drawn = draw(database, KIND, TAXONOMY)
+    assert drawn.tagged == len(tracks) - 50
+    assert not set(drawn.tracks) & {track.id for track in tracks[:50]}
+
+
+def test_a_sample_holds_every_genre_and_as_many_artists_as_it_can(tmp_path: Path) -> None:
+    count = 3000
+    generator = np.random.default_rng(0)
+    tags = ["Ska" if n < 50 else "Rock" if n < 2500 else "Jazz" for n in range(count)]
+    groups = np.where(np.arange(count) % 3 == 0, 0, np.arange(count) // 10 + 1)
+    rows = generator.normal(size=(count, KIND.dimension)).astype(np.float32)
+    database = fill(tmp_path / "library.sqlite3", {KIND: rows}, tags, groups)
+    drawn = draw(database, KIND, TAXONOMY, most=600)
+    assert drawn.tagged == count
+    assert 550 < len(drawn.tracks) < 700
+    assert drawn.genres["Ska"] == 40  # ten would be its share
+    assert drawn.genres["Jazz"] == 100
+    assert drawn.artists == len(np.unique(groups))
+    again = draw(database, KIND, TAXONOMY, most=600)
+    assert again.tracks == drawn.tracks
+    below = draw(database, KIND, TAXONOMY, below=lambda path: "/Artist 0/" not in path)
+    assert below.artists == drawn.artists - 1
+
+
+def test_too_few_tagged_tracks_are_refused_with_the_number_that_is_needed(tmp_path: Path) -> None:
+    database = library(tmp_path, Tagging(parents=0.0), 60)
+    with pytest.raises(NothingToDo, match=r"at least 200 tracks by 20 artists.*here are 60 by 15 in 4"):
+        draw(database, KIND, TAXONOMY)
+
+
+def test_a_stage_that_few_tracks_have_features_for_is_left_out(tmp_path: Path, base: Bundle) -> None:
+    database = library(tmp_path, Tagging(), 600)
+    drawn = draw(database, KIND, TAXONOMY)
+    late = FeatureKind("late", "1", 3, "mid30")
+
+    @dataclass(frozen=True)
+    class Needs:
+        kinds: tuple[FeatureKind, ...]
+
+    stages = [Needs((KIND,)), Needs((KIND, late))]
+    Library(database).add_vectors({track: np.zeros(3, np.float32) for track in drawn.tracks[:250]}, late)
+    assert stages_at_hand(database, drawn.tracks, stages) == (1, drawn.tracks)  # type: ignore[arg-type]
+    Library(database).add_vectors({track: np.zeros(3, np.float32) for track in drawn.tracks[:400]}, late)
+    assert stages_at_hand(database, drawn.tracks, stages) == (2, drawn.tracks[:400])  # type: ignore[arg-type]
+
+
+def test_two_stages_are_learned_together_and_the_first_names_the_second_in_its_exit_rule(tmp_path: Path) -> None:
+    rows, true = learnable(240, GENRES)
+    late = FeatureKind("musicnn", "1", 4, "full")
+    shown = np.array([[2.0 * (name == genre) for genre in GENRES] for name in true], dtype=np.float32)
+    shown += np.random.default_rng(0).normal(size=shown.shape).astype(np.float32)
+    groups = np.random.default_rng(1).permutation(240) // 4
+    database = fill(tmp_path / "library.sqlite3", {KIND: rows, late: shown}, list(true), groups)
+    bases = [foreign_bundle(("Rock", "Blues", "Jazz", "Pop")), foreign_bundle(("Rock", "Blues", "Jazz", "Pop"), late)]
+    data = read_sample(database, draw(database, KIND, TAXONOMY).tracks, bases, TAXONOMY)
+    lesson = learn(data, bases, TAXONOMY)
+    assert [bundle.stage for bundle in lesson.bundles] == ["fma518", "musicnn"]
+    assert lesson.bundles[0].manifest["exits"][0]["against"] == [lesson.bundles[1].digest]
+    assert lesson.comparison.is_better
+
+
+def test_a_gain_counts_only_where_the_music_shows_it() -> None:
+    low = training.Interval(0.1, -0.05, 0.2)
+    sure = training.Interval(0.1, 0.05, 0.2)
+    assert Comparison(sure, sure, gain=sure, exact=low, information=sure).is_better
+    assert Comparison(sure, sure, gain=low, exact=sure, information=sure).is_better
+    assert not Comparison(sure, sure, gain=low, exact=low, information=sure).is_better
+    assert not Comparison(sure, sure, gain=sure, exact=sure, information=low).is_better
