@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from music_reclass.domain import Decision, Outcome, Vote
 from music_reclass.errors import BundleError
+from music_reclass.models.early_exit import LEAST
 from music_reclass.taxonomy import Taxonomy
 
 REASONS: dict[str, str] = {
@@ -16,6 +18,7 @@ REASONS: dict[str, str] = {
     "album": "the tracks of the album agree on it",
     "doubt": "no genre is likely enough",
     "album_doubt": "the tracks of the album together leave no genre likely enough",
+    "tie": "two genres that the training music does not tell apart are nearly equally likely",
     "weak_genre": "likely, but this genre says so little that it is decided only when the stage is sure",
     "dropped": "the taxonomy drops this genre and everything above it",
     "no_vote": "no stage could vote",
@@ -25,37 +28,64 @@ REASONS: dict[str, str] = {
 SECOND_GENRE_SHARE = 0.5
 """A further genre needs at least this share of the first genre's probability."""
 
+TIE = 2.0
+"""A first genre with less than this many times the probability of one that training confused it with is a tie."""
+
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """The probabilities from which a stage is `confident`, finds a genre `likely`, and lets a track exit; inf: never.
 
-    Never is what a bundle says by leaving a threshold out: its guarantee could not be certified. `exit` alone says
-    whether a later stage is asked; the other two name the outcome, whoever is asked.
+    Never is what a bundle says by leaving a threshold out. `confident` is certified or infinite; `sure`, which needs no
+    certificate, is from where on a track keeps its vote against its album's and a weak genre is decided. `exit` alone
+    says whether a later stage is asked. `confusable` are pairs of genres that training did not tell apart.
     """
 
     confident: float = math.inf
     likely: float = math.inf
     exit: float = math.inf
+    sure: float | None = None  # None: as `confident`
+    confusable: frozenset[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
-        if not (0.0 < self.likely <= self.confident and self.exit > 0.0):  # false for NaN too
+        if not (0.0 < self.likely <= min(self.confident, self.keeps) and self.exit > 0.0):  # false for NaN too
             raise BundleError(
                 f"The thresholds likely = {self.likely}, confident = {self.confident} and exit = {self.exit} make no "
                 "sense; 0 < likely <= confident and 0 < exit must hold, so train or install the bundle again."
             )
 
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, float | None], exit_threshold: float | None = None) -> Thresholds:
-        """From a bundle's `thresholds`: keys `confident` and `likely`, a missing or null one means never.
+    @property
+    def keeps(self) -> float:
+        """From which probability on a track keeps its vote against its album's."""
+        return self.confident if self.sure is None else self.sure
 
-        Without `likely`, only confident decisions are taken. `exit_threshold` is that of the exit rule, None: none.
+    @classmethod
+    def from_manifest(
+        cls,
+        manifest: Mapping[str, Any],
+        exit_threshold: float | None = None,
+        genres: Mapping[str, str] | None = None,
+    ) -> Thresholds:
+        """What a bundle states: `thresholds`, with the `certificates` that were met, and `confusable` labels.
+
+        No threshold lies below LEAST; a missing one means never, and without `likely` only sure decisions are taken.
+        `exit_threshold` is that of the exit rule, None: none; `genres` are the labels as the taxonomy names them.
         """
-        confident = values.get("confident")
-        likely = values.get("likely")
-        high = math.inf if confident is None else float(confident)
+        try:
+            stated, met = manifest.get("thresholds", {}), manifest.get("certificates", {}).get("confident", {})
+            high, low = stated.get("confident"), stated.get("likely")
+            certified = bool(met.get("certified")) and met.get("threshold", high) == high
+            pairs = ({(genres or {}).get(label, label) for label in pair} for pair in manifest.get("confusable", ()))
+            confusable = frozenset(frozenset(pair) for pair in pairs if len(pair) == 2)
+        except (AttributeError, TypeError) as error:
+            raise BundleError(f"What the bundle states of its thresholds makes no sense ({error}).") from error
+        sure = math.inf if high is None else max(float(high), LEAST)
         return cls(
-            high, high if likely is None else float(likely), math.inf if exit_threshold is None else exit_threshold
+            confident=sure if certified else math.inf,
+            likely=sure if low is None else max(float(low), LEAST),
+            exit=math.inf if exit_threshold is None else exit_threshold,
+            sure=sure,
+            confusable=confusable,
         )
 
     def outcome(self, confidence: float) -> Outcome:
@@ -66,21 +96,30 @@ class Thresholds:
 
 
 def is_sure(votes: Sequence[Vote], thresholds: Mapping[str, Thresholds]) -> bool:
-    """Whether the last vote is confident, so that the album cannot change it."""
-    if not votes:
-        return False
-    return thresholds[votes[-1].stage].outcome(votes[-1].confidence) is Outcome.CONFIDENT
+    """Whether the last vote is so sure that the album cannot change it."""
+    return bool(votes) and votes[-1].confidence >= thresholds[votes[-1].stage].keeps
 
 
 def may_exit(votes: Sequence[Vote], thresholds: Mapping[str, Thresholds], album: Vote | None = None) -> bool:
-    """Whether no further stage needs to be asked: the last vote reaches its stage's certified exit, or the `album`
-    does and the track itself puts the same genre first."""
+    """Whether no further stage needs to be asked: the last vote reaches its stage's exit threshold, or the `album`
+    does and the track itself puts the same genre first. Never on a tie, which a later stage may break."""
     if not votes:
         return False
-    last, threshold = votes[-1], thresholds[votes[-1].stage].exit
-    if last.confidence >= threshold:
-        return True
-    return album is not None and album.confidence >= threshold and album.genre == last.genre
+    last, limits = votes[-1], thresholds[votes[-1].stage]
+    if last.confidence >= limits.exit:
+        return tied(last, limits) is None
+    agrees = album is not None and album.confidence >= limits.exit and album.genre == last.genre
+    return agrees and album is not None and tied(album, limits) is None
+
+
+def tied(vote: Vote, limits: Thresholds) -> tuple[str, str] | None:
+    """The first two genres of a vote where training did not tell them apart and they are nearly equally likely."""
+    if not limits.confusable:
+        return None
+    (first, most), *others = vote.top(2)
+    if not others or most >= TIE * others[0][1] or frozenset((first, others[0][0])) not in limits.confusable:
+        return None
+    return first, others[0][0]
 
 
 def decide(
@@ -102,16 +141,34 @@ def decide(
     limits = thresholds[last.stage]
     by_album = album is not None and not is_sure(votes, thresholds)
     opinion = album if album is not None and by_album else last
+    kept = (*votes, album) if album is not None else tuple(votes)
     outcome = limits.outcome(opinion.confidence)
     reason = _reason(outcome, by_album)
+    tie = tied(opinion, limits)
+    if tie is not None:
+        parent = _parent_of(tie, opinion, limits, taxonomy)
+        if parent is not None:
+            return Decision(Outcome.LIKELY, "tie", parent[:1], parent[1], opinion.stage, kept)
+        outcome, reason = Outcome.UNSURE, reason if outcome is Outcome.UNSURE else "tie"
     if outcome is not Outcome.UNSURE:
-        if opinion.genre in taxonomy.weak and outcome is not Outcome.CONFIDENT:
+        if opinion.genre in taxonomy.weak and opinion.confidence < limits.keeps:
             outcome, reason = Outcome.UNSURE, "weak_genre"
         elif taxonomy.written(opinion.genre) is None:
             outcome, reason = Outcome.UNSURE, "dropped"
     genres = () if outcome is Outcome.UNSURE else _genres(opinion, taxonomy, max_genres)
-    kept = (*votes, album) if album is not None else tuple(votes)
     return Decision(outcome, reason, genres, opinion.confidence, opinion.stage, kept)
+
+
+def _parent_of(tie: tuple[str, str], opinion: Vote, limits: Thresholds, taxonomy: Taxonomy) -> tuple[str, float] | None:
+    """The nearest genre that holds both, as it is written, and how likely they are together; None if too unlikely."""
+    first, second = tie
+    below = (second, *taxonomy.ancestors(second))
+    common = next((name for name in (first, *taxonomy.ancestors(first)) if name in below), None)
+    together = min(1.0, sum(opinion.probabilities[name] for name in tie))
+    if common is None or together < (limits.keeps if common in taxonomy.weak else limits.likely):
+        return None
+    written = taxonomy.written(common)
+    return None if written is None else (written, together)
 
 
 def _reason(outcome: Outcome, by_album: bool) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.classification.albums import CORRELATION, MIN_TRACKS, consensus, group_by_album
-from music_reclass.classification.policy import SECOND_GENRE_SHARE, Thresholds, decide, may_exit
+from music_reclass.classification.policy import SECOND_GENRE_SHARE, TIE, Thresholds, decide, may_exit
 from music_reclass.domain import Decision, FeatureKind, Vote
 from music_reclass.errors import BundleError
 from music_reclass.extractors.registry import worker_kinds
@@ -69,8 +69,10 @@ class Stage:
     @property
     def thresholds(self) -> Thresholds:
         """From which probability on it is confident, finds a genre likely, and lets a track exit."""
-        return Thresholds.from_mapping(
-            self.bundle.thresholds, None if self.exit_rule is None else self.exit_rule.threshold
+        return Thresholds.from_manifest(
+            {**self.manifest, "thresholds": self.bundle.thresholds},
+            None if self.exit_rule is None else self.exit_rule.threshold,
+            dict(zip(self.bundle.labels, self.genres, strict=True)),
         )
 
     def expected_gain(self, vote: Vote) -> float:
@@ -195,7 +197,7 @@ class Cascade:
                 for stage, limits in ((stage, stage.thresholds) for stage in self.stages)
             ],
             "taxonomy": self.taxonomy.digest,
-            "rules": [self.by_album, self.max_genres, SECOND_GENRE_SHARE, MIN_TRACKS, CORRELATION],
+            "rules": [self.by_album, self.max_genres, SECOND_GENRE_SHARE, MIN_TRACKS, CORRELATION, TIE],
         }
         return hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()
 

@@ -207,6 +207,8 @@ def _thresholds(stage: Stage) -> Iterator[str]:
     yield f"likely from {_percent(limits.likely)}{_guarantee(certificates.get('likely'))}"
     if math.isfinite(limits.confident):
         yield f"confident from {_percent(limits.confident)}{_guarantee(certificates.get('confident'))}"
+    elif math.isfinite(limits.keeps):
+        yield f"never confident: what it says from {_percent(limits.keeps)} on is not certified"
 
 
 def _guarantee(certificate: Mapping[str, Any] | None) -> str:

@@ -23,6 +23,7 @@ EPSILON, DELTA = 0.02, 0.1
 GRID = np.round(np.arange(0.99, 0.0, -0.01), 2)
 
 
+LEAST = 0.5  # no threshold counts below it: what is decided is likelier than everything else together
 MONITORED = 20  # artists from which a collection too small for a certificate is looked at all the same
 
 

@@ -29,6 +29,7 @@ from music_reclass.models.transforms import medians, profile
 
 Doubles = NDArray[np.float64]
 LICENCES = {"fma": "CC BY 4.0 (learned from the metadata and features of the FMA data set, mdeff/fma)"}
+_CONFUSED = 0.6  # share of the rarer label's rows that carry the other too
 LICENCE = "that of the data it was trained on; no audio is part of it"
 
 
@@ -160,6 +161,8 @@ def finish(
         "labels": list(table.classes),
         "thresholds": _thresholds(stage.certificates),
         "certificates": {word: found.as_manifest() for word, found in stage.certificates.items()},
+        "confusable": confusable(table.labels, table.classes),
+        "frequency": _frequency(stage),
         "exits": [exit_as_manifest(rule) for rule in exit_rules],
         "calibration": stage.calibration.as_manifest(),
         "metrics": _metrics(stage),
@@ -171,10 +174,30 @@ def finish(
     return Trained(make(manifest, model), stage.evaluation, stage.notes)
 
 
+def confusable(labels: NDArray[np.bool_], classes: Sequence[str]) -> list[list[str]]:
+    """Pairs of `classes` that the rows, (n, classes), hardly tell apart: most of the rarer's rows carry the other too.
+
+    Where two are on all the same rows, models learn which of them is named, never which of them it is.
+    """
+    together = labels.T.astype(np.int64) @ labels
+    rows = np.diag(together)
+    pairs = ((i, j) for i in range(len(classes)) for j in range(i + 1, len(classes)))
+    return [[classes[i], classes[j]] for i, j in pairs if together[i, j] > _CONFUSED * min(rows[i], rows[j])]
+
+
 def guarantee_lines(bundle: Bundle) -> Iterator[tuple[str, str]]:
     """For each threshold its name, and what is guaranteed from it on or why nothing is."""
     for word, stored in bundle.manifest["certificates"].items():
         yield word, Certificate.from_manifest(stored, bundle.thresholds.get(word)).sentence()
+
+
+def _frequency(stage: CrossValidated) -> dict[str, float]:
+    """How frequent the bundle takes each label to be: its mean calibrated probability over rows it did not see.
+
+    With label sets the counts of labels add up to more than the rows; a classifier's prior is what it says on average.
+    """
+    mean = stage.probabilities[stage.scores.learning, 0].mean(axis=0)
+    return {name: round(float(share), 6) for name, share in zip(stage.data.table.classes, mean, strict=True)}
 
 
 def _thresholds(certificates: Mapping[str, Certificate]) -> dict[str, float]:

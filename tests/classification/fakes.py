@@ -17,6 +17,7 @@ from music_reclass.models.early_exit import ExitRule
 GENRES = ("Jazz", "Pop", "Rock")
 CHEAP = FeatureKind("cheap", "1", 3, "mid30")
 COSTLY = FeatureKind("costly", "1", 3, "mid30")
+MET = {"confident": {"certified": True, "precision": 0.85, "delta": 0.1}}
 LIMITS = Thresholds(confident=0.8, likely=0.5, exit=0.8)
 
 
@@ -31,7 +32,7 @@ class Echo:
     name: str = "echo"
     version: str = "1"
     digest: str = "d1"
-    manifest: dict[str, object] = field(default_factory=dict)
+    manifest: dict[str, object] = field(default_factory=lambda: {"certificates": MET})
 
     def predict_proba(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         return rows[:, -len(self.labels) :].astype(np.float64)
@@ -68,7 +69,7 @@ def echo_stage(name: str, kinds: tuple[FeatureKind, ...], limits: Thresholds = L
         kinds,
         thresholds={"confident": limits.confident, "likely": limits.likely},
         digest=f"digest of {name}",
-        manifest=manifest,
+        manifest={"certificates": MET, **manifest},
     )
     return Stage(bundle, GENRES, ExitRule(limits.exit) if math.isfinite(limits.exit) else None)  # type: ignore[arg-type]
 

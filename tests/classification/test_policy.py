@@ -4,15 +4,25 @@ import math
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from music_reclass.classification.policy import REASONS, Thresholds, decide, is_sure, may_exit
 from music_reclass.domain import Outcome, Vote
 from music_reclass.errors import BundleError
 from music_reclass.taxonomy import load
-from tests.classification.fakes import LIMITS, vote
+from tests.classification.fakes import LIMITS, MET, vote
 
 TREE = load()
+TIES = Thresholds(
+    0.8, 0.5, 0.5, confusable=frozenset({frozenset(("Pop", "Rock")), frozenset(("Ambient", "Electronic"))})
+)
 BOTH = {"cheap": LIMITS, "costly": LIMITS}
+
+
+def stated(**thresholds: float | None) -> Thresholds:
+    """What a bundle with these thresholds, all of them certified, amounts to."""
+    return Thresholds.from_manifest({"thresholds": thresholds, "certificates": MET})
 
 
 def test_no_vote_never_gives_a_genre() -> None:
@@ -92,11 +102,46 @@ def test_a_second_genre_is_neither_weak_nor_above_or_below_the_first() -> None:
 
 
 def test_an_uncertified_threshold_is_never_reached() -> None:
-    only_likely = Thresholds.from_mapping({"likely": 0.5})
-    assert only_likely == Thresholds(math.inf, 0.5)
+    only_likely = stated(likely=0.5)
+    assert only_likely == Thresholds(math.inf, 0.5, sure=math.inf)
     assert only_likely.outcome(1.0) is Outcome.LIKELY
-    assert Thresholds.from_mapping({}).outcome(1.0) is Outcome.UNSURE
-    assert Thresholds.from_mapping({"confident": 0.7, "likely": None}) == Thresholds(0.7, 0.7)
+    assert stated().outcome(1.0) is Outcome.UNSURE
+    assert stated(confident=0.7, likely=None) == Thresholds(0.7, 0.7, sure=0.7)
+
+
+@pytest.mark.parametrize(
+    "certificates",
+    [{}, {"confident": {"certified": False}}, {"confident": {"certified": True, "threshold": 0.9}}],
+    ids=["none", "not met", "of another threshold"],
+)
+def test_without_a_certificate_that_was_met_nothing_is_confident(certificates: dict[str, object]) -> None:
+    limits = Thresholds.from_manifest({"thresholds": {"confident": 0.7, "likely": 0.6}, "certificates": certificates})
+    assert limits.outcome(1.0) is Outcome.LIKELY
+    album = Vote("album", {"Jazz": 0.9, "Pop": 0.1, "Rock": 0.0})
+    decision = decide([vote(0.0, 0.1, 0.9)], {"cheap": limits}, TREE, album)
+    assert (decision.outcome, decision.reason, decision.genres) == (Outcome.LIKELY, "likely", ("Rock",))
+    weak = decide([Vote("cheap", {"International": 0.7, "Rock": 0.3})], {"cheap": limits}, TREE)
+    assert (weak.outcome, weak.genres) == (Outcome.LIKELY, ("International",))
+
+
+@given(*(st.one_of(st.none(), st.floats(0.01, 1.0)) for _ in range(2)))
+def test_nothing_is_decided_below_one_half_whatever_a_bundle_says(high: float | None, low: float | None) -> None:
+    if high is not None and low is not None:
+        high, low = max(high, low), min(high, low)
+    limits = stated(confident=high, likely=low)
+    assert min(limits.likely, limits.confident, limits.keeps) >= 0.5
+    if high is not None:
+        assert limits.keeps == max(high, 0.5)
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [{"certificates": 5}, {"certificates": {"confident": 5}}, {"confusable": 5}, {"confusable": [5]},
+     {"confusable": [[["Pop"], "Rock"]]}],
+)  # fmt: skip
+def test_a_manifest_whose_thresholds_make_no_sense_is_refused(manifest: dict[str, object]) -> None:
+    with pytest.raises(BundleError, match="make"):
+        Thresholds.from_manifest(manifest)
 
 
 def test_an_exit_that_is_no_probability_is_refused() -> None:
@@ -118,7 +163,7 @@ def test_only_a_confident_last_vote_is_sure() -> None:
 
 
 def test_a_stage_without_a_certified_exit_never_lets_a_track_go() -> None:
-    never = {"cheap": Thresholds.from_mapping({"confident": 0.5, "likely": 0.4})}
+    never = {"cheap": stated(confident=0.5, likely=0.4)}
     assert not may_exit([vote(0.0, 0.0, 1.0)], never)
     assert not may_exit([vote(0.0, 0.0, 1.0)], never, Vote("album", {"Jazz": 0.0, "Pop": 0.0, "Rock": 1.0}))
     assert not may_exit([], never)
@@ -133,6 +178,34 @@ def test_a_track_leaves_by_its_own_vote_or_by_an_album_that_names_its_genre() ->
     assert not may_exit(uncertain, exits)
     assert may_exit(uncertain, exits, rock)
     assert not may_exit(uncertain, exits, jazz)
+
+
+def test_genres_that_training_never_told_apart_are_not_chosen_between_on_a_near_tie() -> None:
+    limits = {"cheap": TIES}
+    near, far = vote(0.02, 0.4, 0.58), vote(0.05, 0.3, 0.65)
+    assert decide([near], limits, TREE).reason == "tie"
+    assert decide([near], limits, TREE).outcome is Outcome.UNSURE
+    assert decide([near], BOTH, TREE).genres == ("Rock",)  # told apart by that bundle
+    assert decide([far], limits, TREE).genres == ("Rock",)
+    assert decide([vote(0.4, 0.02, 0.58)], limits, TREE).genres == ("Rock",)  # Jazz and Rock are another matter
+    assert decide([vote(0.3, 0.3, 0.4)], limits, TREE).reason == "doubt"
+    tie = Vote("album", dict(zip(("Jazz", "Pop", "Rock"), (0.02, 0.4, 0.58), strict=True)))
+    assert decide([far], limits, TREE, tie).reason == "tie"
+
+
+def test_a_near_tie_below_one_genre_is_that_genre_and_never_more_than_likely() -> None:
+    decision = decide([Vote("cheap", {"Ambient": 0.5, "Electronic": 0.45, "Rock": 0.05})], {"cheap": TIES}, TREE)
+    assert (decision.outcome, decision.reason, decision.genres) == (Outcome.LIKELY, "tie", ("Electronic",))
+    assert decision.confidence == pytest.approx(0.95)
+    few = decide([Vote("cheap", {"Ambient": 0.2, "Electronic": 0.2, "Rock": 0.6})], {"cheap": TIES}, TREE)
+    assert few.genres == ("Rock",)
+
+
+def test_a_near_tie_never_exits_because_a_later_stage_may_break_it() -> None:
+    tie, album = vote(0.02, 0.4, 0.58), Vote("album", {"Jazz": 0.02, "Pop": 0.4, "Rock": 0.58})
+    assert not may_exit([tie], {"cheap": TIES})
+    assert may_exit([tie], {"cheap": Thresholds(0.8, 0.5, 0.5)})
+    assert not may_exit([vote(0.3, 0.25, 0.45)], {"cheap": TIES}, album)
 
 
 def test_every_reason_has_its_sentence_and_its_line_in_the_docs() -> None:

@@ -8,7 +8,7 @@ from music_reclass.classification.voter import Cascade, Stage
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import BundleError
 from music_reclass.taxonomy import load
-from tests.classification.fakes import CHEAP, COSTLY, Echo, Vectors, echo_stage, stage, vote
+from tests.classification.fakes import CHEAP, COSTLY, MET, Echo, Vectors, echo_stage, stage, vote
 
 TREE = load()
 
@@ -17,7 +17,13 @@ def test_a_bundle_becomes_a_stage() -> None:
     made = Stage.from_bundle(Echo(labels=("jazz", "Pop music", "R&B")), TREE)
     assert made.genres == ("Jazz", "Pop", "Soul-RnB")
     assert (made.name, made.kinds, made.digest) == ("cheap", (CHEAP,), "d1")
-    assert made.thresholds == Thresholds(0.8, 0.5)
+    assert made.thresholds == Thresholds(0.8, 0.5, sure=0.8)
+
+
+def test_confusable_labels_are_named_as_the_taxonomy_names_them() -> None:
+    pairs = {"certificates": MET, "confusable": [["jazz", "R&B"], ["Pop music", "Pop"]]}
+    made = Stage.from_bundle(Echo(labels=("jazz", "Pop music", "R&B"), manifest=pairs), TREE)
+    assert frozenset(("Jazz", "Soul-RnB")) in made.thresholds.confusable
 
 
 def test_a_label_outside_the_taxonomy_is_refused() -> None:

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from music_reclass.classification.policy import Thresholds, tied
 from music_reclass.cli.main import run
+from music_reclass.domain import Vote
 from music_reclass.models import bundle as bundles
 from music_reclass.models import xgb as boosted
 from music_reclass.models.early_exit import exit_rules_of
@@ -76,8 +78,10 @@ def test_a_cascade_is_trained_from_a_table_and_run_by_predict(
     new = with_later_kinds(90, seed=5, apart=0.8, musicnn=200)
     rows = predict(written(tmp_path, "new.npz", {k: new[k] for k in ("fma518", "columns", "musicnn")}), trained)
 
-    cheap = first.predict_proba(new["fma518"]).max(axis=1)
-    assert [row["stage"] for row in rows] == ["fma518" if c >= exit_rule.threshold else "musicnn" for c in cheap]
+    limits = Thresholds.from_manifest(first.manifest, exit_rule.threshold)
+    cheap = [Vote("fma518", dict(zip(first.labels, row, strict=True))) for row in first.predict_proba(new["fma518"])]
+    exits = [vote.confidence >= exit_rule.threshold and tied(vote, limits) is None for vote in cheap]
+    assert [row["stage"] for row in rows] == ["fma518" if exit_here else "musicnn" for exit_here in exits]
     assert [row["exited"] for row in rows] == [row["stage"] == "fma518" for row in rows]
     assert {row["stage"] for row in rows} == {"fma518", "musicnn"}
     right = [new["labels"][n, list(first.labels).index(row["genre"])] for n, row in enumerate(rows)]

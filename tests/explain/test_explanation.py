@@ -169,7 +169,7 @@ def test_a_file_without_sound_has_an_explanation_too(tmp_path: Path) -> None:
 
 def test_json_holds_no_number_that_is_none(tune: Path) -> None:
     found = strict_json(explain(str(tune), cascade(exit_rule=None), PLAN))
-    assert found["thresholds"]["measured"] == {"confident": 0.9, "likely": 0.6, "exit": None}
+    assert found["thresholds"]["measured"] == {"confident": None, "likely": 0.6, "exit": None}
     assert found["absent"] == {"mert": "it is not installed."}
     first = found["stages"][0]
     assert (first["stage"], first["after"], first["following"], first["exit"]) == ("measured", "asked", "costly", None)

@@ -173,7 +173,7 @@ def test_thresholds_say_what_is_certified_about_them() -> None:
         )
     )
     assert "likely from 50 %: at least 75 % of such decisions are right (certified with 90 % certainty)" in found
-    assert "confident from 85 % (a cautious value; not certified)" in found
+    assert "never confident: what it says from 85 % on is not certified" in found
     silent = echo_stage("cheap", (CHEAP,), Thresholds())
     assert "no threshold of this stage is certified" in text(explanation(cascade=Cascade((silent, SECOND), load())))
 

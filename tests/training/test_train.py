@@ -25,7 +25,7 @@ from music_reclass.models.precision import PLAIN, PrecisionTarget
 from music_reclass.models.stacking import member_weights
 from music_reclass.taxonomy import load
 from music_reclass.training.evaluate import caveats, columns_used, evaluate_cascade
-from music_reclass.training.train import StageRecipe, train
+from music_reclass.training.train import StageRecipe, confusable, train
 from tests.training.making import learnable
 from tests.training.synthetic import SMALL, stage
 
@@ -53,6 +53,22 @@ def test_a_bundle_knows_where_it_comes_from() -> None:
     assert result.bundle.medians() == pytest.approx(np.median(made.table.rows, axis=0), rel=1e-4, abs=1e-6)
     assert manifest["metrics"]["hit@1 clean"] == round(result.evaluation.accuracy.value, 4) > 0.8
     assert "these very rows" in caveats([result.bundle], made)[0]
+    frequency = manifest["frequency"]
+    assert list(frequency) == manifest["labels"]
+    assert sum(frequency.values()) == pytest.approx(1.0, abs=1e-4)
+    assert list(frequency.values()) == pytest.approx(
+        made.table.labels.mean(axis=0) / made.table.labels.mean(axis=0).sum(), abs=0.1
+    )
+
+
+def test_labels_that_mostly_come_together_are_named_as_confusable() -> None:
+    rows = [("Pop", "Rock")] * 7 + [("Rock",)] * 5 + [("Pop",)] * 3 + [("Jazz", "Pop")] * 3 + [("Jazz",)] * 2
+    classes = ("Jazz", "Pop", "Rock")
+    labels = np.array([[name in row for name in classes] for row in rows])
+    assert confusable(labels, classes) == []  # 7 of 12 rows of Rock carry Pop, 3 of 5 of Jazz
+    assert confusable(labels[1:][labels[1:].any(axis=1)], classes) == []
+    assert confusable(np.delete(labels, [7, 8], axis=0), classes) == [["Pop", "Rock"]]  # 7 of 10
+    assert confusable(labels[:, :1], classes[:1]) == []
 
 
 def test_with_an_official_split_figures_are_of_its_test_part_alone() -> None:
