@@ -15,7 +15,7 @@ import numpy as np
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import MissingExtra, ReclassError, SkipTrack
 from music_reclass.extractors import windows
-from music_reclass.extractors.mel import DISCOGS_MELS, DISCOGS_RATE, discogs_mel
+from music_reclass.extractors.mel import MAEST, discogs_mel
 from music_reclass.extractors.weights.store import Installed, needed
 from music_reclass.utils.lazy import require
 
@@ -64,7 +64,7 @@ def check_graph(path: Path) -> str:
         "output": {one.name: (one.type, _sizes(one.shape)) for one in session.get_outputs()},
     }
     wanted = {
-        "input": {_INPUT: ("tensor(float)", (None, PATCH, DISCOGS_MELS))},
+        "input": {_INPUT: ("tensor(float)", (None, PATCH, MAEST.mels))},
         "output": {name: ("tensor(float)", (None, size)) for name, size in _OUTPUTS.items()},
     }
     for side, tensors in wanted.items():
@@ -74,7 +74,7 @@ def check_graph(path: Path) -> str:
                 f"{path.name} is no Discogs-EffNet with any number of patches at once: its {side} is {shown}; take "
                 "discogs-effnet-bsdynamic-1.onnx."
             )
-    return f"{_INPUT} (n, {PATCH}, {DISCOGS_MELS}) -> " + ", ".join(f"{n} (n, {size})" for n, size in _OUTPUTS.items())
+    return f"{_INPUT} (n, {PATCH}, {MAEST.mels}) -> " + ", ".join(f"{n} (n, {size})" for n, size in _OUTPUTS.items())
 
 
 def _sizes(shape: list[Any]) -> tuple[int | None, ...]:
@@ -109,7 +109,7 @@ def patches(samples: Array) -> Array:
     return np.stack([mel[start : start + PATCH] for start in starts])
 
 
-_SHORTEST = (PATCH - 1) * 256  # samples that make a whole patch
+_SHORTEST = (PATCH - 1) * MAEST.hop  # samples that make a whole patch
 
 
 class DiscogsEffnet:
@@ -118,7 +118,7 @@ class DiscogsEffnet:
     `kind` is the one that `vector` gives.
     """
 
-    rate = DISCOGS_RATE
+    rate = MAEST.rate
 
     def __init__(self, name: str, excerpt: str, installed: Installed) -> None:
         version = f"{VERSION}-{installed.short_digest}"

@@ -44,6 +44,12 @@ class LogMel:
 JMLA = LogMel("slaney", 16000, 400, 160, 400, 80, 50.0, 8000.0, frames=2992, mean=-4.5, spread=4.5)
 JMLA_SAMPLES = JMLA.frames * JMLA.hop  # 29.92 s
 AST = LogMel("kaldi", 16000, 400, 160, 512, 128, 20.0, 8000.0, frames=1024, mean=-4.2677393, spread=2 * 4.5689974)
+# Of the Discogs networks, which share it but for the last two numbers: those are MAEST's.
+MAEST = LogMel(
+    "slaney", 16000, 512, 256, 512, 96, 0.0, 8000.0, 1876, mean=2.06755686098554, spread=2 * 1.268292820667291
+)
+MAEST_SAMPLES = 30 * MAEST.rate  # 1876 frames
+_LARGE_BLOCK = 8192  # frames of a mel that are computed at once: an hour's spectrum would take a quarter of a gigabyte
 AST_SAMPLES = 10 * AST.rate  # the length of AudioSet's clips, 998 frames; the rest was empty in training too
 EFFICIENTAT = LogMel("kaldi", 32000, 800, 320, 1024, 128, 0.0, 15000.0, frames=1000, mean=-4.5, spread=5.0)
 EFFICIENTAT_SAMPLES = EFFICIENTAT.frames * EFFICIENTAT.hop  # 10 s
@@ -85,8 +91,9 @@ def efficientat_input(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(_normalised(np.log(mel, out=mel), front).T)
 
 
-DISCOGS_RATE, DISCOGS_FRAME, DISCOGS_HOP, DISCOGS_MELS = 16000, 512, 256, 96
-_DISCOGS_BLOCK = 8192  # frames: an hour's spectrum would take a quarter of a gigabyte
+def maest_input(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The normalised log-mel, (1876, 96), of 480,000 samples at 16 kHz."""
+    return _normalised(discogs_mel(samples), MAEST)
 
 
 def discogs_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -95,12 +102,13 @@ def discogs_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     Centred frames, zeros beyond the ends, a symmetric window, Slaney's filters of area one: essentia's
     TensorflowInputMusiCNN (docs/reference/discogs.md compares them), which is another mel than MusiCNN has here.
     """
-    filters = mel_filters("slaney", DISCOGS_RATE, DISCOGS_FRAME, (DISCOGS_MELS, 0.0, 8000.0)).astype(np.float32)
-    padded = np.pad(samples, DISCOGS_FRAME // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, DISCOGS_FRAME)[::DISCOGS_HOP]
-    window = hann(DISCOGS_FRAME, periodic=False)
-    blocks = (frames[first : first + _DISCOGS_BLOCK] for first in range(0, len(frames), _DISCOGS_BLOCK))
-    mel = np.concatenate([power(block, window, DISCOGS_FRAME) @ filters for block in blocks])
+    front = MAEST
+    filters = mel_filters(front.scale, front.rate, front.fft, (front.mels, front.low, front.high)).astype(np.float32)
+    padded = np.pad(samples, front.size // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, front.size)[:: front.hop]
+    window = hann(front.size, periodic=False)
+    blocks = (frames[first : first + _LARGE_BLOCK] for first in range(0, len(frames), _LARGE_BLOCK))
+    mel = np.concatenate([power(block, window, front.fft) @ filters for block in blocks])
     return np.asarray(np.log10(1 + 10_000 * mel), dtype=np.float32)
 
 

@@ -34,6 +34,7 @@ EXTRACTORS = {
     "distilhubert-genre": "music_reclass.extractors.taggers:genre_hubert",
     "discogs": "music_reclass.extractors.discogs:discogs",
     "discogs-styles": "music_reclass.extractors.discogs:discogs_styles",
+    "maest-styles": "music_reclass.extractors.taggers:maest_styles",
 }
 # feature kind -> the model whose weights it needs
 _WEIGHTS = {
@@ -52,6 +53,7 @@ _WEIGHTS = {
     "distilhubert-genre": "hubert",
     "discogs": "discogs-effnet",
     "discogs-styles": "discogs-effnet",
+    "maest-styles": "maest",
 }
 _WITHOUT_TORCH = ("efficientat", "efficientat-mn10", "musicnn", "discogs-effnet")
 # stage -> the model whose strengths of Discogs' styles, the kind `<stage>-styles`, name a genre without any training;

@@ -1,7 +1,8 @@
-"""Taggers as extractors: AST (sigmoids of AudioSet's 527 tags) and DistilHuBERT (softmax of GTZAN's ten genres)."""
+"""Taggers as extractors: AST (AudioSet's 527 tags), MAEST (Discogs' 400 styles), DistilHuBERT (GTZAN's ten genres)."""
 
 from __future__ import annotations
 
+import unicodedata
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ from music_reclass.domain import FeatureKind
 from music_reclass.errors import ReclassError
 from music_reclass.extractors import windows
 from music_reclass.extractors.batching import Slope
-from music_reclass.extractors.mel import AST, AST_SAMPLES, ast_input
+from music_reclass.extractors.discogs import style_names
+from music_reclass.extractors.mel import AST, AST_SAMPLES, MAEST, MAEST_SAMPLES, ast_input, maest_input
 from music_reclass.extractors.mert import standardised, transformers_package
 from music_reclass.extractors.network import (
     Blueprint,
@@ -162,13 +164,7 @@ class AstTagger(Tagger):
     @staticmethod
     def build(tensors: Mapping[str, NDArray[Any]], config: Config) -> Any:
         """transformers' ASTForAudioClassification."""
-        transformers = transformers_package()
-        shape = {key: config.get(key, value) for key, value in AST_PUBLISHED.items()}
-        model = transformers.ASTForAudioClassification(
-            transformers.ASTConfig(**shape, num_labels=len(config["id2label"]))
-        )
-        wanted = model.state_dict().keys()
-        return load_exactly(model, {n if n in wanted else _new_name(n): t for n, t in tensors.items()}, AST_TITLE)
+        return _ast(tensors, {**AST_PUBLISHED, **config}, AST_TITLE)
 
     @staticmethod
     def forward(model: Any, batch: Any) -> Any:
@@ -176,10 +172,71 @@ class AstTagger(Tagger):
         return model(batch).logits.float().sigmoid()
 
 
+def _ast(tensors: Mapping[str, NDArray[Any]], config: Config, title: str) -> Any:
+    """transformers' ASTForAudioClassification of the sizes in `config`, with exactly these tensors."""
+    transformers = transformers_package()
+    shape = {key: config[key] for key in AST_PUBLISHED}
+    model = transformers.ASTForAudioClassification(transformers.ASTConfig(**shape, num_labels=len(config["id2label"])))
+    wanted = model.state_dict().keys()
+    return load_exactly(model, {n if n in wanted else _new_name(n): t for n, t in tensors.items()}, title)
+
+
 def ast_tags(excerpt: str, placement: Placement) -> AstTagger:
     """The extractor for one excerpt; MissingWeights where the model is not installed."""
     check_packages("torch", "transformers")
     return AstTagger(excerpt, needed("ast"), placement)
+
+
+MAEST_TITLE = "MAEST (discogs-maest-30s-pw-73e-ts)"
+MAEST_MOST_WINDOWS = {"mid30": 1, "full": 6}  # of half a minute
+MAEST_PUBLISHED = AST_PUBLISHED | {"max_length": MAEST.frames, "num_mel_bins": MAEST.mels, "layer_norm_eps": 1e-6}
+_MAEST_PREPROCESSOR = {
+    "sampling_rate": MAEST.rate, "n_fft": MAEST.fft, "hop_length": MAEST.hop, "num_mel_bins": MAEST.mels,
+    "max_length": MAEST.frames, "mean": MAEST.mean, "std": MAEST.spread / 2, "log_compression": "logC",
+}  # fmt: skip
+
+
+def canonical_maest(tensors: Tensors, settings: Settings) -> tuple[Tensors, Settings]:
+    """Float32 tensors under their published names, and the settings; ReclassError if this is no MAEST of 400 styles."""
+    outputs = {str(number): name for number, name in enumerate(style_names())}
+    config = settings.get("config.json") or {**MAEST_PUBLISHED, "id2label": outputs}
+    check_settings(config, MAEST_PUBLISHED, MAEST_TITLE)
+    check_settings(settings.get("preprocessor_config.json", {}), _MAEST_PREPROCESSOR, MAEST_TITLE)
+    if tuple(unicodedata.normalize("NFC", name) for name in labels(config)) != style_names():
+        raise ReclassError("The config.json does not name Discogs' 400 styles in their order; another MAEST has 519.")
+    if "classifier.dense.weight" not in tensors:
+        raise ReclassError(
+            "This file is no MAEST in transformers' layout; use the model.safetensors of the model page."
+        )
+    kept = {ast_published_name(name): tensor.astype("<f4", copy=False) for name, tensor in tensors.items()}
+    return kept, {**settings, "config.json": {**config, "id2label": outputs}}
+
+
+class MaestTagger(Tagger):
+    """MAEST (discogs-maest-30s-pw-73e-ts): an AST over half a minute that names Discogs' 400 styles."""
+
+    kind_name, version, window_bytes = "maest-styles", "1", 420e6
+
+    def cut(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Log-mels (n, 1876, 96) of half a minute, or six halves of a whole file; silent ones left out."""
+        parts = windows.audible(windows.spread(samples, MAEST_SAMPLES, MAEST_MOST_WINDOWS[self.kind.excerpt]))
+        return np.stack([maest_input(part) for part in parts])
+
+    @staticmethod
+    def build(tensors: Mapping[str, NDArray[Any]], config: Config) -> Any:
+        """transformers' ASTForAudioClassification."""
+        return _ast(tensors, {**MAEST_PUBLISHED, **config}, MAEST_TITLE)
+
+    @staticmethod
+    def forward(model: Any, batch: Any) -> Any:
+        """The sigmoid of each style, float32 (n, 400), of log-mels (n, 1876, 96)."""
+        return model(batch).logits.float().sigmoid()
+
+
+def maest_styles(excerpt: str, placement: Placement) -> MaestTagger:
+    """The extractor for one excerpt; MissingWeights where the model is not installed."""
+    check_packages("torch", "transformers")
+    return MaestTagger(excerpt, needed("maest"), placement)
 
 
 HUBERT_TITLE = "DistilHuBERT for genres (HuBERT-Genre-Clf)"

@@ -65,9 +65,9 @@ def label_of(style: str, taxonomy: Taxonomy) -> str:
     Where there are several, the Discogs genre that stands in front of the style decides.
     """
     table = style_table()
-    genre = table["styles"][style]
+    genre: str = table["styles"][style]
     above = (genre, *taxonomy.ancestors(genre))
-    found = [name for name in above if name in table["labels"]["names"]]
+    found: list[str] = [name for name in above if name in table["labels"]["names"]]
     found = [name for name in found if not any(taxonomy.is_descendant(other, name) for other in found)]
     if not found:
         return next((name for name in above if taxonomy.parent(name) is None), genre)

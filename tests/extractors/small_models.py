@@ -9,14 +9,17 @@ import numpy as np
 
 from music_reclass.extractors import efficientat, mert
 from music_reclass.extractors.device import Placement
+from music_reclass.extractors.discogs import style_names
 from music_reclass.extractors.jmla import Jmla, transformer
 from music_reclass.extractors.musicnn import Musicnn, MusicnnTags, shapes
 from music_reclass.extractors.taggers import (
     AST_PUBLISHED,
     HUBERT_GENRES,
     HUBERT_PUBLISHED,
+    MAEST_PUBLISHED,
     AstTagger,
     GenreHubert,
+    MaestTagger,
     ast_published_name,
 )
 from music_reclass.extractors.weights import store
@@ -33,6 +36,10 @@ SMALL_JMLA = {"width": 32, "depth": 2, "heads": 4, "hidden": 64}
 AST = AST_PUBLISHED | {
     "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
     "id2label": {"0": "Speech", "1": "Music", "2": "Banjo"},
+}  # fmt: skip
+MAEST = MAEST_PUBLISHED | {
+    "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
+    "id2label": {str(number): name for number, name in enumerate(style_names())},
 }  # fmt: skip
 GENRE_HUBERT = HUBERT_PUBLISHED | {
     "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64, "conv_dim": [16] * 7,
@@ -232,3 +239,9 @@ def install_discogs(folder, **graph):
     arrays = discogs_graph(folder / "any.onnx", **graph)
     from_disk(catalogue.model("discogs-effnet"), folder / "any.onnx", trust=True)
     return arrays
+
+
+def small_maest(excerpt="mid30", placement=ON_CPU):
+    """The extractor with random weights."""
+    tensors = {ast_published_name(name): tensor for name, tensor in arrays(random_ast(config=MAEST)).items()}
+    return MaestTagger(excerpt, install("maest", tensors, {"config.json": MAEST}), placement)

@@ -41,7 +41,7 @@ def test_the_filters_are_slaneys_and_the_compression_is_log10_of_one_and_ten_tho
 
 def test_a_long_recording_is_computed_in_blocks_to_the_same_numbers(monkeypatch):
     whole = discogs_mel(chirp())
-    monkeypatch.setattr(mel, "_DISCOGS_BLOCK", 7)
+    monkeypatch.setattr(mel, "_LARGE_BLOCK", 7)
     assert np.array_equal(discogs_mel(chirp()), whole)
 
 

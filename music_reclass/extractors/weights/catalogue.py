@@ -193,6 +193,22 @@ MODELS: dict[str, Model] = {
             "onnx",
         ),
         Model(
+            "maest",
+            "MAEST, a transformer over half a minute: Discogs' 400 styles, which are genres without any training",
+            ("maest-styles",),
+            _hub(
+                "mtg-upf/discogs-maest-30s-pw-73e-ts",
+                ("model.safetensors", 347_461_000, None),
+                ("config.json", 27_600, None),
+                ("preprocessor_config.json", 476, None),
+            ),
+            "CC-BY-NC-SA-4.0",
+            203,
+            86_858_128,
+            "music_reclass.extractors.taggers:canonical_maest",
+            "neural",
+        ),
+        Model(
             "hubert",
             "DistilHuBERT trained on GTZAN's ten genres (HuBERT-Genre-Clf): ten genres of a track",
             ("distilhubert-genre",),
