@@ -54,12 +54,12 @@ print("   ".join(f"{name} {100 * seconds / total:.0f} %" for name, seconds in sp
 
 def clips(folder: Path, count: int) -> list[Path]:
     """`count` MP3 clips of 30 s: the FMA clips where they are at hand, synthesised tunes for the rest."""
-    real = sorted(SHARED.glob("*.mp3"))
+    real = sorted(SHARED.glob("*.mp3"))  # each once: a scan does not decode the same audio twice
     paths = []
     for number in range(count):
         path = folder / f"clip{number:02}.mp3"
-        if real:
-            shutil.copyfile(real[number % len(real)], path)
+        if number < len(real):
+            shutil.copyfile(real[number], path)
         else:
             encode(path, song(seed=number, seconds=30))
         paths.append(path)

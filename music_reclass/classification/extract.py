@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -76,6 +76,7 @@ def read_file(task: ReadTask, kinds: Sequence[FeatureKind], seconds: dict[Featur
                     began = time.perf_counter()
                     vectors.update(_finite(made, clip) if vectors else registry.vectors(made, clip.samples))
                     taken[made.kind] = time.perf_counter() - began
+            warnings += _limits(clip, vectors)
         status = os.stat(path)
         if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
             raise FailTrack("changed", "the file changed while it was read; the next scan takes it up")
@@ -122,6 +123,15 @@ def _finite(made: Extractor, clip: Clip) -> dict[FeatureKind, Vector]:
     except Exception:  # not swallowed: extraction for the stage that lacks the vector meets the same and records it
         return {}
     return {kind: vector for kind, vector in vectors.items() if np.isfinite(vector).all()}
+
+
+def _limits(clip: Clip, vectors: Mapping[FeatureKind, Vector]) -> tuple[str, ...]:
+    """The warning `band-limited` where the recording has nothing above 9 kHz because it was cut off there."""
+    from music_reclass.extractors.fma518 import BAND_LIMIT, is_band_limited
+
+    rows = [vector[None] for kind, vector in vectors.items() if kind.name == "fma518"]
+    limited = clip.source_rate / 2 < BAND_LIMIT or any(is_band_limited(row)[0] for row in rows)
+    return ("band-limited",) if limited else ()
 
 
 def check_usable(clip: Clip) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import SkipTrack
-from music_reclass.extractors.fma_tables import RATE
+from music_reclass.extractors.fma_tables import RATE, dct, mel_edges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,6 +92,41 @@ class Fma518:
         frames = frame_features(samples)
         parts = [seven_statistics(frames[family]).ravel() for family in _ROWS]
         return np.concatenate(parts).astype(np.float32)
+
+
+BAND_LIMIT = 9000.0  # Hz; what is sampled at 16 kHz ends at 8 kHz
+_ABOVE_FLOOR, _RIPPLE = 6.0, 0.15  # dB, and the share of a step that the ripple of 20 coefficients stays below
+_STEEP, _WIDTH = 15.0, 6  # dB that the level falls by within so many bands (1.7 kHz at 8 kHz) at a low-pass's edge
+
+
+def bandwidth_of(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Up to which frequency there is sound to speak of in the recordings of `rows` (n, 518): shape (n,), in Hz.
+
+    The centre of the highest mel band whose mean level stands above the floor of the highest bands.
+    """
+    edge, _ = _edges(rows)
+    return mel_edges()[1:-1][edge]
+
+
+def is_band_limited(rows: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which recordings of `rows` (n, 518) end below BAND_LIMIT at a steep edge: somebody cut them off there, or sampled
+    them at 16 kHz. Music that only fades out towards high frequencies is not among them. Shape (n,)."""
+    _, fall = _edges(rows)
+    return (bandwidth_of(rows) < BAND_LIMIT) & (fall >= _STEEP)
+
+
+def _edges(rows: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The highest mel band above the floor, and by how many dB the level falls to the floor from a few bands below it.
+
+    The mean coefficients (MFCC) are the cosine transform of the mean levels, of which they keep what is coarse.
+    """
+    columns = [COLUMNS.index(f"mfcc_mean_{number:02d}") for number in range(1, 21)]
+    levels = np.asarray(rows, dtype=np.float64)[:, columns] @ dct().T
+    floor = np.sort(levels[:, 64:], axis=1)[:, :8].mean(axis=1)
+    above = levels > (floor + np.maximum(_ABOVE_FLOOR, _RIPPLE * (levels[:, 64:].max(axis=1) - floor)))[:, None]
+    edge = levels.shape[1] - 1 - above[:, ::-1].argmax(axis=1)
+    below = levels[np.arange(len(levels)), np.maximum(edge - _WIDTH, 0)]
+    return edge, below - floor
 
 
 def frame_features(samples: NDArray[np.float32]) -> dict[str, NDArray[Any]]:

@@ -47,18 +47,25 @@ def hann(n: int) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=1)
+def mel_edges() -> NDArray[np.float64]:
+    """The lower ends, centres and upper ends of the 128 Slaney mel bands from 0 to 22,050 Hz, shape (130,), in Hz."""
+    mel = np.linspace(0.0, 15.0 + np.log(RATE / 2 / 1000.0) / (np.log(6.4) / 27.0), 128 + 2)
+    edges: NDArray[np.float64] = np.where(
+        mel >= 15.0, 1000.0 * np.exp((np.log(6.4) / 27.0) * (mel - 15.0)), mel * 200.0 / 3
+    )
+    return edges
+
+
+@lru_cache(maxsize=1)
 def mel_blocks() -> tuple[MelBlock, ...]:
     """128 Slaney mel filters (area norm, 0 to 22,050 Hz) as eight narrow blocks: an eighth of the dense product."""
-    mels = 128
-    top = 15.0 + np.log(RATE / 2 / 1000.0) / (np.log(6.4) / 27.0)
-    mel = np.linspace(0.0, top, mels + 2)
-    edges = np.where(mel >= 15.0, 1000.0 * np.exp((np.log(6.4) / 27.0) * (mel - 15.0)), mel * 200.0 / 3)
+    edges = mel_edges()
     ramps = edges[:, None] - np.linspace(0, RATE / 2, BINS)[None]
     widths = np.diff(edges)[:, None]
     weights = np.maximum(0, np.minimum(-ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]))
     weights *= (2.0 / (edges[2:] - edges[:-2]))[:, None]
     blocks = []
-    for first in range(0, mels, 16):
+    for first in range(0, len(weights), 16):
         used = np.flatnonzero(weights[first : first + 16].any(axis=0))
         low, high = int(used[0]), int(used[-1]) + 1
         part = weights[first : first + 16, low:high].T

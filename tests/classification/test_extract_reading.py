@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soxr
 from mutagen.flac import FLAC
 
 from music_reclass.classification import extract
@@ -147,3 +148,17 @@ def test_without_the_first_kind_the_track_has_failed(
     reading = read_file(task_for(tune), [LOUD, KIND])
     assert reading.error is not None
     assert (reading.error.detail, reading.vector, reading.more) == ("too quiet", None, {})
+
+
+def test_a_recording_of_a_low_rate_carries_a_warning_whatever_rate_it_is_stored_at(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    wide = random.uniform(-0.3, 0.3, (44100 * 6, 1)).astype(np.float32)
+    low = soxr.resample(wide, 44100, 16000)
+    for name, samples, rate in (
+        ("wide", wide, 44100),
+        ("low", low, 16000),
+        ("up", soxr.resample(low, 16000, 44100), 44100),
+    ):
+        encode(tmp_path / f"{name}.wav", samples, rate)
+    found = {name: read(task_for(tmp_path / f"{name}.wav")).warnings for name in ("wide", "low", "up")}
+    assert found == {"wide": (), "low": ("band-limited",), "up": ("band-limited",)}
