@@ -88,35 +88,78 @@ def _measured(scores: Mapping[str, Any]) -> str:
 
 
 def _show(model: Model, installed: Installed | None, as_json: bool) -> None:
+    from music_reclass.extractors.weights.catalogue import RECOMMENDED
+
     if as_json:
         print_json(
             {
                 "model": model.name, "title": model.title, "kinds": list(model.kinds), "licence": model.licence,
                 "bytes": model.size, "extra": model.extra or None, "installed": installed is not None,
-                "digest": installed.digest if installed else None,
+                "digest": installed.digest if installed else None, "recommended": model.name == RECOMMENDED,
             }
         )  # fmt: skip
         return
     state = f"installed {installed.installed}" if installed else f"{model.size / 1e6:,.0f} MB to download"
+    state = f"recommended; {state}" if model.name == RECOMMENDED else state
     say(model.name, f"{model.title}")
     say("", f"{state}; licence {model.licence}" + (f"; needs music_reclass[{model.extra}]" if model.extra else ""))
 
 
 @models.command()
-@click.argument("name")
+@click.argument("name", required=False)
 @yes_flag
 @trust_flag
 @json_flag
-def download(name: str, yes: bool, trust: bool, as_json: bool) -> None:
-    """Download the weights of NAME, after showing their licence once. -y accepts it without asking."""
-    from music_reclass.extractors.weights import catalogue, install
+def download(name: str | None, yes: bool, trust: bool, as_json: bool) -> None:
+    """Download the weights of NAME (default: the recommended model), after showing their licence once. -y accepts it
+    without asking."""
+    from music_reclass.extractors.weights import catalogue
+
+    model = catalogue.model(name or catalogue.RECOMMENDED)
+    _accept_licence(model, yes)
+    _show_installed(model, _fetched(model, trust), as_json)
+
+
+def _fetched(model: Model, trust: bool = False) -> Installed:
+    from music_reclass.extractors.weights import install
     from music_reclass.utils.progress import progress_bar
 
-    model = catalogue.model(name)
-    _accept_licence(model, yes)
     with progress_bar("fetching", model.size) as bar:
-        installed = install.from_internet(model, lambda count: bar.advance(count), trust)
-    _show_installed(model, installed, as_json)
+        return install.from_internet(model, lambda count: bar.advance(count), trust)
+
+
+def offer_recommended(choice: Choice, settings: Settings) -> None:
+    """Ask once, on a terminal, whether to fetch the recommended model; never with -n, -y, --json or --stages.
+
+    Whatever the answer, it is not asked again; a download that fails is said, and that is all.
+    """
+    import datetime
+
+    from music_reclass.errors import ReclassError
+    from music_reclass.extractors.weights import catalogue, store
+
+    model = catalogue.model(catalogue.RECOMMENDED)
+    if any(choice) or settings.stages != "auto" or not interactive():
+        return
+    try:
+        if store.find(model.name) or store.was_offered(model.name):
+            return
+        today = datetime.date.today().isoformat()
+        store.remember_offer(model.name, today)
+        plain(
+            f"Recommended: {model.title}. It tells music from other sounds, names instruments, and helps to decide the "
+            f"genre. {model.size / 1e6:,.0f} MB to download, licence {model.licence} (reclass models licence "
+            f"{model.name})."
+        )
+        if not click.confirm("Fetch it now?", default=True):
+            plain("You are not asked again; to fetch it later: reclass models download")
+            return
+        if not store.licence_shown(model.name):
+            complain(model.licence_text)
+        store.remember_licence(model.name, today)
+        _fetched(model)
+    except (ReclassError, OSError) as error:
+        complain(f"{printable(str(error))}\nThe scan goes on without it.")
 
 
 @models.command("install")

@@ -53,6 +53,7 @@ def scan(
     written unless --yes is given. `reclass undo` undoes the last run, to the byte.
     """
     from music_reclass.classification.scan import ScanRequest
+    from music_reclass.cli.models import offer_recommended
     from music_reclass.cli.session import writing
 
     if not paths and plex is None:
@@ -63,6 +64,8 @@ def scan(
         from music_reclass.plex.server import connect
 
         connect(settings)  # a server that does not answer is said before hours of extraction
+    if all(path.exists() for path in paths):
+        offer_recommended(choice, settings)
     with writing(settings, "scan") as work:
         roots = tuple(map(str, paths))
         if plex is not None:

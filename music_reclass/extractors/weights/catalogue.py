@@ -228,6 +228,8 @@ MODELS: dict[str, Model] = {
     )
 }
 
+RECOMMENDED = "efficientat"
+
 
 def model(name: str) -> Model:
     """The model of that name; UsageError names the nearest."""

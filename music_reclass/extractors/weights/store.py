@@ -109,7 +109,21 @@ def licence_shown(model: str) -> bool:
 
 def remember_licence(model: str, day: str) -> None:
     """The licence was shown and accepted on `day`."""
-    path = models_folder() / "licences.json"
+    _note("licences.json", model, day)
+
+
+def was_offered(model: str) -> bool:
+    """Whether a scan has asked here before whether to fetch the model."""
+    return model in (read_json(models_folder() / "offers.json") or {})
+
+
+def remember_offer(model: str, day: str) -> None:
+    """A scan asked on `day` whether to fetch the model."""
+    _note("offers.json", model, day)
+
+
+def _note(name: str, model: str, day: str) -> None:
+    path = models_folder() / name
     write_json(path, {**(read_json(path) or {}), model: day})
 
 
