@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -56,7 +58,7 @@ def signalled(folder: Path, db: Path, number: int) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_scan_that_is_asked_to_stop_keeps_what_it_has_and_goes_on_later(
     number: int, many_tunes: Path, shell: Shell
 ) -> None:
@@ -67,6 +69,26 @@ def test_a_scan_that_is_asked_to_stop_keeps_what_it_has_and_goes_on_later(
     assert 0 < kept < COUNT
     assert shell("scan", many_tunes, "--dry-run", "--json") == 0
     assert len(shell.objects()) == COUNT
+    assert stored(shell.db) == COUNT
+
+
+def test_a_scan_whose_terminal_is_closed_ends_in_order(many_tunes: Path, shell: Shell) -> None:
+    shell.db.parent.mkdir(parents=True, exist_ok=True)
+    words = [sys.executable, "-m", "music_reclass", "scan", str(many_tunes), "--db", str(shell.db), "--dry-run", "-j1"]
+    child, terminal = pty.fork()
+    if not child:
+        os.execv(words[0], words)
+    deadline = time.monotonic() + 60
+    os.set_blocking(terminal, False)
+    while not stored(shell.db) and time.monotonic() < deadline:
+        with suppress(BlockingIOError):
+            os.read(terminal, 1 << 16)
+        time.sleep(0.02)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
+    assert 0 < stored(shell.db) < COUNT
+    assert shell("scan", many_tunes, "--dry-run", "--json") == 0
+    assert {row["outcome"] for row in shell.objects()} & {"failed"} == set()  # no worker went with the terminal
     assert stored(shell.db) == COUNT
 
 

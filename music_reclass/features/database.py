@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -17,7 +16,7 @@ import numpy as np
 
 from music_reclass.errors import DatabaseError
 from music_reclass.features.migrations import STEPS
-from music_reclass.utils.files import is_network_mount
+from music_reclass.utils.files import is_network_mount, lock
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,11 +42,6 @@ def decode(blob: bytes, dimension: int) -> NDArray[np.float32]:
 @contextmanager
 def writing_lease(database: Path, command: str) -> Iterator[None]:
     """Hold the lease for the block; DatabaseError names the holder if another process has it."""
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
     path = database.with_name(database.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,11 +52,16 @@ def writing_lease(database: Path, command: str) -> Iterator[None]:
         ) from error
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            lock(handle)
+        except BlockingIOError as error:
             holder = os.read(handle, 200).decode("utf-8", "replace").strip() or "another process"
             raise DatabaseError(
                 f"{holder} is using this library; wait for it to end, or name another with --db."
+            ) from error
+        except OSError as error:
+            raise DatabaseError(
+                f"The disk of the library database {database} knows no locks ({error.strerror}), and two commands at "
+                "once would spoil it; name a place on another disk with --db."
             ) from error
         os.ftruncate(handle, 0)
         with suppress(OSError):  # a full disk: the lock holds all the same, without a name in it

@@ -23,8 +23,10 @@ from music_reclass.errors import DatabaseError, FailTrack
 from music_reclass.features.journal import Intention, Journal
 from music_reclass.tagging.read import tag_errors
 from music_reclass.tagging.rewrite import Prepared, Rewrite
+from music_reclass.utils.files import lock_folder
 
 TEMPORARY_PREFIX, TEMPORARY_SUFFIX = ".reclass-", ".tmp"  # hidden, and no suffix of audio: scans pass it by
+LOCK_SECONDS = 10.0  # another process has a folder for two system calls
 READ_BUFFER = 1 << 16  # bytes: headers that lie close together are read at once
 
 AfterStep = Callable[[str], None]
@@ -57,6 +59,7 @@ class _Replacement:
     change: int | None = None
     temporary: Path | None = None
     replaced: bool = False
+    lock: int | None = None  # an open handle, while no other process may replace files of this folder
 
 
 def replace_file(
@@ -91,6 +94,8 @@ def replace_file(
         if isinstance(error, Malformed):
             raise FailTrack("changed", f"{real.name} was changed while it was read ({error}).") from error
         raise
+    finally:
+        _unlock(work)
     return work.change
 
 
@@ -233,7 +238,14 @@ def _stage(work: _Replacement) -> None:
 
 
 def _look_again(work: _Replacement) -> None:
-    if _identity(os.stat(work.path)) != _identity(work.status):
+    """The last look and the replacement are one step for every other reclass on this machine, whatever its database."""
+    try:
+        work.lock = lock_folder(work.path.parent, LOCK_SECONDS)
+    except BlockingIOError as error:
+        raise FailTrack("changed", f"another program holds the folder of {work.path.name}; try again later.") from error
+    with work.path.open("rb") as file:  # on a share, opening asks the server; a mere look may be answered from memory
+        status = os.fstat(file.fileno())
+    if _identity(status) != _identity(work.status):
         raise FailTrack("changed", f"{work.path.name} was changed by another program meanwhile; left as that made it.")
 
 
@@ -241,6 +253,13 @@ def _replace(work: _Replacement) -> None:
     assert work.temporary is not None
     os.replace(work.temporary, work.path)
     work.replaced = True
+    _unlock(work)
+
+
+def _unlock(work: _Replacement) -> None:
+    handle, work.lock = work.lock, None
+    if handle is not None:
+        os.close(handle)
 
 
 def _sync_folder(work: _Replacement) -> None:

@@ -1,9 +1,13 @@
-"""Finds audio files below folders without opening them, and says which lie on a network mount."""
+"""Finds audio files below folders without opening them; network mounts; locks that other processes see."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
+import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -56,6 +60,62 @@ def is_network_mount(path: Path, mounts: Path = Path("/proc/self/mounts")) -> bo
         if inside and len(point) >= len(best):
             best, kind = point, fields[2]
     return kind in NETWORK_TYPES
+
+
+LOCK_AT = 1 << 30  # Windows locks bytes and lets nobody read them: one far behind what the file holds
+POLL_SECONDS = 0.005
+
+
+def lock(handle: int) -> None:
+    """Lock an open file, on POSIX also a folder, until it is closed or the process ends.
+
+    BlockingIOError while another process has it, another OSError where its disk knows no locks.
+    """
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.lseek(handle, LOCK_AT, os.SEEK_SET)
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            raise BlockingIOError(error.errno, "another process has locked it") from error
+        finally:
+            os.lseek(handle, 0, os.SEEK_SET)
+    else:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def lock_folder(folder: Path, seconds: float) -> int | None:
+    """The handle that locks a folder against other processes on this machine until it is closed; None where that is
+    not possible. BlockingIOError where another process has it for `seconds`.
+
+    The folder itself is locked, not a file in it: nothing is left behind, and on a share no file is held open.
+    """
+    try:
+        if sys.platform == "win32":  # which opens no folders
+            name = hashlib.sha1(os.path.normcase(os.path.realpath(folder)).encode(), usedforsecurity=False).hexdigest()
+            handle = os.open(Path(tempfile.gettempdir(), f"reclass-{name}.lock"), os.O_RDWR | os.O_CREAT)
+        else:
+            handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # one may write to a folder that one may not read
+        return None
+    deadline = time.monotonic() + seconds
+    try:
+        while True:
+            try:
+                lock(handle)
+                return handle
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(POLL_SECONDS)
+    except BaseException as error:
+        os.close(handle)
+        if isinstance(error, OSError) and not isinstance(error, BlockingIOError):
+            return None
+        raise
 
 
 def walk(

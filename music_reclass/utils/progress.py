@@ -1,7 +1,8 @@
-"""Progress bars with rate and ETA on a terminal, and the orderly stop on Ctrl-C."""
+"""Progress bars with rate and ETA on a terminal, and the orderly stop on Ctrl-C, SIGTERM and SIGHUP."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -29,6 +30,8 @@ class Silent:
     def advance(self, count: int = 1, note: str = "") -> None:
         """Nothing is shown."""
 
+
+HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # which Windows has not
 
 # Opens a bar with a title for so many items; None where their number is not known.
 Bar = Callable[[str, "int | None"], AbstractContextManager[Progress]]
@@ -91,20 +94,37 @@ class StopRequest:
 
 @contextmanager
 def orderly_stop() -> Iterator[StopRequest]:
-    """The first SIGINT or SIGTERM within the block sets the request; the second raises KeyboardInterrupt."""
+    """The first SIGINT, SIGTERM or SIGHUP within the block sets the request; the second raises KeyboardInterrupt.
+
+    SIGHUP says that the terminal is gone, and counts unless it is ignored (nohup); then nothing more is printed there.
+    """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
+    terminals = [handle for handle in (1, 2) if os.isatty(handle)]
 
     def handle(number: int, frame: FrameType | None) -> None:
+        if number == HANGUP:
+            _silence(terminals)
         if request.requested:
             raise KeyboardInterrupt
         request.requested = True
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if HANGUP is not None and signal.getsignal(HANGUP) != signal.SIG_IGN:
+        numbers.append(HANGUP)
+    previous = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield request
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _silence(handles: list[int]) -> None:
+    """Let what is written to these handles vanish: writing to a terminal that is gone fails."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for handle in handles:
+        os.dup2(nowhere, handle)
+    os.close(nowhere)

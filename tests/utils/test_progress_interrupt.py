@@ -22,3 +22,20 @@ def test_the_former_handlers_come_back() -> None:
     with orderly_stop():
         assert signal.getsignal(signal.SIGTERM) is not before
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_closed_terminal_asks_too() -> None:
+    with orderly_stop() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stop
+
+
+def test_under_nohup_a_closed_terminal_does_not_count() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with orderly_stop() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
