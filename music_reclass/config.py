@@ -89,6 +89,10 @@ class Settings:
     timeout: float = _setting(
         120.0, "Seconds one file may take before it is given up (failed: timeout).", metavar="SECONDS", least=1
     )
+    worker_memory: float = _setting(
+        4.0, "GiB of memory one worker may take; a file that needs more fails (failed: memory). 0: no limit.",
+        metavar="GIB", least=0,
+    )  # fmt: skip
     on_existing: str = _setting(
         OnExisting.REPLACE_JUNK.value,
         "What may happen to a genre that is there; replace-junk fills empty and junk genres only.",
@@ -151,6 +155,11 @@ class Settings:
     def workers(self) -> int:
         """How many worker processes to run, at least one."""
         return self.jobs if self.jobs > 0 else max(1, min((os.cpu_count() or 2) - 1, 8))
+
+    @property
+    def worker_bytes(self) -> int:
+        """How much memory one worker may take; 0: no limit."""
+        return int(self.worker_memory * 2**30)
 
     @property
     def max_seconds(self) -> float | None:

@@ -68,5 +68,5 @@ class FailTrack(TrackError):
     """Something is wrong with the file or the attempt.
 
     Reasons: `decode`, `timeout`, `crashed`, `permission`, `vanished`, `changed`, `io`, `no_space`, `tags`,
-    `hard_link`, `verify`, `unsupported`, `bug`.
+    `hard_link`, `verify`, `unsupported`, `memory`, `bug`.
     """

@@ -218,7 +218,8 @@ def read_pending(
     batch: list[Track] = []
     saved = time.monotonic()
     reader = partial(_timed_read, kinds=tuple(kinds))
-    pool = WorkerPool(reader, min(settings.workers, total), settings.timeout, prepare_worker)
+    jobs = min(settings.workers, total)
+    pool = WorkerPool(reader, jobs, settings.timeout, prepare_worker, memory=settings.worker_bytes)
     with bar("reading", total) as progress, pool:
         for (file, _), answer in pool.map(tasks()):
             if isinstance(answer, TrackError):
@@ -343,7 +344,8 @@ class ExtractionRunner:
         require_installed([kind])
         reader = partial(_read_track, reader=partial(read_vectors, kinds=(kind,)))
         jobs = min(self._settings.workers, len(tracks))
-        with WorkerPool(reader, jobs, self._settings.timeout, prepare_worker) as pool:
+        memory = self._settings.worker_bytes
+        with WorkerPool(reader, jobs, self._settings.timeout, prepare_worker, memory=memory) as pool:
             yield from pool.map(_until(stop, tracks))
 
     def _embedded(self, tracks: Sequence[TrackPath], kind: FeatureKind, stop: Callable[[], bool]) -> Answers:
@@ -357,7 +359,8 @@ class ExtractionRunner:
         reader = partial(
             _read_track, reader=partial(read_windows, kind=network.kind.name, excerpt=network.kind.excerpt)
         )
-        answers = embed(tracks, reader, network, jobs=jobs, timeout=self._settings.timeout, stop=stop)
+        timeout, memory = self._settings.timeout, self._settings.worker_bytes
+        answers = embed(tracks, reader, network, jobs=jobs, timeout=timeout, memory=memory, stop=stop)
         with closing(answers):
             for item, answer in answers:
                 if isinstance(answer, TrackError):

@@ -98,15 +98,16 @@ def _discover(
 
     found: list[Track] = []
     with bar("looking", None) as progress:
-        for file in walk(request.roots, include=request.include, exclude=request.exclude, on_error=unreadable):
+        globs = {"include": request.include, "exclude": request.exclude}
+        for file in walk(request.roots, **globs, on_error=unreadable, stop=lambda: bool(stop)):
             found.append(file)
             if len(found) >= WALK_BATCH:
                 scope.sort_found(found, kind, stats, request.rescan)
                 progress.advance(len(found))
                 found = []
-                if stop:
-                    return
         scope.sort_found(found, kind, stats, request.rescan)
+    if stop:
+        return
     if not stats.found:
         if stats.unreadable:
             path, why = stats.unreadable[0]

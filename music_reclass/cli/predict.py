@@ -118,10 +118,12 @@ def _answers(
     if kind in network_kinds():
         network = network_extractor(kind, excerpt, Placement.from_settings(settings))
         reader = partial(read_windows, kind=kind, excerpt=excerpt)
-        yield from embed(files, reader, network, jobs=settings.workers, timeout=settings.timeout)
+        yield from embed(
+            files, reader, network, jobs=settings.workers, timeout=settings.timeout, memory=settings.worker_bytes
+        )
         return
     reader = partial(read_vector, kind=kind, excerpt=excerpt)
-    with WorkerPool(reader, settings.workers, settings.timeout, prepare_worker) as pool:
+    with WorkerPool(reader, settings.workers, settings.timeout, prepare_worker, memory=settings.worker_bytes) as pool:
         yield from pool.map(files)
 
 

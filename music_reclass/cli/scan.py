@@ -33,15 +33,23 @@ _UNREADABLE_SHOWN = 5
 @click.option("--sync-plex", is_flag=True, help="After writing, refresh Plex and write the same genres there.")
 @map_flag
 @click.option(
-    "--include", multiple=True, metavar="GLOB", help="Only files whose name or path matches; may be repeated."
+    "--include",
+    multiple=True,
+    metavar="GLOB",
+    help="Only files whose name, or path below PATHS, matches; may be repeated.",
 )
-@click.option("--exclude", multiple=True, metavar="GLOB", help="No files whose name or path matches; may be repeated.")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="GLOB",
+    help="No files whose name, or path below PATHS, matches; may be repeated.",
+)
 @click.option("--rescan", is_flag=True, help="Read every file again, known or not.")
 @click.option("-v", "--verbose", is_flag=True, help="Show technical details too: stages, seconds, certified precision.")
 @choice_flags
 @setting_flags(
-    *WRITE_SETTINGS, "jobs", "timeout", "max_genres", "stages", "bundle", "album", "max_time", "max_tracks",
-    "all_layers", "device", "gpu_memory", "precision",
+    *WRITE_SETTINGS, "jobs", "timeout", "worker_memory", "max_genres", "stages", "bundle", "album", "max_time",
+    "max_tracks", "all_layers", "device", "gpu_memory", "precision",
 )  # fmt: skip
 def scan(
     paths: tuple[Path, ...], plex: str | None, sync_plex: bool, pairs: tuple[str, ...], include: tuple[str, ...],

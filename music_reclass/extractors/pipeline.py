@@ -68,6 +68,7 @@ def embed(
     *,
     jobs: int,
     timeout: float,
+    memory: int = 0,
     prepare: Callable[[], None] | None = prepare_worker,
     stop: Callable[[], bool] = lambda: False,
 ) -> Generator[tuple[Item, NDArray[np.float32] | TrackError], None, None]:
@@ -78,7 +79,7 @@ def embed(
     `stop` is true no track is begun; those under way still come. Closing the iterator ends everything.
     """
     limit = AHEAD_OF_CPU if network.network.device.is_cpu else AHEAD_OF_GPU
-    pool = WorkerPool(read, jobs, timeout, prepare)
+    pool = WorkerPool(read, jobs, timeout, prepare, memory=memory)
     with _DecodedAhead(items, pool, limit) as tracks:
         yield from assembled(tracks, network, stop)
 

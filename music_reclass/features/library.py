@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from music_reclass.domain import Vector
 
 # A failure that may pass without the file changing is tried again at every scan.
-PASSING = ("permission", "io", "vanished", "no_space", "timeout", "crashed")
+PASSING = ("permission", "io", "vanished", "no_space", "timeout", "crashed", "memory")
 
 # Of a track t: a change that was not undone wrote these very genres into a file with this audio, whatever its name is
 # now. Genres that somebody else put in their place are the user's. Answered by the index `change_genres`; the journal

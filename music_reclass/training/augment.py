@@ -190,7 +190,13 @@ def augmented(
     jobs = min(settings.workers, max(1, len(todo)))
     with (
         progress_bar("augmenting", len(todo)) as progress,
-        WorkerPool(partial(vectors_of_augmentations, kind), jobs, settings.timeout * 2, prepare_worker) as pool,
+        WorkerPool(
+            partial(vectors_of_augmentations, kind),
+            jobs,
+            settings.timeout * 2,
+            prepare_worker,
+            memory=settings.worker_bytes,
+        ) as pool,  # fmt: skip
     ):
         for (path, _), answer in pool.map(tasks()):
             progress.advance(1, os.path.basename(path)[:40])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from music_reclass.domain import Track
 
+Globs = tuple[str, Sequence[str]]  # a folder, and globs that may be relative to it
+
 AUDIO_SUFFIXES = frozenset(
     f".{name}"
     for name in (
@@ -25,6 +28,7 @@ IGNORED_FOLDERS = frozenset(
     {"@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 )
 IGNORE_FILES = (".reclassignore", ".plexignore")
+LARGEST_IGNORE_FILE = 2**20  # bytes
 NETWORK_TYPES = frozenset(
     {
         "nfs",
@@ -124,18 +128,14 @@ def walk(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     on_error: Callable[[str, OSError], None] = lambda path, error: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Track]:
     """Every audio candidate below `roots`, sorted within its folder: absolute path (bytes that are not UTF-8 as
     surrogates), size and modification time. A root that is a file is always one.
 
-    `include` and `exclude` are globs on the file name or the whole path. Unreadable folders go to `on_error`.
+    `include` and `exclude` are globs on the file name, the whole path, or the path below its root. Unreadable folders
+    go to `on_error`. Once `stop` is true the walk ends.
     """
-
-    def wanted(entry: os.DirEntry[str]) -> bool:
-        if os.path.splitext(entry.name)[1].lower() not in AUDIO_SUFFIXES or _matches(entry, exclude):
-            return False
-        return not include or _matches(entry, include)
-
     visited: set[tuple[int, int]] = set()
     for root in roots:
         real = os.path.realpath(root)
@@ -145,9 +145,20 @@ def walk(
             on_error(root, error)
             continue
         if stat.S_ISDIR(status.st_mode):
-            yield from _folder(real, wanted, on_error, visited)
+            yield from _folder(real, _filter(real, include, exclude), on_error, visited, stop=stop)
         else:
             yield Track(real, status.st_size, status.st_mtime_ns)
+
+
+def _filter(root: str, include: Sequence[str], exclude: Sequence[str]) -> Callable[[os.DirEntry[str]], bool]:
+    """Whether a file below `root` is audio and wanted."""
+
+    def wanted(entry: os.DirEntry[str]) -> bool:
+        if os.path.splitext(entry.name)[1].lower() not in AUDIO_SUFFIXES or _matches(entry, [(root, exclude)]):
+            return False
+        return not include or _matches(entry, [(root, include)])
+
+    return wanted
 
 
 def _folder(
@@ -155,9 +166,13 @@ def _folder(
     wanted: Callable[[os.DirEntry[str]], bool],
     on_error: Callable[[str, OSError], None],
     visited: set[tuple[int, int]],
+    *,
+    stop: Callable[[], bool],
 ) -> Iterator[Track]:
-    pending: list[tuple[str, tuple[str, ...]]] = [(top, ())]
+    pending: list[tuple[str, tuple[Globs, ...]]] = [(top, ())]
     while pending:
+        if stop():
+            return
         folder, inherited = pending.pop()
         try:
             status = os.stat(folder)
@@ -166,12 +181,15 @@ def _folder(
             visited.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as scan:
                 entries = sorted(scan, key=lambda entry: entry.name)
-            ignore = inherited + tuple(_ignore_patterns(folder, {entry.name for entry in entries}))
+            globs = list(_ignore_patterns(folder, {entry.name for entry in entries}))
+            ignore = (*inherited, (folder, globs)) if globs else inherited
         except OSError as error:
             on_error(folder, error)
             continue
-        below: list[tuple[str, tuple[str, ...]]] = []
+        below: list[tuple[str, tuple[Globs, ...]]] = []
         for entry in entries:
+            if stop():
+                return
             if entry.name.startswith(".") or _matches(entry, ignore):
                 continue
             try:
@@ -188,8 +206,16 @@ def _folder(
         pending.extend(reversed(below))
 
 
-def _matches(entry: os.DirEntry[str], globs: Sequence[str]) -> bool:
-    return any(fnmatch(entry.name, glob) or fnmatch(entry.path, glob) for glob in globs)
+def _matches(entry: os.DirEntry[str], patterns: Sequence[Globs]) -> bool:
+    """Whether a glob fits the name, the whole path, or the path below the folder that the glob belongs to."""
+    for folder, globs in patterns:
+        names = {entry.name, entry.path}
+        prefix = folder.rstrip("/") + "/"
+        if entry.path.startswith(prefix):
+            names.add(entry.path[len(prefix) :])
+        if any(fnmatch(name, glob.removeprefix("./")) for glob in globs for name in names):
+            return True
+    return False
 
 
 def _ignore_patterns(folder: str, names: set[str]) -> Iterator[str]:
@@ -197,7 +223,18 @@ def _ignore_patterns(folder: str, names: set[str]) -> Iterator[str]:
     for name in IGNORE_FILES:
         if name not in names:
             continue
-        with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
-            lines = [line.strip() for line in file]
+        lines = [line.strip() for line in _ignore_text(os.path.join(folder, name)).splitlines()]
         globs = [line.rstrip("/") for line in lines if line and not line.startswith("#")]
         yield from globs or ["*"]
+
+
+def _ignore_text(path: str) -> str:
+    """The text of an ignore file; OSError where it is none of a sane size: a pipe or a device would never end."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with open(descriptor, "rb") as file:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            content = file.read(LARGEST_IGNORE_FILE + 1)
+            if len(content) <= LARGEST_IGNORE_FILE:
+                return content.decode("utf-8", "replace")
+    name = os.path.basename(path)
+    raise OSError(errno.EINVAL, f"its {name} is no plain file of at most 1 MB, so the folder is left out")

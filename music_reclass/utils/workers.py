@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ class WorkerPool(Generic[Item, Result]):
 
     `function` must be picklable. `prepare` runs once in each worker before its first item. A TrackError that
     `function` raises comes back as the result of its item; so does any other exception, as FailTrack("bug").
-    A worker that exceeds `timeout` seconds on one item, or dies, is replaced.
+    A worker that exceeds `timeout` seconds on one item, or dies, is replaced. An item for which a worker wants more
+    than `memory` bytes in all (0: no limit; on Linux only) comes back as FailTrack("memory").
     """
 
     def __init__(
@@ -48,8 +50,11 @@ class WorkerPool(Generic[Item, Result]):
         jobs: int,
         timeout: float,
         prepare: Callable[[], None] | None = None,
+        *,
+        memory: int = 0,
     ) -> None:
         self._function = function
+        self._memory = memory
         self._prepare = prepare
         self._timeout = timeout
         self._context = multiprocessing.get_context("spawn")
@@ -101,7 +106,8 @@ class WorkerPool(Generic[Item, Result]):
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read when NumPy loads in the child
         try:
             ours, theirs = self._context.Pipe()
-            process = self._context.Process(target=_serve, args=(theirs, self._function, self._prepare), daemon=True)
+            order = (theirs, self._function, self._prepare, self._memory)
+            process = self._context.Process(target=_serve, args=order, daemon=True)
             process.start()
             theirs.close()
         finally:
@@ -152,7 +158,17 @@ class WorkerPool(Generic[Item, Result]):
         worker.process.join()
 
 
-def _serve(pipe: Connection, function: Callable[[Any], Any], prepare: Callable[[], None] | None) -> None:
+def _limit_memory(size: int) -> None:
+    """Let this process have no more than `size` bytes of memory of its own; mapped libraries do not count."""
+    if size and sys.platform == "linux":
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        if hard == resource.RLIM_INFINITY or size < hard:
+            resource.setrlimit(resource.RLIMIT_DATA, (size, hard))
+
+
+def _serve(pipe: Connection, function: Callable[[Any], Any], prepare: Callable[[], None] | None, memory: int) -> None:
     for name in ("SIGINT", "SIGHUP"):  # Ctrl-C and a closed terminal are for the parent, which ends the run in order
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -160,6 +176,7 @@ def _serve(pipe: Connection, function: Callable[[Any], Any], prepare: Callable[[
         os.nice(5)
     if prepare is not None:
         prepare()
+    _limit_memory(memory)
     while True:
         try:
             item = pipe.recv()
@@ -169,6 +186,8 @@ def _serve(pipe: Connection, function: Callable[[Any], Any], prepare: Callable[[
             answer = function(item)
         except (SkipTrack, FailTrack) as error:
             answer = type(error)(error.reason, error.detail)
+        except MemoryError:
+            answer = FailTrack("memory", "reading it needs more memory than a worker may have (worker_memory)")
         except Exception as error:  # the per-track guard: one bad file costs one file
             answer = FailTrack("bug", f"{type(error).__name__}: {error}")
         try:

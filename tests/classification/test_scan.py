@@ -60,7 +60,10 @@ def test_new_files_are_read_and_decided_and_known_ones_are_left_alone(database: 
 
     assert (stats.found, stats.new, stats.read, stats.decided, stats.stopped) == (3, 3, 3, 2, False)
     assert stats.seconds.keys() == {"discover", "read", "decide"}
-    assert (stats.stages["fma518"].extracted, stats.stages["fma518"].seconds) == (3, stats.seconds["read"])
+    assert (stats.stages["fma518"].extracted, stats.stages["fma518"].seconds) == (
+        3,
+        pytest.approx(stats.seconds["read"]),
+    )
     tracks = {os.path.basename(track.path): track for track in Decisions(database).below()}
     assert tracks["0.wav"].decision is not None
     assert tracks["broken.wav"].decision is None
@@ -95,6 +98,13 @@ def test_a_stopped_scan_says_so_and_the_next_one_goes_on(database: Database, mus
 
     assert (stopped.stopped, stopped.read, stopped.decided) == (True, 0, 0)
     assert run(database, music).decided == 2
+
+
+def test_a_scan_that_is_stopped_while_it_looks_for_files_ends_there(database: Database, music: Path) -> None:
+    stop = StopRequest()
+    stop.requested = True
+    stats = run(database, music, stop=stop)  # nothing was found: that is no mistake in the path
+    assert (stats.stopped, stats.found, stats.gone) == (True, 0, 0)
 
 
 def test_a_first_stage_that_was_trained_on_other_features_is_refused(database: Database, music: Path) -> None:

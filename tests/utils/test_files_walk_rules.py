@@ -161,3 +161,45 @@ def test_every_name_that_a_file_can_have_is_found_once_and_in_order(
     for stem in stems:
         (folder / (stem + suffix)).write_bytes(b"")
     assert found(folder) == sorted(stem + suffix for stem in stems)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "large", "link to a pipe"])
+def test_an_ignore_file_that_is_no_plain_file_of_sane_size_hangs_nothing(kind: str, tmp_path: Path) -> None:
+    make(tmp_path, "a/1.mp3", "b/2.mp3")
+    place = tmp_path / "a" / ".plexignore"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "device":
+        place.symlink_to("/dev/zero")
+    elif kind == "large":
+        place.write_bytes(b"x\n" * 2**20)
+    else:
+        os.mkfifo(tmp_path / "pipe")
+        place.symlink_to(tmp_path / "pipe")
+    errors: list[str] = []
+    found = [Path(one.path).name for one in walk([str(tmp_path)], on_error=lambda path, why: errors.append(str(why)))]
+    assert found == ["2.mp3"]
+    assert len(errors) == 1
+    assert "its .plexignore is no plain file of at most 1 MB" in errors[0]
+
+
+def test_globs_may_be_relative_to_the_scanned_folder_or_to_that_of_the_ignore_file(tmp_path: Path) -> None:
+    make(tmp_path, "live/1.mp3", "live/2.ogg", "Ida/live/3.mp3", "Ida/4.mp3")
+    assert found(tmp_path, exclude=("live/*",)) == ["Ida/4.mp3", "Ida/live/3.mp3"]
+    assert found(tmp_path, exclude=("./live/*",)) == ["Ida/4.mp3", "Ida/live/3.mp3"]
+    assert found(tmp_path, include=("Ida/*",)) == ["Ida/4.mp3", "Ida/live/3.mp3"]
+    (tmp_path / "Ida" / ".reclassignore").write_text("live/*\n")
+    assert found(tmp_path) == ["Ida/4.mp3", "live/1.mp3", "live/2.ogg"]
+
+
+def test_a_walk_ends_where_it_is_asked_to_in_folders_without_music_too(tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / f"{number:02}").mkdir()
+    asked: list[None] = []
+
+    def stop() -> bool:
+        asked.append(None)
+        return len(asked) > 5
+
+    assert list(walk([str(tmp_path)], stop=stop)) == []
+    assert len(asked) == 6

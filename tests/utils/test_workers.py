@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 
 import pytest
@@ -18,6 +19,8 @@ def act(order: str) -> str:
         os.kill(os.getpid(), signal.SIGSEGV)
     if order == "leave":
         os._exit(3)
+    if order == "huge":
+        bytearray(2**30)
     if order == "skip":
         raise SkipTrack("silence", "nothing to hear")
     if order == "bug":
@@ -87,3 +90,13 @@ def test_ending_the_items_ends_the_run_in_order() -> None:
             stopped = len(answers) >= 5
     assert 5 <= len(answers) <= 7
     assert len(set(answers)) == len(answers)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit holds on Linux only")
+def test_an_item_that_needs_too_much_memory_costs_itself_alone() -> None:
+    with WorkerPool(act, jobs=1, timeout=60, memory=512 * 2**20) as pool:
+        answers = dict(pool.map(["before", "huge", "after"]))
+    huge = answers["huge"]
+    assert isinstance(huge, FailTrack)
+    assert huge.reason == "memory"
+    assert (answers["before"], answers["after"]) == ("BEFORE", "AFTER")

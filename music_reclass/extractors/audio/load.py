@@ -71,7 +71,7 @@ def load_at(path: Path, excerpt: str, rates: Sequence[int]) -> Iterator[Clip]:
             raise FailTrack("decode", "the file points outside itself") from None
         raise FailTrack("io", f"the file could not be read: {error.strerror or error}") from None
     except MemoryError:
-        raise FailTrack("decode", "decoding it needs more memory than there is") from None
+        raise FailTrack("memory", "decoding it needs more memory than there is") from None
     duration = decoded.total / decoded.rate
     found = {"truncated": truncated, "damaged": decoded.damaged, "capped": excerpt == "full" and duration > seconds}
     for place, rate in enumerate(rates):
