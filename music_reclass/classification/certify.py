@@ -1,4 +1,4 @@
-"""Exit rules certified on the user's library, by tags or by agreement with the whole cascade."""
+"""Exit rules, and the thresholds of stages without training, certified on the user's library."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from music_reclass.classification.agreement import tag_agreement
 from music_reclass.classification.extract import extract_missing
 from music_reclass.errors import NothingToDo
 from music_reclass.features.library import Library
-from music_reclass.features.results import LibraryExits
+from music_reclass.features.results import LibraryCalibrations, LibraryExits
 from music_reclass.models.bundle import artist_digests
 from music_reclass.models.early_exit import ExitRule, RiskTarget, certify_exit_rule, exit_as_manifest, gain_curve
+from music_reclass.models.precision import PrecisionTarget, certified_thresholds
 from music_reclass.utils.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from music_reclass.classification.voter import Cascade
     from music_reclass.domain import Vote
     from music_reclass.features.database import Database
+    from music_reclass.models.bundle import Bundle
+    from music_reclass.models.precision import Certificate
     from music_reclass.utils.progress import Bar
 
 SAMPLE = 1000
@@ -162,6 +165,52 @@ def certify_exits(
 def store_exits(database: Database, rules: Mapping[str, ExitRule]) -> None:
     """Store exit rules by the digest of the stage's bundle; every later scan of this library uses them."""
     LibraryExits(database).save({digest: exit_as_manifest(rule) for digest, rule in rules.items()})
+
+
+def certify_thresholds(
+    database: Database, cascade: Cascade, sample: CalibrationSample
+) -> dict[str, dict[str, Certificate]]:
+    """The thresholds of every stage that nobody trained, by the digest of its bundle: what their tags certify.
+
+    The stages must have voted on the sample, which must be drawn by tags. A stage that voted on no track is left out.
+    """
+    agrees, library = tag_agreement(cascade).agrees, Library(database)
+    found = {}
+    for stage in cascade.stages:
+        cast = stage.votes(sample.genres, library) if untrained(stage.bundle) else {}
+        if cast:
+            right = np.array([bool(agrees(vote.genre, sample.genres[track])) for track, vote in cast.items()])
+            confidence = np.array([vote.confidence for vote in cast.values()])
+            groups = np.arange(len(cast))  # one track an artist
+            found[stage.digest] = certified_thresholds([(confidence, right)], groups, PrecisionTarget())
+    return found
+
+
+def untrained(bundle: Bundle) -> bool:
+    """Whether the bundle's thresholds are guesses until a library certifies others."""
+    return bool(bundle.manifest.get("model", {}).get("type") == "tag-head")
+
+
+def store_thresholds(database: Database, thresholds: Mapping[str, Mapping[str, Certificate]]) -> None:
+    """Store the thresholds of stages by the digest of their bundles; every later scan of this library uses them."""
+    results = {}
+    for digest, found in thresholds.items():
+        stated = {
+            "thresholds": {word: one.threshold for word, one in found.items() if one.threshold is not None},
+            "certificates": {word: one.as_manifest() for word, one in found.items()},
+        }
+        results[LibraryCalibrations.thresholds_of(digest)] = stated
+    LibraryCalibrations(database).save(results)
+
+
+def with_library_thresholds(bundle: Bundle, database: Database) -> Bundle:
+    """The bundle with the thresholds that were certified on this library, if any were; its digest stays."""
+    if not untrained(bundle):
+        return bundle
+    stated = LibraryCalibrations(database).of(LibraryCalibrations.thresholds_of(bundle.digest))
+    if stated is None:
+        return bundle
+    return replace(bundle, thresholds=stated["thresholds"], manifest={**bundle.manifest, **stated})
 
 
 def certificates_of(database: Database, cascade: Cascade) -> tuple[StageCertificate, ...]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from music_reclass.config import Settings
     from music_reclass.features.database import Database
     from music_reclass.models.early_exit import ExitRule, RiskTarget
+    from music_reclass.models.precision import Certificate
 
 
 @click.command("audit-exits")
@@ -202,6 +203,9 @@ def _calibrate(settings: Settings, target: RiskTarget, *, max_tracks: int, seed:
             complain("Stopped as you asked; what was extracted is kept: the same command goes on from here.")
             return 130
         certify.store_exits(work.database, rules)
+        thresholds = certify.certify_thresholds(work.database, cascade, sample) if target.labels else {}
+        certify.store_thresholds(work.database, thresholds)
+    _show_thresholds(cascade, thresholds, as_json)
     _show_certified(cascade, rules, len(sample.genres), as_json)
     return 0
 
@@ -231,16 +235,24 @@ def _show_certified(cascade: Cascade, rules: Mapping[str, ExitRule], drawn: int,
         plain("Every later scan of this library goes by it; back to the models' rules: reclass calibrate --forget")
 
 
+def _show_thresholds(cascade: Cascade, thresholds: Mapping[str, Mapping[str, Certificate]], as_json: bool) -> None:
+    """What was certified of the thresholds of stages that nobody trained."""
+    for stage in cascade.stages:
+        for word, found in thresholds.get(stage.digest, {}).items():
+            shown = {"stage": stage.name, "digest": stage.digest, "outcome": word, "threshold": found.threshold}
+            emit({**shown, **found.as_manifest()}, f"{word} {found.sentence()}", as_json, stage.name)
+
+
 def _forget(settings: Settings, dry_run: bool, as_json: bool) -> int:
     from music_reclass.cli.session import reading, writing
-    from music_reclass.features.results import LibraryExits
+    from music_reclass.features.results import LibraryCalibrations, LibraryExits
 
     if dry_run:
         with reading(settings) as library:
-            count = len(LibraryExits(library).dates())
+            count = len(LibraryExits(library).dates()) + LibraryCalibrations(library).count()
     else:
         with writing(settings, "calibrate", must_exist=True) as work:
-            count = LibraryExits(work.database).forget()
+            count = LibraryExits(work.database).forget() + LibraryCalibrations(work.database).forget()
     text = f"{count:,} certificate{'' if count == 1 else 's'}" + (" would be (dry run)" if dry_run else "")
     emit({"forgotten": 0 if dry_run else count, "would_forget": count}, text, as_json, "forgotten")
     return 0

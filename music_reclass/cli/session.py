@@ -103,15 +103,21 @@ def cascade_for(settings: Settings, taxonomy: Taxonomy, database: Database | Non
     """The stages that may vote, cheapest first. UsageError for an unknown one, MissingWeights or MissingExtra for one
     asked for by name that cannot run; `Cascade.absent` says which others were left out, and why.
 
-    Exit rules certified on the library in `database` come before those of the bundles.
+    Exit rules, and thresholds of stages without training, certified on the library in `database` come before those of
+    the bundles.
     """
     from music_reclass.classification.voter import Cascade
+    from music_reclass.extractors.registry import TAG_HEADS
 
     chosen, obstacles = usable(bundles_of_scan(settings))
     if obstacles and settings.stages != "auto":
         raise next(iter(obstacles.values()))
     absent = {stage: str(obstacle) for stage, obstacle in obstacles.items()}
     certified = {} if database is None else library_exits(database, [bundle.digest for bundle in chosen])
+    if database is not None and any(bundle.stage in TAG_HEADS for bundle in chosen):
+        from music_reclass.classification.certify import with_library_thresholds
+
+        chosen = [with_library_thresholds(bundle, database) for bundle in chosen]
     return Cascade.from_bundles(
         chosen,
         taxonomy,

@@ -192,4 +192,12 @@ STEPS: tuple[str, ...] = (
         WHERE state = 'written' AND undoes IS NULL;
     CREATE INDEX change_path ON change (path) WHERE state = 'written' AND undoes IS NULL;
     """,
+    """
+    -- What `calibrate` measured on this library besides exits: thresholds of a stage, precision of styles.
+    CREATE TABLE calibration (
+        subject TEXT PRIMARY KEY,          -- "thresholds of <digest of the stage's bundle>" or "styles"
+        result  TEXT NOT NULL,             -- JSON
+        made    REAL NOT NULL
+    ) STRICT;
+    """,
 )

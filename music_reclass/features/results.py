@@ -185,6 +185,41 @@ class LibraryExits:
             return int(self._sql.execute("DELETE FROM own_exit").rowcount)
 
 
+class LibraryCalibrations:
+    """Questions and statements about what `calibrate` measured on this library besides exits, by subject."""
+
+    STYLES = "styles"
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = database.connection
+
+    @staticmethod
+    def thresholds_of(digest: str) -> str:
+        """The subject of the thresholds of the stage whose bundle has this digest."""
+        return f"thresholds of {digest}"
+
+    def save(self, results: Mapping[str, Stated]) -> None:
+        """Store results by subject, in one transaction; each takes the place of an older one."""
+        rows = [(subject, json.dumps(result), time.time()) for subject, result in results.items()]
+        with self._database.transaction():
+            self._sql.executemany("INSERT OR REPLACE INTO calibration (subject, result, made) VALUES (?, ?, ?)", rows)
+
+    def of(self, subject: str) -> Stated | None:
+        """What was measured; None where nothing was."""
+        row = self._sql.execute("SELECT result FROM calibration WHERE subject = ?", (subject,)).fetchone()
+        return None if row is None else dict(json.loads(row[0]))
+
+    def count(self) -> int:
+        """How many results there are."""
+        return int(self._sql.execute("SELECT count(*) FROM calibration").fetchone()[0])
+
+    def forget(self) -> int:
+        """Drop them all; how many there were."""
+        with self._database.transaction():
+            return int(self._sql.execute("DELETE FROM calibration").rowcount)
+
+
 class ExitAudits:
     """Questions and statements about audits of early exits."""
 

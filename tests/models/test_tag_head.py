@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 
-from music_reclass.classification.policy import Thresholds
 from music_reclass.classification.voter import Stage
 from music_reclass.domain import FeatureKind, Outcome
 from music_reclass.errors import BundleError
@@ -91,7 +91,7 @@ def test_silence_of_all_styles_is_no_opinion(head: Bundle) -> None:
 
 def test_it_is_never_confident_and_likely_from_a_cautious_threshold(head: Bundle) -> None:
     stage = Stage.from_bundle(head, TAXONOMY)
-    assert stage.thresholds == Thresholds(likely=0.6)
+    assert (stage.thresholds.likely, stage.thresholds.confident, stage.thresholds.keeps) == (0.6, math.inf, math.inf)
     sure = stage.predict(strengths(0.0, **{"Electronic---Techno": 1.0})[None])[0]
     assert sure.confidence > 0.9
     assert stage.thresholds.outcome(sure.confidence) is Outcome.LIKELY

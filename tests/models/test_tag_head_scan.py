@@ -73,3 +73,15 @@ def test_asking_for_the_stage_by_name_says_how_to_get_it(tmp_path, monkeypatch, 
     assert "reclass models download discogs-effnet" in shell.err
     assert shell("scan", music / "Ida Quill", "--dry-run", "--json") == 0
     assert not any("discogs" in track["votes"] for track in shell.objects())
+
+
+def test_calibration_on_the_library_says_what_is_missing_and_changes_no_outcome(
+    techno: None, music: Path, shell: Shell
+) -> None:
+    assert shell("scan", music, "--dry-run", "--no-album", "--stages", "1,discogs") == 0
+    assert shell("calibrate", "--from-library", "--stages", "1,discogs", "--json") == 0
+    stated = [one for one in shell.objects() if "outcome" in one]
+    assert {one["outcome"] for one in stated} == {"confident", "likely"}
+    assert all(one["stage"] == "discogs" and not one["certified"] for one in stated)
+    assert shell("calibrate", "--forget", "--json") == 0
+    assert shell.objects()[0]["forgotten"] == 2
