@@ -1,10 +1,11 @@
 """Tags as evidence: their usual levels, how often the rules are right, and how exact tags of stored embeddings are.
 
 python benchmarks/evidence_voter.py near WEIGHTS GOLDEN.npz
-python benchmarks/evidence_voter.py levels WEIGHTS TABLE.npz
-python benchmarks/evidence_voter.py rules WEIGHTS TABLE.npz
+python benchmarks/evidence_voter.py levels SOURCE TABLE.npz
+python benchmarks/evidence_voter.py rules SOURCE TABLE.npz
 
-WEIGHTS is MusiCNN's checkpoint. The table holds embeddings, so all but `near` are about the tags of those embeddings.
+SOURCE is either WEIGHTS, MusiCNN's checkpoint, and tags are those of the table's array `musicnn`, or an .npz with
+the tags of EfficientAT for the same rows: `efficientat_tags` (n, 527), or logits, `mn04_logits`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.explain.evidence import Evidence, tag_table
+from music_reclass.extractors import efficientat
 from music_reclass.extractors.musicnn import TAGS, head, sigmoid
 from music_reclass.extractors.weights.install import read_checkpoint
 from music_reclass.models.dataset import Table, TableFile, read_table
@@ -43,21 +45,34 @@ def near(weights: Path, golden: Path) -> None:
     print(f"the same first three tags in the same order: {sum(same)} of {len(same)}")
 
 
-def levels(weights: Path, path: Path) -> None:
-    """The lines of [levels] in data/evidence.toml."""
-    strengths = tags_of(weights, embeddings_of(path, read_table(path)))
-    for tag, (middle, upper) in zip(TAGS, np.quantile(strengths, [0.5, 0.9], axis=0).T, strict=True):
-        print(f'"{tag}" = [{middle:.3f}, {upper:.3f}]')
+def strengths_of(source: Path, path: Path) -> tuple[Sequence[str], NDArray[np.float32]]:
+    """The names of the tags, and their strengths (n, tags) for the rows of the table in `path`."""
+    if source.suffix != ".npz":
+        return TAGS, tags_of(source, embeddings_of(path, read_table(path)))
+    stored = np.load(source)
+    if "efficientat_tags" in stored:
+        return efficientat.audioset_labels(), stored["efficientat_tags"].astype(np.float32)
+    return efficientat.audioset_labels(), efficientat.sigmoid(stored["mn04_logits"].astype(np.float32))
 
 
-def judged(weights: Path, path: Path) -> None:
+def levels(source: Path, path: Path) -> None:
+    """The lines of [levels] in data/evidence.toml: all of MusiCNN's tags, and those of AudioSet's that have a rule."""
+    known = tag_table()
+    names, strengths = strengths_of(source, path)
+    digits = 3 if names is TAGS else 4
+    for tag, (middle, upper) in zip(names, np.quantile(strengths, [0.5, 0.9], axis=0).T, strict=True):
+        if tag in known or names is TAGS:
+            print(f'"{tag}" = [{middle:.{digits}f}, {upper:.{digits}f}]')
+
+
+def judged(source: Path, path: Path) -> None:
     """How often the lines shown name a genre that the clip carries, and how often any clip would do."""
     table, taxonomy, known = read_table(path), load(), tag_table()
-    strengths = tags_of(weights, embeddings_of(path, table))
+    names, strengths = strengths_of(source, path)
     upper = np.quantile(strengths, 0.9, axis=0)
     for name, with_floor in (("every tag above its upper tenth", False), ("faint ones left out", True)):
         shown = np.zeros(3)
-        for number, tag in enumerate(TAGS):
+        for number, tag in enumerate(names):
             if tag not in known:
                 continue
             out = strengths[:, number] >= (known[tag].threshold if with_floor else upper[number])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from music_reclass.domain import FeatureKind, Vector
 
 SORTS = ("instrument", "genre", "mood")  # the order of display: an instrument is a fact, a genre an opinion
+AUDIOSET = ("efficientat-tags", "efficientat-mn10-tags")  # kinds of AudioSet's tags in the order of its class list
 _GTZAN = "gtzan---"
 
 
@@ -97,22 +98,21 @@ def tag_table() -> Mapping[str, Evidence]:
 
 
 def _levels(tag: str, content: Mapping[str, Any]) -> tuple[float, float | None]:
-    """From which strength a tag stands out (its upper tenth where measured, else a cautious value), and its median."""
-    bars = content["bars"]
-    if tag in content["levels"]:
-        typical, upper = content["levels"][tag]
-        return max(upper, bars["least"]), typical
-    return bars["gtzan" if tag.startswith(_GTZAN) else "otherwise"], None
+    """From which strength a tag stands out (its upper tenth, unless its tagger's least is higher), and its median."""
+    tagger = "gtzan" if tag.startswith(_GTZAN) else "musicnn" if "---" in tag else "audioset"
+    typical, upper = content["levels"].get(tag, (None, 0.0))
+    return max(upper, content["bars"][tagger]), typical
 
 
 def tags_in(vectors: Mapping[FeatureKind, Vector]) -> dict[str, float]:
     """The strength of every tag by its name, in [0, 1]; {} where no vector is of a kind that holds tags.
 
-    MusiCNN's tags are computed from its embedding where they are not stored. Vectors of other weights than the
-    installed ones give no tags, as only the installed ones name them.
+    MusiCNN's tags are computed from its embedding where they are not stored. AudioSet's classes are EfficientAT's
+    where these are there too, not AST's. Vectors of other weights than the installed ones give no tags where only the
+    installed ones name them.
     """
     found: dict[str, float] = {}
-    for kind, vector in vectors.items():
+    for kind, vector in sorted(vectors.items(), key=lambda item: item[0].name in AUDIOSET):
         if kind.name != "musicnn":
             names = _tag_names(kind)
         elif any(other.name == "musicnn-tags" for other in vectors):
@@ -135,9 +135,12 @@ def _tags_of_embedding(kind: FeatureKind, vector: Vector) -> tuple[tuple[str, ..
 
 def _tag_names(kind: FeatureKind) -> tuple[str, ...]:
     """The tags of a tagger's kind in their order; () for kinds of another sort and for other weights."""
+    from music_reclass.extractors.efficientat import audioset_labels
     from music_reclass.extractors.musicnn import TAGS
     from music_reclass.extractors.registry import EXTRACTORS, extractor
 
+    if kind.name in AUDIOSET:
+        return audioset_labels()
     if kind.name not in EXTRACTORS or kind.name == "fma518":
         return ()
     try:

@@ -16,8 +16,9 @@ from music_reclass.classification.albums import album_of
 from music_reclass.classification.extract import OnDemandFeatures, read_file
 from music_reclass.domain import Track, Vote
 from music_reclass.explain.attribution import Attribution, attribute
-from music_reclass.explain.evidence import Evidence, evidence, tags_in
+from music_reclass.explain.evidence import AUDIOSET, Evidence, evidence, tags_in
 from music_reclass.extractors.device import Placement
+from music_reclass.extractors.weights.store import MissingWeights
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.results import Scans
@@ -25,7 +26,7 @@ from music_reclass.models.early_exit import exit_rules_of
 
 if TYPE_CHECKING:
     from music_reclass.classification.voter import Albums, Cascade, Stage
-    from music_reclass.domain import FeatureKind
+    from music_reclass.domain import FeatureKind, Vector
     from music_reclass.features.database import Database
     from music_reclass.models.early_exit import ExitRule
     from music_reclass.tagging.apply import WritePlan
@@ -216,10 +217,25 @@ def _with_features(explanation: Explanation, features: OnDemandFeatures, all_sta
         explanation,
         extra_votes=tuple(extra_votes),
         attribution=None if last is None or deciding is None else _attributed(last, features, deciding.genre),
-        evidence=evidence(tags_in(features.known), explanation.cascade.taxonomy),
+        evidence=evidence(tags_in(_with_tags(features, stages[0])), explanation.cascade.taxonomy),
         seconds={name: sum(values) for name, values in _by_stage(stages, features.seconds).items()},
         failures={name: str(values[0]) for name, values in _by_stage(stages, features.failed).items()},
     )
+
+
+def _with_tags(features: OnDemandFeatures, first: Stage) -> Mapping[FeatureKind, Vector]:
+    """The known vectors, and those of AudioSet's tags: stored, or made now where EfficientAT is installed."""
+    from music_reclass.extractors.registry import extractor
+
+    if any(kind.name in AUDIOSET for kind in features.known):
+        return features.known
+    try:
+        kind = extractor(AUDIOSET[0], first.kinds[0].excerpt).kind
+    except MissingWeights:
+        return features.known
+    apart = OnDemandFeatures(features.number, features.path, features.placement, features.stored)
+    apart.vectors([apart.number], kind)
+    return {**apart.known, **features.known}
 
 
 def steps(cascade: Cascade, votes: Mapping[int, Sequence[Vote]], albums: Albums, track_id: int) -> tuple[Step, ...]:

@@ -14,6 +14,7 @@ from music_reclass.errors import ReclassError
 from music_reclass.extractors import windows
 from music_reclass.extractors.batching import Slope
 from music_reclass.extractors.discogs import style_names
+from music_reclass.extractors.efficientat import TAGS, audioset_labels
 from music_reclass.extractors.mel import AST, AST_SAMPLES, MAEST, MAEST_SAMPLES, ast_input, maest_input
 from music_reclass.extractors.mert import standardised, transformers_package
 from music_reclass.extractors.network import (
@@ -100,14 +101,12 @@ def _config(installed: Installed) -> dict[str, Any]:
 
 AST_TITLE = "AST (ast-finetuned-audioset-10-10-0.4593)"
 AST_MOST_WINDOWS = {"mid30": 3, "full": 6}  # of ten seconds
-AST_TAGS = 527
 AST_PUBLISHED = {
     "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
     "patch_size": 16, "qkv_bias": True, "frequency_stride": 10, "time_stride": 10, "max_length": AST.frames,
     "num_mel_bins": AST.mels, "hidden_act": "gelu", "layer_norm_eps": 1e-12,
 }  # fmt: skip
 _PREPROCESSOR = {"sampling_rate": AST.rate, "num_mel_bins": AST.mels, "max_length": AST.frames}
-_KNOWN = {0: "Speech", 137: "Music"}  # two of AudioSet's class_labels_indices.csv: names in another order are no use
 # transformers 5 renamed the parts of a layer; a published file has the old names. In this order, and back in reverse.
 _RENAMED = (
     ("audio_spectrogram_transformer.encoder.layer.", "audio_spectrogram_transformer.layers."),
@@ -123,19 +122,23 @@ _RENAMED = (
 def canonical_ast(tensors: Tensors, settings: Settings) -> tuple[Tensors, Settings]:
     """Float32 tensors under their published names, and the settings; ReclassError if this is not the published AST.
 
-    The names of the tags are in config.json and nowhere else, so it must lie beside the weights.
+    Without its config.json the published settings and AudioSet's own class list are used.
     """
     config = settings.get("config.json")
     if config is None:
-        raise ReclassError("The names of AST's tags are in its config.json; put that file beside the weights.")
+        config = {**AST_PUBLISHED, "id2label": dict(zip(map(str, range(TAGS)), audioset_labels(), strict=True))}
     check_settings(config, AST_PUBLISHED, AST_TITLE)
     check_settings(settings.get("preprocessor_config.json", {}), _PREPROCESSOR, AST_TITLE)
     names = labels(config)
-    if len(names) != AST_TAGS or any(names[number] != name for number, name in _KNOWN.items()):
-        raise ReclassError(f"The config.json does not name AudioSet's {AST_TAGS} classes in their order.")
+    # Two names tell the order; the spelling of others may differ from the class list's.
+    if len(names) != TAGS or any(names[number] != audioset_labels()[number] for number in (0, 137)):
+        raise ReclassError(f"The config.json does not name AudioSet's {TAGS} classes in their order.")
     if "classifier.dense.weight" not in tensors:
         raise ReclassError("This file is no AST in transformers' layout; use the model.safetensors of the model page.")
-    return {ast_published_name(name): tensor.astype("<f4", copy=False) for name, tensor in tensors.items()}, settings
+    return {ast_published_name(name): tensor.astype("<f4", copy=False) for name, tensor in tensors.items()}, {
+        **settings,
+        "config.json": config,
+    }
 
 
 def ast_published_name(name: str) -> str:

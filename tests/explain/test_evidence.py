@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from music_reclass.explain.evidence import SORTS, evidence, tag_table
+from music_reclass.extractors.efficientat import audioset_labels
 from music_reclass.extractors.musicnn import TAGS
 from music_reclass.taxonomy import load
 
@@ -46,19 +47,31 @@ def test_no_tag_has_two_rules_and_no_rule_two_names():
 
 def test_every_tag_of_musicnn_is_in_the_table_or_known_to_support_nothing():
     assert set(TAGS) <= TABLE.keys() | SILENT
-    assert set(TAGS) == CONTENT["levels"].keys()
-    assert all(0 < middle < upper < 1 for middle, upper in CONTENT["levels"].values())
+    assert set(TAGS) == {tag for tag in CONTENT["levels"] if "---" in tag}
+    assert all(0 < middle < upper < 1 for tag, (middle, upper) in CONTENT["levels"].items() if tag in TAGS)
 
 
 def test_every_music_class_of_audioset_is_in_the_table_or_known_to_support_nothing():
-    listing = DATA / "taxonomy" / "audioset_class_labels_indices.csv"
-    if not listing.is_file():
-        pytest.skip("needs ../shared/data/taxonomy/audioset_class_labels_indices.csv")
-    names = [row["display_name"] for row in csv.DictReader(listing.open(encoding="utf-8"))]
+    names = audioset_labels()
     music = {*names[0:4], *names[27:37], *names[137:283]}
     assert music <= TABLE.keys() | SILENT
     known = {tag for tag in (*TABLE, *SILENT) if "---" not in tag}
     assert known <= set(names)
+
+
+def test_every_class_of_audioset_that_has_a_rule_was_measured():
+    ruled = {tag for tag in TABLE if "---" not in tag}
+    assert ruled == {tag for tag in CONTENT["levels"] if "---" not in tag}
+    assert all(0 <= middle <= upper < 1 for tag, (middle, upper) in CONTENT["levels"].items() if tag in ruled)
+    assert all(TABLE[tag].threshold == max(0.1, CONTENT["levels"][tag][1]) for tag in ruled)
+
+
+def test_the_class_list_of_audioset_is_the_published_one():
+    listing = DATA / "taxonomy" / "audioset_class_labels_indices.csv"
+    if not listing.is_file():
+        pytest.skip("needs ../shared/data/taxonomy/audioset_class_labels_indices.csv")
+    rows = csv.DictReader(listing.open(encoding="utf-8"))
+    assert audioset_labels() == tuple(row["display_name"] for row in rows)
 
 
 def test_the_ten_genres_of_the_gtzan_classifier_are_in_the_table():
@@ -80,13 +93,19 @@ def test_a_rare_but_faint_tag_is_no_evidence():
     assert evidence({"instrument---violin": 0.05}, TAXONOMY) != ()
 
 
-def test_a_tagger_that_was_never_measured_needs_a_cautious_strength():
+def test_a_tag_of_audioset_needs_a_tenth_and_has_a_typical_strength():
     assert evidence({"Banjo": 0.09}, TAXONOMY) == ()
     (found,) = evidence({"Banjo": 0.4}, TAXONOMY)
-    assert found.typical is None
+    assert found.typical is not None
+    assert found.typical < 0.01
     assert (found.name, found.strength) == ("banjo", 0.4)
     assert found.genres == ("Bluegrass", "Country", "Old-Time", "Folk", "Dixieland")
+
+
+def test_a_tagger_that_was_never_measured_needs_a_cautious_strength():
     assert evidence({"gtzan---jazz": 0.4}, TAXONOMY) == ()
+    (found,) = evidence({"gtzan---jazz": 0.6}, TAXONOMY)
+    assert found.typical is None
 
 
 def test_instruments_come_before_words_and_the_most_outstanding_first():

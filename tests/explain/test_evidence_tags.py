@@ -1,5 +1,6 @@
 """Tags come from the vectors that are there, and only where their names are certain."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,15 @@ import pytest
 from music_reclass.cli.main import run
 from music_reclass.domain import FeatureKind
 from music_reclass.explain.evidence import tags_in
+from music_reclass.extractors.efficientat import audioset_labels
 from music_reclass.extractors.fma518 import Fma518
 from music_reclass.extractors.musicnn import TAGS
 from music_reclass.extractors.registry import extractor
+from tests.extractors import small_models
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 WEIGHTS = SHARED / "weights" / "musicnn_jamendo.pth"
+ONES = np.ones(3, np.float32)
 
 
 @pytest.fixture
@@ -56,3 +60,41 @@ def test_stored_tags_go_before_computed_ones(installed: None) -> None:
 def test_vectors_of_other_weights_give_no_tags(installed: None) -> None:
     assert tags_in({FeatureKind("musicnn", "1-00000000", 200, "mid30"): np.zeros(200, np.float32)}) == {}
     assert tags_in({FeatureKind("musicnn-tags", "1-00000000", 50, "mid30"): np.zeros(50, np.float32)}) == {}
+
+
+def test_audiosets_classes_are_named_whatever_is_installed_and_efficientats_go_before_asts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "empty"))
+    kind = FeatureKind("efficientat-tags", "1-00000000", 527, "mid30")
+    found = tags_in({kind: np.linspace(0, 1, 527, dtype=np.float32), FeatureKind("ast-tags", "1-0", 3, "mid30"): ONES})
+    assert tuple(found) == audioset_labels()
+    assert (found["Speech"], found["Field recording"]) == (0.0, 1.0)
+
+
+def test_efficientats_strength_counts_where_ast_gives_one_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("transformers")
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path))
+    ast = small_models.small_ast().kind
+    kind = FeatureKind("efficientat-tags", "1-00000000", 527, "mid30")
+    for vectors in ({kind: np.zeros(527, np.float32), ast: ONES}, {ast: ONES, kind: np.zeros(527, np.float32)}):
+        assert tags_in(vectors)["Speech"] == 0.0
+
+
+def test_explain_shows_audiosets_tags_of_a_file_where_efficientat_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ragtime = SHARED / "golden" / "pistachio_ragtime.flac"
+    if not small_models.EFFICIENTAT_WEIGHTS.is_file() or not ragtime.is_file():
+        pytest.skip("needs ../shared/data (weights and golden recordings)")
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("RECLASS_DB", str(tmp_path / "library.sqlite3"))
+    assert run(["explain", str(ragtime), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["heard"] == []
+    assert run(["models", "install", "efficientat", str(small_models.EFFICIENTAT_WEIGHTS)]) == 0
+    capsys.readouterr()
+    for _ in ("a file of its own", "a file of the library"):
+        assert run(["explain", str(ragtime), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["heard"][0]["tag"] == "Piano"
+        run(["scan", str(ragtime), "-n"])
+        capsys.readouterr()

@@ -13,6 +13,7 @@ transformers = pytest.importorskip("transformers")
 
 from music_reclass.errors import ReclassError  # noqa: E402
 from music_reclass.extractors import taggers  # noqa: E402
+from music_reclass.extractors.efficientat import audioset_labels  # noqa: E402
 from music_reclass.extractors.mel import ast_input  # noqa: E402
 from music_reclass.extractors.weights import catalogue, install, store  # noqa: E402
 from tests.extractors.small_models import AST, ON_CPU, arrays, random_ast, small_ast  # noqa: E402
@@ -85,9 +86,16 @@ def test_new_names_of_the_weights_are_installed_under_the_published_ones(monkeyp
         assert set(taggers.canonical_ast(dict(form), config)[0]) == set(tensors)
 
 
+def test_without_its_config_the_tags_are_named_by_the_class_list_of_audioset(monkeypatch):
+    monkeypatch.setattr(taggers, "AST_PUBLISHED", SMALL)
+    _, settings = taggers.canonical_ast(published(arrays(random_ast())), {})
+    assert settings["config.json"]["hidden_size"] == SMALL["hidden_size"]
+    assert taggers.labels(settings["config.json"]) == audioset_labels()
+
+
 def test_the_catalogue_counts_what_the_architecture_has():
     with torch.device("meta"):
-        config = transformers.ASTConfig(**taggers.AST_PUBLISHED, num_labels=taggers.AST_TAGS)
+        config = transformers.ASTConfig(**taggers.AST_PUBLISHED, num_labels=527)
         state = transformers.ASTForAudioClassification(config).state_dict()
     model = catalogue.model("ast")
     assert (model.tensors, model.values) == (len(state), sum(tensor.numel() for tensor in state.values()))
@@ -96,7 +104,6 @@ def test_the_catalogue_counts_what_the_architecture_has():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({}, r"config\.json; put that file beside"),
         ({"config.json": {"hidden_size": 1024}}, "hidden_size is 1024"),
         ({"config.json": {}}, "id2label"),
         ({"config.json": {"id2label": {"1": "Speech"}}}, "id2label"),
