@@ -55,6 +55,12 @@ def album_of(path: str, tags: TrackTags) -> tuple[str, str, str] | None:
     return artist, tags.album, folder
 
 
+def artist_of(tags: TrackTags) -> str:
+    """The artist of a track, else that of its album, in one spelling; "" for nobody and for many."""
+    found = (key(tags.artist), "" if tags.compilation else key(tags.album_artist))
+    return next((name for name in found if name and name not in _MANY_ARTISTS and name not in _NOBODY), "")
+
+
 def group_by_album(tracks: Mapping[int, Track]) -> list[list[int]]:
     """The ids of `tracks` that belong to one album, in ascending order; only albums with MIN_TRACKS or more."""
     groups: dict[tuple[str, str, str], list[int]] = {}

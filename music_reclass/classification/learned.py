@@ -1,4 +1,4 @@
-"""What a library has taught: a cascade learned from its tags, kept beside the database until it is forgotten."""
+"""What a library has taught: a cascade and a tag prior, kept beside the database until they are forgotten."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from music_reclass.errors import BundleError, ReclassError
 from music_reclass.models.bundle import Bundle, load_cascade, save_cascade
+
+if TYPE_CHECKING:
+    from music_reclass.classification.tag_prior import TagPrior
 
 FORMAT, LIST = 1, "learned.json"
 _FOLDER = re.compile(r"[0-9a-f]{16}")
@@ -21,9 +24,13 @@ _CURE = "learn again (reclass learn), or go back to the embedded models (reclass
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """The bundles, cheapest first; `summary` is what `reclass learn` found, as plain values."""
+    """The bundles, cheapest first, () where the embedded ones go on deciding; `prior`: how much tags nearby count.
+
+    `summary` is what `reclass learn` found, as plain values.
+    """
 
     bundles: tuple[Bundle, ...]
+    prior: TagPrior | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -42,11 +49,22 @@ def stored(database: Path) -> Learned | None:
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"What this library has taught cannot be read ({error}); {_CURE}.") from error
     try:
-        if listed["format"] != FORMAT or not _FOLDER.fullmatch(listed["folder"]):
+        name, prior = listed["folder"], listed["tags"]
+        if listed["format"] != FORMAT or not (name == "" or _FOLDER.fullmatch(name)):
             raise ValueError(f"{LIST} is of another format")
-        return Learned(load_cascade(folder / listed["folder"]), dict(listed["summary"]))
+        return Learned(
+            load_cascade(folder / name) if name else (),
+            None if prior is None else _prior(prior),
+            dict(listed["summary"]),
+        )
     except (BundleError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"What this library has taught does not fit ({error}); {_CURE}.") from error
+
+
+def _prior(listed: Mapping[str, Any]) -> TagPrior:
+    from music_reclass.classification.tag_prior import TagPrior
+
+    return TagPrior.from_json(listed)
 
 
 def is_stored(database: Path) -> bool:
@@ -57,12 +75,20 @@ def is_stored(database: Path) -> bool:
 def store(database: Path, learned: Learned) -> None:
     """Keep `learned` in place of what was there. Whatever interrupts it, the one or the other is whole."""
     folder = folder_of(database)
-    name = learned.bundles[-1].digest[:16]
-    save_cascade(learned.bundles, folder / name)
+    name = learned.bundles[-1].digest[:16] if learned.bundles else ""
+    if name:
+        save_cascade(learned.bundles, folder / name)
+    stated = {
+        "format": FORMAT,
+        "folder": name,
+        "tags": None if learned.prior is None else learned.prior.as_json(),
+        "summary": dict(learned.summary),
+    }
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         draft = folder / f".{LIST}"
         with draft.open("w", encoding="utf-8") as file:
-            json.dump({"format": FORMAT, "folder": name, "summary": dict(learned.summary)}, file, indent=1)
+            json.dump(stated, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, folder / LIST)

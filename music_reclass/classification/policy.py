@@ -16,6 +16,7 @@ REASONS: dict[str, str] = {
     "sure": "the stage is sure",
     "likely": "the stage finds it likely",
     "album": "the tracks of the album agree on it",
+    "tags": "tags on the artist's other albums or on the rest of the album make it likely",
     "doubt": "no genre is likely enough",
     "album_doubt": "the tracks of the album together leave no genre likely enough",
     "tie": "two genres that the training music does not tell apart are nearly equally likely",
@@ -128,22 +129,27 @@ def decide(
     taxonomy: Taxonomy,
     album: Vote | None = None,
     *,
+    tags: Vote | None = None,
     max_genres: int = 1,
 ) -> Decision:
     """What the votes of one track amount to; `votes` in the order of the cascade, genres of `taxonomy` as labels.
 
     The last vote counts, because a later stage has the features of the earlier ones too. A track that is not sure by
-    itself takes the opinion of its `album`, upwards and downwards (docs/explanation/decisions.md has the numbers).
+    itself takes the opinion of its `album`, upwards and downwards (docs/explanation/decisions.md has the numbers). What
+    the `tags` nearby say is a prior: it counts once, whether the track or its album is asked.
     """
     if not votes:
         return Decision(Outcome.UNSURE, "no_vote")
     last = votes[-1]
     limits = thresholds[last.stage]
     by_album = album is not None and not is_sure(votes, thresholds)
-    opinion = album if album is not None and by_album else last
-    kept = (*votes, album) if album is not None else tuple(votes)
-    outcome = limits.outcome(opinion.confidence)
+    heeded = album if album is not None and by_album else last
+    kept = (*votes, *(vote for vote in (tags, album) if vote is not None))
+    opinion = heeded if tags is None else with_prior(heeded, tags)
+    outcome = _outcome(opinion, heeded, limits)
     reason = _reason(outcome, by_album)
+    if outcome is not Outcome.UNSURE and (opinion.genre != heeded.genre or heeded.confidence < limits.likely):
+        reason = "tags"
     tie = tied(opinion, limits)
     if tie is not None:
         parent = _parent_of(tie, opinion, limits, taxonomy)
@@ -157,6 +163,22 @@ def decide(
             outcome, reason = Outcome.UNSURE, "dropped"
     genres = () if outcome is Outcome.UNSURE else _genres(opinion, taxonomy, max_genres)
     return Decision(outcome, reason, genres, opinion.confidence, opinion.stage, kept)
+
+
+def with_prior(opinion: Vote, prior: Vote) -> Vote:
+    """The opinion times the prior, label by label; one that the prior does not know is neither raised nor lowered."""
+    neutral = 1.0 / len(prior.probabilities)
+    shares = {name: share * prior.probabilities.get(name, neutral) for name, share in opinion.probabilities.items()}
+    total = math.fsum(shares.values())
+    return Vote(opinion.stage, {name: share / total for name, share in shares.items()}) if total > 0 else opinion
+
+
+def _outcome(opinion: Vote, heeded: Vote, limits: Thresholds) -> Outcome:
+    """What the opinion amounts to. It is confident only where what was `heeded` is so without a prior: that is what was
+    certified."""
+    outcome = limits.outcome(opinion.confidence)
+    certified = opinion.genre == heeded.genre and heeded.confidence >= limits.confident
+    return Outcome.LIKELY if outcome is Outcome.CONFIDENT and not certified else outcome
 
 
 def _parent_of(tie: tuple[str, str], opinion: Vote, limits: Thresholds, taxonomy: Taxonomy) -> tuple[str, float] | None:

@@ -23,6 +23,7 @@ from music_reclass.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from music_reclass.classification.extract import OnDemandFeatures
+    from music_reclass.classification.tag_prior import TagVotes
     from music_reclass.domain import Track, Vector
     from music_reclass.features.library import Library
 
@@ -162,6 +163,7 @@ class Cascade:
     max_genres: int = 1
     by_album: bool = True  # whether the tracks of an album vote together
     absent: Mapping[str, str] = field(default_factory=dict)  # stages whose extractor cannot run here, and why
+    tags: TagVotes | None = None  # what the tags of the library say, where it has taught how much they count
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]
@@ -198,6 +200,7 @@ class Cascade:
             ],
             "taxonomy": self.taxonomy.digest,
             "rules": [self.by_album, self.max_genres, SECOND_GENRE_SHARE, MIN_TRACKS, CORRELATION, TIE],
+            **({} if self.tags is None else {"tags": self.tags.prior.digest}),
         }
         return hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()
 
@@ -269,8 +272,10 @@ class Cascade:
     def conclude(self, votes: Mapping[int, Sequence[Vote]], albums: Albums) -> dict[int, Decision]:
         """Decisions from votes that are known already: new thresholds or a new taxonomy need no audio."""
         opinions, thresholds = _opinions(votes, albums), self.thresholds
+        tags = {} if self.tags is None else self.tags.votes(votes)
+        most = self.max_genres
         return {
-            track: decide(cast, thresholds, self.taxonomy, opinions.get(track), max_genres=self.max_genres)
+            track: decide(cast, thresholds, self.taxonomy, opinions.get(track), tags=tags.get(track), max_genres=most)
             for track, cast in votes.items()
         }
 

@@ -290,7 +290,9 @@ def _learned(database: Path) -> str:
         return "nothing from this library (reclass learn)"
     summary = found.summary
     made = datetime.date.fromtimestamp(summary["made"])
-    text = f"{len(summary['genres'])} genres from {summary['tracks']:,} tracks on {made}, used by every scan"
+    what = f"{len(summary['genres'])} genres" if found.bundles else "no genres"
+    what += ", and how much tags nearby count," if found.prior is not None else ""
+    text = f"{what} from {summary['tracks']:,} tracks on {made}, used by every scan"
     if set(summary["base"]) <= {bundle.digest for bundle in untaught_bundles()}:
         return text
     return f"{text}; beside models of an earlier release: learn again (reclass learn)"

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from music_reclass.cli.session import Session
     from music_reclass.config import Settings
     from music_reclass.models.bundle import Bundle
+    from music_reclass.models.metrics import Interval
     from music_reclass.training.learn import Lesson, Sample
+    from music_reclass.training.tag_weights import TagWeights
 
 _SHOWN = 8  # genres
 
@@ -65,6 +67,7 @@ def _learn(settings: Settings, most: int, below: Callable[[str], bool], *, seed:
     from music_reclass.classification import learned
     from music_reclass.cli.session import untaught_bundles, usable, writing
     from music_reclass.training import learn as training
+    from music_reclass.training.tag_weights import learn_tag_weights
 
     started = time.perf_counter()
     with writing(settings, "learn", must_exist=True) as work:
@@ -83,16 +86,26 @@ def _learn(settings: Settings, most: int, below: Callable[[str], bool], *, seed:
             complain(text)
 
         lesson = training.learn(data, bundles[:count], work.taxonomy, seed=seed, log=log)
-        found = _as_object(lesson, drawn, bundles[:count], time.perf_counter() - started)
-        if lesson.comparison.is_better:
-            learned.store(settings.database, learned.Learned(lesson.bundles, found))
+        weights = None
+        if lesson.comparison.information.low > 0:  # tags that the music does not show teach nothing
+            weights = learn_tag_weights(work.database, lesson.judged, lesson.votes, work.taxonomy, seed=seed)
+        found = _as_object(lesson, weights, drawn)
+        found |= {
+            "base": [bundle.digest for bundle in bundles[:count]],
+            "seconds": round(time.perf_counter() - started, 1),
+            "made": round(time.time()),
+        }
+        if found["learned"]:
+            kept = lesson.bundles if lesson.comparison.is_better else ()
+            prior = None if weights is None else weights.prior
+            learned.store(settings.database, learned.Learned(kept, prior, found))
     left_out = {**absent, **{bundle.stage: "too few tracks have its features" for bundle in bundles[count:]}}
     if as_json:
         print_json({**found, "absent": {stage: str(why) for stage, why in left_out.items()}})
         return 0
     for stage, why in left_out.items():
         say("left out", printable(f"{stage}: {why}"))
-    _show(lesson, drawn, settings)
+    _show(lesson, weights, drawn, settings)
     return 0
 
 
@@ -115,26 +128,25 @@ def _extract(work: Session, bundles: Sequence[Bundle], drawn: Sample) -> None:
     runner.release()
 
 
-def _as_object(lesson: Lesson, drawn: Sample, base: Sequence[Bundle], seconds: float) -> dict[str, Any]:
+def _as_object(lesson: Lesson, weights: TagWeights | None, drawn: Sample) -> dict[str, Any]:
+    better = lesson.comparison.is_better
     return {
-        "learned": lesson.comparison.is_better,
+        "learned": better or (weights is not None and weights.prior is not None),
         "tracks": lesson.rows,
         "artists": lesson.artists,
         "tagged": drawn.tagged,
         "left_out": lesson.left_out,
-        "base": [bundle.digest for bundle in base],
-        "stages": [{"stage": bundle.stage, "digest": bundle.digest} for bundle in lesson.bundles],
+        "stages": [{"stage": bundle.stage, "digest": bundle.digest} for bundle in lesson.bundles] if better else [],
         "comparison": lesson.comparison.as_json(),
-        "genres": list(lesson.genres),
-        "new": list(lesson.new),
-        "kept": list(lesson.kept),
+        "genres": list(lesson.genres) if better else [],
+        "new": list(lesson.new) if better else [],
+        "kept": list(lesson.kept) if better else [],
+        "tags": None if weights is None else weights.as_json(),
         "notes": list(lesson.notes),
-        "seconds": round(seconds, 1),
-        "made": round(time.time()),
     }
 
 
-def _show(lesson: Lesson, drawn: Sample, settings: Settings) -> None:
+def _show(lesson: Lesson, weights: TagWeights | None, drawn: Sample, settings: Settings) -> None:
     from music_reclass.report.text import counted
 
     figures = lesson.comparison
@@ -143,22 +155,33 @@ def _show(lesson: Lesson, drawn: Sample, settings: Settings) -> None:
     )
     wrong = f"{lesson.left_out:,} of these tags are probably wrong and left out" if lesson.left_out else "all tags hold"
     say("sample", f"{tagged}; {wrong}")
-    gain = figures.gain
     say(
         "right",
         f"{figures.before.value:.1%} -> {figures.after.value:.1%} of the tracks of artists it never saw "
-        f"({100 * gain.value:+.1f} points, 95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f})",
+        f"({_points(figures.gain)})",
     )
-    if not figures.is_better:
-        say("learned", "nothing that is better beyond chance: every scan decides as before")
-        return
-    say("genres", f"new: {_listed(lesson.new)}; decided as before, for want of tracks: {_listed(lesson.kept)}")
-    if settings.bundle is not None:
-        plain(
-            f"Scans go on using {printable(str(settings.bundle))}, which the settings name; take `bundle` out of them."
+    if figures.is_better:
+        say("genres", f"new: {_listed(lesson.new)}; decided as before, for want of tracks: {_listed(lesson.kept)}")
+    else:
+        say("genres", "no better beyond chance: the models decide as before")
+    prior = None if weights is None else weights.prior
+    if weights is not None and prior is not None:
+        say(
+            "tags",
+            f"on an artist's other albums count {prior.artist:.0%} and on the rest of an album {prior.album:.0%} "
+            f"({_points(weights.gain)})",
         )
-        return
-    plain("Every later scan uses it. Decide the library again: reclass relabel. Undo: reclass learn --forget")
+    if not figures.is_better and prior is None:
+        plain("Nothing changes.")
+    elif settings.bundle is not None:
+        named = printable(str(settings.bundle))
+        plain(f"Scans go on using {named}, which the settings name; take `bundle` out of them to use what was learned.")
+    else:
+        plain("Every later scan uses it. Decide the library again: reclass relabel. Undo: reclass learn --forget")
+
+
+def _points(gain: Interval) -> str:
+    return f"{100 * gain.value:+.1f} points, 95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
 
 
 def _listed(names: Sequence[str]) -> str:

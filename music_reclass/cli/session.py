@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def cascade_for(settings: Settings, taxonomy: Taxonomy, database: Database | Non
         from music_reclass.classification.certify import with_library_thresholds
 
         chosen = [with_library_thresholds(bundle, database) for bundle in chosen]
-    return Cascade.from_bundles(
+    cascade = Cascade.from_bundles(
         chosen,
         taxonomy,
         max_genres=settings.max_genres,
@@ -126,6 +126,19 @@ def cascade_for(settings: Settings, taxonomy: Taxonomy, database: Database | Non
         library_exits=certified,
         absent=absent,
     )
+    return cascade if database is None else _with_tags(cascade, settings, database)
+
+
+def _with_tags(cascade: Cascade, settings: Settings, database: Database) -> Cascade:
+    """The cascade with what the tags of the library say, where it has taught how much they count."""
+    from music_reclass.classification import learned
+
+    taught = learned.stored(settings.database) if settings.bundle is None else None
+    if taught is None or taught.prior is None:
+        return cascade
+    from music_reclass.classification.tag_prior import TagVotes
+
+    return replace(cascade, tags=TagVotes(taught.prior, database, cascade.taxonomy))
 
 
 def usable(bundles: Sequence[Bundle]) -> tuple[list[Bundle], dict[str, ReclassError]]:
@@ -178,7 +191,7 @@ def available_bundles(settings: Settings) -> list[Bundle]:
         from music_reclass.classification import learned
 
         taught = learned.stored(settings.database)
-        return untaught_bundles() if taught is None else list(taught.bundles)
+        return list(taught.bundles) if taught is not None and taught.bundles else untaught_bundles()
     first, second = embedded(), embedded("musicnn")
     given = list(load_cascade(settings.bundle))
     if len(given) > 1:

@@ -14,6 +14,7 @@ import numpy as np
 from music_reclass.classification.albums import STAGE as ALBUM_STAGE
 from music_reclass.classification.albums import album_of
 from music_reclass.classification.extract import OnDemandFeatures, read_file
+from music_reclass.classification.tag_prior import STAGE as TAG_STAGE
 from music_reclass.domain import Track, Vote
 from music_reclass.explain.attribution import Attribution, attribute
 from music_reclass.explain.evidence import AUDIOSET, Evidence, evidence, tags_in
@@ -90,8 +91,16 @@ class Explanation:
     @property
     def album_vote(self) -> Vote | None:
         """The vote of its album, where it has one."""
+        return self._derived(ALBUM_STAGE)
+
+    @property
+    def tag_vote(self) -> Vote | None:
+        """What tags on the artist's other albums and on the rest of the album say, where that counts."""
+        return self._derived(TAG_STAGE)
+
+    def _derived(self, name: str) -> Vote | None:
         votes = self.track.decision.votes if self.track.decision else ()
-        return next((vote for vote in votes if vote.stage == ALBUM_STAGE), None)
+        return next((vote for vote in votes if vote.stage == name), None)
 
     @property
     def votes(self) -> tuple[Vote, ...]:

@@ -63,6 +63,9 @@ def render(explanation: Explanation) -> Iterator[Line]:
     if explanation.album_vote is not None:
         yield "album", _bars(explanation.album_vote)
         yield "", f"the {explanation.album_tracks} tracks of the album together"
+    if explanation.tag_vote is not None:
+        yield "your tags", _bars(explanation.tag_vote)
+        yield "", "tags on the artist's other albums and on the rest of this album; multiplied with the votes, once"
     for vote in explanation.extra_votes:
         yield f"({vote.stage})", _bars(vote)
         cost = _in_brackets(_cost(explanation, vote.stage))

@@ -238,6 +238,18 @@ class Library:
         for rows in batched_rows(cursor):
             yield from map(track_of, rows)
 
+    def all_tagged_by_user(self) -> Iterator[Track]:
+        """The tracks with a genre that the user gave, with features or without, by id."""
+        for rows in batched_rows(self._sql.execute(f"{TRACK} {FROM_TRACK} WHERE {USABLE} AND {TAGGED_BY_USER}")):
+            yield from map(track_of, rows)
+
+    def tracks(self, track_ids: Iterable[int]) -> Iterator[Track]:
+        """Those of `track_ids` that are known, without vectors and votes."""
+        for track_id in track_ids:
+            row = self._sql.execute(f"{TRACK} {FROM_TRACK} WHERE t.id = ?", (track_id,)).fetchone()
+            if row is not None:
+                yield track_of(row)
+
     def user_genres(self, track_ids: Iterable[int]) -> dict[int, tuple[str, ...]]:
         """The genre values of those of `track_ids` that carry some that the user gave."""
         query = f"SELECT t.genres FROM track t WHERE t.id = ? AND {TAGGED_BY_USER}"  # noqa: S608

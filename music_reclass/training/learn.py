@@ -17,7 +17,7 @@ from music_reclass.errors import NothingToDo
 from music_reclass.features.library import Library
 from music_reclass.models.bundle import Bundle, make
 from music_reclass.models.calibration import hits
-from music_reclass.models.crossval import Log, Scores, held_out, pooled_calibration
+from music_reclass.models.crossval import Log, held_out, pooled_calibration
 from music_reclass.models.dataset import Dataset, to_dataset
 from music_reclass.models.early_exit import CalibrationSet, RiskTarget, certified_exit_rule
 from music_reclass.models.metrics import Interval, evaluate, mean_over_groups
@@ -94,6 +94,8 @@ class Lesson:
 
     bundles: tuple[Bundle, ...]
     comparison: Comparison
+    judged: Dataset  # the rows of the comparison
+    votes: tuple[Vote, ...]  # on these, of the better cascade, which did not see their artists
     rows: int
     artists: int
     left_out: int  # tags that are probably wrong
@@ -208,16 +210,18 @@ def learn(data: Dataset, base: Sequence[Bundle], taxonomy: Taxonomy, *, seed: in
     bundles = _with_exits(judged, held, trusted, names=[bundle.stage for bundle in base], taxonomy=taxonomy)
     supported = {data.table.classes[place] for place in supported_labels(held.table)}
     known = {name for bundle in base for name in map(taxonomy.canonical, bundle.labels) if name}
+    scores = judged[0].scores
+    mask: Mask = np.zeros(len(data), dtype=np.bool_)
+    mask[scores.rows[scores.judging]] = True
+    rows = data.chosen(mask)
+    before = _votes_of(base, rows, taxonomy)
+    after = _held_out_votes(bundles, [stage.probabilities[scores.judging, 0] for stage in judged], rows, taxonomy)
+    comparison = compare(rows, before, after, taxonomy)
     return Lesson(
         bundles,
-        compare(
-            data,
-            base,
-            bundles,
-            [stage.probabilities[:, 0] for stage in judged],
-            scores=judged[0].scores,
-            taxonomy=taxonomy,
-        ),
+        comparison,
+        rows,
+        tuple(after if comparison.is_better else before),
         len(data),
         len(np.unique(data.table.groups)),
         len(data) - len(held),
@@ -228,34 +232,9 @@ def learn(data: Dataset, base: Sequence[Bundle], taxonomy: Taxonomy, *, seed: in
     )
 
 
-def compare(
-    data: Dataset,
-    base: Sequence[Bundle],
-    learned: Sequence[Bundle],
-    probabilities: Sequence[Doubles],
-    *,
-    scores: Scores,
-    taxonomy: Taxonomy,
-) -> Comparison:
-    """Both cascades, with their early exits, on the rows of `data` that `scores` judges.
-
-    `probabilities` are what the learned stages say of the rows of `scores` without having seen their artists, (n,
-    labels) each.
-    """
-    mask: Mask = np.zeros(len(data), dtype=np.bool_)
-    mask[scores.rows[scores.judging]] = True
-    judged = data.chosen(mask)
+def compare(judged: Dataset, before: Sequence[Vote], after: Sequence[Vote], taxonomy: Taxonomy) -> Comparison:
+    """Two cascades by their last votes on the rows `judged`, of artists that the second one did not see."""
     classes = judged.table.classes
-    of_base = [
-        stage.predict(judged.of([kind.name for kind in stage.kinds]).table.rows)
-        for stage in Cascade.from_bundles(base, taxonomy).stages
-    ]
-    of_learned = [
-        [Vote(bundle.stage, dict(zip(classes, row, strict=True))) for row in of_stage[scores.judging].tolist()]
-        for bundle, of_stage in zip(learned, probabilities, strict=True)
-    ]
-    before = _last_votes(Cascade.from_bundles(base, taxonomy), of_base)
-    after = _last_votes(Cascade.from_bundles(learned, taxonomy), of_learned)
     tags = [tuple(name for name, has in zip(classes, row, strict=True) if has) for row in judged.table.labels]
     agreement = TagAgreement(taxonomy, taxonomy.labels)
 
@@ -266,7 +245,7 @@ def compare(
     def exact(votes: Sequence[Vote]) -> Doubles:
         return np.array([float(vote.genre in names) for vote, names in zip(votes, tags, strict=True)])
 
-    frequency = dict(zip(classes, data.table.labels.mean(axis=0).tolist(), strict=True))
+    frequency = dict(zip(classes, judged.table.labels.mean(axis=0).tolist(), strict=True))
     likelier = [
         _log_share(vote.probabilities, names) - _log_share(frequency, names)
         for vote, names in zip(after, tags, strict=True)
@@ -274,6 +253,25 @@ def compare(
     first, second = right(before), right(after)
     found = (first, second, second - first, exact(after) - exact(before), np.array(likelier))
     return Comparison(*(mean_over_groups(one, judged.table.groups) for one in found))
+
+
+def _votes_of(bundles: Sequence[Bundle], rows: Dataset, taxonomy: Taxonomy) -> list[Vote]:
+    """The last vote of the cascade on each row."""
+    cascade = Cascade.from_bundles(bundles, taxonomy)
+    each = [stage.predict(rows.of([kind.name for kind in stage.kinds]).table.rows) for stage in cascade.stages]
+    return _last_votes(cascade, each)
+
+
+def _held_out_votes(
+    bundles: Sequence[Bundle], probabilities: Sequence[Doubles], rows: Dataset, taxonomy: Taxonomy
+) -> list[Vote]:
+    """The last vote on each row, given what each stage says of it without having seen its artist, (n, labels)."""
+    classes = rows.table.classes
+    each = [
+        [Vote(bundle.stage, dict(zip(classes, row, strict=True))) for row in of_stage.tolist()]
+        for bundle, of_stage in zip(bundles, probabilities, strict=True)
+    ]
+    return _last_votes(Cascade.from_bundles(bundles, taxonomy), each)
 
 
 def _last_votes(cascade: Cascade, votes: Sequence[Sequence[Vote]]) -> list[Vote]:

@@ -8,6 +8,7 @@ import pytest
 
 from music_reclass.classification import learned
 from music_reclass.classification.learned import Learned
+from music_reclass.classification.tag_prior import TagPrior
 from music_reclass.errors import BundleError, ReclassError
 from music_reclass.models.bundle import Bundle
 from tests.taught import foreign_bundle
@@ -27,10 +28,12 @@ def test_what_was_learned_comes_back_and_can_be_forgotten(tmp_path: Path, first:
     database = tmp_path / "library.sqlite3"
     assert learned.stored(database) is None
     assert not learned.forget(database)
-    learned.store(database, Learned((first,), {"tracks": 9}))
+    prior = TagPrior(("Jazz", "Rock"), (0.5, 0.5), 0.4, 1.0)
+    learned.store(database, Learned((first,), prior, {"tracks": 9}))
     found = learned.stored(database)
     assert found is not None
     assert [bundle.digest for bundle in found.bundles] == [first.digest]
+    assert found.prior == prior
     assert found.summary == {"tracks": 9}
     assert learned.stored(tmp_path / "another.sqlite3") is None
     assert learned.forget(database)
@@ -83,3 +86,15 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, first: Bundle) 
     (tmp_path / "library.learned").write_text("in the way")
     with pytest.raises(ReclassError, match="cannot be written"):
         learned.store(tmp_path / "library.sqlite3", Learned((first,)))
+
+
+def test_a_prior_alone_can_be_learned_and_takes_the_place_of_bundles(tmp_path: Path, first: Bundle) -> None:
+    database = tmp_path / "library.sqlite3"
+    prior = TagPrior(("Jazz", "Rock"), (0.5, 0.5), 0.4, 1.0)
+    learned.store(database, Learned((first,)))
+    learned.store(database, Learned((), prior))
+    found = learned.stored(database)
+    assert found is not None
+    assert found.bundles == ()
+    assert found.prior == prior
+    assert not [path for path in learned.folder_of(database).iterdir() if path.is_dir()]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from music_reclass.classification.policy import REASONS, Thresholds, decide, is_sure, may_exit
+from music_reclass.classification.policy import REASONS, Thresholds, decide, is_sure, may_exit, with_prior
 from music_reclass.domain import Outcome, Vote
 from music_reclass.errors import BundleError
 from music_reclass.taxonomy import load
@@ -215,3 +215,36 @@ def test_every_reason_has_its_sentence_and_its_line_in_the_docs() -> None:
     album = Vote("album", {"Jazz": 0.4, "Pop": 0.3, "Rock": 0.3})
     for opinion in (None, album):
         assert decide([vote(0.3, 0.3, 0.4)], BOTH, TREE, opinion).reason in REASONS
+
+
+def tags(jazz: float, pop: float, rock: float) -> Vote:
+    return Vote("tags", {"Jazz": jazz, "Pop": pop, "Rock": rock})
+
+
+def test_a_prior_multiplies_the_opinion_and_leaves_labels_alone_that_it_does_not_know() -> None:
+    found = with_prior(vote(0.2, 0.2, 0.6), tags(0.6, 0.3, 0.1))
+    assert found.probabilities == pytest.approx({"Jazz": 0.12 / 0.24, "Pop": 0.06 / 0.24, "Rock": 0.06 / 0.24})
+    assert found.stage == "cheap"
+    wider = with_prior(Vote("cheap", {"Jazz": 0.5, "Ska": 0.5}), tags(1 / 3, 1 / 3, 1 / 3))
+    assert wider.probabilities == pytest.approx({"Jazz": 0.5, "Ska": 0.5})
+    assert with_prior(Vote("cheap", {"Jazz": 1.0}), Vote("tags", {"Jazz": 0.0, "Pop": 1.0})).genre == "Jazz"
+
+
+def test_tags_tip_the_balance_and_are_named_as_the_reason() -> None:
+    decision = decide([vote(0.4, 0.2, 0.4)], BOTH, TREE, tags=tags(0.8, 0.1, 0.1))
+    assert (decision.outcome, decision.reason, decision.genres) == (Outcome.LIKELY, "tags", ("Jazz",))
+    assert [one.stage for one in decision.votes] == ["cheap", "tags"]
+
+
+def test_tags_make_nothing_confident_that_was_not_certified_and_can_make_a_sure_track_doubtful() -> None:
+    lifted = decide([vote(0.1, 0.2, 0.7)], BOTH, TREE, tags=tags(0.05, 0.05, 0.9))
+    assert (lifted.outcome, lifted.reason) == (Outcome.LIKELY, "likely")
+    assert lifted.confidence > LIMITS.confident
+    kept = decide([vote(0.0, 0.1, 0.9)], BOTH, TREE, tags=tags(0.2, 0.2, 0.6))
+    assert (kept.outcome, kept.reason) == (Outcome.CONFIDENT, "sure")
+    against = decide([vote(0.15, 0.0, 0.85)], BOTH, TREE, tags=tags(0.8, 0.1, 0.1))
+    assert against.outcome is not Outcome.CONFIDENT
+
+
+def test_tags_without_a_vote_decide_nothing() -> None:
+    assert decide([], BOTH, TREE, tags=tags(0.9, 0.05, 0.05)).reason == "no_vote"

@@ -9,7 +9,7 @@ import pytest
 
 from music_reclass.classification.policy import Thresholds
 from music_reclass.classification.voter import Cascade
-from music_reclass.domain import Decision, Outcome, Relation, Track
+from music_reclass.domain import Decision, Outcome, Relation, Track, Vote
 from music_reclass.errors import SkipTrack
 from music_reclass.explain.attribution import Attribution, Contribution
 from music_reclass.explain.evidence import Evidence
@@ -110,6 +110,16 @@ def test_a_stage_without_features_names_the_cure_or_the_reason() -> None:
 def test_an_album_that_settles_it_is_named() -> None:
     found = text(explanation(steps=(Step(JAZZ, ALBUM_EXIT, "costly", EXIT),)))
     assert "the album as a whole reaches 88 %, so costly was not needed" in found
+
+
+def test_what_tags_nearby_say_has_its_line() -> None:
+    said = Vote("tags", {"Jazz": 0.1, "Pop": 0.2, "Rock": 0.7})
+    decision = Decision(Outcome.LIKELY, "tags", ("Rock",), 0.8, "cheap", (ROCK, said))
+    found = explanation(track=replace(explanation().track, decision=decision))
+    assert "your tags Rock ███████ 70 %" in text(found)
+    assert "tags on the artist's other albums" in text(found)
+    assert found.as_json()["votes"]["tags"]["Rock"] == 0.7
+    assert "your tags" not in text(explanation())
 
 
 def test_an_absent_stage_is_named_with_the_cure() -> None:
