@@ -147,9 +147,9 @@ def offer_recommended(choice: Choice, settings: Settings) -> None:
         today = datetime.date.today().isoformat()
         store.remember_offer(model.name, today)
         plain(
-            f"Recommended: {model.title}. It tells music from other sounds, names instruments, and helps to decide the "
-            f"genre. {model.size / 1e6:,.0f} MB to download, licence {model.licence} (reclass models licence "
-            f"{model.name})."
+            f"Recommended: {model.title.partition(',')[0]}, a small network that recognizes instruments, speech and other "
+            "sounds. It helps to decide the genre and to tell music from what is none. "
+            f"{model.size / 1e6:,.0f} MB to download, licence {model.licence} (reclass models licence {model.name})."
         )
         if not click.confirm("Fetch it now?", default=True):
             plain("You are not asked again; to fetch it later: reclass models download")
@@ -159,7 +159,7 @@ def offer_recommended(choice: Choice, settings: Settings) -> None:
         store.remember_licence(model.name, today)
         _fetched(model)
     except (ReclassError, OSError) as error:
-        complain(f"{printable(str(error))}\nThe scan goes on without it.")
+        complain(f"{printable(str(error))}\nThe scan goes on without it; to try again: reclass models download")
 
 
 @models.command("install")

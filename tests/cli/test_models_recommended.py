@@ -155,7 +155,7 @@ def test_a_failed_download_does_not_end_the_scan(
     without = reclass("scan", str(tmp_path / "Music"), "--stages", "1")[0]
     code, _, err = reclass("scan", str(tmp_path / "Music"))
     assert "does not exist any more" in err
-    assert "The scan goes on without it." in err
+    assert "The scan goes on without it; to try again: reclass models download" in err
     assert code == without
 
 
@@ -164,7 +164,7 @@ def test_a_folder_that_cannot_be_written_does_not_end_the_scan(
 ) -> None:
     models.write_text("a file in its place")
     command.offer_recommended(Choice(), Settings())
-    assert "The scan goes on without it." in capsys.readouterr().err
+    assert "The scan goes on without it; to try again: reclass models download" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("choice", [Choice(dry_run=True), Choice(yes=True), Choice(as_json=True)])
