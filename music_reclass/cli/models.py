@@ -147,8 +147,8 @@ def offer_recommended(choice: Choice, settings: Settings) -> None:
         today = datetime.date.today().isoformat()
         store.remember_offer(model.name, today)
         plain(
-            f"Recommended: {model.title.partition(',')[0]}, a small network that recognizes instruments, speech and other "
-            "sounds. It helps to decide the genre and to tell music from what is none. "
+            f"Recommended: {model.title.partition(',')[0]}, a small network that recognizes instruments, speech and "
+            "other sounds. It helps to decide the genre and to tell music from what is none. "
             f"{model.size / 1e6:,.0f} MB to download, licence {model.licence} (reclass models licence {model.name})."
         )
         if not click.confirm("Fetch it now?", default=True):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from music_reclass.models.dataset import Dataset
     from music_reclass.training.train import StageRecipe
 
-_LATER = ("musicnn", "mert", "mert-330m", "jmla")
+_LATER = ("efficientat", "musicnn", "mert", "mert-330m", "jmla")
 
 
 def _cascade_flags(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,6 +39,14 @@ def _cascade_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = flag(command)
     return command
+
+
+@click.command("efficientat-ensemble")
+@_cascade_flags
+@takes(TrainOptions)
+def efficientat_ensemble(options: TrainOptions) -> None:
+    """Networks, trees and a linear model on fma518 and EfficientAT vectors: stage 2, without torch."""
+    _train_stage((FIRST, "efficientat"), options)
 
 
 @click.command("musicnn-ensemble")
@@ -71,7 +79,7 @@ def jmla_ensemble(options: TrainOptions) -> None:
     "--stages",
     default="auto",
     show_default=True,
-    help="The cascade, cheapest first, as fma518,musicnn or fma518,mert,jmla; auto: all that is installed.",
+    help="The cascade, cheapest first, as fma518,efficientat or fma518,mert,jmla; auto: all that is installed.",
 )
 @click.option(
     "--epsilon",
@@ -93,7 +101,7 @@ def train_all(options: TrainOptions) -> None:
     _train_cascade(options)
 
 
-CASCADE_COMMANDS = (musicnn_ensemble, mert_ensemble, jmla_ensemble, train_all)
+CASCADE_COMMANDS = (efficientat_ensemble, musicnn_ensemble, mert_ensemble, jmla_ensemble, train_all)
 
 
 def _train_stage(kinds: tuple[str, ...], options: TrainOptions) -> None:

@@ -25,6 +25,7 @@ Line = tuple[str, str]  # label, text
 
 STAGE_NAMES = {
     "fma518": "518 measurements of the sound",
+    "efficientat": "a network trained on all kinds of sounds, AudioSet's",
     "musicnn": "a network trained on instruments, genres and moods",
     "mert": "a network trained on music alone",
     "jmla": "a network trained on music and words about it",

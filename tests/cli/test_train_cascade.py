@@ -101,17 +101,28 @@ def test_a_cascade_is_trained_from_a_table_and_run_by_predict(
     assert err == "The stage musicnn never votes: the table holds no array musicnn.\n"
 
 
+@pytest.mark.parametrize(
+    ("stage", "width", "key"),
+    [("musicnn", 200, "musicnn/1-425c7c95/mid30"), ("efficientat", 384, "efficientat/1-6842ddaa/mid30")],
+)
 def test_a_later_stage_alone_is_a_bundle_of_all_its_kinds(
-    shell: Shell, table: Path, predict: Predict, tmp_path: Path
+    stage: str, width: int, key: str, shell: Shell, predict: Predict, tmp_path: Path
 ) -> None:
     out = tmp_path / "second"
+    table = written(tmp_path, "t.npz", with_later_kinds(150, apart=0.8, **{stage: width}))
 
-    assert shell("train", "musicnn-ensemble", "--table", table, "--out", out, "--epochs", "4") == 0
+    assert shell("train", f"{stage}-ensemble", "--table", table, "--out", out, "--epochs", "4") == 0
 
     bundle = bundles.load(out)
-    assert [kind.key for kind in bundle.kinds] == ["fma518/1/mid30", "musicnn/1-425c7c95/mid30"]
-    assert bundle.stage == "musicnn"
-    assert {row["stage"] for row in predict(table, out)} == {"musicnn"}
+    assert [kind.key for kind in bundle.kinds] == ["fma518/1/mid30", key]
+    assert bundle.stage == stage
+    assert {row["stage"] for row in predict(table, out)} == {stage}
+
+
+def test_a_table_with_efficientat_and_musicnn_makes_a_cascade_of_both(shell: Shell, tmp_path: Path) -> None:
+    table = written(tmp_path, "t.npz", with_later_kinds(90, musicnn=200, efficientat=384, efficientat_tags=527))
+    assert shell("train", "all", "--table", table, "--out", tmp_path / "l", "--epochs", "2") == 0
+    assert [bundle.stage for bundle in bundles.load_cascade(tmp_path / "l")] == ["fma518", "efficientat", "musicnn"]
 
 
 def test_three_stages_are_trained_where_the_table_says_what_its_vectors_are(shell: Shell, tmp_path: Path) -> None:
