@@ -11,10 +11,12 @@ from music_reclass.cli.output import complain, emit, plain, print_json, say, sty
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from music_reclass.classification.certify import CalibrationSample
     from music_reclass.classification.exit_audit import ExitAudit
     from music_reclass.classification.voter import Cascade
+    from music_reclass.cli.session import Session
     from music_reclass.config import Settings
     from music_reclass.features.database import Database
     from music_reclass.models.early_exit import ExitRule, RiskTarget
@@ -205,7 +207,9 @@ def _calibrate(settings: Settings, target: RiskTarget, *, max_tracks: int, seed:
         certify.store_exits(work.database, rules)
         thresholds = certify.certify_thresholds(work.database, cascade, sample) if target.labels else {}
         certify.store_thresholds(work.database, thresholds)
+        styles = _calibrate_styles(work) if target.labels else {}
     _show_thresholds(cascade, thresholds, as_json)
+    _show_styles(styles, as_json)
     _show_certified(cascade, rules, len(sample.genres), as_json)
     return 0
 
@@ -241,6 +245,30 @@ def _show_thresholds(cascade: Cascade, thresholds: Mapping[str, Mapping[str, Cer
         for word, found in thresholds.get(stage.digest, {}).items():
             shown = {"stage": stage.name, "digest": stage.digest, "outcome": word, "threshold": found.threshold}
             emit({**shown, **found.as_manifest()}, f"{word} {found.sentence()}", as_json, stage.name)
+
+
+def _calibrate_styles(work: Session) -> dict[str, Any]:
+    """Calibrate and store the styles below the decided genres, by the fine genres that the user gave."""
+    from music_reclass.classification.styles import calibrate_styles
+    from music_reclass.features.results import LibraryCalibrations
+
+    found = calibrate_styles(work.database, work.taxonomy)
+    LibraryCalibrations(work.database).save({LibraryCalibrations.STYLES: found})
+    return found
+
+
+def _show_styles(found: Mapping[str, Any], as_json: bool) -> None:
+    """Each tag that names a style which tags of the library name too, the certified ones first."""
+    tags = sorted(found.get("tags", {}).items(), key=lambda item: (item[1]["threshold"] is None, -item[1]["artists"]))
+    for key, one in tags:
+        kind, _, tag = key.partition(" ")
+        text = f"{one['style']} by {tag} ({kind.partition('/')[0]}): {one['why']}"
+        if one["threshold"] is not None:
+            text = (
+                f"{one['style']} by {tag} ({kind.partition('/')[0]}) from {one['threshold']:.2f}: at least "
+                f"{one['precision']:.0%} right ({one['right']} of {one['count']} artists)"
+            )
+        emit({"tag": tag, "kind": kind, **one}, text, as_json, "style")
 
 
 def _forget(settings: Settings, dry_run: bool, as_json: bool) -> int:

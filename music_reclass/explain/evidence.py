@@ -7,11 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from music_reclass.errors import ReclassError
 from music_reclass.taxonomy import Taxonomy
 
 if sys.version_info >= (3, 11):
@@ -19,11 +16,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-if TYPE_CHECKING:
-    from music_reclass.domain import FeatureKind, Vector
-
 SORTS = ("instrument", "genre", "mood")  # the order of display: an instrument is a fact, a genre an opinion
-AUDIOSET = ("efficientat-tags", "efficientat-mn10-tags")  # kinds of AudioSet's tags in the order of its class list
 _GTZAN = "gtzan---"
 
 
@@ -102,51 +95,3 @@ def _levels(tag: str, content: Mapping[str, Any]) -> tuple[float, float | None]:
     tagger = "gtzan" if tag.startswith(_GTZAN) else "musicnn" if "---" in tag else "audioset"
     typical, upper = content["levels"].get(tag, (None, 0.0))
     return max(upper, content["bars"][tagger]), typical
-
-
-def tags_in(vectors: Mapping[FeatureKind, Vector]) -> dict[str, float]:
-    """The strength of every tag by its name, in [0, 1]; {} where no vector is of a kind that holds tags.
-
-    MusiCNN's tags are computed from its embedding where they are not stored. AudioSet's classes are EfficientAT's
-    where these are there too, not AST's. Vectors of other weights than the installed ones give no tags where only the
-    installed ones name them.
-    """
-    found: dict[str, float] = {}
-    for kind, vector in sorted(vectors.items(), key=lambda item: item[0].name in AUDIOSET):
-        if kind.name != "musicnn":
-            names = _tag_names(kind)
-        elif any(other.name == "musicnn-tags" for other in vectors):
-            continue
-        else:
-            names, vector = _tags_of_embedding(kind, vector)
-        found |= {name: float(value) for name, value in zip(names, vector, strict=False)}
-    return found
-
-
-def _tags_of_embedding(kind: FeatureKind, vector: Vector) -> tuple[tuple[str, ...], Vector]:
-    from music_reclass.extractors.musicnn import TAGS, approximate
-    from music_reclass.extractors.weights import store
-
-    installed = store.find("musicnn")
-    if installed is None or not kind.version.endswith(installed.short_digest):
-        return (), vector
-    return TAGS, approximate(np.asarray(vector, dtype=np.float32)[None], installed)[0]
-
-
-def _tag_names(kind: FeatureKind) -> tuple[str, ...]:
-    """The tags of a tagger's kind in their order; () for kinds of another sort and for other weights."""
-    from music_reclass.extractors.efficientat import audioset_labels
-    from music_reclass.extractors.musicnn import TAGS
-    from music_reclass.extractors.registry import EXTRACTORS, extractor
-
-    if kind.name in AUDIOSET:
-        return audioset_labels()
-    if kind.name not in EXTRACTORS or kind.name == "fma518":
-        return ()
-    try:
-        made = extractor(kind.name, kind.excerpt)
-    except ReclassError:  # not installed: then nobody knows what its numbers are called
-        return ()
-    if made.kind != kind:
-        return ()
-    return TAGS if kind.name == "musicnn-tags" else tuple(getattr(made, "names", ()))

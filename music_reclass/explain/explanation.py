@@ -14,15 +14,16 @@ import numpy as np
 from music_reclass.classification.albums import STAGE as ALBUM_STAGE
 from music_reclass.classification.albums import album_of
 from music_reclass.classification.extract import OnDemandFeatures, read_file
+from music_reclass.classification.styles import AUDIOSET, Style, styles_below, tag_kinds, tags_in
 from music_reclass.classification.tag_prior import STAGE as TAG_STAGE
 from music_reclass.domain import Track, Vote
 from music_reclass.explain.attribution import Attribution, attribute
-from music_reclass.explain.evidence import AUDIOSET, Evidence, evidence, tags_in
+from music_reclass.explain.evidence import Evidence, evidence
 from music_reclass.extractors.device import Placement
 from music_reclass.extractors.weights.store import MissingWeights
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
-from music_reclass.features.results import Scans
+from music_reclass.features.results import LibraryCalibrations, Scans
 from music_reclass.models.early_exit import exit_rules_of
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Explanation:
     extra_votes: tuple[Vote, ...] = ()
     attribution: Attribution | None = None
     evidence: tuple[Evidence, ...] = ()
+    styles: tuple[Style, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     usual_seconds: Mapping[str, float] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
@@ -125,6 +127,7 @@ class Explanation:
             "missed": dict(self.failures),
             "evidence": None if self.attribution is None else self.attribution.as_json(),
             "heard": [_evidence_as_json(item) for item in self.evidence],
+            "styles": [style.as_json() for style in self.styles],
             "thresholds": {
                 name: {"confident": limit(of.confident), "likely": limit(of.likely), "exit": limit(of.exit)}
                 for name, of in self.cascade.thresholds.items()
@@ -193,7 +196,8 @@ def explain(
         return explanation
     albums = cascade.albums(album)
     explanation = _with_decision(explanation, cascade.predict(album, features, albums), albums, plan)
-    return _with_features(explanation, features, all_stages)
+    explanation = _with_features(explanation, features, all_stages)
+    return replace(explanation, styles=_styles(explanation, features, database))
 
 
 def _with_decision(
@@ -230,6 +234,23 @@ def _with_features(explanation: Explanation, features: OnDemandFeatures, all_sta
         seconds={name: sum(values) for name, values in _by_stage(stages, features.seconds).items()},
         failures={name: str(values[0]) for name, values in _by_stage(stages, features.failed).items()},
     )
+
+
+def _styles(explanation: Explanation, features: OnDemandFeatures, database: Database | None) -> tuple[Style, ...]:
+    """The styles below the decided genre, or below the first one of the last vote, that stored or known tags name."""
+    decision = explanation.track.decision
+    genre = decision.genres[0] if decision and decision.genres else None
+    if genre is None and explanation.votes:
+        genre = explanation.votes[-1].genre
+    if genre is None:
+        return ()
+    vectors = dict(_with_tags(features, explanation.cascade.stages[0]))
+    if features.stored is not None:
+        for kind in tag_kinds():
+            stored = features.stored.vectors([features.number], kind)
+            vectors.update({kind: stored[features.number]} if stored and kind not in vectors else {})
+    calibration = None if database is None else LibraryCalibrations(database).of(LibraryCalibrations.STYLES)
+    return styles_below(genre, vectors, explanation.cascade.taxonomy, calibration)
 
 
 def _with_tags(features: OnDemandFeatures, first: Stage) -> Mapping[FeatureKind, Vector]:

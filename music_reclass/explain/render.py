@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TOP = 3
 MOST_TAGS = 4
+MOST_STYLES = 3
 Line = tuple[str, str]  # label, text
 
 STAGE_NAMES = {
@@ -73,6 +74,7 @@ def render(explanation: Explanation) -> Iterator[Line]:
         yield "", f"asked only because of --all-stages; it does not count{cost}"
     yield from _attribution(explanation)
     yield from _evidence(explanation)
+    yield from _styles(explanation)
     yield from _decision(explanation, track.decision)
 
 
@@ -180,6 +182,16 @@ def _evidence(explanation: Explanation) -> Iterator[Line]:
         typical = "" if item.typical is None else f" ({item.typical:.2f})"
         fits = "+" if genre and item.supports(genre, explanation.cascade.taxonomy) else " "
         yield "", f"  {item.name:<{width}}  {item.strength:.2f}{typical}  {fits}  {', '.join(item.genres)}"
+
+
+def _styles(explanation: Explanation) -> Iterator[Line]:
+    """The strongest styles below the genre, a line each: strength, and what the library's tags say of it."""
+    label = "finer"
+    for style in explanation.styles[:MOST_STYLES]:
+        certified = f"at least {_percent(style.precision)} of such tracks are right ({style.artists} artists of yours)"
+        name = explanation.cascade.taxonomy.display(style.genre)
+        yield label, f"{name} {style.strength:.2f} by {style.kind}: {certified if style.certified else style.why}"
+        label = ""
 
 
 def _decision(explanation: Explanation, decision: Decision) -> Iterator[Line]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from music_reclass.classification.policy import Thresholds
+from music_reclass.classification.styles import Style
 from music_reclass.classification.voter import Cascade
 from music_reclass.domain import Decision, Outcome, Relation, Track, Vote
 from music_reclass.errors import SkipTrack
@@ -223,3 +224,20 @@ def test_a_picture_has_a_caption(decision: Decision, words: str) -> None:
 def test_genres_below_one_percent_are_not_shown() -> None:
     found = text(explanation(steps=(Step(vote(0.003, 0.06, 0.937), LAST),)))
     assert "Rock █████████ 94 %  Pop █ 6 %\n" in found
+
+
+def test_styles_are_shown_with_their_strength_and_what_the_library_says_of_them() -> None:
+    sure = Style("Metal", "Heavy metal", "efficientat-tags", 0.41, 0.2, 0.83, 44)
+    guess = Style("Punk", "Punk rock", "efficientat-tags", 0.3)
+    found = text(explanation(styles=(sure, guess)))
+    assert (
+        "finer     Metal 0.41 by efficientat-tags: at least 83 % of such tracks are right (44 artists of yours)"
+        in found
+    )
+    assert "          Punk 0.30 by efficientat-tags: not calibrated on this library" in found
+    assert "finer" not in text(explanation())
+    shown = explanation(styles=(sure, guess)).as_json()["styles"]
+    assert [(one["genre"], one["certified"], one["precision"]) for one in shown] == [
+        ("Metal", True, 0.83),
+        ("Punk", False, None),
+    ]

@@ -48,6 +48,7 @@ def test_explain_and_models_list_name_the_stage_and_say_that_it_is_not_certified
     assert "Electronic" in shell.out
     assert "likely from 60 % (a cautious value; not certified)" in shell.out
     assert "confident from" not in shell.out
+    assert "Techno 1.00 by discogs-styles: not calibrated on this library" in shell.out
     assert shell("models", "list") == 0
     assert "discogs-styles 1" in shell.out
     assert "CC-BY-NC-SA-4.0" in shell.out
@@ -83,5 +84,8 @@ def test_calibration_on_the_library_says_what_is_missing_and_changes_no_outcome(
     stated = [one for one in shell.objects() if "outcome" in one]
     assert {one["outcome"] for one in stated} == {"confident", "likely"}
     assert all(one["stage"] == "discogs" and not one["certified"] for one in stated)
+    assert shell("explain", sorted(music.rglob("*.flac"))[0], "--json") == 0
+    (style, *_) = shell.objects()[0]["styles"]
+    assert (style["kind"], style["certified"]) == ("discogs-styles", False)
     assert shell("calibrate", "--forget", "--json") == 0
-    assert shell.objects()[0]["forgotten"] == 2
+    assert shell.objects()[0]["forgotten"] == 3  # an exit, thresholds, styles

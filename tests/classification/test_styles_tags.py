@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from music_reclass.classification.styles import tags_in
 from music_reclass.cli.main import run
 from music_reclass.domain import FeatureKind
-from music_reclass.explain.evidence import tags_in
 from music_reclass.extractors.efficientat import audioset_labels
 from music_reclass.extractors.fma518 import Fma518
 from music_reclass.extractors.musicnn import TAGS
