@@ -141,6 +141,7 @@ def _as_object(lesson: Lesson, weights: TagWeights | None, drawn: Sample) -> dic
         "genres": list(lesson.genres) if better else [],
         "new": list(lesson.new) if better else [],
         "kept": list(lesson.kept) if better else [],
+        "kept_better": list(lesson.lost) if better else [],
         "tags": None if weights is None else weights.as_json(),
         "notes": list(lesson.notes),
     }
@@ -161,7 +162,9 @@ def _show(lesson: Lesson, weights: TagWeights | None, drawn: Sample, settings: S
         f"({_points(figures.gain)})",
     )
     if figures.is_better:
-        say("genres", f"new: {_listed(lesson.new)}; decided as before, for want of tracks: {_listed(lesson.kept)}")
+        lost = f"; because that is right more often: {_listed(lesson.lost)}" if lesson.lost else ""
+        kept = f"decided as before, for want of tracks: {_listed(lesson.kept)}{lost}"
+        say("genres", f"new: {_listed(lesson.new)}; {kept}")
     else:
         say("genres", "no better beyond chance: the models decide as before")
     prior = None if weights is None else weights.prior

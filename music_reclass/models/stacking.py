@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations, product
@@ -154,14 +154,15 @@ class Extended:
         return self.model.medians(columns)
 
 
-def extended_estimator(estimator: Estimator, base: Estimator) -> Estimator:
-    """The estimator that learns the labels which enough rows of the table carry, and leaves the others to `base`.
+def extended_estimator(estimator: Estimator, base: Estimator, left: Collection[str] = ()) -> Estimator:
+    """The estimator that learns the labels which enough rows of the table carry, and leaves the others to `base`, with
+    those named in `left`.
 
     `base` gives a model of all labels of the table, as `translated_estimator` does.
     """
 
     def fit(table: Table, augmentations: Augmentations | None) -> Model:
-        learned = supported_labels(table)
+        learned = tuple(place for place in supported_labels(table) if table.classes[place] not in left)
         if len(learned) < 2:
             return base.fit(table, augmentations)
         if len(learned) == len(table.classes):

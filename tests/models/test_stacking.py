@@ -226,6 +226,15 @@ def test_labels_with_too_few_rows_stay_with_the_model_that_knows_them() -> None:
     assert found[2] / found[3] == pytest.approx(3.0)
 
 
+def test_labels_that_are_named_are_left_to_the_model_that_knows_them() -> None:
+    labels = np.eye(3, dtype=bool)[np.repeat([0, 1, 2], 20)]
+    given = Table(("a",), np.zeros((60, 1), np.float32), ("A", "B", "C"), labels, np.arange(60), np.full(60, ""))
+    head, base = Fixed(0.5, 0.5), Fixed(0.4, 0.3, 0.3)
+    model = extended_estimator(head.estimator(), base.estimator(), ("B",)).fit(given, None)
+    assert head.classes == ("A", "C")
+    assert np.exp(model.log_probabilities(given.rows[:1]))[0] == pytest.approx(np.full(3, 1 / 3), abs=1e-4)
+
+
 def test_few_artists_do_not_make_a_label_that_can_be_learned() -> None:
     labels = np.eye(2, dtype=bool)[np.repeat([0, 1], 40)]
     groups = np.concatenate([np.arange(40), np.repeat([100, 101], 20)])

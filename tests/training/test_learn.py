@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from music_reclass.domain import FeatureKind
+from music_reclass.domain import FeatureKind, Vote
 from music_reclass.errors import NothingToDo
 from music_reclass.features.database import Database
 from music_reclass.features.journal import Intention, Journal
 from music_reclass.features.library import Library
 from music_reclass.models.bundle import Bundle
-from music_reclass.models.dataset import fma518
+from music_reclass.models.dataset import Dataset, Table, fma518
 from music_reclass.taxonomy import load
 from music_reclass.training import learn as training
 from music_reclass.training.learn import Comparison, draw, learn, read_sample, stages_at_hand
@@ -160,3 +160,57 @@ def test_a_gain_counts_only_where_the_music_shows_it() -> None:
     assert Comparison(sure, sure, gain=low, exact=sure, information=sure).is_better
     assert not Comparison(sure, sure, gain=low, exact=low, information=sure).is_better
     assert not Comparison(sure, sure, gain=sure, exact=sure, information=low).is_better
+
+
+def test_a_genre_that_the_models_at_hand_decide_better_stays_with_them_unless_all_is_lost_by_it(
+    tmp_path: Path, base: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = library(tmp_path, Tagging(parents=0.0))
+    monkeypatch.setattr(training, "_is_lost", lambda genre, *votes: genre == "Jazz")
+    knows_jazz = foreign_bundle(("Jazz", "Rock", "Pop", "Blues"))
+    lesson = taught(database, knows_jazz)
+    assert lesson.comparison.is_better
+    assert lesson.lost == ("Jazz",)
+    assert lesson.genres == tuple(name for name in TAXONOMY.labels if name in ("Blues", "Metal", "Pop"))
+    without = taught(database, base)  # it is wrong about Jazz
+    assert without.comparison.is_better
+    assert without.lost == ()
+    assert "Jazz" in without.genres
+
+
+def test_a_genre_is_lost_only_beyond_chance_and_wrong_answers_count_too() -> None:
+    labels = np.eye(2, dtype=bool)[np.arange(200) % 2]
+    table = Table(("a",), np.zeros((200, 1), np.float32), ("Blues", "Jazz"), labels, np.arange(200), np.full(200, ""))
+    judged = Dataset("judged", table, KIND, np.full(200, ""), tuple(map(str, range(200))))
+
+    def votes(right: float) -> list[Vote]:
+        generator = np.random.default_rng(0)
+        hit = generator.random(200) < right
+        blues = np.where(hit, labels[:, 0], ~labels[:, 0])
+        return [Vote("a", {"Blues": 0.9 if one else 0.1, "Jazz": 0.1 if one else 0.9}) for one in blues]
+
+    always = [Vote("b", {"Blues": 0.9, "Jazz": 0.1})] * 200  # its recall of Blues is perfect
+    assert training._is_lost("Blues", judged, votes(0.9), votes(0.6))
+    assert training._is_lost("Blues", judged, votes(0.9), always)
+    assert not training._is_lost("Blues", judged, votes(0.6), votes(0.9))
+    assert not training._is_lost("Blues", judged, votes(0.8), votes(0.79))
+
+
+def test_wrong_tags_do_not_hide_what_the_music_tells_and_random_tags_never_seem_to_be_told() -> None:
+    generator = np.random.default_rng(0)
+    labels = np.eye(4, dtype=bool)[generator.integers(0, 4, 400)]
+    table = Table(("a",), np.zeros((400, 1), np.float32), GENRES, labels, np.arange(400), np.full(400, ""))
+    judged = Dataset("judged", table, KIND, np.full(400, ""), tuple(map(str, range(400))))
+
+    def votes(places: np.ndarray) -> list[Vote]:
+        """Votes that are all but certain."""
+        return [
+            Vote("a", {name: 1 - 3e-9 if n == place else 1e-9 for n, name in enumerate(GENRES)}) for place in places
+        ]
+
+    right = labels.argmax(axis=1)
+    wrong = np.where(generator.random(400) < 0.2, generator.integers(0, 4, 400), right)
+    told = training.compare(judged, votes(np.zeros(400, int)), votes(wrong), TAXONOMY)
+    assert told.information.low > 0.2
+    random = training.compare(judged, votes(np.zeros(400, int)), votes(generator.permutation(right)), TAXONOMY)
+    assert random.information.low < 0
