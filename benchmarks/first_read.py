@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
@@ -22,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.scan import ONE_THREAD, SHARED, clips
+from benchmarks.scan import SHARED, clips, timed
 from music_reclass.cli.main import run
 from music_reclass.domain import FeatureKind
 from music_reclass.extractors.registry import extractor
@@ -53,10 +51,7 @@ def stage_of(kinds: list[FeatureKind], folder: Path) -> Path:
 def cpu_seconds(music: Path, db: Path, *words: str) -> float:
     """CPU seconds of a scan with one worker, children included."""
     command = [sys.executable, "-m", "music_reclass", "scan", str(music), "--db", str(db), "--dry-run", "--jobs", "1"]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([*command, *words], check=True, env={**ONE_THREAD, **os.environ}, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return timed([*command, *words])[1]
 
 
 def main() -> None:

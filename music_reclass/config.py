@@ -53,6 +53,7 @@ def _setting(
     metavar: str = "",
     choices: tuple[str, ...] = (),
     least: float | None = None,
+    most: float | None = None,
     is_duration: bool = False,
     is_folder: bool = False,
 ) -> Any:
@@ -60,7 +61,8 @@ def _setting(
     and what values are allowed."""
     words = {"meaning": meaning, "shown": shown, "flags": flags, "metavar": metavar, "choices": choices}
     return field(
-        default=default, metadata={**words, "least": least, "is_duration": is_duration, "is_folder": is_folder}
+        default=default,
+        metadata={**words, "least": least, "most": most, "is_duration": is_duration, "is_folder": is_folder},
     )
 
 
@@ -86,6 +88,10 @@ class Settings:
     jobs: int = _setting(
         0, "Worker processes.", shown="the cores less one, at most eight", flags=("-j", "--jobs"), metavar="N", least=0
     )
+    windows: int = _setting(
+        1, "How many excerpts of 30 s vote at the first stages where a track is long enough: 1, its middle, to 5.",
+        metavar="N", least=1, most=5,
+    )  # fmt: skip
     timeout: float = _setting(
         120.0, "Seconds one file may take before it is given up (failed: timeout).", metavar="SECONDS", least=1
     )
@@ -257,6 +263,8 @@ def _require_allowed(name: str, value: Any, source: str) -> None:
         seconds_of(value)
     if allowed["least"] is not None and not allowed["least"] <= value < float("inf"):
         raise UsageError(f"{source} gives {name} the value {value!r}; {allowed['least']} is the least.")
+    if allowed["most"] is not None and value > allowed["most"]:
+        raise UsageError(f"{source} gives {name} the value {value!r}; {allowed['most']} is the most.")
 
 
 def _converted(name: str, value: Any, wanted: Any, source: str) -> Any:

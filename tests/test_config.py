@@ -59,11 +59,18 @@ def test_there_is_always_at_least_one_worker() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["timeout = 0", "timeout = nan", "timeout = inf", "jobs = -3", "max_genres = 0", "max_tracks = -1"]
+    "text",
+    ["timeout = 0", "timeout = nan", "timeout = inf", "jobs = -3", "max_genres = 0", "max_tracks = -1", "windows = 0"],
 )
 def test_numbers_that_make_no_sense_are_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match="is the least"):
         load({}, written(tmp_path, text), {})
+
+
+def test_a_number_beyond_the_most_is_refused(tmp_path: Path) -> None:
+    assert load({"windows": 5}, written(tmp_path, ""), {}).windows == 5
+    with pytest.raises(UsageError, match="5 is the most"):
+        load({"windows": 6}, written(tmp_path, ""), {})
 
 
 @pytest.mark.parametrize(

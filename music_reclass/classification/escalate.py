@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from music_reclass.extractors.registry import WINDOWS
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import PASSING, Library
 from music_reclass.features.results import ScanStats
@@ -77,6 +78,7 @@ class Escalation:
         self._failed: dict[FeatureKind, set[int]] = {kind: set() for stage in cascade.stages for kind in stage.kinds}
         self._no_vote: dict[str, set[int]] = {stage.name: set() for stage in cascade.stages}
         self._passing: set[int] = set()  # failed for a reason that may be over at the next scan
+        self._provisional = False  # decided without excerpts that the next scan will extract
         self.stats = ScanStats() if stats is None else stats
 
     def run(self, budget: Budget | None = None, stop: StopRequest | None = None) -> ScanStats:
@@ -89,6 +91,7 @@ class Escalation:
         budget = budget or Budget()
         stop = StopRequest() if stop is None else stop  # one that is not requested yet is false
         self.stats.decided = self._scope.collect_undecided(self._cascade.basis, self._cascade.stages[0].kinds[0])
+        self._extract_windows(stop)
         self._decide_all()
         done = 0
         while waiting := self._scope.waiting():
@@ -102,6 +105,29 @@ class Escalation:
             self._runner.release()  # the next stage's network wants the memory
             self._decide_again(asked)
         return self.stats
+
+    def _extract_windows(self, stop: StopRequest) -> None:
+        """Extract the further excerpts of the undecided tracks that vote too; those decided before are not looked at.
+
+        They are no part of a budget. When `stop` comes first, every decision of this run is provisional.
+        """
+        names = self._cascade.further_windows
+        if not names or self._runner is None:
+            return
+        limits = sorted({WINDOWS[name][1] for name in names})
+        for shortest, longest in zip(limits, [*limits[1:], float("inf")], strict=True):
+            kinds = [
+                replace(kind, excerpt=name)
+                for name in names
+                if WINDOWS[name][1] <= shortest
+                for kind in self._cascade.first_read
+            ]
+            with self._bar("windows", None) as progress:
+                last = ""
+                while not stop and (page := self._scope.undecided_without(kinds[-1], shortest, longest, after=last)):
+                    self._runner.extract_windows(page, kinds, lambda: bool(stop), progress)
+                    last = page[-1][1]
+        self._provisional = bool(stop)
 
     def _decide_all(self) -> None:
         """Decide the undecided tracks by the vectors that are stored."""
@@ -127,7 +153,7 @@ class Escalation:
         unfinished = waiting.keys() | (self._passing & votes.keys())
         concluded = self._cascade.conclude(votes, albums)
         finished = {i: decision for i, decision in concluded.items() if i not in unfinished}
-        self._decisions.save(finished, self._bundles, self._cascade.basis)
+        self._decisions.save(finished, self._bundles, "" if self._provisional else self._cascade.basis)
         self._decisions.save({i: concluded[i] for i in unfinished}, self._bundles, "")
         self._scope.keep_open(votes, albums, waiting)
 

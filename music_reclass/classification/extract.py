@@ -151,6 +151,26 @@ def read_vectors(path: Path, kinds: Sequence[FeatureKind]) -> dict[FeatureKind, 
     return vectors
 
 
+def read_windows_of(path: Path, kinds: Sequence[FeatureKind]) -> dict[FeatureKind, Vector]:
+    """The vectors of `kinds`, of several excerpts that are decoded once each, of one file, for worker processes.
+
+    A silent excerpt, or one that cannot be had, is left out; raises TrackError where none can be had.
+    """
+    vectors: dict[FeatureKind, Vector] = {}
+    problem: TrackError | None = None
+    for excerpt in dict.fromkeys(kind.excerpt for kind in kinds):
+        try:
+            for clip, made in _decoded(path, [kind for kind in kinds if kind.excerpt == excerpt]):
+                check_usable(clip)
+                if made.kind not in vectors:
+                    vectors.update(registry.vectors(made, clip.samples))
+        except TrackError as error:
+            problem = error
+    if problem is not None and not vectors:
+        raise problem
+    return vectors
+
+
 def read_vector(path: Path, kind: str, excerpt: str) -> Vector:
     """The vector of one file, however short or silent, for worker processes; raises TrackError."""
     from music_reclass.extractors.audio import load as audio
@@ -159,7 +179,7 @@ def read_vector(path: Path, kind: str, excerpt: str) -> Vector:
     return made.vector(audio.load(path, excerpt, made.rate).samples)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)  # kinds of several excerpts
 def _extractor(name: str, excerpt: str) -> Extractor:
     return extractor(name, excerpt)
 
@@ -328,7 +348,22 @@ class ExtractionRunner:
         todo = [item for item in tracks if item[0] not in cut]
         if not todo or stop():
             return found
-        answers = (self._embedded if kind.name in network_kinds() else self._whole)(todo, kind, stop)
+        if kind.name in network_kinds():
+            answers = self._embedded(todo, kind, stop)
+        else:
+            answers = self._whole(todo, partial(read_vectors, kinds=(kind,)), (kind,), stop)
+        self._store(answers, found, progress)
+        return found
+
+    def extract_windows(
+        self, tracks: Sequence[TrackPath], kinds: Sequence[FeatureKind], stop: Callable[[], bool], progress: Progress
+    ) -> None:
+        """Store the vectors of `kinds`, of excerpts beside the middle, of those of `tracks` that are reached before
+        `stop`; an excerpt that is silent or cannot be read has none."""
+        self._store(self._whole(tracks, partial(read_windows_of, kinds=tuple(kinds)), kinds, stop), {}, progress)
+
+    def _store(self, answers: Answers, found: dict[int, TrackError | None], progress: Progress) -> None:
+        """Store vectors as they come; `found` takes what became of each track."""
         with closing(answers), _WriteBuffer(self._library) as buffer:
             for (track, path), answer in answers:
                 if isinstance(answer, TrackError):
@@ -337,15 +372,21 @@ class ExtractionRunner:
                     found[track] = None
                     buffer.put(track, answer)
                 progress.advance(1, os.path.basename(path)[:40])
-        return found
 
-    def _whole(self, tracks: Sequence[TrackPath], kind: FeatureKind, stop: Callable[[], bool]) -> Answers:
-        """The vectors of a kind that workers compute whole, and what comes with them from the same pass."""
-        require_installed([kind])
-        reader = partial(_read_track, reader=partial(read_vectors, kinds=(kind,)))
+    def _whole(
+        self,
+        tracks: Sequence[TrackPath],
+        reader: Callable[[Path], dict[FeatureKind, Vector]],
+        kinds: Iterable[FeatureKind],
+        stop: Callable[[], bool],
+    ) -> Answers:
+        """The vectors of `kinds` that workers compute whole, and what comes with them from the same pass."""
+        require_installed(kinds)
         jobs = min(self._settings.workers, len(tracks))
         memory = self._settings.worker_bytes
-        with WorkerPool(reader, jobs, self._settings.timeout, prepare_worker, memory=memory) as pool:
+        with WorkerPool(
+            partial(_read_track, reader=reader), jobs, self._settings.timeout, prepare_worker, memory=memory
+        ) as pool:
             yield from pool.map(_until(stop, tracks))
 
     def _embedded(self, tracks: Sequence[TrackPath], kind: FeatureKind, stop: Callable[[], bool]) -> Answers:

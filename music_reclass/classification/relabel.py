@@ -78,7 +78,9 @@ def relabel(database: Database, cascade: Cascade, dry_run: bool = False) -> Rela
             decisions.save(fresh, bundles, "")  # their votes; the decision with the album's opinion follows
         still_open = set(cascade.unfinished(votes, albums))
         decisions.save_without_votes({i: d for i, d in concluded.items() if i in still_open}, "")
-        decisions.save_without_votes({i: d for i, d in concluded.items() if i not in still_open}, cascade.basis)
+        # Stored votes do not say of how many excerpts they are the mean: the next scan votes again.
+        basis = "" if cascade.further_windows else cascade.basis
+        decisions.save_without_votes({i: d for i, d in concluded.items() if i not in still_open}, basis)
     return report
 
 

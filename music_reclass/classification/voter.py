@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from music_reclass.classification.albums import CORRELATION, MIN_TRACKS, consens
 from music_reclass.classification.policy import SECOND_GENRE_SHARE, TIE, Thresholds, decide, may_exit
 from music_reclass.domain import Decision, FeatureKind, Vote
 from music_reclass.errors import BundleError
-from music_reclass.extractors.registry import worker_kinds
+from music_reclass.extractors.registry import WINDOWS, worker_kinds
 from music_reclass.models.bundle import Bundle
 from music_reclass.models.early_exit import ExitRule, exit_rules
 from music_reclass.taxonomy import Taxonomy
@@ -89,13 +89,27 @@ class Stage:
                 "they cannot be compared, so extract again or use a bundle that was trained on these."
             )
 
-    def votes(self, track_ids: Iterable[int], source: Library | OnDemandFeatures) -> dict[int, Vote]:
+    def votes(
+        self, track_ids: Iterable[int], source: Library | OnDemandFeatures, windows: Iterable[str] = ()
+    ) -> dict[int, Vote]:
         """The votes for those of `track_ids` that have a finite vector of every kind this stage needs.
 
-        A vector of another length was made by other code: BundleError.
+        Each is the mean of the vote on its kinds' excerpt and of those on `windows`, other excerpts, as far as there
+        are vectors of them. A vector of another length was made by other code: BundleError.
         """
+        votes = self._votes_on(track_ids, source, self.kinds)
+        for_track = {track_id: [vote] for track_id, vote in votes.items()}
+        for window in windows:
+            there = self._votes_on(votes, source, [replace(kind, excerpt=window) for kind in self.kinds])
+            for track_id, vote in there.items():
+                for_track[track_id].append(vote)
+        return {track_id: mean_vote(cast) for track_id, cast in for_track.items()}
+
+    def _votes_on(
+        self, track_ids: Iterable[int], source: Library | OnDemandFeatures, kinds: Sequence[FeatureKind]
+    ) -> dict[int, Vote]:
         parts: dict[int, list[Vector]] = {track_id: [] for track_id in sorted(set(track_ids))}
-        for kind in self.kinds:
+        for kind in kinds:
             # Asked in turn, so that an expensive kind is never extracted for a track that lacks a cheap one.
             found = source.vectors(list(parts), kind) if parts else {}
             parts = {
@@ -134,6 +148,18 @@ class Stage:
         return np.asarray(vector, dtype=np.float32)
 
 
+def mean_vote(votes: Sequence[Vote]) -> Vote:
+    """The mean of a stage's votes on several excerpts of one track.
+
+    Of probabilities, not of their logarithms: the mean of calibrated votes is never surer than the surest of them and,
+    if anything, less sure than it could be (Ranjan and Gneiting 2010); a product counts one recording several times.
+    """
+    if len(votes) == 1:
+        return votes[0]
+    labels = votes[0].probabilities
+    return Vote(votes[0].stage, {name: sum(vote.probabilities[name] for vote in votes) / len(votes) for name in labels})
+
+
 def _genres(bundle: Bundle, taxonomy: Taxonomy) -> tuple[str, ...]:
     genres: list[str] = []
     for label in bundle.labels:
@@ -164,6 +190,7 @@ class Cascade:
     by_album: bool = True  # whether the tracks of an album vote together
     absent: Mapping[str, str] = field(default_factory=dict)  # stages whose extractor cannot run here, and why
     tags: TagVotes | None = None  # what the tags of the library say, where it has taught how much they count
+    windows: int = 1  # excerpts of a long track that vote at the stages of the first reading
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]
@@ -180,6 +207,7 @@ class Cascade:
         by_album: bool = True,
         library_exits: Mapping[str, Sequence[ExitRule]] | None = None,
         absent: Mapping[str, str] | None = None,
+        windows: int = 1,
     ) -> Cascade:
         """The cascade of these bundles, in their order; BundleError if one does not fit the taxonomy.
 
@@ -188,7 +216,7 @@ class Cascade:
         in_order = list(bundles)
         rules = exit_rules(in_order, library_exits)
         stages = (Stage.from_bundle(bundle, taxonomy, rule) for bundle, rule in zip(in_order, rules, strict=True))
-        return cls(tuple(stages), taxonomy, max_genres, by_album, absent or {})
+        return cls(tuple(stages), taxonomy, max_genres, by_album, absent or {}, windows=windows)
 
     @property
     def basis(self) -> str:
@@ -202,6 +230,8 @@ class Cascade:
             "rules": [self.by_album, self.max_genres, SECOND_GENRE_SHARE, MIN_TRACKS, CORRELATION, TIE],
             **({} if self.tags is None else {"tags": self.tags.prior.digest}),
         }
+        if self.further_windows:
+            rests_on["windows"] = list(self.further_windows)
         return hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()
 
     @property
@@ -221,6 +251,11 @@ class Cascade:
                 break
             kinds.update(dict.fromkeys(stage.kinds))
         return tuple(kinds)
+
+    @property
+    def further_windows(self) -> tuple[str, ...]:
+        """The excerpts that vote beside the middle; none where the first stage wants another excerpt than that."""
+        return tuple(WINDOWS)[: self.windows - 1] if self.first_read and self.first_read[0].excerpt == "mid30" else ()
 
     @property
     def thresholds(self) -> dict[str, Thresholds]:
@@ -244,9 +279,12 @@ class Cascade:
         track exits before that stage.
         """
 
+        first = set(self.first_read)
+
         def ask(stage: Stage, tracks: list[int]) -> dict[int, Vote]:
             cast = _cast(known or {}, stage, tracks)
-            return cast | stage.votes((track for track in tracks if track not in cast), source)
+            windows = self.further_windows if first.issuperset(stage.kinds) else ()
+            return cast | stage.votes((track for track in tracks if track not in cast), source, windows)
 
         return _run(self.stages, track_ids, ask, albums)[0]
 

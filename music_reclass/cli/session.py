@@ -125,6 +125,7 @@ def cascade_for(settings: Settings, taxonomy: Taxonomy, database: Database | Non
         by_album=settings.album,
         library_exits=certified,
         absent=absent,
+        windows=settings.windows,
     )
     return cascade if database is None else _with_tags(cascade, settings, database)
 

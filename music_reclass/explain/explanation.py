@@ -20,6 +20,7 @@ from music_reclass.domain import Track, Vote
 from music_reclass.explain.attribution import Attribution, attribute
 from music_reclass.explain.evidence import Evidence, evidence
 from music_reclass.extractors.device import Placement
+from music_reclass.extractors.registry import WINDOWS
 from music_reclass.extractors.weights.store import MissingWeights
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
@@ -71,7 +72,8 @@ class Step:
 class Explanation:
     """All that points to one track's genre and against it.
 
-    `album_tracks`: tracks of its album that voted with it, itself included. `extra_votes`: votes of stages that were
+    `album_tracks`: tracks of its album that voted with it, itself included. `windows`: excerpts of it whose mean is the
+    vote of the stages that every track is asked at. `extra_votes`: votes of stages that were
     not needed, where they were asked all the same. `seconds` and `usual_seconds`: what extraction for a stage took
     now, and takes a track in the library's scans. `failures`: why features of a stage could not be extracted.
     """
@@ -79,6 +81,7 @@ class Explanation:
     track: Track
     cascade: Cascade
     album_tracks: int = 1
+    windows: int = 1
     in_library: bool = False
     proposal: Proposal | None = None
     steps: tuple[Step, ...] = ()
@@ -133,6 +136,7 @@ class Explanation:
                 for name, of in self.cascade.thresholds.items()
             },
             "album_tracks": self.album_tracks,
+            "windows": self.windows,
             "before": None if tags is None else list(tags),
             "relation": self.proposal.relation.value if self.proposal and self.proposal.relation else None,
             "action": self.proposal.action if self.proposal else "none",
@@ -228,9 +232,10 @@ def _with_features(explanation: Explanation, features: OnDemandFeatures, all_sta
     deciding = next((vote for vote in decision.votes if vote.stage == decision.stage), None)
     return replace(
         explanation,
+        windows=1 + sum(_voted(window, stages[0], features) for window in explanation.cascade.further_windows),
         extra_votes=tuple(extra_votes),
         attribution=None if last is None or deciding is None else _attributed(last, features, deciding.genre),
-        evidence=evidence(tags_in(_with_tags(features, stages[0])), explanation.cascade.taxonomy),
+        evidence=evidence(tags_in(_of_the_middle(_with_tags(features, stages[0]))), explanation.cascade.taxonomy),
         seconds={name: sum(values) for name, values in _by_stage(stages, features.seconds).items()},
         failures={name: str(values[0]) for name, values in _by_stage(stages, features.failed).items()},
     )
@@ -342,6 +347,14 @@ def _read_now(
     known = {} if track.vector is None else {kinds[0]: track.vector, **track.more}
     taken = {kind: spent for kind, spent in seconds.items() if kind != kinds[0]}
     return track, OnDemandFeatures(0, Path(path), placement, known=known, seconds=taken)
+
+
+def _of_the_middle(known: Mapping[FeatureKind, Vector]) -> dict[FeatureKind, Vector]:
+    return {kind: vector for kind, vector in known.items() if kind.excerpt not in WINDOWS}
+
+
+def _voted(window: str, stage: Stage, features: OnDemandFeatures) -> bool:
+    return all(replace(kind, excerpt=window) in features.known for kind in stage.kinds)
 
 
 def _attributed(stage: Stage, features: OnDemandFeatures, genre: str) -> Attribution | None:

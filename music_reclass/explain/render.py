@@ -53,9 +53,12 @@ def render(explanation: Explanation) -> Iterator[Line]:
         return
     if track.decision is None:
         return
-    names = [stage.name for stage in explanation.cascade.stages]
+    stages = {stage.name: stage for stage in explanation.cascade.stages}
+    names = list(stages)
     for step in explanation.steps:
         yield f"{names.index(step.vote.stage) + 1} {step.vote.stage}", _bars(step.vote) + _stage_name(step.vote.stage)
+        if explanation.windows > 1 and set(stages[step.vote.stage].kinds) <= set(explanation.cascade.first_read):
+            yield "", f"the mean of its votes on {explanation.windows} excerpts of the track"
         for text in _after(explanation, step):
             yield "", text
     for stage, why in explanation.cascade.absent.items():

@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from music_reclass.domain import Extractor, FeatureKind, Vector
     from music_reclass.extractors.device import Placement
 
-# Seconds from the middle of the file. `full` is the whole file, but of the longest mixes the middle hour: memory
-# grows with length, and an hour is enough to judge by.
-EXCERPTS = {"mid30": 30.0, "full": 3600.0}
+# Further excerpts that may vote beside the middle (setting `windows`), in the order in which they join: at which share
+# of the room that 30 s leave in a file, and how many seconds long it must be lest they overlap.
+WINDOWS = {"start30": (0.1, 105.0), "end30": (0.9, 105.0), "early30": (0.3, 180.0), "late30": (0.7, 180.0)}
+# Seconds, from the middle of the file unless it is one of WINDOWS. `full` is the whole file, but of the longest mixes
+# the middle hour: memory grows with length, and an hour is enough to judge by.
+EXCERPTS = {"mid30": 30.0, "full": 3600.0, **dict.fromkeys(WINDOWS, 30.0)}
 # feature kind -> "module:factory"; the factory takes the excerpt, and for kinds of a network its placement
 EXTRACTORS = {
     "fma518": "music_reclass.extractors.fma518:Fma518",

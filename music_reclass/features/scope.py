@@ -131,6 +131,20 @@ class Scope:
             )
         return int(self._sql.execute(f"SELECT count(*) FROM {self._undecided}").fetchone()[0])
 
+    def undecided_without(
+        self, kind: FeatureKind, shortest: float, longest: float, *, after: str, count: int = 1000
+    ) -> list[tuple[int, str]]:
+        """The first `count` of the gathered tracks behind the path `after` that have no vector of `kind` and last from
+        `shortest` to less than `longest` seconds: (track id, path), by path."""
+        rows = self._sql.execute(
+            f"SELECT u.track_id, t.path FROM {self._undecided} u JOIN track t ON t.id = u.track_id"
+            " LEFT JOIN vector v ON v.track_id = u.track_id AND v.kind = ?"
+            " WHERE v.track_id IS NULL AND t.missing_since IS NULL AND t.duration >= ? AND t.duration < ?"
+            " AND t.path > ? ORDER BY t.path LIMIT ?",
+            (kind.key, shortest, longest, os.fsencode(after), count),
+        )
+        return [(track_id, os.fsdecode(path)) for track_id, path in rows]
+
     def undecided_by_album(self, size: int = 2000) -> Iterator[list[int]]:
         """The gathered tracks in lists of about `size`, no album of the library cut in two."""
         cursor = self._sql.execute(

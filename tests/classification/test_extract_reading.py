@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import soxr
 from mutagen.flac import FLAC
 
 from music_reclass.classification import extract
-from music_reclass.classification.extract import ReadTask, read_file, read_vector
+from music_reclass.classification.extract import ReadTask, read_file, read_vector, read_windows_of
 from music_reclass.domain import FeatureKind, Track, TrackTags
 from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.extractors import registry
@@ -162,3 +163,15 @@ def test_a_recording_of_a_low_rate_carries_a_warning_whatever_rate_it_is_stored_
         encode(tmp_path / f"{name}.wav", samples, rate)
     found = {name: read(task_for(tmp_path / f"{name}.wav")).warnings for name in ("wide", "low", "up")}
     assert found == {"wide": (), "low": ("band-limited",), "up": ("band-limited",)}
+
+
+def test_windows_that_are_silent_are_left_out(tmp_path: Path, loudness: type[Loudness]) -> None:
+    sound = np.full((16000 * 120, 1), 0.1, np.float32)
+    sound[60 * 16000 :] = 0.0
+    encode(tmp_path / "half.wav", sound, 16000)
+    kinds = [replace(LOUD, excerpt=window) for window in ("start30", "end30")]
+    found = read_windows_of(tmp_path / "half.wav", kinds)
+    assert found.keys() == {replace(LOUD, excerpt="start30"), replace(PEAK, excerpt="start30")}
+    assert len(loudness.passes) == 1
+    with pytest.raises(SkipTrack):
+        read_windows_of(tmp_path / "half.wav", kinds[1:])

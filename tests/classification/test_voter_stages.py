@@ -1,5 +1,7 @@
 """A stage votes for tracks with the very vectors it was trained on, and refuses all others."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -99,3 +101,24 @@ def test_a_kind_of_another_excerpt_or_one_that_is_unknown_is_not_read_with_the_f
     for other in (FeatureKind("musicnn", "1", 3, "full"), FeatureKind("unknown", "1", 3, "mid30")):
         cascade = Cascade((echo_stage("a", (first,), Thresholds(0.8, 0.5)), echo_stage("b", (first, other))), TREE)
         assert cascade.first_read == (first,)
+
+
+def test_a_vote_is_the_mean_over_the_excerpts_of_which_there_are_vectors() -> None:
+    start, end = (replace(CHEAP, excerpt=name) for name in ("start30", "end30"))
+    middle = {1: [0.6, 0.2, 0.2], 2: [0.6, 0.2, 0.2]}
+    source = Vectors({CHEAP: middle, start: {1: [0.0, 1.0, 0.0]}, end: {1: [0.0, 0.6, 0.4], 3: [1, 0, 0]}})
+    votes = stage("cheap", CHEAP).votes([1, 2, 3], source, ("start30", "end30"))
+    assert votes.keys() == {1, 2}  # without a vector of the middle there is no vote
+    assert list(votes[1].probabilities.values()) == pytest.approx([0.2, 0.6, 0.2])
+    assert list(votes[2].probabilities.values()) == pytest.approx([0.6, 0.2, 0.2])
+
+
+def test_windows_vote_at_stages_of_the_first_reading_only() -> None:
+    start = replace(CHEAP, excerpt="start30")
+    cheap = stage("cheap", CHEAP)
+    cascade = Cascade((cheap, stage("costly", COSTLY)), TREE, windows=2)
+    source = Vectors({CHEAP: {1: [0.4, 0.3, 0.3]}, start: {1: [0.0, 0.5, 0.5]}, COSTLY: {1: [0.0, 0.0, 1.0]}})
+    first, second = cascade.predict([1], source, [])[1]
+    assert first.probabilities["Jazz"] == pytest.approx(0.2)
+    assert second.probabilities["Rock"] == 1.0
+    assert replace(COSTLY, excerpt="start30") not in source.asked

@@ -16,7 +16,7 @@ from music_reclass.containers.sniff import sniff
 from music_reclass.errors import FailTrack, SkipTrack, TrackError
 from music_reclass.extractors.audio import pyav, sndfile
 from music_reclass.extractors.audio.sndfile import quiet
-from music_reclass.extractors.registry import EXCERPTS
+from music_reclass.extractors.registry import EXCERPTS, WINDOWS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +47,7 @@ class Clip:
 
 
 def load(path: Path, excerpt: str = "mid30", rate: int = 44100) -> Clip:
-    """The excerpt (`mid30`: middle 30 s, `full`) of the file at `path`, resampled to `rate` Hz.
+    """The excerpt (one of registry.EXCERPTS; `mid30`: middle 30 s) of the file at `path`, resampled to `rate` Hz.
 
     Raises SkipTrack (`no_audio`, `not_audio`) where there is no sound, FailTrack (`decode`, `permission`,
     `vanished`, `io`) where something is wrong. Short and silent files are returned: see `check_usable`.
@@ -56,11 +56,15 @@ def load(path: Path, excerpt: str = "mid30", rate: int = 44100) -> Clip:
 
 
 def load_at(path: Path, excerpt: str, rates: Sequence[int]) -> Iterator[Clip]:
-    """The same excerpt at each of `rates` in turn, of a file that is decoded once."""
+    """The same excerpt at each of `rates` in turn, of a file that is decoded once.
+
+    SkipTrack("too_short") for an excerpt beside the middle that would overlap with it.
+    """
     seconds = EXCERPTS[excerpt]
+    place, shortest = WINDOWS.get(excerpt, (0.5, 0.0))
     try:
         with _opened(path) as file, quiet():
-            decoded, decoder, layout = _decode(file, seconds)
+            decoded, decoder, layout = _decode(file, seconds, place)
             truncated = decoded.short or layout.announced > os.fstat(file.fileno()).st_size
     except FileNotFoundError as error:
         raise FailTrack("vanished", f"the file is gone: {error.strerror}") from None
@@ -73,6 +77,8 @@ def load_at(path: Path, excerpt: str, rates: Sequence[int]) -> Iterator[Clip]:
     except MemoryError:
         raise FailTrack("memory", "decoding it needs more memory than there is") from None
     duration = decoded.total / decoded.rate
+    if duration < shortest:
+        raise SkipTrack("too_short", f"of {duration:.0f} s the middle alone is taken")
     found = {"truncated": truncated, "damaged": decoded.damaged, "capped": excerpt == "full" and duration > seconds}
     for place, rate in enumerate(rates):
         yield Clip(
@@ -105,16 +111,17 @@ def _opened(path: Path) -> BinaryIO:
     return open(path, "rb")
 
 
-def _decode(file: BinaryIO, seconds: float) -> tuple[Decoded, str, Layout]:
+def _decode(file: BinaryIO, seconds: float, place: float) -> tuple[Decoded, str, Layout]:
     """soundfile first where it can, PyAV for the rest and for what soundfile gives up on; the better of the two."""
     layout = sniff(file)
     if not layout.demuxer:
         raise SkipTrack("not_audio", "the content is no audio that we know of")
-    first = sndfile.decode(file, seconds) if layout.soundfile else None
+    first = sndfile.decode(file, seconds, place) if layout.soundfile else None
     if first is not None and not first.short:
         return first, "soundfile", layout
     try:
-        second = pyav.decode(file, layout.demuxer, seconds, None if first is None else first.total / first.rate)
+        length = None if first is None else first.total / first.rate
+        second = pyav.decode(file, layout.demuxer, seconds, length, place=place)
     except TrackError:
         if first is None or not first.frames:
             raise

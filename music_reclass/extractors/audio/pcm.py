@@ -69,10 +69,13 @@ def check_format(rate: int, channels: int) -> None:
         raise FailTrack("decode", f"the file claims {rate} Hz and {channels} channels")
 
 
-def middle(total: int, rate: int, seconds: float) -> tuple[int, int]:
-    """First frame and number of frames of the middle `seconds` of `total` frames; all where there are no more."""
+def middle(total: int, rate: int, seconds: float, place: float = 0.5) -> tuple[int, int]:
+    """First frame and number of frames of `seconds` out of `total` frames; all where there are no more.
+
+    `place` is the share of the rest that lies before them: the middle is at 0.5.
+    """
     wanted = min(total, round(seconds * rate))
-    return (total - wanted) // 2, wanted
+    return int((total - wanted) * place), wanted
 
 
 def int16(samples: NDArray[Any]) -> NDArray[np.int16]:

@@ -167,8 +167,10 @@ _LONGEST = 7200.0  # seconds looked at in a file that does not say how long it i
 _COUNTED = frozenset({"mp3", "aac", "ac3", "eac3", "dts", "amr"})
 
 
-def decode(file: BinaryIO, demuxer: str, seconds: float, announced: float | None = None) -> Decoded:
-    """The middle `seconds` of an open file, by seeking where its length is known, else out of all of it.
+def decode(
+    file: BinaryIO, demuxer: str, seconds: float, announced: float | None = None, *, place: float = 0.5
+) -> Decoded:
+    """`seconds` of an open file at `place` (0.5: the middle), by seeking where its length is known, else out of all.
 
     `announced` is a length in seconds known from elsewhere, to judge whether the file was cut. Raises
     SkipTrack("no_audio") where there is no sound in the file, FailTrack("decode") where none can be got out.
@@ -177,13 +179,14 @@ def decode(file: BinaryIO, demuxer: str, seconds: float, announced: float | None
 
     av.logging.set_level(None)
     try:
-        return _excerpt(file, demuxer, seconds, announced) or _readable(file, demuxer, seconds, announced)
+        found = _excerpt(file, demuxer, seconds, announced, place=place)
+        return found or _readable(file, demuxer, seconds, announced, place=place)
     except av.error.FFmpegError as error:
         raise FailTrack("decode", f"FFmpeg cannot read it as {demuxer}: {error.strerror}") from None
 
 
-def _excerpt(file: BinaryIO, demuxer: str, seconds: float, announced: float | None) -> Decoded | None:
-    """The middle by seeking; None where the length is unknown, hardly more than the excerpt, or was not true."""
+def _excerpt(file: BinaryIO, demuxer: str, seconds: float, announced: float | None, *, place: float) -> Decoded | None:
+    """The excerpt by seeking; None where the length is unknown, hardly more than the excerpt, or was not true."""
     with closing(Source(file, demuxer)) as source:
         first = next(source.frames(), None)
         length = source.length
@@ -195,7 +198,7 @@ def _excerpt(file: BinaryIO, demuxer: str, seconds: float, announced: float | No
     with closing(Source(file, demuxer)) as source:
         rate = first.sample_rate
         total = round(length * rate)
-        start, wanted = middle(total, rate, seconds)
+        start, wanted = middle(total, rate, seconds, place)
         if start < 2 * _PREROLL * rate:
             return None
         try:
@@ -219,17 +222,17 @@ def _excerpt(file: BinaryIO, demuxer: str, seconds: float, announced: float | No
         return Decoded(parts, rate, source.channels, start, total, short, source.damaged)
 
 
-def _readable(file: BinaryIO, demuxer: str, seconds: float, announced: float | None) -> Decoded:
-    """The middle of everything that can be decoded, from the first packet on."""
+def _readable(file: BinaryIO, demuxer: str, seconds: float, announced: float | None, *, place: float) -> Decoded:
+    """The excerpt of everything that can be decoded, from the first packet on."""
     with closing(Source(file, demuxer)) as source:
         collector = Collector(0, 1 << 62)
         total = dropped = 0
         for frame in source.frames():
             collector.add(frame)
             total += frame.samples
-            # The middle only moves forward: what lies before it now will never be asked for.
+            # The excerpt only moves forward: what lies before it now will never be asked for.
             done = collector.slabs.parts
-            while done and dropped + len(done[0]) <= middle(total, source.rate, seconds)[0]:
+            while done and dropped + len(done[0]) <= middle(total, source.rate, seconds, place)[0]:
                 dropped += len(done.pop(0))
             if total > _LONGEST * source.rate:
                 break
@@ -240,7 +243,7 @@ def _readable(file: BinaryIO, demuxer: str, seconds: float, announced: float | N
             raise SkipTrack("no_audio", f"the {demuxer} file holds no sound")
         if announced is None and demuxer not in _COUNTED:
             announced = source.length
-        start, wanted = middle(total, source.rate, seconds)
+        start, wanted = middle(total, source.rate, seconds, place)
         parts = _cut(parts, start - dropped, wanted)
         short = announced is not None and total < 0.98 * min(announced, _LONGEST) * source.rate
         return Decoded(parts, source.rate, source.channels, start, total, short, source.damaged)

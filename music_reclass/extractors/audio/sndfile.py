@@ -70,8 +70,8 @@ _BLOCK = 1 << 18  # frames read at a time: a header may announce 2^40
 _FLOATING = ("FLOAT", "DOUBLE", "VORBIS")
 
 
-def decode(file: BinaryIO, seconds: float) -> Decoded | None:
-    """The middle `seconds` of an open file, or None where libsndfile does not take it.
+def decode(file: BinaryIO, seconds: float, place: float = 0.5) -> Decoded | None:
+    """`seconds` of an open file at `place` (0.5: the middle), or None where libsndfile does not take it.
 
     What it takes but cannot read to the end comes back `short`, perhaps empty. FailTrack for absurd headers.
     """
@@ -86,7 +86,7 @@ def decode(file: BinaryIO, seconds: float) -> Decoded | None:
         if source.subtype == "OPUS" or not source.frames:
             return None  # FFmpeg needs less than half the time for Opus, and knows whether nothing is really nothing
         check_format(source.samplerate, source.channels)
-        start, wanted = middle(source.frames, source.samplerate, seconds)
+        start, wanted = middle(source.frames, source.samplerate, seconds, place)
         parts, damaged = _read(source, start, wanted)
         short = sum(len(part) for part in parts) < 0.98 * wanted
         return Decoded(parts, source.samplerate, source.channels, start, source.frames, short, damaged)

@@ -415,3 +415,29 @@ def test_one_decode_gives_the_excerpt_at_several_rates(library: Path, monkeypatc
     for one, other in zip(alone, together, strict=True):
         assert (one.rate, one.duration, one.warnings) == (other.rate, other.duration, other.warnings)
         assert np.array_equal(one.samples, other.samples)
+
+
+@pytest.mark.parametrize("name", ["ticks.wav", "ticks.m4a", "ticks.mp3", "ticks.opus"])
+def test_the_windows_of_a_long_file_lie_apart_and_in_order(tmp_path: Path, name: str) -> None:
+    seconds = 190
+    loudness = np.repeat(np.linspace(0.01, 0.5, seconds), 16000)  # the second by its loudness
+    tone = loudness * np.sin(np.arange(seconds * 16000) * 2 * np.pi * 440 / 16000)
+    encode(tmp_path / name, tone.astype(np.float32)[:, None], 16000)
+    found = {}
+    for excerpt in ("start30", "early30", "mid30", "late30", "end30"):
+        samples = load(tmp_path / name, excerpt, 16000).samples
+        assert len(samples) == pytest.approx(30 * 16000, abs=2)
+        level = np.sqrt(2 * np.mean(samples[:16000] ** 2)), np.sqrt(2 * np.mean(samples[-16000:] ** 2))
+        found[excerpt] = [float(one - 0.01) / 0.49 * (seconds - 1) for one in level]
+    for (first, last), place in zip(found.values(), (0.1, 0.3, 0.5, 0.7, 0.9), strict=True):
+        assert (first, last) == pytest.approx(
+            (160 * place, 160 * place + 29), abs=10
+        )  # the encoder of MP3 scales by 0.95
+
+
+def test_a_window_that_would_overlap_with_the_middle_is_refused(tmp_path: Path) -> None:
+    encode(tmp_path / "short.wav", np.full((8000 * 104, 1), 0.1, np.float32), 8000)
+    assert len(load(tmp_path / "short.wav", "mid30", 8000).samples) == 30 * 8000
+    with pytest.raises(SkipTrack, match="the middle alone") as refusal:
+        load(tmp_path / "short.wav", "start30", 8000)
+    assert refusal.value.reason == "too_short"

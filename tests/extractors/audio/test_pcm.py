@@ -58,3 +58,8 @@ def test_slabs_hold_what_was_put_in_in_order(monkeypatch: pytest.MonkeyPatch) ->
     assert all(len(part) <= 100 for part in parts)
     np.testing.assert_array_equal(np.concatenate(parts), values)
     assert Slabs().close() == []
+
+
+def test_an_excerpt_lies_at_a_share_of_the_room_it_leaves() -> None:
+    assert [middle(100, 10, 4.0, place)[0] for place in (0.0, 0.1, 0.5, 0.9, 1.0)] == [0, 6, 30, 54, 60]
+    assert middle(39, 10, 4.0, 0.9) == (0, 39)

@@ -120,14 +120,14 @@ def test_less_than_announced_is_short(library: Path, tmp_path: Path) -> None:
 
 def test_a_file_of_unknown_length_is_decoded_from_the_start(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, samples = decoded(library / "flac", "flac", 3600.0)
-    monkeypatch.setattr(pyav, "_excerpt", lambda *arguments: None)
+    monkeypatch.setattr(pyav, "_excerpt", lambda *arguments, place: None)
     found, part = decoded(library / "flac", "flac", EXCERPT)
     assert found.total == whole.total
     np.testing.assert_array_equal(part, samples[found.start : found.start + len(part)])
 
 
 def test_memory_is_bounded_in_a_file_that_never_ends(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pyav, "_excerpt", lambda *arguments: None)
+    monkeypatch.setattr(pyav, "_excerpt", lambda *arguments, place: None)
     monkeypatch.setattr(pyav, "_LONGEST", 8.0)
     found, part = decoded(library / "tta", "tta", EXCERPT)
     assert 8.0 <= found.total / found.rate < 10.0
@@ -137,7 +137,7 @@ def test_memory_is_bounded_in_a_file_that_never_ends(library: Path, monkeypatch:
 
 def test_what_lies_before_the_middle_is_let_go(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, samples = decoded(library / "wavpack", "wv", 3600.0)
-    monkeypatch.setattr(pyav, "_excerpt", lambda *arguments: None)
+    monkeypatch.setattr(pyav, "_excerpt", lambda *arguments, place: None)
     monkeypatch.setattr("music_reclass.extractors.audio.pcm._SLAB", 10_000)
     monkeypatch.setattr("music_reclass.extractors.audio.pyav._GROUP", 5_000)
     found, part = decoded(library / "wavpack", "wv", EXCERPT)
