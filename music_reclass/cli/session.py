@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def writing(settings: Settings, command: str, *, must_exist: bool = False) -> It
 
     NothingToDo where there `must_exist` a library and is none.
     """
-    from music_reclass.features.database import Database, writing_lease
+    from music_reclass.features.database import Database, explaining_damage, writing_lease
     from music_reclass.features.journal import Journal
     from music_reclass.taxonomy import load
     from music_reclass.utils.progress import orderly_stop
@@ -49,8 +50,11 @@ def writing(settings: Settings, command: str, *, must_exist: bool = False) -> It
         database = Database(settings.database)
         journal = Journal(Database(settings.database, durable=True))
         try:
-            _settle(journal, database)
-            yield Session(settings, database, journal, taxonomy, stop)
+            with explaining_damage(database):
+                database.fold_log()
+                _back_up(database)
+                _settle(journal, database)
+                yield Session(settings, database, journal, taxonomy, stop)
         finally:
             journal.database.close()
             database.close()
@@ -62,12 +66,13 @@ def reading(settings: Settings) -> Iterator[Database]:
 
     NothingToDo where there is none. An older schema is migrated, as questions are asked of the newest only.
     """
-    from music_reclass.features.database import Database
+    from music_reclass.features.database import Database, explaining_damage
 
     _require_library(settings)
     database = Database(settings.database)
     try:
-        yield database
+        with explaining_damage(database):
+            yield database
     finally:
         database.close()
 
@@ -79,6 +84,26 @@ def _require_library(settings: Settings) -> None:
         raise NothingToDo(
             f"There is no library at {settings.database} yet: scan a folder first (reclass scan ~/Music)."
         )
+
+
+def _back_up(database: Database) -> None:
+    """Once a day, before anything is written; where there is no room for it the run goes on without, and says so."""
+    from music_reclass.errors import DatabaseError
+    from music_reclass.features.backups import back_up, is_due, prune
+    from music_reclass.features.library import Library
+
+    if not isinstance(database.path, Path) or not Library(database).totals()["tracks"] or not is_due(database.path):
+        return
+    try:
+        back_up(database)
+    except DatabaseError as error:
+        if "damaged" in str(error):
+            raise
+        from music_reclass.cli.output import complain, printable
+
+        complain(printable(str(error)))
+        return
+    prune(database.path)
 
 
 def _settle(journal: Journal, database: Database) -> None:

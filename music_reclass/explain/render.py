@@ -252,8 +252,9 @@ def caption(explanation: Explanation) -> str:
 
 
 def title(explanation: Explanation) -> str:
-    """The name of the file, not too long for a picture."""
-    name = os.path.basename(explanation.track.path)
+    """The name of the file as a picture can show it, not too long."""
+    name = os.path.basename(explanation.track.path).encode("utf-8", "backslashreplace").decode()
+    name = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
     return name if len(name) <= 80 else f"{name[:79]}…"
 
 

@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import wraps
+from glob import escape as glob_escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from music_reclass.errors import DatabaseError
+from music_reclass.errors import DatabaseError, ReclassError, TrackError
 from music_reclass.features.migrations import STEPS
 from music_reclass.utils.files import is_network_mount, lock
 
@@ -73,8 +74,15 @@ def writing_lease(database: Path, command: str) -> Iterator[None]:
 
 
 PAGE_SIZE = 16384  # 3 KB vectors: 28 % less disk and twice the insert rate of SQLite's own 4096
+LOG_SIZE = 4 * 2**20  # bytes of the write-ahead log
 BUSY_SECONDS = 10.0
 NEWEST_SCHEMA = len(STEPS)
+_JSON_COLUMNS = (
+    ("track", "warnings"), ("track", "genres"), ("run", "arguments"), ("run", "summary"), ("bundle", "manifest"),
+    ("vote", "probabilities"), ("decision", "genres"), ("scan", "arguments"), ("scan", "seconds"),
+    ("own_exit", "against"), ("own_exit", "certificate"), ("exit_audit", "result"), ("plex_server", "mapping"),
+    ("plex_track", "genres"), ("plex_change", "before"), ("plex_change", "after"),
+)  # fmt: skip
 
 
 def _explaining(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,6 +97,8 @@ def _explaining(method: Callable[..., Any]) -> Callable[..., Any]:
         except sqlite3.DatabaseError as error:
             connection = cursor.connection
             raise explained(error, connection.path if isinstance(connection, _Connection) else "") from error
+        except UnicodeDecodeError as error:  # of the message: it quotes a damaged schema
+            raise damaged(getattr(cursor.connection, "path", ""), "its schema makes no sense") from error
 
     return call
 
@@ -156,6 +166,9 @@ class Database:
             network = isinstance(path, Path) and is_network_mount(path.parent)
             if connection.execute("PRAGMA journal_mode").fetchone()[0] != ("delete" if network else "wal"):
                 connection.execute(f"PRAGMA journal_mode = {'DELETE' if network else 'WAL'}")
+            # The log is folded in after 4 MB and then cut back: a small disk is not eaten by it.
+            connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_SIZE // PAGE_SIZE}")
+            connection.execute(f"PRAGMA journal_size_limit = {LOG_SIZE}")
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable or network else 'NORMAL'}")
             connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
@@ -218,6 +231,21 @@ class Database:
                     self.connection.execute("ROLLBACK")
             raise
 
+    def fold_log(self) -> None:
+        """Fold the write-ahead log, that of a killed process too, into the file, as far as nobody reads it."""
+        self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+    def damage(self) -> str:
+        """What is wrong with the content of the file; "" where nothing is seen. Reads all of it."""
+        (found,) = self.connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if found != "ok":
+            return str(found)
+        for table, column in _JSON_COLUMNS:
+            query = f"SELECT count(*) FROM {table} WHERE {column} IS NOT NULL AND NOT json_valid({column})"  # noqa: S608
+            if self.connection.execute(query).fetchone()[0]:
+                return f"{table}.{column} holds values that make no sense"
+        return ""
+
     def close(self) -> None:
         """Close the connection; the write-ahead log is folded in by the last one that closes."""
         self.connection.close()
@@ -239,6 +267,37 @@ def split_statements(script: str) -> list[str]:
     return statements
 
 
+@contextmanager
+def explaining_damage(database: Database) -> Iterator[None]:
+    """DatabaseError where the block ends in an unforeseen exception and the database is damaged, which explains it."""
+    try:
+        yield
+    except (ReclassError, TrackError, OSError):
+        raise
+    except Exception as error:
+        why = database.damage()
+        if why:
+            raise damaged(database.path, why) from error
+        raise
+
+
+def damaged(path: Path | str, why: str) -> DatabaseError:
+    """The sentence for a damaged library database, with the newest backup beside it if there is one."""
+    backups = newest_backups(path) if isinstance(path, Path) else []
+    cure = (
+        f"restore a backup: reclass db restore (the newest is {backups[0].name})"
+        if backups
+        else "put a backup in its place"
+    )
+    return DatabaseError(f"The library database {path} is damaged ({why}); {cure}, or name another with --db.")
+
+
+def newest_backups(path: Path) -> list[Path]:
+    """The backups beside the library database at `path`, newest first."""
+    found = path.parent.glob(f"{glob_escape(path.name)}.*.backup")
+    return sorted(found, key=lambda backup: (backup.stat().st_mtime, backup.name), reverse=True)
+
+
 def explained(error: sqlite3.Error, path: Path | str) -> DatabaseError:
     """One sentence with the cure for an error of SQLite on the library database at `path`."""
     text = str(error)
@@ -249,9 +308,7 @@ def explained(error: sqlite3.Error, path: Path | str) -> DatabaseError:
     if "not a database" in text:
         return DatabaseError(f"{path} is not a reclass database, or it is damaged ({text}); name another with --db.")
     if "malformed" in text or "decode to UTF-8" in text:
-        return DatabaseError(
-            f"The library database {path} is damaged ({text}); put a backup in its place, or name another with --db."
-        )
+        return damaged(path, text)
     if "full" in text:
         return DatabaseError(
             f"The disk that holds the library database {path}, or the one for temporary files, is full; free space."

@@ -282,6 +282,22 @@ class Library:
         query = f"SELECT count(*) FROM track t WHERE t.missing_since IS NULL AND {WRITTEN_BY_US}"  # noqa: S608
         return int(self._sql.execute(query).fetchone()[0])
 
+    def missing(self, folders: Sequence[str] = ()) -> list[tuple[int, str]]:
+        """The tracks that are missing, all or those at or below `folders`, by path: (track id, path)."""
+        rows = self._sql.execute("SELECT id, path FROM track WHERE missing_since IS NOT NULL ORDER BY path")
+        found = [(int(track_id), os.fsdecode(path)) for track_id, path in rows]
+        prefixes = [(folder, folder.rstrip("/") + "/") for folder in folders]
+        return [
+            (track, path)
+            for track, path in found
+            if not prefixes or any(path == folder or path.startswith(below) for folder, below in prefixes)
+        ]
+
+    def forget(self, track_ids: Sequence[int]) -> None:
+        """Drop tracks with their vectors, votes and decisions, in one transaction; the journal stays."""
+        with self.database.transaction():
+            self._sql.executemany("DELETE FROM track WHERE id = ?", ((track_id,) for track_id in track_ids))
+
     def totals(self) -> dict[str, int]:
         """Tracks, missing tracks and vectors in the library."""
         tracks, missing = self._sql.execute("SELECT count(*), count(missing_since) FROM track").fetchone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -241,3 +242,10 @@ def test_styles_are_shown_with_their_strength_and_what_the_library_says_of_them(
         ("Metal", True, 0.83),
         ("Punk", False, None),
     ]
+
+
+def test_a_picture_of_a_file_whose_name_is_no_utf8_has_a_title_that_can_be_drawn() -> None:
+    track = replace(explanation().track, path=os.fsdecode(b"/music/\xff\x1b[2J.mp3"))
+    found = title(explanation(track=track))
+    assert found == "\\udcff\\x1b[2J.mp3"
+    assert found.isprintable()

@@ -208,3 +208,24 @@ def test_a_connection_does_not_grow_with_the_number_of_statements(tmp_path: Path
         tracemalloc.stop()
         database.close()
     assert grown < 200_000
+
+
+def test_the_write_ahead_log_does_not_grow_with_what_is_written_and_is_folded_in_at_the_start(tmp_path: Path) -> None:
+    path, log = tmp_path / "library.sqlite3", tmp_path / "library.sqlite3-wal"
+    database = Database(path)
+    largest = 0
+    for number in range(300):
+        with database.transaction() as sql:
+            sql.execute(
+                "INSERT INTO track (path, size, mtime_ns, seen, title) VALUES (?, 1, 1, 0, ?)",
+                (str(number).encode(), "x" * 200_000),
+            )
+        largest = max(largest, log.stat().st_size)
+    assert largest < 3 * module.LOG_SIZE  # of 60 MB
+    copy = tmp_path / "killed.sqlite3"  # as a killed process leaves it
+    copy.write_bytes(path.read_bytes())
+    (tmp_path / "killed.sqlite3-wal").write_bytes(log.read_bytes())
+    after = Database(copy)
+    after.fold_log()
+    assert (tmp_path / "killed.sqlite3-wal").stat().st_size == 0
+    assert after.connection.execute("SELECT count(*) FROM track").fetchone() == (300,)
