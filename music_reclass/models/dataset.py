@@ -350,16 +350,19 @@ class Raw:
 
 
 def to_dataset(
-    raw: Raw, taxonomy: Taxonomy, least: int = 1, roots: bool = False, *, kept: Sequence[str] = ()
+    raw: Raw, taxonomy: Taxonomy, least: int = 1, roots: bool = False, *, kept: Sequence[str] = (), artists: int = 1
 ) -> Dataset:
     """The data set with genres as `taxonomy` calls them; UsageError where nothing remains.
 
-    Genres of fewer than `least` rows count as their parent unless they are `kept` (`vocabulary.label_sets`); rows
-    without a genre of the taxonomy, and rows with NaN or infinity, are left out, and the notes count them.
+    Genres of fewer than `least` rows, or of too few `artists`, count as their parent unless they are `kept`
+    (`vocabulary.label_sets`); rows without a genre of the taxonomy, and rows with NaN or infinity, are left out, and
+    the notes count them.
     """
     needed = raw.rows[:, : len(raw.columns)] if raw.partial else raw.rows
     finite: NDArray[np.bool_] = np.asarray(np.isfinite(needed).all(axis=1), dtype=np.bool_)
-    classes, labels, notes = label_sets(raw.genres, taxonomy, least=least, roots=roots, counted=finite, kept=kept)
+    classes, labels, notes = label_sets(
+        raw.genres, taxonomy, least=least, roots=roots, counted=finite, kept=kept, groups=raw.groups, artists=artists
+    )
     notes = [*raw.notes, *notes]
     if not finite.all():
         notes.append(f"{int((~finite).sum())} rows hold no finite features and are left out")
@@ -387,8 +390,8 @@ def to_dataset(
         notes=tuple(notes),
     )
     names = tuple(os.fspath(name) for name, wanted in zip(raw.names, keep, strict=True) if wanted)
-    artists = tuple(group for group, wanted in zip(raw.groups, keep, strict=True) if wanted) if known else ()
-    return Dataset(raw.name, table, raw.kind, split, names, artists, raw.more)
+    named = tuple(group for group, wanted in zip(raw.groups, keep, strict=True) if wanted) if known else ()
+    return Dataset(raw.name, table, raw.kind, split, names, named, raw.more)
 
 
 def select_columns(data: Dataset, globs: Sequence[str]) -> Dataset:

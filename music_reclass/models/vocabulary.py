@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +22,29 @@ def label_sets(
     roots: bool = False,
     counted: NDArray[np.bool_] | None = None,
     kept: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    artists: int = 1,
 ) -> tuple[tuple[str, ...], NDArray[np.bool_], list[str]]:
     """Classes in the taxonomy's order, label sets of shape (n, classes), and notes for the user.
 
-    A genre with fewer than `least` rows gives way to its parent, again and again; a root that stays scarce is left
-    out. `roots` counts every genre as its root. Only the rows of the mask `counted` count as support. The genres `kept`
-    are classes however few rows they have, and without any.
+    A genre with fewer than `least` rows, or fewer than so many `artists`, gives way to its parent, again and again; a
+    root that stays scarce is left out. `groups` are the rows' artists, "" for one of its own. `roots` counts every
+    genre as its root. Only the rows of the mask `counted` count as support. The genres `kept` are classes however few
+    rows they have, and without any.
     """
     sets, unknown = _known(genres, taxonomy)
     if roots:
         sets = [{_root(genre, taxonomy) for genre in row} for row in sets]
-    sets, renamed, dropped = _supported(sets, taxonomy, least, counted, kept=frozenset(kept))
+    count = len(sets)
+    keys = [group or f"\0{number}" for number, group in enumerate(groups or [""] * count)]
+
+    def is_scarce(genre: str, rows: list[int]) -> bool:
+        return genre not in kept and (len(rows) < least or len({keys[row] for row in rows}) < artists)
+
+    support = np.ones(count, dtype=np.bool_) if counted is None else counted
+    sets, renamed, dropped = _supported(sets, taxonomy, is_scarce, support)
+    counts = [f"{least} rows"] * (least > 1 or artists <= 1) + [f"{artists} artists"] * (artists > 1)
+    few = f"fewer than {' or '.join(counts)}"
     present = set(kept).union(*sets)
     classes = tuple(genre for genre in taxonomy.labels if genre in present)
     place = {genre: number for number, genre in enumerate(classes)}
@@ -45,9 +57,9 @@ def label_sets(
     if renamed:
         pairs = ", ".join(f"{child} as {parent}" for child, parent in sorted(renamed.items())[:_SHOWN])
         more = f" and {len(renamed) - _SHOWN} more" if len(renamed) > _SHOWN else ""
-        notes.append(f"fewer than {least} rows, counted as what lies above: {pairs}{more}")
+        notes.append(f"{few}, counted as what lies above: {pairs}{more}")
     if dropped:
-        notes.append(f"fewer than {least} rows and nothing above, left out: {_listed(dropped)}")
+        notes.append(f"{few} and nothing above, left out: {_listed(dropped)}")
     empty = sum(not row for row in sets)
     if empty:
         notes.append(f"{empty} of {len(sets)} rows carry no usable genre and are left out")
@@ -92,19 +104,17 @@ def _root(genre: str, taxonomy: Taxonomy) -> str:
 
 
 def _supported(
-    sets: list[set[str]],
-    taxonomy: Taxonomy,
-    least: int,
-    counted: NDArray[np.bool_] | None,
-    *,
-    kept: frozenset[str],
+    sets: list[set[str]], taxonomy: Taxonomy, is_scarce: Callable[[str, list[int]], bool], counted: NDArray[np.bool_]
 ) -> tuple[list[set[str]], dict[str, str], Counter[str]]:
     """The sets with scarce genres lifted, deepest first, so that cousins may meet in a parent that has enough."""
     renamed: dict[str, str] = {}
     dropped: Counter[str] = Counter()
     while True:
-        support = Counter(g for n, row in enumerate(sets) if counted is None or counted[n] for g in row)
-        scarce = [genre for genre in {g for row in sets for g in row} - kept if support[genre] < least]
+        rows: dict[str, list[int]] = {genre: [] for row in sets for genre in row}
+        for number in np.flatnonzero(counted).tolist():
+            for genre in sets[number]:
+                rows[genre].append(number)
+        scarce = [genre for genre, having in rows.items() if is_scarce(genre, having)]
         if not scarce:
             return sets, renamed, dropped
         genre = max(scarce, key=lambda name: (len(taxonomy.ancestors(name)), name))

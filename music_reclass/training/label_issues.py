@@ -23,6 +23,7 @@ Labels = NDArray[np.bool_]
 
 _TEMPERATURES = np.exp(np.linspace(np.log(0.4), np.log(4.0), 25))
 _RATES = np.concatenate([[0.001, 0.0025, 0.005], np.arange(0.01, 0.51, 0.01)])
+_DRAWS, _TRIES = 20, 30  # of swapped tags to check the ranking; of rows for one that has nothing to do with another
 _LINEAR_UP_TO = 4000  # rows; above, the wide network learns as quickly and better
 
 
@@ -35,6 +36,9 @@ class LabelIssues:
     chance: Doubles  # (n,): its probability
     rate: float  # share of wrong labels in the whole table
     log_probabilities: Doubles  # (n, labels), out of fold
+    labels: Labels  # (n, labels): what each row carries
+    related: Labels  # (n, labels): that, and what lies above and below it
+    fitted: tuple[float, float] = (1.0, 0.01)  # temperature of the probabilities, and rate of swapped labels
 
     def suspects(self, least: float = 0.5) -> NDArray[np.int64]:
         """Rows that are wrong with probability `least` or more, the surest first."""
@@ -46,17 +50,59 @@ class LabelIssues:
         return float(self.wrong[rows].mean()) if len(rows) else float("nan")
 
 
+@dataclass(frozen=True, slots=True)
+class PrecisionCheck:
+    """How many of the first `count` of the ranking are wrong, measured with `share` of the tags swapped on purpose.
+
+    `low` and `high` are the bounds (95 %) of the precision of one such list.
+    """
+
+    share: float
+    count: int
+    precision: float
+    low: float
+    high: float
+
+
 def library_label_issues(
-    data: Dataset, bundle: Bundle, taxonomy: Taxonomy, *, seed: int = 0, log: Log = silent
+    data: Dataset,
+    bundle: Bundle,
+    taxonomy: Taxonomy,
+    *,
+    genres: Sequence[Sequence[str]] | None = None,
+    seed: int = 0,
+    log: Log = silent,
 ) -> LabelIssues:
     """How likely each tag of a library is wrong: judged by a model of its tags, and by `bundle` where it reads the same
-    vectors."""
+    vectors. `genres` are the tags as they are written, where genres of the data stand for finer ones."""
     estimators: list[Estimator] = [
         linear_estimator(seed=seed) if len(data) <= _LINEAR_UP_TO else mlp_estimator(seed, WIDE_RECIPE)
     ]
     if bundle.kinds == (data.kind,):
         estimators.append(as_estimator(bundle, taxonomy))
-    return find_label_issues(data.table, estimators, seed=seed, log=log)
+    related = related_labels(data.table, taxonomy, genres)
+    return find_label_issues(data.table, estimators, related=related, seed=seed, log=log)
+
+
+def related_labels(table: Table, taxonomy: Taxonomy, genres: Sequence[Sequence[str]] | None = None) -> Labels:
+    """What each row carries and what lies above or below it in the tree, (n, labels): no mistake, but another level."""
+    names = list(table.classes)
+    kin: dict[str, NDArray[np.bool_]] = {}
+
+    def kin_of(genre: str) -> NDArray[np.bool_]:
+        if genre not in kin:
+            above = taxonomy.ancestors(genre)
+            marks = [name == genre or name in above or genre in taxonomy.ancestors(name) for name in names]
+            kin[genre] = np.array(marks, dtype=np.bool_)
+        return kin[genre]
+
+    related: Labels = table.labels.copy()
+    for row, carried in enumerate(table.labels):
+        tags = [taxonomy.canonical(one) for tag in (genres[row] if genres else ()) for one in taxonomy.split(tag)]
+        for genre in (*(names[place] for place in np.flatnonzero(carried)), *tags):
+            if genre is not None:
+                related[row] |= kin_of(genre)
+    return related
 
 
 def as_estimator(bundle: Bundle, taxonomy: Taxonomy) -> Estimator:
@@ -65,7 +111,12 @@ def as_estimator(bundle: Bundle, taxonomy: Taxonomy) -> Estimator:
 
 
 def find_label_issues(
-    table: Table, estimators: Sequence[Estimator], *, seed: int = 0, log: Log = silent
+    table: Table,
+    estimators: Sequence[Estimator],
+    *,
+    related: Labels | None = None,
+    seed: int = 0,
+    log: Log = silent,
 ) -> LabelIssues:
     """Every row judged by estimators that were fitted on other artists only, weighted by how well they predict tags."""
     folds = folds_of(table, seed)
@@ -75,44 +126,106 @@ def find_label_issues(
         share = float(table.labels[np.arange(len(table)), scores[-1].argmax(axis=1)].mean())
         log(f"{estimator.name}: agrees with {share:.0%} of the tags of artists it never saw")
     if len(scores) == 1:
-        return label_issues(scores[0], table.labels)
+        return label_issues(scores[0], table.labels, related)
     blend = np.zeros_like(scores[0])
     for fold in np.unique(folds):
         outside = folds == fold
         weights = learned_weights([one[~outside] for one in scores], table.labels[~outside])
         blend[outside] = combined([one[outside] for one in scores], weights)
-    return label_issues(blend, table.labels)
+    return label_issues(blend, table.labels, related)
 
 
-def label_issues(log_probabilities: Doubles, labels: Labels) -> LabelIssues:
+def label_issues(log_probabilities: Doubles, labels: Labels, related: Labels | None = None) -> LabelIssues:
     """How likely each of `labels` is wrong, given out-of-fold log-probabilities of the same shape.
 
     With a noise rate r and swapped labels as frequent as labels are, a row carries its set with likelihood
     (1 - r) t + r f, t being the probability that the model gives the set and f its frequency. Temperature and rate
     are those under which the labels are likeliest; the second part's share is the probability of a wrong label.
+    `related` labels count for the set, and are never suggested.
     """
-    frequency = labels.mean(axis=0) + 1e-6
-    swapped = np.clip((labels * (frequency / frequency.sum())).sum(axis=1), 1e-6, 1.0)
+    related = labels if related is None else related
+    swapped = _frequency(labels, related)
     best, lowest = (1.0, 0.01), np.inf
     for temperature in _TEMPERATURES:
-        given = _set_probability(log_probabilities / temperature, labels)
+        given = _set_probability(log_probabilities / temperature, related)
         for rate in _RATES:
             loss = -float(np.log((1 - rate) * given + rate * swapped).mean())
             if loss < lowest:
                 best, lowest = (float(temperature), float(rate)), loss
     temperature, rate = best
     shares = _softmax(log_probabilities / temperature)
-    given = np.clip((shares * labels).sum(axis=1), 1e-12, 1.0)
-    others = np.where(labels, -1.0, shares)
-    suggested = others.argmax(axis=1)
-    wrong = rate * swapped * (1 - given) / ((1 - rate) * given + rate * swapped)  # a swap may hit what is right
+    wrong = _wrong(np.clip((shares * related).sum(axis=1), 1e-12, 1.0), swapped, rate)
+    suggested = np.where(related, -1.0, shares).argmax(axis=1)
     return LabelIssues(
         wrong=wrong,
         suggested=suggested,
-        chance=shares[np.arange(len(labels)), suggested],
+        chance=np.where(related.all(axis=1), 0.0, shares[np.arange(len(labels)), suggested]),
         rate=float(wrong.mean()),
         log_probabilities=log_probabilities,
+        labels=labels,
+        related=related,
+        fitted=best,
     )
+
+
+def _frequency(labels: Labels, related: Labels) -> Doubles:
+    """How often a label drawn at random is one of the `related` of each row."""
+    frequency = labels.mean(axis=0) + 1e-6
+    return np.asarray(np.clip(related @ (frequency / frequency.sum()), 1e-6, 1.0), dtype=np.float64)
+
+
+def _wrong(given: Doubles, swapped: Doubles, rate: float) -> Doubles:
+    # A swap may hit what is right.
+    return np.asarray(rate * swapped * (1 - given) / ((1 - rate) * given + rate * swapped), dtype=np.float64)
+
+
+def check_precision(issues: LabelIssues, count: int, *, seed: int = 0) -> PrecisionCheck | None:
+    """The precision of the first `count` of the same ranking, measured on tags that are swapped on purpose.
+
+    In each draw a tag is left out as often as it seems wrong, so that what stays is right as far as one can say, and as
+    many others get the set of a row that has nothing to do with them. The models that judge a row have not seen its
+    artist, so that none is fitted again. None where nothing can be swapped.
+    """
+    generator = np.random.default_rng(seed)
+    temperature, rate = issues.fitted
+    shares = _softmax(issues.log_probabilities / temperature)
+    wanted = max(1, round(issues.rate * len(issues.labels)))
+    found = []
+    for _ in range(_DRAWS):
+        kept = np.flatnonzero(generator.random(len(issues.labels)) >= issues.wrong)
+        labels, related = issues.labels[kept], issues.related[kept]
+        rows, donors = _strangers(labels, related, wanted, generator)
+        if not len(rows):
+            return None
+        labels[rows], related[rows] = labels[donors], related[donors]
+        given = np.clip((shares[kept] * related).sum(axis=1), 1e-12, 1.0)
+        first = np.argsort(-_wrong(given, _frequency(labels, related), rate), kind="stable")[:count]
+        found.append(float(np.isin(first, rows).mean()))
+    precision = float(np.mean(found))
+    return PrecisionCheck(wanted / len(issues.labels), count, precision, *_bounds(precision, count))
+
+
+def _strangers(
+    labels: Labels, related: Labels, wanted: int, generator: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Up to `wanted` rows drawn at random, and for each a row that carries nothing related to it."""
+    rows: list[int] = []
+    donors: list[int] = []
+    for row in generator.permutation(len(labels))[: 2 * wanted].tolist():
+        others = generator.integers(0, len(labels), _TRIES)
+        fitting = others[~(related[row] & labels[others]).any(axis=1)]
+        if len(fitting) and len(rows) < wanted:
+            rows.append(row)
+            donors.append(int(fitting[0]))
+    return np.array(rows, dtype=np.int64), np.array(donors, dtype=np.int64)
+
+
+def _bounds(share: float, count: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of `count`."""
+    z = 1.96
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    width = z / (1 + z * z / count) * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return max(0.0, float(middle - width)), min(1.0, float(middle + width))
 
 
 def _softmax(scores: Doubles) -> Doubles:

@@ -1,5 +1,6 @@
 """`reclass audit` finds swapped tags of a library, and --fix writes them by way of plan, journal and undo."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -65,16 +66,17 @@ def test_swapped_tags_are_listed_with_the_genre_they_should_be(shell: Shell, tag
 def test_the_text_groups_by_album_and_says_what_the_list_is_worth(shell: Shell, tagged: Path) -> None:
     assert shell("audit", tagged / "album 0") == 0
 
-    assert "of these are expected to be wrong" in shell.out
+    assert "of such a list are wrong, between" in shell.out
+    assert "of your tags swapped on purpose" in shell.out
     assert "album 0" in shell.out
     assert "album 2\n" not in shell.out
 
 
 def test_fix_writes_and_undo_gives_every_byte_back(shell: Shell, tagged: Path) -> None:
     before = digests(tagged)
-    assert shell("audit", "--fix", "--dry-run") == 0
+    assert shell("audit", "--fix", "--on-existing", "replace-conflict", "--dry-run") == 0
     assert digests(tagged) == before
-    assert shell("audit", "--fix", "--yes") == 0
+    assert shell("audit", "--fix", "--on-existing", "replace-conflict", "--yes") == 0
 
     after = digests(tagged)
     changed = {name for name in before if before[name] != after[name]}
@@ -84,10 +86,62 @@ def test_fix_writes_and_undo_gives_every_byte_back(shell: Shell, tagged: Path) -
     assert digests(tagged) == before
 
 
+@pytest.mark.parametrize("policy", [(), ("--on-existing", "keep"), ("--on-existing", "replace-junk")])
+def test_fix_replaces_no_genre_unless_on_existing_says_so(shell: Shell, tagged: Path, policy: tuple[str, ...]) -> None:
+    before = digests(tagged)
+    assert shell("audit", "--fix", "--yes", *policy) == 0
+    assert digests(tagged) == before
+    assert "leaves it alone; to let audit replace it: --on-existing replace-conflict" in shell.err
+
+
+def test_fix_adds_the_suggestion_under_merge(shell: Shell, tagged: Path) -> None:
+    assert shell("audit", "--fix", "--yes", "--on-existing", "merge") == 0
+    assert read_tags(tagged / "album 0" / "03.flac").genres == ("Rock", "Blues")
+
+
+def test_nothing_is_fixed_where_too_many_tags_seem_wrong(shell: Shell, tagged: Path) -> None:
+    database = Database(shell.db)
+    for number, genre in enumerate(np.random.default_rng(1).choice(["Rock", "Jazz", "Folk", "Blues"], 80).tolist()):
+        values = [json.dumps([genre]), number + 1]
+        database.connection.execute("UPDATE track SET genres = ? WHERE id = ?", values)
+    database.close()
+    before = digests(tagged)
+    assert shell("audit", "--fix", "--yes", "--on-existing", "replace-conflict") == 3
+    assert "of the tags seem wrong. With more than 25%" in shell.err
+    assert "reclass genres audit" in shell.err
+    assert digests(tagged) == before
+    assert shell("audit") == 0
+    assert "--fix writes nothing here" in shell.out
+
+
+def test_a_finer_genre_of_few_artists_is_no_suspicion(shell: Shell, tagged: Path) -> None:
+    fine = ("Folk Rock", "Death Metal", "Shoegaze", "Punk")
+    database = Database(shell.db)
+    rock = [number for number in range(80) if number % 4 == 0 and number not in WRONG]
+    for place, number in enumerate(rock):
+        values = [json.dumps([fine[place % 4]]), number + 1]
+        database.connection.execute("UPDATE track SET genres = ? WHERE id = ?", values)
+    database.close()
+    assert shell("audit", "--json") == 0
+    found = {int(Path(row["path"]).stem): row for row in shell.objects()}
+    assert not found.keys() & set(rock)
+    assert {3, 41} <= set(found)
+
+
+def test_the_check_of_the_list_is_in_json_with_its_bounds(shell: Shell, tagged: Path) -> None:
+    assert shell("audit", "--json") == 0
+    for row in shell.objects():
+        checked = row["checked"]
+        assert checked["low"] <= checked["precision"] <= checked["high"]
+        assert checked["count"] == len(shell.objects())
+        assert row["tags"] == row["tagged"]
+        assert 0 < row["noise"] < 0.25
+
+
 def test_what_we_wrote_ourselves_is_no_evidence(shell: Shell, tagged: Path) -> None:
     from music_reclass.features.library import Library
 
-    shell("audit", "--fix", "--yes")
+    shell("audit", "--fix", "--on-existing", "replace-conflict", "--yes")
     database = Database(shell.db)
     tracks = Library(database)
 
@@ -100,7 +154,7 @@ def test_what_we_wrote_ourselves_is_no_evidence(shell: Shell, tagged: Path) -> N
 def test_what_we_wrote_is_no_evidence_after_the_files_were_renamed(shell: Shell, tagged: Path) -> None:
     from music_reclass.features.library import Library
 
-    shell("audit", "--fix", "--yes")
+    shell("audit", "--fix", "--on-existing", "replace-conflict", "--yes")
     tagged.rename(tagged.with_name("renamed"))
     shell("scan", tagged.with_name("renamed"), "--dry-run")
     database = Database(shell.db)

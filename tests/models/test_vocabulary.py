@@ -82,3 +82,14 @@ def test_genres_that_are_kept_are_classes_however_few_rows_they_have() -> None:
     assert labels[1, classes.index("Jazz")]
     assert not labels[:, classes.index("Blues")].any()
     assert len(notes) == 1
+
+
+def test_a_genre_of_too_few_artists_counts_as_its_parent_however_many_rows_it_has() -> None:
+    genres = [["Shoegaze"]] * 6 + [["Punk"]] * 3 + [["Rock"], ["Jazz"], ["Jazz"]]
+    artists = ["one"] * 6 + ["two", "three", "four"] + ["five", "six", "seven"]
+    classes, labels, notes = label_sets(genres, load(), groups=artists, artists=2)
+    assert set(classes) == {"Rock", "Punk", "Jazz"}
+    assert labels[:, classes.index("Rock")].sum() == 7
+    assert any("fewer than 2 artists, counted as what lies above: Shoegaze as Rock" in note for note in notes)
+    alone = label_sets(genres, load(), groups=[""] * 12, artists=2)[0]  # each row by an artist of its own
+    assert "Shoegaze" in alone

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from music_reclass.models.calibration import Calibration
+from music_reclass.models.dataset import Table
 from music_reclass.models.linear import linear_estimator
 from music_reclass.models.stacking import translated_estimator, translation
 from music_reclass.taxonomy import load
@@ -17,6 +18,7 @@ from music_reclass.training.label_issues import (
     grouped_by_folder,
     label_issues,
     library_label_issues,
+    related_labels,
     without_issues,
 )
 
@@ -126,3 +128,22 @@ def test_tags_are_judged_by_a_model_of_them_and_by_the_embedded_one() -> None:
 
 def test_suspects_stand_by_album_in_the_order_of_the_evidence() -> None:
     assert grouped_by_folder(["/a/1", "/b/1", "/a/2"], [2, 1, 0]) == [[2, 0], [1]]
+
+
+def test_kin_is_what_lies_above_or_below_a_tag_on_every_way_up() -> None:
+    genre = next(name for name, above in TAXONOMY.parents.items() if len(above) > 1)
+    home, other = TAXONOMY.parents[genre][:2]
+    table = table_of((home, other, "Jazz" if "Jazz" not in (home, other) else "Blues"))
+    related = related_labels(table, TAXONOMY, [(genre,), ("no such genre",), ()])
+    assert related.tolist() == [[True, True, False], [True, False, False], [True, False, False]]
+
+
+def test_a_wide_tag_is_kin_to_the_finer_classes() -> None:
+    table = table_of(("Rock", "Shoegaze", "Jazz"))
+    assert related_labels(table, TAXONOMY).tolist() == [[True, True, False]] * 3
+
+
+def table_of(classes: tuple[str, ...]) -> Table:
+    """Three rows that carry the first class."""
+    labels = np.array([[True, False, False]] * 3)
+    return Table(("x",), np.zeros((3, 1), dtype=np.float32), classes, labels, np.arange(3), np.full(3, ""))
