@@ -244,13 +244,16 @@ class Cascade:
     def first_read(self) -> tuple[FeatureKind, ...]:
         """The kinds that are extracted when a file is read, from one decode, the first stage's first: those of stages
         that are asked about every track, up to the first of them that needs a network or another excerpt."""
-        kinds: dict[FeatureKind, None] = {}
+        if not self.stages:
+            return ()
+        first = self.stages[0].kinds[0]
+        kinds = [first]
         for stage in self.always_asked:
-            excerpt = self.stages[0].kinds[0].excerpt
-            if kinds and any(kind.name not in worker_kinds() or kind.excerpt != excerpt for kind in stage.kinds):
+            fit = [kind for kind in stage.kinds if kind.name in worker_kinds() and kind.excerpt == first.excerpt]
+            if stage is not self.stages[0] and len(fit) < len(stage.kinds):
                 break
-            kinds.update(dict.fromkeys(stage.kinds))
-        return tuple(kinds)
+            kinds += fit
+        return tuple(dict.fromkeys(kinds))
 
     @property
     def further_windows(self) -> tuple[str, ...]:

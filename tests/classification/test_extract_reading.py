@@ -19,9 +19,11 @@ from music_reclass.extractors import registry
 from music_reclass.extractors.audio import load as audio
 from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.extractors.registry import extractor
+from music_reclass.extractors.weights import catalogue, install
 from tests.classification.fakes import Loudness
 
 KIND = extractor("fma518", "mid30").kind
+MN04 = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "weights" / "mn04_as_mAP_432.pt"
 
 
 def task_for(path: Path, *stored: bytes) -> ReadTask:
@@ -105,6 +107,7 @@ def test_readers_cross_process_borders() -> None:
 @pytest.fixture
 def loudness(monkeypatch: pytest.MonkeyPatch) -> type[Loudness]:
     """An extractor of two further kinds."""
+    monkeypatch.setattr(extract, "_extractor", extractor)
     monkeypatch.setitem(registry.EXTRACTORS, "loudness", "tests.classification.fakes:Loudness")
     monkeypatch.setattr(Loudness, "passes", [])
     return Loudness
@@ -175,3 +178,19 @@ def test_windows_that_are_silent_are_left_out(tmp_path: Path, loudness: type[Lou
     assert len(loudness.passes) == 1
     with pytest.raises(SkipTrack):
         read_windows_of(tmp_path / "half.wav", kinds[1:])
+
+
+def test_efficientats_kinds_come_with_the_518_features(
+    tune: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not MN04.is_file():
+        pytest.skip("needs ../shared/data/weights/mn04_as_mAP_432.pt")
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
+    monkeypatch.setattr(extract, "_extractor", extractor)  # nothing of these weights stays for other tests
+    install.from_disk(catalogue.model("efficientat"), MN04)
+    embedding, tags = (extractor(name, "mid30").kind for name in ("efficientat", "efficientat-tags"))
+    reading = read_file(task_for(tune), [KIND, embedding, tags])
+    assert reading.vector is not None
+    assert reading.more.keys() == {embedding, tags}
+    for kind in (embedding, tags):
+        assert np.array_equal(reading.more[kind], read_vector(tune, kind.name, "mid30"))

@@ -94,6 +94,7 @@ def test_stages_behind_one_that_lets_no_track_exit_are_asked_about_every_track()
     assert [asked.name for asked in between.always_asked] == ["a", "b"]
     assert between.first_read == (kinds[0], kinds[1])
     assert Cascade((), TREE).first_read == ()
+    assert Cascade((third,), TREE).first_read == (kinds[0],)  # nothing that needs a network
 
 
 def test_a_kind_of_another_excerpt_or_one_that_is_unknown_is_not_read_with_the_first() -> None:
