@@ -40,6 +40,8 @@ NO_SECRET = Secret("")
 
 OTHER_VARIABLES = ("RECLASS_CONFIG", "RECLASS_DEBUG", "RECLASS_MODELS")  # read where they are needed
 PROFILES = ("native", "plex", "navidrome", "jellyfin", "joined", "single")
+EXIT_POLICY = r"certified|expected|fixed:(?:0?\.\d*[1-9]\d*|1(?:\.0*)?)"
+EFFORTS = ("quick", "balanced", "thorough")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -52,6 +54,7 @@ def _setting(
     flags: tuple[str, ...] = (),
     metavar: str = "",
     choices: tuple[str, ...] = (),
+    pattern: str = "",
     least: float | None = None,
     most: float | None = None,
     is_duration: bool = False,
@@ -60,6 +63,7 @@ def _setting(
     """Declare one setting: its default and meaning, how the default is shown, its flags (`--name` where none is given)
     and what values are allowed."""
     words = {"meaning": meaning, "shown": shown, "flags": flags, "metavar": metavar, "choices": choices}
+    words["pattern"] = pattern
     return field(
         default=default,
         metadata={**words, "least": least, "most": most, "is_duration": is_duration, "is_folder": is_folder},
@@ -83,6 +87,15 @@ class Settings:
         "Which stages may vote, by name or number: 1 (the first alone), 1,musicnn, or auto: the first and those whose "
         "weights are installed.",
         metavar="LIST",
+    )
+    exit_policy: str = _setting(
+        "expected",
+        "When a track needs no further stage: certified (by the guarantees of the exit rules), expected (by what "
+        "asking on should gain for the seconds it takes), or fixed:0.85 (from that confidence on).",
+        metavar="POLICY", pattern=EXIT_POLICY,
+    )  # fmt: skip
+    effort: str = _setting(
+        "balanced", "How much time a track more that is right is worth to the exit policy expected.", choices=EFFORTS
     )
     taxonomy: Path | None = _setting(None, "A TOML file layered over the built-in genres.", shown="none")
     jobs: int = _setting(
@@ -259,6 +272,8 @@ def _require_allowed(name: str, value: Any, source: str) -> None:
     allowed = declared(name).metadata
     if allowed["choices"] and value not in allowed["choices"]:
         raise UsageError(f"{source} gives {name} the value {value!r}; choose one of {', '.join(allowed['choices'])}.")
+    if allowed["pattern"] and not re.fullmatch(allowed["pattern"], value):
+        raise UsageError(f"{source} gives {name} the value {value!r}; its values are: {allowed['meaning']}")
     if allowed["is_duration"] and value:
         seconds_of(value)
     if allowed["least"] is not None and not allowed["least"] <= value < float("inf"):

@@ -129,3 +129,11 @@ def test_every_setting_can_have_a_flag() -> None:
 
     assert {option.name for option in command.params} == {*Settings.__dataclass_fields__, "config_file"}
     assert all(option.help.endswith(").") for option in command.params if option.name != "config_file")
+
+
+def test_an_exit_policy_is_one_of_its_words_or_a_confidence(tmp_path: Path) -> None:
+    for word in ("certified", "expected", "fixed:0.85", "fixed:.5", "fixed:1", "fixed:1.0"):
+        assert load({"exit_policy": word}, None, {}).exit_policy == word
+    for word in ("fixed", "fixed:", "fixed:0", "fixed:0.0", "fixed:1.5", "fixed:-1", "fixed:nan", "guess", ""):
+        with pytest.raises(UsageError, match="exit_policy"):
+            load({"exit_policy": word}, None, {})

@@ -17,6 +17,7 @@ from music_reclass.errors import NothingToDo
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.models.early_exit import lower_bound, upper_bound
+from music_reclass.models.exit_policy import CERTIFIED
 from music_reclass.utils.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ def _checks(groups: Sequence[ExitGroup], sample: ExitSample, cascade: Cascade) -
     """Each stage whose exits were audited and that holds a certificate, against what that guarantees."""
     for stage in cascade.stages[:-1]:
         at_stage = [group for group in groups if group.stage == stage.name]
-        if not at_stage or stage.exit_rule is None:
+        if not at_stage or stage.exit_rule is None or stage.exit_rule.policy != CERTIFIED:
             continue
         by_tags = stage.exit_rule.labels and sum(group.tagged for group in at_stage) >= TAGGED
         count = sum(group.tagged if by_tags else group.audited for group in at_stage)

@@ -18,7 +18,8 @@ from music_reclass.domain import Decision, FeatureKind, Vote
 from music_reclass.errors import BundleError
 from music_reclass.extractors.registry import WINDOWS, worker_kinds
 from music_reclass.models.bundle import Bundle
-from music_reclass.models.early_exit import ExitRule, exit_rules
+from music_reclass.models.early_exit import ExitRule
+from music_reclass.models.exit_policy import ExitPolicy
 from music_reclass.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -208,13 +209,15 @@ class Cascade:
         library_exits: Mapping[str, Sequence[ExitRule]] | None = None,
         absent: Mapping[str, str] | None = None,
         windows: int = 1,
+        policy: ExitPolicy | None = None,
     ) -> Cascade:
         """The cascade of these bundles, in their order; BundleError if one does not fit the taxonomy.
 
-        `library_exits` are exit rules certified on the user's library, by the digest of the stage's bundle.
+        `library_exits` are exit rules certified on the user's library, by the digest of the stage's bundle; `policy`
+        chooses the exits, without one those that are certified.
         """
         in_order = list(bundles)
-        rules = exit_rules(in_order, library_exits)
+        rules = (policy or ExitPolicy()).rules(in_order, library_exits)
         stages = (Stage.from_bundle(bundle, taxonomy, rule) for bundle, rule in zip(in_order, rules, strict=True))
         return cls(tuple(stages), taxonomy, max_genres, by_album, absent or {}, windows=windows)
 
@@ -325,14 +328,16 @@ def predict_rows(
     bundles: Sequence[Bundle],
     rows_of: Callable[[Bundle], NDArray[np.float32]],
     count: int,
+    *,
     library_exits: Mapping[str, Sequence[ExitRule]] | None = None,
+    policy: ExitPolicy | None = None,
 ) -> list[Vote]:
     """The last vote for each of `count` rows, in the labels of the bundle that cast it; rows have no albums.
 
     `rows_of` gives all rows as a bundle wants them, (count, dimension). A later stage is not asked about rows that hold
-    NaN: their vectors are not known. The exit rules are those of the bundles and, before them, `library_exits`.
+    NaN: their vectors are not known. Exits are chosen as by `Cascade.from_bundles`.
     """
-    rules = exit_rules(bundles, library_exits)
+    rules = (policy or ExitPolicy()).rules(bundles, library_exits)
     stages = [Stage(bundle, tuple(bundle.labels), rule) for bundle, rule in zip(bundles, rules, strict=True)]
 
     def ask(stage: Stage, rows: list[int]) -> dict[int, Vote]:

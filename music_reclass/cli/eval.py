@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from music_reclass.config import Settings
     from music_reclass.models.bundle import Bundle
     from music_reclass.models.early_exit import ExitRule
+    from music_reclass.models.exit_policy import ExitPolicy
     from music_reclass.models.metrics import Evaluation
     from music_reclass.training.open import DatasetRequest
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write one self-contained page with plots."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="For the bootstrap intervals.")
-@setting_flags("jobs")
+@setting_flags("jobs", "exit_policy", "effort")
 @json_flag
 def evaluate(
     *,
@@ -70,8 +71,8 @@ def evaluate(
     kinds = tuple(dict.fromkeys(kind.name for bundle in bundles for kind in bundle.kinds))
     data = open_data(replace(request, kinds=kinds, partial=folder is None), taxonomy, settings)
     part = part or (TEST if data.is_split else "")
-    exits = _library_exits(settings, bundles)
-    evaluation = evaluate_cascade(bundles, data, taxonomy, part=part, seed=seed, library_exits=exits)
+    exits, policy = _exits(settings, bundles)
+    evaluation = evaluate_cascade(bundles, data, taxonomy, part=part, seed=seed, library_exits=exits, policy=policy)
     left_out = (f"without the stage {stage}: {why}" for stage, why in absent.items())
     evaluation = replace(evaluation, warnings=(*left_out, *evaluation.warnings))
     if html is not None:
@@ -82,14 +83,14 @@ def evaluate(
         show(evaluation)
 
 
-def _library_exits(settings: Settings, bundles: Sequence[Bundle]) -> dict[str, tuple[ExitRule, ...]]:
-    """The exit rules certified on the user's library, which a scan would use."""
-    from music_reclass.cli.session import library_exits, reading
+def _exits(settings: Settings, bundles: Sequence[Bundle]) -> tuple[dict[str, tuple[ExitRule, ...]], ExitPolicy]:
+    """The exit rules certified on the user's library, and the exit policy, which a scan would use."""
+    from music_reclass.cli.session import exit_policy, library_exits, reading
 
     if not settings.database.exists():
-        return {}
+        return {}, exit_policy(settings, None)
     with reading(settings) as database:
-        return library_exits(database, [bundle.digest for bundle in bundles])
+        return library_exits(database, [bundle.digest for bundle in bundles]), exit_policy(settings, database)
 
 
 def show(evaluation: Evaluation) -> None:
@@ -122,6 +123,18 @@ def show(evaluation: Evaluation) -> None:
             f"confidence {point.confidence:.2f} or more: {point.coverage:.0%} of the tracks, {_share(point.precision)} "
             "of them right",
         )
+
+    for number, cost in enumerate(evaluation.policies):
+        asked = ", ".join(f"{stage} {share:.0%}" for stage, share in cost.asked[1:])
+        say(
+            "exits" if not number else "",
+            f"{cost.policy:<20}{cost.accuracy:.3f} right in {_seconds(cost.seconds):>8} a track; asked: {asked}"
+            f"{'  (this one)' if cost.chosen else ''}",
+        )
+
+
+def _seconds(value: float) -> str:
+    return "?" if value != value else f"{value:.2g} s"
 
 
 def _share(value: float) -> str:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--max-tracks", type=click.IntRange(1), help="Draw at most this many.")
 @click.option("--seed", type=int, default=0, show_default=True, help="For the draw.")
 @click.option("-n", "--dry-run", "dry_run", is_flag=True, help="Draw, and say how much there is to do; change nothing.")
-@setting_flags("stages", "bundle")
+@setting_flags("stages", "bundle", "exit_policy", "effort")
 @json_flag
 def audit_exits(
     share: float, max_tracks: int | None, seed: int, dry_run: bool, as_json: bool, settings: Settings
@@ -287,12 +287,15 @@ def _forget(settings: Settings, dry_run: bool, as_json: bool) -> int:
 
 
 def _show_certificates(settings: Settings, as_json: bool) -> int:
+    from dataclasses import replace
+
     from music_reclass.classification.certify import certificates_of
     from music_reclass.cli.session import cascade_for, reading
     from music_reclass.report.text import certificate_lines
     from music_reclass.taxonomy import load
 
     with reading(settings) as library:
+        settings = replace(settings, exit_policy="certified")
         found = certificates_of(library, cascade_for(settings, load(settings.taxonomy), library))
     if as_json:
         for certificate in found:

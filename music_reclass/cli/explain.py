@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     metavar="FILE.png",
     help="Draw the sound and the first stage's votes over the file.",
 )
-@setting_flags("bundle", "windows", "device", "gpu_memory", "precision")
+@setting_flags("bundle", "exit_policy", "effort", "windows", "device", "gpu_memory", "precision")
 @json_flag
 def explain(file: Path, all_stages: bool, plot: Path | None, as_json: bool, settings: Settings) -> None:
     """Why FILE has its genre.

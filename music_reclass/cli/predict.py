@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from music_reclass.domain import Vector
     from music_reclass.errors import TrackError
     from music_reclass.models.bundle import Bundle
+    from music_reclass.models.exit_policy import ExitPolicy
 
 
 @click.command()
@@ -24,19 +25,21 @@ if TYPE_CHECKING:
 @click.option(
     "--bundle", type=FOLDER, help="A trained bundle, or a cascade of them (default: the embedded first stage)."
 )
+@setting_flags("exit_policy", "effort", with_db=False)
 @json_flag
-def predict(table: Path, bundle: Path | None, as_json: bool) -> None:
+def predict(table: Path, bundle: Path | None, as_json: bool, settings: Settings) -> None:
     """Genre, confidence and all probabilities for each row of a feature table; a cascade is run as in a scan."""
+    from music_reclass.cli.session import exit_policy
     from music_reclass.models.bundle import embedded, load_cascade
 
     stages = (embedded(),) if bundle is None else load_cascade(bundle)
-    for number, row in enumerate(_predictions(stages, table)):
+    for number, row in enumerate(_predictions(stages, table, exit_policy(settings, None))):
         stage = f"  {row['stage']}" if len(stages) > 1 else ""
         emit(row, f"{number:>6}  {row['genre']:<16} {row['confidence']:.2f}{stage}", as_json)
 
 
-def _predictions(stages: Sequence[Bundle], table: Path) -> Iterator[dict[str, Any]]:
-    """One object a row. A row that reaches a stage's certified exit goes no further; a stage whose vectors the table
+def _predictions(stages: Sequence[Bundle], table: Path, policy: ExitPolicy) -> Iterator[dict[str, Any]]:
+    """One object a row. A row that reaches a stage's exit goes no further; a stage whose vectors the table
     lacks never votes, and is named once."""
     from music_reclass.classification.voter import predict_rows
     from music_reclass.models.dataset import TableFile
@@ -50,7 +53,7 @@ def _predictions(stages: Sequence[Bundle], table: Path) -> Iterator[dict[str, An
         if bundle not in able:
             missing = [kind.name for kind in bundle.kinds if kind.name not in available]
             complain(f"The stage {bundle.stage} never votes: the table holds no array {', '.join(missing)}.")
-    for row in predict_rows(able, lambda bundle: rows_for(bundle.kinds, file, read), len(read)):
+    for row in predict_rows(able, lambda bundle: rows_for(bundle.kinds, file, read), len(read), policy=policy):
         yield {
             "genre": row.genre, "confidence": round(row.confidence, 6),
             "probabilities": {genre: round(share, 6) for genre, share in row.probabilities.items()},

@@ -27,7 +27,7 @@ SHOWN = 5  # albums, paths and scans on a terminal; the page and --json hold mor
 @click.option(
     "--most", type=click.IntRange(1), default=100, show_default=True, help="How many albums a list of the page holds."
 )
-@setting_flags()
+@setting_flags("exit_policy", "effort")
 @json_flag
 def report(page: Path | None, most: int, as_json: bool, settings: Settings) -> None:
     """How the library stands: genres, what is not sure, where tags say something else, and which stage decided what.

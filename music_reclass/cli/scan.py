@@ -48,8 +48,8 @@ _UNREADABLE_SHOWN = 5
 @click.option("-v", "--verbose", is_flag=True, help="Show technical details too: stages, seconds, certified precision.")
 @choice_flags
 @setting_flags(
-    *WRITE_SETTINGS, "jobs", "timeout", "worker_memory", "max_genres", "stages", "bundle", "album", "windows",
-    "max_time", "max_tracks", "all_layers", "device", "gpu_memory", "precision",
+    *WRITE_SETTINGS, "jobs", "timeout", "worker_memory", "max_genres", "stages", "bundle", "exit_policy", "effort",
+    "album", "windows", "max_time", "max_tracks", "all_layers", "device", "gpu_memory", "precision",
 )  # fmt: skip
 def scan(
     paths: tuple[Path, ...], plex: str | None, sync_plex: bool, pairs: tuple[str, ...], include: tuple[str, ...],

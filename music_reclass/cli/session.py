@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from music_reclass.features.journal import Journal
     from music_reclass.models.bundle import Bundle
     from music_reclass.models.early_exit import ExitRule
+    from music_reclass.models.exit_policy import ExitPolicy
     from music_reclass.taxonomy import Taxonomy
     from music_reclass.training.open import DatasetRequest
     from music_reclass.utils.progress import StopRequest
+
+_MEASURED = 100  # tracks for which a stage's vectors were extracted, from which the seconds they took count
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,7 @@ def cascade_for(settings: Settings, taxonomy: Taxonomy, database: Database | Non
         library_exits=certified,
         absent=absent,
         windows=settings.windows,
+        policy=exit_policy(settings, database),
     )
     return cascade if database is None else _with_tags(cascade, settings, database)
 
@@ -165,6 +169,28 @@ def _with_tags(cascade: Cascade, settings: Settings, database: Database) -> Casc
     from music_reclass.classification.tag_prior import TagVotes
 
     return replace(cascade, tags=TagVotes(taught.prior, database, cascade.taxonomy))
+
+
+def exit_policy(settings: Settings, database: Database | None) -> ExitPolicy:
+    """The exit policy of the settings, with the seconds that the library's scans measured where these are enough."""
+    from music_reclass.features.results import Scans
+    from music_reclass.models.exit_policy import ExitPolicy
+
+    costs = {} if database is None else Scans(database).costs()
+    each = {stage: cost.seconds_per_track for stage, cost in costs.items() if cost.extracted >= _MEASURED}
+    measured = {stage: seconds for stage, seconds in each.items() if seconds is not None}
+    return ExitPolicy.of(settings.exit_policy, settings.effort, _device_class(settings.device), measured)
+
+
+def _device_class(device: str) -> str:
+    """Whether networks will run on a card or a processor, as far as can be said without loading torch."""
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    if device != "auto":
+        return "cuda" if device.startswith("cuda") else "cpu"
+    cards = (Path("/dev") / name for name in ("nvidia0", "nvgpu", "nvhost-gpu"))
+    return "cuda" if any(card.exists() for card in cards) and find_spec("torch") is not None else "cpu"
 
 
 def usable(bundles: Sequence[Bundle]) -> tuple[list[Bundle], dict[str, ReclassError]]:

@@ -150,6 +150,7 @@ class Explanation:
             stated = {
                 "threshold": rule.threshold, "epsilon": rule.epsilon, "delta": rule.delta, "count": rule.count,
                 "lost": rule.lost, "labels": rule.labels, "own": step.from_library, "why": rule.why,
+                "policy": rule.policy,
             }  # fmt: skip
         return {
             "stage": stage,
@@ -291,7 +292,7 @@ def steps(cascade: Cascade, votes: Mapping[int, Sequence[Vote]], albums: Albums,
             after = NOT_EXTRACTED
         else:
             after = EARLY_EXIT if vote.confidence >= stage.thresholds.exit else ALBUM_EXIT
-        from_library = stage.exit_rule is not None and stage.exit_rule not in exit_rules_of(stage.manifest)
+        from_library = stage.exit_rule is not None and _is_of_library(stage.exit_rule, stage)
         found.append(Step(vote, after, following.name, stage.exit_rule, _gain(stage, vote), from_library))
     return tuple(found)
 
@@ -318,6 +319,12 @@ def stage_agreement(votes: Sequence[Vote]) -> str:
 def limit(threshold: float) -> float | None:
     """A threshold for JSON: null means never."""
     return threshold if math.isfinite(threshold) else None
+
+
+def _is_of_library(rule: ExitRule, stage: Stage) -> bool:
+    """Whether a rule was certified on the user's library, whatever policy chose its threshold."""
+    stated = ((one.against, one.count, one.lost, one.gain) for one in exit_rules_of(stage.manifest))
+    return bool(rule.against) and (rule.against, rule.count, rule.lost, rule.gain) not in stated
 
 
 def _gain(stage: Stage, vote: Vote) -> float | None:

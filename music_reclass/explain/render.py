@@ -84,13 +84,16 @@ def render(explanation: Explanation) -> Iterator[Line]:
 def _after(explanation: Explanation, step: Step) -> Iterator[str]:
     """Why the next stage was asked or not, and what that costs and brings."""
     following, threshold = step.following, step.threshold
-    below = "there is no certified threshold to stop at"
+    certified = step.exit_rule is None or step.exit_rule.policy == "certified"
+    below = f"there is no {'certified ' if certified else ''}threshold to stop at"
     if step.exit_rule is not None and threshold is None:
         below += f" ({step.exit_rule.why.removeprefix('not certified: ')})"
     elif threshold is not None:
         digits = _digits_apart(step.vote.confidence, threshold)
         now, needed = _percent(step.vote.confidence, digits), _percent(threshold, digits)
         below = f"{now} is less than the {needed} needed to stop here"
+        if step.vote.confidence >= threshold:
+            below = f"{' and '.join(name for name, _ in step.vote.top(2))} are nearly equally likely"
     if step.after == ASKED:
         yield f"{below}, so {following} was asked{_in_brackets(_cost(explanation, following), _gain(step))}"
     elif step.after == NOT_EXTRACTED:
@@ -112,6 +115,8 @@ def _after(explanation: Explanation, step: Step) -> Iterator[str]:
 
 def _certificate(rule: ExitRule, from_library: bool) -> str:
     """What is guaranteed about stopping early, in one sentence."""
+    if rule.policy != "certified":
+        return f"by the exit policy {rule.policy}: {rule.why} (not certified)"
     most, certainty = _share(rule.epsilon), _share(1 - rule.delta)
     what = f"at most {most} of all tracks lose their right genre by stopping there"
     if not rule.labels:

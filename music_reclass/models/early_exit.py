@@ -68,6 +68,7 @@ class ExitRule:
     why: str = ""
     gain: tuple[tuple[float, float], ...] = ()  # (confidence, expected gain of going on), confidence rising
     held_on: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # what each set of rows allowed, by name
+    policy: str = "certified"  # by which the threshold was chosen (exit_policy); the certificate is of "certified"
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0.0 < self.threshold <= 1.0:
@@ -84,6 +85,8 @@ class ExitRule:
         """For people."""
         if self.threshold is None:
             return f"never exits: {self.why}"
+        if self.policy != "certified":
+            return f"exits from {self.threshold:.2f} ({self.policy}: {self.why}); not certified"
         risk = (
             "wrong where the whole cascade is right" if self.labels else "of another genre than the whole cascade says"
         )

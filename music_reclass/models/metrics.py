@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,20 @@ class Point:
     precision: float  # NaN without any row
 
 
+class PolicyCost(NamedTuple):
+    """What a cascade reaches under one exit policy, and what that costs; `asked`: share of the rows by stage."""
+
+    policy: str
+    accuracy: float
+    seconds: float  # a track; NaN where the cost of a stage is not known
+    asked: tuple[tuple[str, float], ...]
+    chosen: bool = False  # the policy by which the rest of the evaluation was made
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**self._asdict(), "asked": dict(self.asked)}
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """All metrics. `matrix` counts rows by true genre and prediction, in the order of `classes`."""
@@ -84,6 +98,7 @@ class Evaluation:
     matrix: tuple[tuple[int, ...], ...]
     thresholds: tuple[tuple[str, Point], ...] = ()
     warnings: tuple[str, ...] = ()
+    policies: tuple[PolicyCost, ...] = ()  # of a cascade
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; NaN becomes null."""
@@ -94,6 +109,7 @@ class Evaluation:
             ],
             "curve": [_stated(point) for point in self.curve],
             "thresholds": [[name, _stated(point)] for name, point in self.thresholds],
+            "policies": [one.as_json() for one in self.policies],
         }
         stated: dict[str, Any] = _without_nan(plain)
         return stated

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from music_reclass.models.metrics import Evaluation, Interval
 from music_reclass.utils.html import document, escape, matrix, plot, table
 
@@ -56,12 +58,33 @@ def page(evaluation: Evaluation) -> str:
                 for name, point in evaluation.thresholds
             ),
         ),
+        *_policies(evaluation),
         "<h2>Confusions</h2>",
         table(
             ("genre", "called", "rows"), ((genre, called, str(count)) for genre, called, count in evaluation.confusions)
         ),
     ]
     return document(evaluation.title, parts)
+
+
+def _policies(evaluation: Evaluation) -> Iterator[str]:
+    """Accuracy against seconds of the exit policies, for a cascade."""
+    if not evaluation.policies:
+        return
+    yield "<h2>Exit policies</h2><p>How many rows are right, and what a row costs, by when a track needs no further "
+    yield "stage.</p>"
+    yield table(
+        ("policy", "right", "seconds a row", "asked"),
+        (
+            (
+                f"{cost.policy}{' (this page)' if cost.chosen else ''}",
+                f"{cost.accuracy:.3f}",
+                "–" if cost.seconds != cost.seconds else f"{cost.seconds:.2g}",
+                ", ".join(f"{stage} {share:.0%}" for stage, share in cost.asked[1:]),
+            )
+            for cost in evaluation.policies
+        ),
+    )
 
 
 def _share(value: float) -> str:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.classification.voter import predict_rows
+from music_reclass.domain import Vote
 from music_reclass.errors import BundleError, UsageError
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.models.bundle import Bundle, artist_digests
 from music_reclass.models.dataset import FIRST, Dataset
 from music_reclass.models.early_exit import ExitRule
-from music_reclass.models.metrics import Evaluation, evaluate
+from music_reclass.models.exit_policy import CERTIFIED, EFFORTS, EXPECTED, FIXED, ExitPolicy
+from music_reclass.models.metrics import Evaluation, PolicyCost, evaluate
 from music_reclass.taxonomy import Taxonomy
 
 
@@ -26,18 +29,15 @@ def evaluate_cascade(
     part: str = "",
     seed: int = 0,
     library_exits: Mapping[str, Sequence[ExitRule]] | None = None,
+    policy: ExitPolicy | None = None,
 ) -> Evaluation:
     """How right a bundle, or a cascade of them (cheapest first), is on `data` or on its official `part`.
 
     `data` must hold the kinds of all bundles; a later stage is not asked about rows that lack its vectors (NaN). Each
-    row is judged in the labels of the bundle that decided it: a finer
-    genre of the data counts as the bundle's genre above it; rows that carry none of its genres are left out and counted
-    in a warning.
+    row is judged in the labels of the bundle that decided it: a finer genre of the data counts as the bundle's genre
+    above it; rows that carry none of its genres are left out and counted in a warning.
     """
-    if part:
-        data = data.chosen(np.asarray(data.split == part, dtype=np.bool_))
-        if not len(data):
-            raise UsageError(f"{data.name} has no rows in the part {part!r}.")
+    data = _part_of(data, part)
     classes = tuple(dict.fromkeys(label for bundle in bundles for label in bundle.labels))
     sets = {bundle.stage: labels_as(classes, data, taxonomy, of=bundle.labels) for bundle in bundles}
     known = np.asarray(np.any([labels.any(axis=1) for labels in sets.values()], axis=0), dtype=np.bool_)
@@ -45,7 +45,15 @@ def evaluate_cascade(
     if not known.any():
         raise UsageError(f"{data.name} has no row with a genre that {names} knows.")
     asked = data.chosen(known)
-    votes = predict_rows(bundles, lambda bundle: _rows_for(bundle, asked), len(asked), library_exits)
+
+    def run(chosen: ExitPolicy) -> list[Vote]:
+        """The last vote of each row under an exit policy."""
+        return predict_rows(
+            bundles, lambda bundle: _rows_for(bundle, asked), len(asked), library_exits=library_exits, policy=chosen
+        )
+
+    policy = policy or ExitPolicy()
+    votes = run(policy)
     labels = np.stack([sets[vote.stage][row] for row, vote in zip(np.flatnonzero(known), votes, strict=True)])
     judged = labels.any(axis=1)
     if not judged.any():
@@ -57,7 +65,7 @@ def evaluate_cascade(
     counts = Counter(vote.stage for vote in votes)
     decided = ", ".join(f"{bundle.stage} {counts[bundle.stage] / len(votes):.0%}" for bundle in bundles)
     name = f"{names} {bundles[0].version}" if len(bundles) == 1 else f"a cascade (decided by {decided})"
-    return evaluate(
+    found = evaluate(
         np.array([[vote.probabilities.get(name, 0.0) for name in classes] for vote in votes])[judged],
         labels[judged],
         classes,
@@ -67,6 +75,50 @@ def evaluate_cascade(
         thresholds=bundles[0].thresholds if len(bundles) == 1 else None,
         seed=seed,
     )
+    if len(bundles) == 1:
+        return found
+    sets = {stage: labels[known] for stage, labels in sets.items()}
+    runs = [(other, votes if other.label == policy.label else run(other)) for other in policies_beside(policy)]
+    costs = (_cost(other, bundles, cast, sets, classes=classes) for other, cast in runs)
+    return replace(found, policies=tuple(one._replace(chosen=one.policy == policy.label) for one in costs))
+
+
+def _part_of(data: Dataset, part: str) -> Dataset:
+    """The rows of an official part, or all of them; UsageError where there is none."""
+    if not part:
+        return data
+    chosen = data.chosen(np.asarray(data.split == part, dtype=np.bool_))
+    if not len(chosen):
+        raise UsageError(f"{data.name} has no rows in the part {part!r}.")
+    return chosen
+
+
+def policies_beside(policy: ExitPolicy) -> list[ExitPolicy]:
+    """The exit policies that an evaluation shows side by side, `policy` among them; the costs are its own."""
+    fixed = policy if policy.name == FIXED else replace(policy, name=FIXED, confidence=0.85)
+    expected = [replace(policy, name=EXPECTED, price=price) for price in EFFORTS.values()]
+    return [replace(policy, name=CERTIFIED), *expected, fixed]
+
+
+def _cost(
+    policy: ExitPolicy,
+    bundles: Sequence[Bundle],
+    votes: Sequence[Vote],
+    sets: Mapping[str, NDArray[np.bool_]],
+    *,
+    classes: Sequence[str],
+) -> PolicyCost:
+    """Accuracy and cost of the last `votes` of rows; `sets` are their label sets, (rows, classes), by stage."""
+    place = {bundle.stage: number for number, bundle in enumerate(bundles)}
+    column = {name: number for number, name in enumerate(classes)}
+    judged = [(sets[vote.stage][row], vote) for row, vote in enumerate(votes) if sets[vote.stage][row].any()]
+    right = [bool(labels[column[vote.genre]]) for labels, vote in judged]
+    reached = np.array([place[vote.stage] for vote in votes])
+    asked = [float((reached >= number).mean()) for number in range(len(bundles))]
+    costs = [policy.cost(bundles, number) for number in range(len(bundles))]
+    seconds = sum(share * (float("nan") if cost is None else cost) for share, cost in zip(asked, costs, strict=True))
+    stages = tuple((bundle.stage, round(share, 4)) for bundle, share in zip(bundles, asked, strict=True))
+    return PolicyCost(policy.label, float(np.mean(right)), float(seconds), stages)
 
 
 def labels_as(

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from music_reclass.classification.voter import Cascade, predict_rows
+from music_reclass.domain import FeatureKind
 from music_reclass.models.early_exit import ExitRule, exit_as_manifest
 from music_reclass.taxonomy import load
 from tests.classification.fakes import CHEAP, COSTLY, Echo, Vectors
@@ -30,7 +31,7 @@ def bundle(stage: str, sure: list[float], exits: list[ExitRule]) -> Any:
     manifest = {"exits": [exit_as_manifest(one) for one in exits]}
     return SimpleNamespace(
         stage=stage, digest=f"digest of {stage}", labels=LABELS, thresholds={}, manifest=manifest,
-        predict_proba=predict_proba, asked=asked,
+        predict_proba=predict_proba, asked=asked, kinds=(FeatureKind(stage, "1", 1, "mid30"),),
     )  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def test_exit_rules_certified_on_the_library_come_before_those_of_the_bundles() 
     stricter = {first.digest: (replace(CERTIFIED, threshold=0.93),)}
 
     assert [vote.stage for vote in predict_rows([first, second], rows_of, 3)] == ["fma518", "fma518", "fma518"]
-    votes = predict_rows([first, second], rows_of, 3, stricter)
+    votes = predict_rows([first, second], rows_of, 3, library_exits=stricter)
     assert [vote.stage for vote in votes] == ["fma518", "musicnn", "musicnn"]
 
 

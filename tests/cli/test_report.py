@@ -26,7 +26,21 @@ def scanned(demo_library: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as said:
         patch.setenv("RECLASS_MODELS", str(folder / "models"))
         assert run(["models", "install", "musicnn", str(WEIGHTS)]) == 0
-        assert run(["scan", str(demo_library), "--dry-run", "-v", "--db", str(folder / "library.sqlite3")]) == 0
+        assert (
+            run(
+                [
+                    "scan",
+                    str(demo_library),
+                    "--dry-run",
+                    "-v",
+                    "--exit-policy",
+                    "certified",
+                    "--db",
+                    str(folder / "library.sqlite3"),
+                ]
+            )
+            == 0
+        )
     return folder, said.getvalue()
 
 
@@ -95,7 +109,7 @@ def test_exits_certified_on_a_library_hold_for_its_next_scan_until_they_are_forg
 
     assert library("calibrate", "--forget", "--json") == 0
     assert library.objects() == [{"forgotten": 1, "would_forget": 1}]
-    assert library("scan", demo_library, "--dry-run", "-v") == 0
+    assert library("scan", demo_library, "--dry-run", "-v", "--exit-policy", "certified") == 0
     assert "fma518 11 (100%" not in library.out
 
 

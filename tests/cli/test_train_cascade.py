@@ -17,6 +17,7 @@ from music_reclass.domain import Vote
 from music_reclass.models import bundle as bundles
 from music_reclass.models import xgb as boosted
 from music_reclass.models.early_exit import exit_rules_of
+from music_reclass.models.exit_policy import ExitPolicy
 from tests.library import Shell
 from tests.training.synthetic import arrays, with_later_kinds, written
 
@@ -40,7 +41,8 @@ def predict(capsys: pytest.CaptureFixture[str]) -> Predict:
 
     def rows(table: Path, bundle: Path) -> list[dict[str, Any]]:
         capsys.readouterr()
-        assert run(["predict", "--table", str(table), "--bundle", str(bundle), "--json"]) == 0
+        words = ["--exit-policy", "certified", "--json"]
+        assert run(["predict", "--table", str(table), "--bundle", str(bundle), *words]) == 0
         return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
     return rows
@@ -78,9 +80,11 @@ def test_a_cascade_is_trained_from_a_table_and_run_by_predict(
     new = with_later_kinds(90, seed=5, apart=0.8, musicnn=200)
     rows = predict(written(tmp_path, "new.npz", {k: new[k] for k in ("fma518", "columns", "musicnn")}), trained)
 
-    limits = Thresholds.from_manifest(first.manifest, exit_rule.threshold)
+    (rule, _) = ExitPolicy().rules([first, second])
+    assert rule is not None
+    limits = Thresholds.from_manifest(first.manifest, rule.threshold)
     cheap = [Vote("fma518", dict(zip(first.labels, row, strict=True))) for row in first.predict_proba(new["fma518"])]
-    exits = [vote.confidence >= exit_rule.threshold and tied(vote, limits) is None for vote in cheap]
+    exits = [vote.confidence >= limits.exit and tied(vote, limits) is None for vote in cheap]
     assert [row["stage"] for row in rows] == ["fma518" if exit_here else "musicnn" for exit_here in exits]
     assert [row["exited"] for row in rows] == [row["stage"] == "fma518" for row in rows]
     assert {row["stage"] for row in rows} == {"fma518", "musicnn"}
@@ -89,10 +93,15 @@ def test_a_cascade_is_trained_from_a_table_and_run_by_predict(
     assert all(abs(sum(row["probabilities"].values()) - 1) < 1e-4 for row in rows)
 
     # eval judges the cascade as a whole.
-    assert shell("eval", "--data", written(tmp_path, "labelled.npz", new), "--bundle", trained, "--json") == 0
+    words = ("--bundle", trained, "--exit-policy", "certified", "--json")
+    assert shell("eval", "--data", written(tmp_path, "labelled.npz", new), *words) == 0
     judged = shell.objects()[0]
     assert judged["title"].startswith("a cascade (decided by fma518 ")
     assert judged["accuracy"]["value"] == pytest.approx(np.mean(right))
+    shown = {one["policy"]: one for one in judged["policies"]}
+    assert shown["certified"]["accuracy"] == pytest.approx(np.mean(right))
+    assert shown["certified"]["chosen"]
+    assert shown["expected (quick)"]["seconds"] <= shown["expected (thorough)"]["seconds"]
 
     # A stage whose vectors a table lacks is named once, and never votes.
     assert run(["predict", "--table", str(written(tmp_path, "few.npz", arrays(9))), "--bundle", str(trained)]) == 0

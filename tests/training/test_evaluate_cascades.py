@@ -10,7 +10,7 @@ import pytest
 from music_reclass.errors import UsageError
 from music_reclass.models.bundle import Bundle
 from music_reclass.models.dataset import TEST, TRAINING, Dataset, Raw, fma518, to_dataset
-from music_reclass.models.early_exit import ExitRule
+from music_reclass.models.exit_policy import ExitPolicy
 from music_reclass.models.linear import LinearModel
 from music_reclass.models.transforms import QuantileScale
 from music_reclass.taxonomy import load
@@ -40,9 +40,7 @@ def data(*genres: str, rows: np.ndarray = ROWS) -> Dataset:
 FIRST, SECOND = knowing("first", "Jazz", "Rock"), knowing("second", "Jazz", "Folk")
 
 
-def always(threshold: float = 0.01) -> dict[str, list[ExitRule]]:
-    """The user's exit rule: every track exits at the first stage."""
-    return {FIRST.digest: [ExitRule(threshold, against=(SECOND.digest,))]}
+ALWAYS = ExitPolicy("fixed", confidence=0.01)  # every track exits at the first stage
 
 
 def test_a_bundle_is_right_where_its_first_label_is_that_of_the_row() -> None:
@@ -56,7 +54,7 @@ def test_a_bundle_is_right_where_its_first_label_is_that_of_the_row() -> None:
 def test_without_an_exit_rule_the_last_stage_decides_and_with_one_the_first() -> None:
     mine = data("Jazz")
     last = evaluate_cascade([FIRST, SECOND], mine, TAXONOMY)
-    first = evaluate_cascade([FIRST, SECOND], mine, TAXONOMY, library_exits=always())
+    first = evaluate_cascade([FIRST, SECOND], mine, TAXONOMY, policy=ALWAYS)
     assert "first 0%, second 100%" in last.title
     assert "first 100%, second 0%" in first.title
     assert last.classes == ("Jazz", "Rock", "Folk")
@@ -79,7 +77,7 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
 
 def test_rows_whose_genre_the_deciding_stage_does_not_know_are_left_out_and_counted() -> None:
     mine = data("Jazz", "Folk")
-    found = evaluate_cascade([FIRST, SECOND], mine, TAXONOMY, library_exits=always())
+    found = evaluate_cascade([FIRST, SECOND], mine, TAXONOMY, policy=ALWAYS)
     assert found.count == 30  # Folk is no label of the first stage
     assert "30 of 60 rows carry no genre that first and second knows; left out" in found.warnings
     assert evaluate_cascade([FIRST, SECOND], mine, TAXONOMY).count == 60
@@ -87,7 +85,7 @@ def test_rows_whose_genre_the_deciding_stage_does_not_know_are_left_out_and_coun
 
 def test_where_no_deciding_stage_knows_a_rows_genre_a_sentence_says_so() -> None:
     with pytest.raises(UsageError, match="no row with a genre that the stage which decides it knows"):
-        evaluate_cascade([FIRST, SECOND], data("Folk"), TAXONOMY, library_exits=always())
+        evaluate_cascade([FIRST, SECOND], data("Folk"), TAXONOMY, policy=ALWAYS)
     with pytest.raises(UsageError, match="no row with a genre that first knows"):
         evaluate_cascade([FIRST], data("Folk"), TAXONOMY)
 
@@ -111,3 +109,29 @@ def test_a_finer_genre_counts_as_the_nearest_wider_one_that_is_known() -> None:
     only_rock = labels_as(("Rock", "Shoegaze"), mine, TAXONOMY, of=("Rock",))
     assert only_rock[0].tolist() == [True, False]  # another stage's finer label is not used
     assert not labels_as(("Jazz",), mine, TAXONOMY).any()
+
+
+def test_a_cascade_is_shown_under_every_exit_policy_with_what_it_costs() -> None:
+    mine = data("Jazz", "Rock", rows=np.concatenate([ROWS, ROWS], axis=1)[:, :518])
+    policy = ExitPolicy("fixed", confidence=0.9, measured={"first": 0.1, "second": 2.0})
+    found = evaluate_cascade([FIRST, SECOND], mine, TAXONOMY, policy=policy)
+    assert [one.policy for one in found.policies] == [
+        "certified", "expected (quick)", "expected (balanced)", "expected (thorough)", "fixed:0.9",
+    ]  # fmt: skip
+    assert [one.chosen for one in found.policies] == [False] * 4 + [True]
+    sure = FIRST.predict_proba(ROWS).max(axis=1) >= 0.9
+    assert 0.0 < sure.mean() < 1.0
+    last = found.policies[-1]
+    assert dict(last.asked) == {"first": 1.0, "second": pytest.approx((~sure).mean(), abs=1e-4)}
+    assert last.seconds == pytest.approx(0.1 + 2.0 * (~sure).mean(), abs=1e-3)
+    assert last.accuracy == pytest.approx(found.accuracy.value)
+    assert found.as_json()["policies"][-1]["asked"]["first"] == 1.0
+    assert evaluate_cascade([FIRST], mine, TAXONOMY).policies == ()
+
+
+def test_the_seconds_of_a_stage_that_nobody_measured_are_unknown() -> None:
+    unknown = replace(SECOND, kinds=(replace(SECOND.kinds[0], version="2", name="fma518"),), stage="second")
+    policy = ExitPolicy(seconds={})
+    found = evaluate_cascade([FIRST, unknown], data("Jazz", "Rock"), TAXONOMY, policy=policy)
+    assert all(np.isnan(one.seconds) for one in found.policies)
+    assert found.as_json()["policies"][0]["seconds"] is None
