@@ -42,6 +42,7 @@ OTHER_VARIABLES = ("RECLASS_CONFIG", "RECLASS_DEBUG", "RECLASS_MODELS")  # read 
 PROFILES = ("native", "plex", "navidrome", "jellyfin", "joined", "single")
 EXIT_POLICY = r"certified|expected|fixed:(?:0?\.\d*[1-9]\d*|1(?:\.0*)?)"
 EFFORTS = ("quick", "balanced", "thorough")
+STYLES = ("off", "genre")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -120,6 +121,12 @@ class Settings:
     max_genres: int = _setting(1, "How many genres may be written to a file.", metavar="N", least=1)
     profile: str = _setting(
         "native", "How several genres are laid out in a file, by the program that will read them.", choices=PROFILES
+    )
+    styles: str = _setting(
+        "off",
+        "Whether a style below the decided genre is written in its place (genre), where `calibrate --from-library` has "
+        "certified it by the library's own tags.",
+        choices=STYLES,
     )
     album: bool = _setting(True, "Whether the tracks of an album vote together.")
     preserve_mtime: bool = _setting(

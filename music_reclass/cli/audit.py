@@ -204,4 +204,4 @@ def _fix(settings: Settings, wanted: dict[str, dict[str, Any]], least: float, ch
                 "replace it: --on-existing replace-conflict (or merge, which adds the suggestion)."
             )
         arguments: dict[str, object] = {"least": least, "tracks": len(wanted)}
-        return conclude(work, plan_for(work, tracks), choice, command="audit", arguments=arguments)
+        return conclude(work, plan_for(work, tracks, decided=False), choice, command="audit", arguments=arguments)

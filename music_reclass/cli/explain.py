@@ -53,9 +53,14 @@ def explain(file: Path, all_stages: bool, plot: Path | None, as_json: bool, sett
         check_ending(plot)
         check_output(plot)
     taxonomy = load(settings.taxonomy)
-    plan = WritePlan(lambda: iter(()), taxonomy, OnExisting(settings.on_existing))
     placement = Placement.from_settings(settings)
     with reading(settings) if settings.database.exists() else nullcontext() as library:
+        finer = None
+        if library is not None and settings.styles != "off":
+            from music_reclass.classification.styles import StyleReader
+
+            finer = StyleReader(library, taxonomy).finer
+        plan = WritePlan(lambda: iter(()), taxonomy, OnExisting(settings.on_existing), finer=finer)
         cascade = cascade_for(settings, taxonomy, library)
         explanation = explain(
             os.path.realpath(file), cascade, plan, database=library, placement=placement, all_stages=all_stages

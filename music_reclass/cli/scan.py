@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from music_reclass.features.scope import Scope
 
 
-WRITE_SETTINGS = ("on_existing", "profile", "preserve_mtime", "detach_hard_links")
+WRITE_SETTINGS = ("on_existing", "profile", "styles", "preserve_mtime", "detach_hard_links")
 _UNREADABLE_SHOWN = 5
 
 

@@ -20,12 +20,18 @@ KINDS_SHOWN = 15
 REFUSED_SHOWN = 10
 
 
-def plan_for(work: Session, tracks: Callable[[], Iterator[Track]]) -> WritePlan:
-    """The changes that the settings allow for some tracks."""
+def plan_for(work: Session, tracks: Callable[[], Iterator[Track]], *, decided: bool = True) -> WritePlan:
+    """The changes that the settings allow for some tracks; styles only for tracks that the cascade has `decided`."""
     from music_reclass.domain import OnExisting
     from music_reclass.tagging.apply import WritePlan
 
-    return WritePlan(tracks, work.taxonomy, OnExisting(work.settings.on_existing), work.settings.profile)
+    on_existing, profile = OnExisting(work.settings.on_existing), work.settings.profile
+    finer = None
+    if decided and work.settings.styles != "off":
+        from music_reclass.classification.styles import StyleReader
+
+        finer = StyleReader(work.database, work.taxonomy).finer
+    return WritePlan(tracks, work.taxonomy, on_existing, profile, finer)
 
 
 def conclude(
@@ -117,6 +123,8 @@ def _arrow(track: Track, proposal: Proposal) -> str:
 
     after = styled(", ".join(proposal.genres), "bold")
     certainty = f"  {percent(track.decision.confidence)}" if track.decision else ""
+    if proposal.style and track.decision:
+        certainty = f"  ({track.decision.genres[0]} {percent(track.decision.confidence)})"
     return f"{printable(shown(track.tags.genres))[:24]:<24} -> {after}{certainty}"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from music_reclass.domain import Decision, OnExisting, Outcome, Relation
 from music_reclass.errors import TrackError
 from music_reclass.tagging.commit import WriteOptions, replace_file
-from music_reclass.tagging.policy import KEEP, NATIVE, Proposal, laid_out, propose
+from music_reclass.tagging.policy import KEEP, NATIVE, SURE, Proposal, laid_out, propose
 from music_reclass.tagging.read import read_tags
 from music_reclass.tagging.rewrite import write_genres
 from music_reclass.utils.progress import Progress, Silent
@@ -85,6 +85,7 @@ class WritePlan:
     taxonomy: Taxonomy
     on_existing: OnExisting
     profile: str = NATIVE
+    finer: Callable[[Track, str], str | None] | None = None  # the style that may be written in the place of a genre
     _relations: dict[tuple[str, tuple[str, ...] | None], Relation] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[tuple[Track, Proposal | None]]:
@@ -95,6 +96,27 @@ class WritePlan:
 
     def proposal_for(self, track: Track, decision: Decision) -> Proposal:
         """What would happen to one track's genre field."""
+        decision, style = self._with_style(track, decision)
+        proposal = self._laid_out(track, decision)
+        return replace(proposal, style=style if proposal.writes else "")
+
+    def _with_style(self, track: Track, decision: Decision) -> tuple[Decision, str]:
+        """The decision with a style in the place of its genre, and that style; "" where there is none.
+
+        A genre that is there and that is finer than the decision, but not this style, stays: it is better knowledge.
+        """
+        if self.finer is None or decision.outcome not in SURE or not decision.genres:
+            return decision, ""
+        first, *others = decision.genres
+        style = self.finer(track, first)
+        if style is None:
+            return decision, ""
+        existing = track.tags.genres
+        if self._relation(first, existing) is Relation.AGREE and self._relation(style, existing) is Relation.CONFLICT:
+            return decision, ""
+        return replace(decision, genres=(style, *(other for other in others if other != style))), style
+
+    def _laid_out(self, track: Track, decision: Decision) -> Proposal:
         relation: Relation | None = None
         if decision.genres:
             relation = self._relation(decision.genres[0], track.tags.genres)
@@ -193,6 +215,7 @@ def as_json(track: Track, proposal: Proposal | None, written: bool, problem: str
         "relation": None if proposal is None or proposal.relation is None else proposal.relation.value,
         "action": action,
         "written": written,
+        **({"style": proposal.style} if proposal is not None and proposal.style else {}),
         **({"detail": error.detail} if error and error.detail else {}),
         **({"problem": problem} if problem else {}),
         **({"warnings": list(track.warnings)} if track.warnings else {}),

@@ -76,6 +76,7 @@ class Proposal:
     reason: str
     genres: tuple[str, ...] = ()
     relation: Relation | None = None
+    style: str = ""  # the first of `genres`, where it is a style in the place of the decided genre
 
     @property
     def writes(self) -> bool:
