@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from music_reclass.cli.options import FILE, Choice, choice_flags, json_flag, setting_flags
+from music_reclass.cli.options import FILE, Choice, choice_flags, force_flag, json_flag, setting_flags
 from music_reclass.cli.output import complain, confirm, emit, plain, print_json, printable, say, shorten_home
 
 if TYPE_CHECKING:
@@ -23,9 +23,10 @@ def db() -> None:
 
 @db.command()
 @click.option("--out", type=FILE, help="Where to write it (default: beside the database, where three are kept).")
+@force_flag
 @setting_flags()
 @json_flag
-def backup(out: Path | None, as_json: bool, settings: Settings) -> None:
+def backup(out: Path | None, force: bool, as_json: bool, settings: Settings) -> None:
     """Copy the library database, also while a scan runs.
 
     Before a command that writes this is done by itself, once a day.
@@ -35,7 +36,7 @@ def backup(out: Path | None, as_json: bool, settings: Settings) -> None:
     from music_reclass.features.backups import back_up, prune
 
     if out is not None:
-        check_output(out)
+        check_output(out, force=force)
     with reading(settings) as library:
         made = back_up(library, out)
     if out is None:

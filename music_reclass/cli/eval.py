@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from music_reclass.cli.data import data_flags, open_data
-from music_reclass.cli.options import json_flag, setting_flags
+from music_reclass.cli.options import force_flag, json_flag, setting_flags
 from music_reclass.cli.output import check_output, print_json, say, write_file
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write one self-contained page with plots."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="For the bootstrap intervals.")
+@force_flag
 @setting_flags("jobs", "exit_policy", "effort")
 @json_flag
 def evaluate(
@@ -46,6 +47,7 @@ def evaluate(
     folder: Path | None,
     part: str | None,
     html: Path | None,
+    force: bool,
     seed: int,
     as_json: bool,
     settings: Settings,
@@ -61,7 +63,7 @@ def evaluate(
     from music_reclass.training.evaluate import evaluate_cascade
 
     if html is not None:
-        check_output(html)
+        check_output(html, force=force)
     taxonomy = load(settings.taxonomy)
     absent: dict[str, str] = {}
     if folder is None:
@@ -76,7 +78,7 @@ def evaluate(
     left_out = (f"without the stage {stage}: {why}" for stage, why in absent.items())
     evaluation = replace(evaluation, warnings=(*left_out, *evaluation.warnings))
     if html is not None:
-        write_file(html, page(evaluation))
+        write_file(html, page(evaluation), force=force)
     if as_json:
         print_json(evaluation.as_json())
     else:

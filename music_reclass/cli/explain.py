@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from music_reclass.cli.options import json_flag, setting_flags
+from music_reclass.cli.options import force_flag, json_flag, setting_flags
 from music_reclass.cli.output import check_output, complain, print_json, printable, say, shorten_home, write_file
 
 if TYPE_CHECKING:
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     metavar="FILE.png",
     help="Draw the sound and the first stage's votes over the file.",
 )
+@force_flag
 @setting_flags("bundle", "exit_policy", "effort", "windows", "device", "gpu_memory", "precision")
 @json_flag
-def explain(file: Path, all_stages: bool, plot: Path | None, as_json: bool, settings: Settings) -> None:
+def explain(file: Path, all_stages: bool, plot: Path | None, *, force: bool, as_json: bool, settings: Settings) -> None:
     """Why FILE has its genre.
 
     Shows what each stage voted, why the next one was asked or not, what in the music points to the genre and against
@@ -51,7 +52,7 @@ def explain(file: Path, all_stages: bool, plot: Path | None, as_json: bool, sett
         from music_reclass.explain.plot import check_ending
 
         check_ending(plot)
-        check_output(plot)
+        check_output(plot, force=force)
     taxonomy = load(settings.taxonomy)
     placement = Placement.from_settings(settings)
     with reading(settings) if settings.database.exists() else nullcontext() as library:
@@ -71,10 +72,10 @@ def explain(file: Path, all_stages: bool, plot: Path | None, as_json: bool, sett
         for label, text in render(explanation):
             say(label, printable(shorten_home(text) if label == "file" else text))
     if plot is not None:
-        _draw(explanation, plot, as_json)
+        _draw(explanation, plot, force=force, as_json=as_json)
 
 
-def _draw(explanation: Explanation, plot: Path, as_json: bool) -> None:
+def _draw(explanation: Explanation, plot: Path, *, force: bool, as_json: bool) -> None:
     from music_reclass.errors import TrackError
     from music_reclass.explain.plot import draw, window_votes
     from music_reclass.explain.render import caption, levels, title
@@ -85,6 +86,6 @@ def _draw(explanation: Explanation, plot: Path, as_json: bool) -> None:
         complain(f"There is no picture: {error}")
         return
     content = draw(over_time, title(explanation), caption(explanation), levels=levels(explanation), ending=plot.suffix)
-    write_file(plot, content)
+    write_file(plot, content, force=force)
     if not as_json:
         say("picture", printable(shorten_home(os.path.abspath(plot))))

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from music_reclass.cli.options import json_flag, setting_flags
+from music_reclass.cli.options import force_flag, json_flag, setting_flags
 from music_reclass.cli.output import (
+    MADE_BY,
     check_output,
     plain,
     print_json,
@@ -55,11 +56,11 @@ def row_of(track: Track) -> dict[str, Any]:
     }
 
 
-def table(tracks: Iterable[Track], kind: str, out: Path | None) -> None:
+def table(tracks: Iterable[Track], kind: str, out: Path | None, *, force: bool = False) -> None:
     """Write CSV or JSON lines to `out`, or to stdout; UsageError or ReclassError if the file cannot be written."""
     lines = _csv_lines(tracks) if kind == "csv" else (json.dumps(row_of(track)) + "\n" for track in tracks)
     if out is not None:
-        write_file(out, lines)
+        write_file(out, lines, force=force)
     else:
         print_table(lines)
 
@@ -84,7 +85,7 @@ def _as_cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def playlists(tracks: Iterable[Track], folder: Path) -> dict[str, int]:
+def playlists(tracks: Iterable[Track], folder: Path, *, force: bool = False) -> dict[str, int]:
     """One extended M3U per primary genre of confident and likely tracks; tracks by playlist name."""
     lists: dict[str, list[bytes]] = {}
     for track in tracks:
@@ -102,8 +103,10 @@ def playlists(tracks: Iterable[Track], folder: Path) -> dict[str, int]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ReclassError(f"The playlists cannot be written to {folder}: {error.strerror}.") from error
+    for name in lists:  # all before the first is written
+        check_output(folder / name, force=force)
     for name, entries in lists.items():
-        write_file(folder / name, b"".join([b"#EXTM3U\n", *entries]))
+        write_file(folder / name, b"".join([b"#EXTM3U\n#", MADE_BY, b"\n", *entries]), force=force)
     return {name: len(entries) for name, entries in lists.items()}
 
 
@@ -163,20 +166,21 @@ def _list(decisions: Decisions, wanted: set[Outcome], as_json: bool) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), help="File to write (csv, jsonl; default: stdout) or folder (m3u)."
 )
+@force_flag
 @setting_flags()
-def export(kind: str, out: Path | None, settings: Settings) -> None:
+def export(kind: str, out: Path | None, force: bool, settings: Settings) -> None:
     """Every track with its decision, as CSV, JSON lines, or one M3U playlist per genre."""
     from music_reclass.cli.session import reading
     from music_reclass.features.decisions import Decisions
     from music_reclass.report.text import counted
 
     if out is not None and kind != "m3u":
-        check_output(out)
+        check_output(out, force=force)
     with reading(settings) as library:
         tracks = Decisions(library).below()
         if kind != "m3u":
-            table(tracks, kind, out)
+            table(tracks, kind, out, force=force)
             return
         folder = out or Path("playlists")
-        for name, count in playlists(tracks, folder).items():
+        for name, count in playlists(tracks, folder, force=force).items():
             say("playlist", f"{printable(str(folder / name))}  {counted(count, 'track')}")

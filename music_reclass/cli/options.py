@@ -97,6 +97,7 @@ map_flag = click.option(
     metavar="SERVER=LOCAL",
     help="A folder of the server and the same here; repeatable.",
 )
+force_flag = click.option("--force", is_flag=True, help="Write over a file that is there and was not made by reclass.")
 yes_flag = click.option("-y", "--yes", is_flag=True, help="Write without asking.")
 
 

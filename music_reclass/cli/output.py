@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,15 @@ _PLAIN = "\ue000"
 _SENT = {_PLAIN: "\x1b[0m", "\n": "\n", "\t": "\t", **{mark: f"\x1b[{code}m" for mark, code in _STYLES.values()}}
 
 _DATABASE_MARK = b"SQLite format 3\0"
+MADE_BY = b"made by reclass"  # in playlists and pictures, which other programs make too
+_HEAD, _MOST_OF_PICTURE = 4096, 1 << 24
+_PICTURES = (b"\x89PNG", b"%PDF", b"<?xml")
+_MADE_HERE = re.compile(
+    rb"<!doctype html><html lang='en'><meta charset='utf-8'><title>"
+    rb"|path,outcome,reason,genres,"
+    rb'|\{"path": "[^\n]*"outcome": '
+    rb"|#EXTM3U\n#" + MADE_BY
+)
 _BESIDE_DATABASES = ("-wal", "-shm", "-journal", ".lock")
 
 
@@ -138,13 +148,13 @@ def confirm(question: str, choice: Choice, *, default: bool = False) -> bool:
     return click.confirm(f"\n{printable(question)}", default=default)
 
 
-def write_file(path: Path, content: str | bytes | Iterable[str]) -> None:
-    """Write an output file beside its place and put it there when it is whole. UsageError where `path` names music, a
-    library database or what is no plain file; ReclassError where it cannot be written."""
+def write_file(path: Path, content: str | bytes | Iterable[str], *, force: bool = False) -> None:
+    """Write an output file beside its place and put it there when it is whole. UsageError where `check_output` has
+    one; ReclassError where it cannot be written."""
     from music_reclass.errors import ReclassError
 
     target = Path(os.path.expanduser(path)).resolve()
-    check_output(path)
+    check_output(path, force=force)
     unfinished = target.with_name(f".{target.name[:50]}.{os.getpid()}.part")
     try:
         with unfinished.open("xb") as file:
@@ -161,8 +171,9 @@ def write_file(path: Path, content: str | bytes | Iterable[str]) -> None:
             unfinished.unlink(missing_ok=True)
 
 
-def check_output(path: Path) -> None:
-    """UsageError where `path` is no place for an output file: music, a library database, a folder, a device."""
+def check_output(path: Path, *, force: bool = False) -> None:
+    """UsageError where `path` is no place for an output file: music, a library database, a folder, a device; and,
+    without `force`, a file that reclass did not make."""
     from music_reclass.errors import UsageError
     from music_reclass.utils.files import AUDIO_SUFFIXES
 
@@ -174,6 +185,22 @@ def check_output(path: Path) -> None:
     base = next((target.name.removesuffix(end) for end in _BESIDE_DATABASES if target.name.endswith(end)), target.name)
     if _is_database(target) or _is_database(target.with_name(base or target.name)):
         raise UsageError(f"{printable(str(path))} belongs to a library database; name another file.")
+    if not force and target.exists() and not _is_made_here(target):
+        raise UsageError(
+            f"{printable(str(path))} is there already, and was not made by reclass; name another file, or write "
+            "over it with --force."
+        )
+
+
+def _is_made_here(path: Path) -> bool:
+    """Whether a file is empty or begins as the pages, lists and pictures do that are written here."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+            is_picture = head.startswith(_PICTURES) and MADE_BY in head + file.read(_MOST_OF_PICTURE)
+    except OSError:
+        return False
+    return not head or is_picture or _MADE_HERE.match(head) is not None
 
 
 def _is_database(path: Path) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from music_reclass.cli.options import json_flag, setting_flags
+from music_reclass.cli.options import force_flag, json_flag, setting_flags
 from music_reclass.cli.output import check_output, plain, print_json, printable, say, shorten_home, write_file
 
 if TYPE_CHECKING:
@@ -27,9 +27,10 @@ SHOWN = 5  # albums, paths and scans on a terminal; the page and --json hold mor
 @click.option(
     "--most", type=click.IntRange(1), default=100, show_default=True, help="How many albums a list of the page holds."
 )
+@force_flag
 @setting_flags("exit_policy", "effort")
 @json_flag
-def report(page: Path | None, most: int, as_json: bool, settings: Settings) -> None:
+def report(page: Path | None, most: int, force: bool, as_json: bool, settings: Settings) -> None:
     """How the library stands: genres, what is not sure, where tags say something else, and which stage decided what.
 
     Reads the library only; no file is opened and nothing is written.
@@ -40,11 +41,11 @@ def report(page: Path | None, most: int, as_json: bool, settings: Settings) -> N
     from music_reclass.taxonomy import load
 
     if page is not None:
-        check_output(page)
+        check_output(page, force=force)
     with reading(settings) as library:
         found = report_of(library, cascade_for(settings, load(settings.taxonomy), library), most)
     if page is not None:
-        write_file(page, page_of(found))
+        write_file(page, page_of(found), force=force)
     if as_json:
         print_json(found.as_json())
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from music_reclass.cli.data import FIRST
-from music_reclass.cli.options import takes
+from music_reclass.cli.options import force_flag, takes
 from music_reclass.cli.output import complain
 from music_reclass.cli.train_cascade import CASCADE_COMMANDS
 from music_reclass.cli.train_options import (
@@ -41,6 +41,7 @@ for cascade in CASCADE_COMMANDS:
 def _stage_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     for flag in (
         click.option("--html", type=FILE, help="Write the evaluation as one page with plots."),
+        force_flag,
         click.option(
             "--columns", metavar="GLOB", multiple=True, help="Only columns that match, as 'mfcc*'; repeatable."
         ),

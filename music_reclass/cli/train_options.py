@@ -44,6 +44,7 @@ class TrainOptions:
     from_library: bool = False
     augment: str | None = None
     html: Path | None = None
+    force: bool = False
     stages: str = "auto"
     epsilon: float = 0.02
     delta: float = 0.1
@@ -108,7 +109,7 @@ def training_data(options: TrainOptions, taxonomy: Taxonomy, kinds: tuple[str, .
     from music_reclass.models.vocabulary import require_known
 
     if options.html is not None:  # said before the training, not after it
-        check_output(options.html)
+        check_output(options.html, force=options.force)
     request = options.data_request(kinds)
     data = open_data(request, taxonomy, options.settings)
     require_known(data.table.classes, taxonomy)
@@ -148,7 +149,7 @@ def save_stage(result: Trained, options: TrainOptions) -> None:
     for note in result.notes:
         say("note", note)
     if options.html is not None:
-        write_file(options.html, page(result.evaluation))
+        write_file(options.html, page(result.evaluation), force=options.force)
     say("bundle", f"{options.out}  ({bundle.name} {bundle.version}, {bundle.digest[:12]})")
     finish(options)
 

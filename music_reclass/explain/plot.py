@@ -146,8 +146,13 @@ def draw(
         _sound(figure, over_time)
         _votes(figure.add_axes((_LEFT, 0.085, _WIDE, 0.37)), over_time, levels)
         content = io.BytesIO()
-        figure.savefig(content, format=ending.lower().removeprefix("."))
+        figure.savefig(content, format=ending.lower().removeprefix("."), metadata=origin(ending))
     return content.getvalue()
+
+
+def origin(ending: str) -> dict[str, str]:
+    """The metadata of a picture, by which it may be written over later (`cli.output`)."""
+    return {"Software" if ending.lower() == ".png" else "Creator": "made by reclass"}
 
 
 def lines(over_time: WindowVotes) -> list[tuple[str, list[float]]]:

@@ -37,8 +37,8 @@ def test_json_lines_give_the_very_name_back(tmp_path: Path) -> None:
 def test_playlists_hold_decided_tracks_by_genre_with_their_bytes(tmp_path: Path) -> None:
     counts = exporting.playlists([state("/a"), state("/b", "Rock"), state("/c"), state("/d", None)], tmp_path / "lists")
     assert counts == {"Jazz.m3u8": 2, "Rock.m3u8": 1}
-    assert (tmp_path / "lists" / "Jazz.m3u8").read_bytes().splitlines()[:3] == [
-        b"#EXTM3U", b"#EXTINF:61,Ida Quill - x", b"/a",
+    assert (tmp_path / "lists" / "Jazz.m3u8").read_bytes().splitlines()[:4] == [
+        b"#EXTM3U", b"#made by reclass", b"#EXTINF:61,Ida Quill - x", b"/a",
     ]  # fmt: skip
 
 
@@ -68,6 +68,6 @@ def test_no_name_and_no_tag_makes_a_line_of_its_own_in_a_playlist(end: str, tmp_
     track = Track(f"/a{end}/b.mp3", 1, 1, None, 61.4, tags, (), None, None, decision, id=1)
     assert exporting.playlists([track], tmp_path / "lists") == {"-Jazz.m3u8": 1}
     lines = (tmp_path / "lists" / "-Jazz.m3u8").read_text("utf-8").splitlines()
-    assert len(lines) == 3
-    assert lines[1].startswith("#EXTINF:61,Ida ")
-    assert lines[2].startswith("file:///a%")
+    assert len(lines) == 4
+    assert lines[2].startswith("#EXTINF:61,Ida ")
+    assert lines[3].startswith("file:///a%")

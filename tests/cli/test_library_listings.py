@@ -132,8 +132,8 @@ def test_playlists_are_counted_and_hold_files_that_are_there(
     ]
     lines = (tmp_path / "lists" / "Rock.m3u8").read_text().splitlines()
     assert lines[0] == "#EXTM3U"
-    assert lines[1].startswith("#EXTINF:61,")
-    assert Path(lines[2]).is_file()
+    assert lines[2].startswith("#EXTINF:61,")
+    assert Path(lines[3]).is_file()
 
 
 @pytest.mark.parametrize("name", ["a\nb.mp3", "a\rb.mp3"])
@@ -142,7 +142,7 @@ def test_a_name_with_a_line_break_is_one_entry_of_a_playlist(
 ) -> None:
     (song,) = library.add(Tune(name))
     assert shell("export", "--format", "m3u", "--out", tmp_path) == 0
-    (entry,) = (tmp_path / "Rock.m3u8").read_bytes().split(b"\n")[2:-1]
+    (entry,) = (tmp_path / "Rock.m3u8").read_bytes().split(b"\n")[3:-1]
     assert unquote_to_bytes(entry.removeprefix(b"file://")) == os.fsencode(song)
 
 

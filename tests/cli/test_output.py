@@ -106,9 +106,9 @@ def test_an_output_file_is_whole_or_not_there_and_keeps_its_mode(tmp_path: Path)
         raise OSError(28, "No space left on device")
 
     with pytest.raises(ReclassError, match="cannot be written: No space left"):
-        output.write_file(path, fails())  # type: ignore[arg-type]
+        output.write_file(path, fails(), force=True)  # type: ignore[arg-type]
     assert path.read_text() == "before"
-    output.write_file(path, ["Ænima ", os.fsdecode(b"\xff")])
+    output.write_file(path, ["Ænima ", os.fsdecode(b"\xff")], force=True)
     assert path.read_text("utf-8") == "Ænima \\udcff"
     assert path.stat().st_mode & 0o777 == 0o600
     assert os.listdir(tmp_path) == ["page.html"]
@@ -128,7 +128,7 @@ def test_music_folders_and_devices_are_never_written_over(name: str, tmp_path: P
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UsageError, match="name another file"):
-        output.write_file(tmp_path / name, "page")
+        output.write_file(tmp_path / name, "page", force=True)
     assert (tmp_path / "song.flac").read_text() == "precious"
 
 
@@ -136,7 +136,7 @@ def test_music_folders_and_devices_are_never_written_over(name: str, tmp_path: P
 def test_a_library_database_and_what_belongs_to_it_is_never_written_over(name: str, tmp_path: Path) -> None:
     database = Database(tmp_path / "any name.html")
     with pytest.raises(UsageError, match="belongs to a library database"):
-        output.write_file(tmp_path / name, "page")
+        output.write_file(tmp_path / name, "page", force=True)
     database.close()
     assert sqlite3.connect(tmp_path / "any name.html").execute("SELECT count(*) FROM track").fetchone() == (0,)
 

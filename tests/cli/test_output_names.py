@@ -65,7 +65,7 @@ def test_an_empty_no_color_means_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("name", ["x" * 250, "音" * 84, "🎵" * 62, "." * 3 + "hidden", "a b\nc.csv"])
 def test_a_file_may_have_any_name_that_the_disk_takes(name: str, tmp_path: Path) -> None:
     output.write_file(tmp_path / name, "first")
-    output.write_file(tmp_path / name, "second")
+    output.write_file(tmp_path / name, "second", force=True)
     assert (tmp_path / name).read_text() == "second"
     assert os.listdir(tmp_path) == [name]
 
@@ -80,7 +80,7 @@ def test_a_file_is_not_touched_while_its_content_is_made(tmp_path: Path) -> None
             seen.append(path.read_text())
             yield line
 
-    output.write_file(path, content())
+    output.write_file(path, content(), force=True)
     assert seen == ["before", "before"]
     assert path.read_text() == "a\nb\n"
 
