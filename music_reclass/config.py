@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -43,7 +43,10 @@ PROFILES = ("native", "plex", "navidrome", "jellyfin", "joined", "single")
 EXIT_POLICY = r"certified|expected|fixed:(?:0?\.\d*[1-9]\d*|1(?:\.0*)?)"
 EFFORTS = ("quick", "balanced", "thorough")
 STYLES = ("off", "genre")
+CONFIDENCES = ("likely", "confident")
+_CONFIDENCE = r"likely|confident|0?\.\d+|0(?:\.0*)?|1(?:\.0*)?"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+_ENVIRONMENT, _FLAGS = "The environment (RECLASS_*)", "The command line"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -118,6 +121,10 @@ class Settings:
         "What may happen to a genre that is there; replace-junk fills empty and junk genres only.",
         choices=tuple(policy.value for policy in OnExisting),
     )
+    min_confidence: str = _setting(
+        "likely", "What may be written at all: likely, confident, or a number from 0 to 1.",
+        metavar="P", pattern=_CONFIDENCE,
+    )  # fmt: skip
     max_genres: int = _setting(1, "How many genres may be written to a file.", metavar="N", least=1)
     profile: str = _setting(
         "native", "How several genres are laid out in a file, by the program that will read them.", choices=PROFILES
@@ -205,18 +212,42 @@ def seconds_of(text: str) -> float:
 def load(flags: Mapping[str, Any], file: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings for one command. `flags` that are None do not count. UsageError for unknown keys or bad values."""
     settings = Settings()
+    for source, values in _sources(flags, file, environment):
+        settings = _override(settings, values, source)
+    return settings
+
+
+def origins(
+    flags: Mapping[str, Any], file: Path | None = None, environment: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Where each setting of `load` comes from: `default`, a configuration file, a variable, or `flag`."""
+    found = {setting.name: "default" for setting in fields(Settings)}
+    for source, values in _sources(flags, file, environment):
+        for key in values:
+            name = key.replace("-", "_")
+            word = {_ENVIRONMENT: f"RECLASS_{name.upper()}", _FLAGS: "flag"}.get(source, source)
+            found[name] = word
+    return found
+
+
+def _sources(
+    flags: Mapping[str, Any], file: Path | None, environment: Mapping[str, str]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What is set where, in rising priority."""
     path = file or default_file()
     if path.is_file():
-        settings = _override(settings, _read(path), str(path))
+        yield str(path), _read(path)
     elif file is not None:
         raise UsageError(f"The configuration file {file} does not exist.")
-    variables = {
-        name.removeprefix("RECLASS_").lower(): value
-        for name, value in environment.items()
-        if name.startswith("RECLASS_") and name not in OTHER_VARIABLES
-    }
-    settings = _override(settings, variables, "The environment (RECLASS_*)")
-    return _override(settings, {key: value for key, value in flags.items() if value is not None}, "The command line")
+    yield (
+        _ENVIRONMENT,
+        {
+            name.removeprefix("RECLASS_").lower(): value
+            for name, value in environment.items()
+            if name.startswith("RECLASS_") and name not in OTHER_VARIABLES
+        },
+    )
+    yield _FLAGS, {key: value for key, value in flags.items() if value is not None}
 
 
 def default_file() -> Path:

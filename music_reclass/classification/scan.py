@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from music_reclass.classification.escalate import Budget, Escalation
@@ -36,6 +37,7 @@ class ScanRequest:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     rescan: bool = False
+    limit: int | None = None  # the first so many files alone
 
 
 def scan(
@@ -99,7 +101,8 @@ def _discover(
     found: list[Track] = []
     with bar("looking", None) as progress:
         globs = {"include": request.include, "exclude": request.exclude}
-        for file in walk(request.roots, **globs, on_error=unreadable, stop=lambda: bool(stop)):
+        files = walk(request.roots, **globs, on_error=unreadable, stop=lambda: bool(stop))
+        for file in islice(files, request.limit):
             found.append(file)
             if len(found) >= WALK_BATCH:
                 scope.sort_found(found, kind, stats, request.rescan)
@@ -113,7 +116,7 @@ def _discover(
             path, why = stats.unreadable[0]
             raise NothingToDo(f"{_shown(path)} cannot be read: {why}.")
         raise NothingToDo(f"No audio files below {', '.join(map(_shown, request.roots))}.")
-    if not stats.unreadable and not request.include and not request.exclude:
+    if not stats.unreadable and not request.include and not request.exclude and request.limit is None:
         stats.gone = scope.mark_missing([os.path.realpath(root) for root in request.roots])
 
 

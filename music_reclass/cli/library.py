@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from music_reclass.cli.options import force_flag, json_flag, setting_flags
+from music_reclass.cli.options import Selection, force_flag, json_flag, selection_flags, setting_flags
 from music_reclass.cli.output import (
     MADE_BY,
     check_output,
@@ -27,9 +28,8 @@ from music_reclass.errors import ReclassError
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
-    from music_reclass.domain import Outcome, Track
+    from music_reclass.domain import Track
     from music_reclass.features.database import Database
-    from music_reclass.features.decisions import Decisions
 
 COLUMNS = (
     "path", "outcome", "reason", "genres", "confidence", "stage", "before", "artist", "album", "title", "duration",
@@ -113,28 +113,37 @@ def playlists(tracks: Iterable[Track], folder: Path, *, force: bool = False) -> 
 @click.command()
 @click.option("--failed", is_flag=True, help="List the files that were skipped or failed, with the reason.")
 @click.option("--unsure", is_flag=True, help="List the tracks nobody is sure of, likeliest guess first.")
-@setting_flags()
+@selection_flags
+@setting_flags("taxonomy")
 @json_flag
-def status(failed: bool, unsure: bool, as_json: bool, settings: Settings) -> None:
-    """What is in the library: tracks by outcome, genres, failures."""
+def status(failed: bool, unsure: bool, selection: Selection, as_json: bool, settings: Settings) -> None:
+    """What is in the library: tracks by outcome, genres, failures; below PATHS, or everywhere.
+
+    With --failed, --unsure, --genre, --outcome or --relation the tracks themselves are listed.
+    """
     from music_reclass.cli.session import reading
-    from music_reclass.domain import Outcome
     from music_reclass.features.decisions import Decisions
+    from music_reclass.taxonomy import load
 
+    named = (*selection.outcomes, *(("failed", "skipped") if failed else ()), *(("unsure",) if unsure else ()))
+    selection = selection._replace(outcomes=named)
     with reading(settings) as library:
-        if failed or unsure:
-            wanted = {Outcome.FAILED, Outcome.SKIPPED} if failed else {Outcome.UNSURE}
-            _list(Decisions(library), wanted, as_json)
+        if named or selection.genres or selection.relations:
+            taxonomy = load(settings.taxonomy)
+            _list(selection.tracks(Decisions(library), taxonomy), as_json)
         else:
-            _show_status(library, as_json)
+            _show_status(library, selection.paths, as_json)
 
 
-def _show_status(database: Database, as_json: bool) -> None:
+def _show_status(database: Database, folders: tuple[str, ...], as_json: bool) -> None:
     from music_reclass.features.decisions import Decisions
     from music_reclass.features.library import Library
 
     decisions = Decisions(database)
     totals, counts = Library(database).totals(), decisions.counts()
+    if folders:
+        counts = _counts(decisions.below(folders))
+        totals = {"tracks": sum(counts["outcomes"].values()), "missing": len(Library(database).missing(folders))}
     if as_json:
         print_json({"database": str(database.path), **totals, **counts})
         return
@@ -148,15 +157,38 @@ def _show_status(database: Database, as_json: bool) -> None:
         say("", f"{printable(genre):<18} {count:>8,}")
 
 
-def _list(decisions: Decisions, wanted: set[Outcome], as_json: bool) -> None:
-    for track in decisions.below():
-        if track.outcome is None or track.outcome not in wanted:
+def _counts(tracks: Iterable[Track]) -> dict[str, dict[str, int]]:
+    """Tracks by outcome, by reason of skips and failures, and by genre, most first."""
+    outcomes, reasons, genres = Counter[str](), Counter[str](), Counter[str]()
+    for track in tracks:
+        if track.outcome is None:
             continue
-        guess = track.decision.votes[-1].top(1) if track.decision and track.decision.votes else []
-        reason = track.error.reason if track.error else (track.decision.reason if track.decision else "")
-        detail = track.error.detail if track.error else "".join(f"{genre} {p:.2f}" for genre, p in guess)
+        outcomes[track.outcome.value] += 1
+        if track.error is not None:
+            reasons[f"{track.outcome.value}: {track.error.reason}"] += 1
+        elif track.decision is not None and track.decision.genres:
+            genres[track.decision.genres[0]] += 1
+    return {"outcomes": dict(outcomes), "reasons": dict(reasons), "genres": dict(genres.most_common())}
+
+
+def _list(tracks: Iterable[Track], as_json: bool) -> None:
+    for track in tracks:
+        if track.outcome is None:
+            continue
+        decision, error = track.decision, track.error
+        shown = {"path": track.path, "outcome": track.outcome.value}
+        if error is not None:
+            reason, detail = error.reason, error.detail
+        elif decision is not None and decision.genres:
+            reason = decision.reason
+            tags = "(no genre)" if track.tags.genres is None else ", ".join(track.tags.genres) or "(empty)"
+            detail = f"{tags} -> {', '.join(decision.genres)} {decision.confidence:.2f}"
+        else:
+            reason = "" if decision is None else decision.reason
+            guess = decision.votes[-1].top(1) if decision is not None and decision.votes else []
+            detail = "".join(f"{genre} {p:.2f}" for genre, p in guess)
         if as_json:
-            print_json({"path": track.path, "outcome": track.outcome.value, "reason": reason, "detail": detail})
+            print_json({**shown, "reason": reason, "detail": detail})
         else:
             plain(f"{track.outcome.value:<8} {reason:<16} {printable(shorten_home(track.path))}  {printable(detail)}")
 
@@ -167,17 +199,19 @@ def _list(decisions: Decisions, wanted: set[Outcome], as_json: bool) -> None:
     "--out", type=click.Path(path_type=Path), help="File to write (csv, jsonl; default: stdout) or folder (m3u)."
 )
 @force_flag
-@setting_flags()
-def export(kind: str, out: Path | None, force: bool, settings: Settings) -> None:
-    """Every track with its decision, as CSV, JSON lines, or one M3U playlist per genre."""
+@selection_flags
+@setting_flags("taxonomy")
+def export(kind: str, out: Path | None, force: bool, selection: Selection, settings: Settings) -> None:
+    """Every track with its decision, below PATHS or everywhere, as CSV, JSON lines, or one M3U playlist per genre."""
     from music_reclass.cli.session import reading
     from music_reclass.features.decisions import Decisions
     from music_reclass.report.text import counted
+    from music_reclass.taxonomy import load
 
     if out is not None and kind != "m3u":
         check_output(out, force=force)
     with reading(settings) as library:
-        tracks = Decisions(library).below()
+        tracks = selection.tracks(Decisions(library), load(settings.taxonomy))
         if kind != "m3u":
             table(tracks, kind, out, force=force)
             return

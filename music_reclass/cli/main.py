@@ -21,6 +21,8 @@ COMMANDS = {  # name: where the command is, and its first sentence; only the mod
     "apply": ("scan:apply", "Write the genres that earlier scans decided."),
     "audit": ("audit:audit", "List the genre tags that are most likely wrong."),
     "audit-exits": ("exits:audit_exits", "Measure what exiting early costs on this library."),
+    "completion": ("config:completion", "Complete commands and flags with the Tab key."),
+    "config": ("config:config", "Show every setting, and where it comes from."),
     "calibrate": ("exits:calibrate", "Certify from which confidence on a track may exit early."),
     "db": ("db:db", "Back up, restore and check the library database."),
     "demo": ("demo:demo", "See the whole job on a synthesised library."),
@@ -45,6 +47,16 @@ COMMANDS = {  # name: where the command is, and its first sentence; only the mod
 }
 
 
+GROUPS = {  # how `reclass --help` groups them; what stands in none comes last
+    "Everyday": ("scan", "apply", "undo", "history", "status", "report", "relabel", "demo"),
+    "Look closer": ("explain", "audit", "export", "genres"),
+    "Keep house": ("config", "db", "doctor", "forget", "completion"),
+    "Train": ("models", "learn", "train", "eval", "calibrate", "audit-exits"),
+    "Servers": ("plex",),
+    "For programs": ("features", "predict"),
+}
+
+
 class LazyCommands(click.Group):
     """A group whose commands are imported when one of them is asked for; its help needs none of them."""
 
@@ -62,8 +74,14 @@ class LazyCommands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The names with their first sentences, without an import."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+        grouped = {name for names in GROUPS.values() for name in names}
+        others = tuple(sorted(COMMANDS.keys() - grouped))
+        width = max(map(len, COMMANDS))
+        for title, names in (*GROUPS.items(), ("Others", others)):
+            rows = [(f"{name:<{width}}", COMMANDS[name][1]) for name in names if name in COMMANDS]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
 
 @click.group(cls=LazyCommands, context_settings=CONTEXT, invoke_without_command=True)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from music_reclass.cli.output import quiet
 from music_reclass.config import Secret, declared, load, shown_default
+from music_reclass.domain import Outcome, Relation
+
+if TYPE_CHECKING:
+    from music_reclass.domain import Track
+    from music_reclass.features.decisions import Decisions
+    from music_reclass.taxonomy import Taxonomy
 
 Options = TypeVar("Options")
 Result = TypeVar("Result")
@@ -25,6 +33,65 @@ class Choice(NamedTuple):
     dry_run: bool = False
     yes: bool = False
     as_json: bool = False
+
+
+class Selection(NamedTuple):
+    """Which tracks of the library a listing is about; what is empty leaves nothing out."""
+
+    paths: tuple[str, ...] = ()  # absolute; files, or folders with all below them
+    genres: tuple[str, ...] = ()  # a genre takes in those below it
+    outcomes: tuple[str, ...] = ()
+    relations: tuple[str, ...] = ()
+
+    def tracks(self, decisions: Decisions, taxonomy: Taxonomy) -> Iterator[Track]:
+        """The tracks, by path."""
+        genres = {taxonomy.canonical(name) or name for name in self.genres}
+        for track in decisions.below(self.paths):
+            if self.outcomes and (track.outcome is None or track.outcome.value not in self.outcomes):
+                continue
+            decided = track.decision.genres if track.decision is not None and track.error is None else ()
+            if genres and not any(
+                (taxonomy.canonical(one) or one) == genre or taxonomy.is_descendant(one, genre)
+                for one in decided
+                for genre in genres
+            ):
+                continue
+            if self.relations and (
+                not decided or taxonomy.relation(decided[0], track.tags.genres).value not in self.relations
+            ):
+                continue
+            yield track
+
+
+def selection_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """PATHS, --genre, --outcome and --relation of a command that lists tracks; it gets them as `selection`."""
+
+    @functools.wraps(command)
+    def with_selection(
+        *context: Any, paths: tuple[Path, ...], genres: tuple[str, ...], outcomes: tuple[str, ...],
+        relations: tuple[str, ...], **given: Any,
+    ) -> Any:  # fmt: skip
+        places = tuple(os.path.realpath(path) for path in paths)
+        return command(*context, selection=Selection(places, genres, outcomes, relations), **given)
+
+    wrapped: Callable[..., Any] = with_selection
+    for flag in (
+        click.option(
+            "--relation", "relations", multiple=True, type=click.Choice([one.value for one in Relation]),
+            help="Only tracks whose genre stands so to the one found; may be repeated.",
+        ),
+        click.option(
+            "--outcome", "outcomes", multiple=True, type=click.Choice([one.value for one in Outcome]),
+            help="Only tracks with this outcome; may be repeated.",
+        ),
+        click.option(
+            "--genre", "genres", multiple=True, metavar="GENRE",
+            help="Only tracks for which this genre, or one below it, was found; may be repeated.",
+        ),
+        click.argument("paths", nargs=-1, type=click.Path(path_type=Path)),
+    ):  # fmt: skip
+        wrapped = flag(wrapped)
+    return wrapped
 
 
 def setting_flags(
@@ -77,13 +144,14 @@ def _type_of(name: str) -> Any:
 
 
 def choice_flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    """-n, -y and --json of a command that writes, which gets them as `choice`."""
+    """-n, -y, -q and --json of a command that writes, which gets them as `choice`."""
 
     @functools.wraps(command)
-    def with_choice(*context: Any, dry_run: bool, yes: bool, as_json: bool, **given: Any) -> Any:
-        return command(*context, choice=Choice(dry_run, yes, as_json), **given)
+    def with_choice(*context: Any, dry_run: bool, yes: bool, no_lines: bool, as_json: bool, **given: Any) -> Any:
+        with quiet(no_lines):
+            return command(*context, choice=Choice(dry_run, yes, as_json), **given)
 
-    return dry_run_flag(yes_flag(json_flag(with_choice)))
+    return dry_run_flag(yes_flag(quiet_flag(json_flag(with_choice))))
 
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, nothing else.")
@@ -98,6 +166,7 @@ map_flag = click.option(
     help="A folder of the server and the same here; repeatable.",
 )
 force_flag = click.option("--force", is_flag=True, help="Write over a file that is there and was not made by reclass.")
+quiet_flag = click.option("-q", "--quiet", "no_lines", is_flag=True, help="Print problems and questions only.")
 yes_flag = click.option("-y", "--yes", is_flag=True, help="Write without asking.")
 
 

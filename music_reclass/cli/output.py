@@ -10,14 +10,14 @@ import json
 import os
 import re
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from music_reclass.cli.options import Choice
 
@@ -95,6 +95,23 @@ def print_table(lines: Iterable[str]) -> None:
         sys.stdout.write(_safe(text.replace("\r\n", "\n")) if sys.stdout.isatty() else text)
 
 
+_quiet = False
+
+
+@contextmanager
+def quiet(wanted: bool) -> Iterator[None]:
+    """While the block runs, lines for people and progress bars are left out, if `wanted`; problems are not."""
+    global _quiet
+    from music_reclass.utils import progress
+
+    before = _quiet
+    _quiet = progress.hidden = wanted or before
+    try:
+        yield
+    finally:
+        _quiet = progress.hidden = before
+
+
 def say(label: str, text: str = "") -> None:
     """One line of a report: a dim label of fixed width, then the text."""
     plain(f"{styled(f'{label:<9} ', 'dim')}{text}")
@@ -102,7 +119,8 @@ def say(label: str, text: str = "") -> None:
 
 def plain(text: str = "") -> None:
     """One line, or several, without control characters."""
-    click.echo(_safe(text), color=use_colour())
+    if not _quiet:
+        click.echo(_safe(text), color=use_colour())
 
 
 def emit(value: Mapping[str, Any], text: str, as_json: bool, label: str | None = None) -> None:

@@ -35,7 +35,7 @@ def plex() -> None:
 @plex.command()
 @compare_flags
 @json_flag
-@setting_flags("plex_library")
+@setting_flags("min_confidence", "plex_library")
 def diff(*, as_json: bool, settings: Settings, **flags: Any) -> None:
     """What would change on the server, and why; nothing is written."""
     from music_reclass.cli.session import reading
@@ -44,7 +44,7 @@ def diff(*, as_json: bool, settings: Settings, **flags: Any) -> None:
     from music_reclass.plex.sync import plan_sync
     from music_reclass.taxonomy import load
 
-    request = _request(**flags)
+    request = _request(min_confidence=settings.min_confidence, **flags)
     with reading(settings) as database:
         server, section = _connect(settings)
         plan = plan_sync(PlexLibrary(server, section, PlexJournal(database)), request, load(settings.taxonomy))
@@ -54,12 +54,12 @@ def diff(*, as_json: bool, settings: Settings, **flags: Any) -> None:
 @plex.command()
 @compare_flags
 @choice_flags
-@setting_flags("plex_library")
+@setting_flags("min_confidence", "plex_library")
 def sync(*, choice: Choice, settings: Settings, **flags: Any) -> int:
     """Write the decisions into the Plex library: shown first, verified after, and restored by `plex restore`."""
     from music_reclass.plex.sync import plan_sync
 
-    request = _request(**flags)
+    request = _request(min_confidence=settings.min_confidence, **flags)
     with _writing(settings, "plex sync", must_exist=True) as (work, target):
         plan = plan_sync(target, request, work.taxonomy)
         output.show_plan(plan, choice.as_json)
@@ -256,7 +256,13 @@ def sync_after_scan(work: Session, pairs: tuple[str, ...], written: Sequence[str
     from music_reclass.plex.write import Outcome
 
     target = _open(work)
-    request = SyncRequest(level=AUTO_LEVEL, given=path_map(pairs), only=frozenset(written), allow_partial=True)
+    request = SyncRequest(
+        level=AUTO_LEVEL,
+        given=path_map(pairs),
+        only=frozenset(written),
+        allow_partial=True,
+        min_confidence=work.settings.min_confidence,
+    )
     plan, folders = plan_after_scan(target, request, work.taxonomy)
     target.store_map(plan.path_map)
     if plan.warning:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from music_reclass.cli.options import force_flag, json_flag, setting_flags
+from music_reclass.cli.options import Selection, force_flag, json_flag, selection_flags, setting_flags
 from music_reclass.cli.output import check_output, plain, print_json, printable, say, shorten_home, write_file
 
 if TYPE_CHECKING:
@@ -28,14 +28,17 @@ SHOWN = 5  # albums, paths and scans on a terminal; the page and --json hold mor
     "--most", type=click.IntRange(1), default=100, show_default=True, help="How many albums a list of the page holds."
 )
 @force_flag
-@setting_flags("exit_policy", "effort")
+@selection_flags
+@setting_flags("taxonomy", "exit_policy", "effort")
 @json_flag
-def report(page: Path | None, most: int, force: bool, as_json: bool, settings: Settings) -> None:
+def report(page: Path | None, most: int, force: bool, selection: Selection, as_json: bool, settings: Settings) -> None:
     """How the library stands: genres, what is not sure, where tags say something else, and which stage decided what.
 
     Reads the library only; no file is opened and nothing is written.
     """
     from music_reclass.cli.session import cascade_for, reading
+    from music_reclass.features.decisions import Decisions
+    from music_reclass.features.scope import Scope
     from music_reclass.report.page import page_of
     from music_reclass.report.summary import report_of
     from music_reclass.taxonomy import load
@@ -43,7 +46,12 @@ def report(page: Path | None, most: int, force: bool, as_json: bool, settings: S
     if page is not None:
         check_output(page, force=force)
     with reading(settings) as library:
-        found = report_of(library, cascade_for(settings, load(settings.taxonomy), library), most)
+        taxonomy = load(settings.taxonomy)
+        scope = None
+        if any(selection):
+            scope = Scope(library)
+            scope.add([track.id for track in selection.tracks(Decisions(library), taxonomy)])
+        found = report_of(library, cascade_for(settings, taxonomy, library), most, scope)
     if page is not None:
         write_file(page, page_of(found), force=force)
     if as_json:

@@ -12,7 +12,7 @@ import click
 
 from music_reclass.cli.options import Choice, choice_flags, map_flag, setting_flags
 from music_reclass.cli.output import printable, say, shorten_home, styled
-from music_reclass.cli.writing import conclude, plan_for
+from music_reclass.cli.writing import conclude, plan_for, show_conflicts
 
 if TYPE_CHECKING:
     from music_reclass.classification.scan import ScanRequest
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from music_reclass.features.scope import Scope
 
 
-WRITE_SETTINGS = ("on_existing", "profile", "styles", "preserve_mtime", "detach_hard_links")
+WRITE_SETTINGS = ("min_confidence", "on_existing", "profile", "styles", "preserve_mtime", "detach_hard_links")
 _UNREADABLE_SHOWN = 5
 
 
@@ -44,6 +44,8 @@ _UNREADABLE_SHOWN = 5
     metavar="GLOB",
     help="No files whose name, or path below PATHS, matches; may be repeated.",
 )
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N files, by path.")
+@click.option("--conflicts", is_flag=True, help="List the tracks whose tag says another genre, and what was found.")
 @click.option("--rescan", is_flag=True, help="Read every file again, known or not.")
 @click.option("-v", "--verbose", is_flag=True, help="Show technical details too: stages, seconds, certified precision.")
 @choice_flags
@@ -53,7 +55,8 @@ _UNREADABLE_SHOWN = 5
 )  # fmt: skip
 def scan(
     paths: tuple[Path, ...], plex: str | None, sync_plex: bool, pairs: tuple[str, ...], include: tuple[str, ...],
-    exclude: tuple[str, ...], rescan: bool, verbose: bool, choice: Choice, settings: Settings,
+    exclude: tuple[str, ...], limit: int | None, conflicts: bool, rescan: bool, verbose: bool, choice: Choice,
+    settings: Settings,
 ) -> int:  # fmt: skip
     """Decide the genre of each track in PATHS, and tag it.
 
@@ -87,8 +90,16 @@ def scan(
             return sync_after_scan(work, pairs, written, choice.as_json)
 
         arguments = {"paths": [os.path.abspath(path) for path in paths], "rescan": rescan}
-        request = ScanRequest(roots, include, exclude, rescan)
-        return _scan(work, request, choice, arguments=arguments, after=after if sync_plex else None, verbose=verbose)
+        request = ScanRequest(roots, include, exclude, rescan, limit)
+        return _scan(
+            work,
+            request,
+            choice,
+            arguments=arguments,
+            after=after if sync_plex else None,
+            verbose=verbose,
+            conflicts=conflicts,
+        )
 
 
 def _scan(
@@ -99,6 +110,7 @@ def _scan(
     arguments: dict[str, Any],
     after: Callable[[list[str]], int] | None,
     verbose: bool,
+    conflicts: bool,
 ) -> int:
     """Bring the library up to date, show what came of it, and write the plan; the exit code."""
     from music_reclass.classification.scan import scan as update_library
@@ -116,6 +128,8 @@ def _scan(
         if verbose:
             _show_details(scope, stats, cascade)
     plan = plan_for(work, lambda: Decisions(work.database).in_scope(scope))
+    if conflicts and not choice.as_json:
+        show_conflicts(plan)
     code = conclude(work, plan, choice, command="scan", arguments=arguments, after=after)
     if not choice.as_json and not verbose:
         _show_tips(scope, cascade)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from music_reclass.cli.output import complain, confirm, plain, print_json, printable, say, shorten_home, styled
@@ -31,7 +32,7 @@ def plan_for(work: Session, tracks: Callable[[], Iterator[Track]], *, decided: b
         from music_reclass.classification.styles import StyleReader
 
         finer = StyleReader(work.database, work.taxonomy).finer
-    return WritePlan(tracks, work.taxonomy, on_existing, profile, finer)
+    return WritePlan(tracks, work.taxonomy, on_existing, profile, finer, work.settings.min_confidence)
 
 
 def conclude(
@@ -115,6 +116,26 @@ def _show_plan(tally: WriteReport) -> None:
             plain(f"    {count:>8,}  {printable(before)[:32]:<32} -> {printable(after)}")
         if len(tally.kinds) > KINDS_SHOWN:
             plain(f"              and {counted(len(tally.kinds) - KINDS_SHOWN, 'more kind')} of change")
+
+
+def show_conflicts(plan: WritePlan) -> None:
+    """Every track whose genre is another one than what was found, and what would become of it."""
+    from music_reclass.domain import Relation
+
+    plain("\nthe tag says another genre:")
+    found, folder_before = 0, None
+    for track, proposal in plan:
+        if proposal is None or proposal.relation is not Relation.CONFLICT or track.decision is None:
+            continue
+        found += 1
+        folder, name = os.path.split(track.path)
+        if folder != folder_before:
+            folder_before = folder
+            plain(f"\n  {printable(shorten_home(folder))}")
+        becomes = "would be replaced" if proposal.writes else "left alone"
+        line = f"    {printable(name)[:44]:<44} {_arrow(track, replace(proposal, genres=track.decision.genres))}"
+        plain(f"{line}  {becomes}")
+    plain("" if found else "  none\n")
 
 
 def _arrow(track: Track, proposal: Proposal) -> str:

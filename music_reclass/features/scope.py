@@ -86,6 +86,10 @@ class Scope:
                 yield Track(os.fsdecode(path), size, mtime_ns)
             last = rows[-1][0]
 
+    def count(self) -> int:
+        """How many tracks are in the scope."""
+        return int(self._sql.execute(f"SELECT count(*) FROM {self.tracks}").fetchone()[0])
+
     def add(self, track_ids: Sequence[int]) -> None:
         """Take tracks into the scope."""
         for track_id in track_ids:

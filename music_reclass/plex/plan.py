@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from music_reclass.domain import Decision, OnExisting, Outcome, Relation
 from music_reclass.plex.model import TRACK, Item, ItemEdit, Tags, same_tags, without
 from music_reclass.plex.paths import NO_MAP, PathMap
-from music_reclass.tagging.policy import NONE, SURE, propose
+from music_reclass.tagging.policy import NONE, is_enough, propose
 from music_reclass.taxonomy.tree import key
 
 if TYPE_CHECKING:
@@ -65,11 +65,13 @@ def desired_track_state(
     return DesiredState(replace(decision, genres=genres), path=path)
 
 
-def desired_group_state(decisions: Sequence[Decision | None], artist: str, taxonomy: Taxonomy) -> DesiredState:
+def desired_group_state(
+    decisions: Sequence[Decision | None], artist: str, taxonomy: Taxonomy, min_confidence: str = "likely"
+) -> DesiredState:
     """An album (or artist) gets what its tracks agree on; a collection of various artists gets nothing."""
     if key(artist) in MANY_ARTISTS:
         return DesiredState(None, reason="various-artists")
-    sure = [one for one in decisions if one is not None and one.outcome in SURE and one.genres]
+    sure = [one for one in decisions if one is not None and is_enough(one, min_confidence) and one.genres]
     if not sure or len(sure) < QUORUM * len(decisions):
         return DesiredState(None, reason="unsure")
     parted = [split(one.genres, taxonomy) for one in sure]
@@ -130,6 +132,7 @@ class SyncRequest:
     subgenres: bool = False
     allow_partial: bool = False
     only: frozenset[str] | None = None  # no other files than these
+    min_confidence: str = "likely"  # what may be written at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +198,12 @@ class Comparison:
         untouched = _untouched(item, ours) and mode != ADD
         theirs = _of_others(item, "genre", ours) if untouched else before
         relation = self._relation(decision.genres[0], theirs) if decision.genres else None
-        proposal = propose(decision, theirs or None, relation, on_existing=_POLICY[mode], taxonomy=self._taxonomy)
+        floor = (
+            self._request.min_confidence if self._request.level == TRACK else "likely"
+        )  # a group's tracks had theirs
+        proposal = propose(
+            decision, theirs or None, relation, on_existing=_POLICY[mode], taxonomy=self._taxonomy, min_confidence=floor
+        )
         if proposal.action == NONE:
             return None, SKIP, "unsure"
         after = proposal.genres if proposal.writes else theirs

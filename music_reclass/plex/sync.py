@@ -160,7 +160,7 @@ def _group_states(matched: Matched, request: SyncRequest, taxonomy: Taxonomy) ->
         if all(answer.track is None for _, answer in pairs):
             states[key] = (label, DesiredState(None, reason=pairs[0][1].reason))
         else:
-            states[key] = (label, desired_group_state(decisions, first.album_artist, taxonomy))
+            states[key] = (label, desired_group_state(decisions, first.album_artist, taxonomy, request.min_confidence))
     return states
 
 

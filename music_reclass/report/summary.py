@@ -16,6 +16,7 @@ from music_reclass.report.statistics import Statistics, statistics_of
 if TYPE_CHECKING:
     from music_reclass.classification.voter import Cascade
     from music_reclass.features.database import Database
+    from music_reclass.features.scope import Scope
     from music_reclass.report.listings import Listing
 
 MOST = 100
@@ -54,11 +55,13 @@ class Report:
         }
 
 
-def report_of(database: Database, cascade: Cascade, most: int = MOST) -> Report:
-    """The report of a library, with the genres of `cascade`; lists hold at most `most` albums."""
-    outcomes, scans = Outcomes(database), Scans(database)
+def report_of(database: Database, cascade: Cascade, most: int = MOST, scope: Scope | None = None) -> Report:
+    """The report of a library, or of the tracks of a scope, with the genres of `cascade`; lists hold at most `most`
+    albums."""
+    outcomes, scans = Outcomes(database, scope), Scans(database)
+    totals = Library(database).totals()
     return Report(
-        library=Library(database).totals(),
+        library=totals if scope is None else {**totals, "tracks": scope.count(), "missing": 0},
         figures=statistics_of(outcomes, cascade),
         scans=tuple(scans.last(_SCANS)),
         costs=scans.costs([stage.name for stage in cascade.stages]),

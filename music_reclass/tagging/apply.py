@@ -86,6 +86,7 @@ class WritePlan:
     on_existing: OnExisting
     profile: str = NATIVE
     finer: Callable[[Track, str], str | None] | None = None  # the style that may be written in the place of a genre
+    min_confidence: str = "likely"
     _relations: dict[tuple[str, tuple[str, ...] | None], Relation] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[tuple[Track, Proposal | None]]:
@@ -120,7 +121,10 @@ class WritePlan:
         relation: Relation | None = None
         if decision.genres:
             relation = self._relation(decision.genres[0], track.tags.genres)
-        proposal = propose(decision, track.tags.genres, relation, on_existing=self.on_existing, taxonomy=self.taxonomy)
+        proposal = propose(
+            decision, track.tags.genres, relation, on_existing=self.on_existing, taxonomy=self.taxonomy,
+            min_confidence=self.min_confidence,
+        )  # fmt: skip
         if not proposal.writes or self.profile == NATIVE:
             return proposal
         values = laid_out(proposal.genres, self.profile)

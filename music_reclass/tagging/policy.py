@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from music_reclass.config import PROFILES
+from music_reclass.config import CONFIDENCES, PROFILES
 from music_reclass.domain import Decision, OnExisting, Outcome, Relation
 from music_reclass.errors import UsageError
 
@@ -91,6 +91,7 @@ def propose(
     *,
     on_existing: OnExisting,
     taxonomy: Taxonomy,
+    min_confidence: str = "likely",
 ) -> Proposal:
     """The proposal for a file that holds `existing`; `relation` is the decision's to it, None without a genre.
 
@@ -99,6 +100,8 @@ def propose(
     """
     if decision.outcome not in SURE or relation is None:
         return Proposal(NONE, decision.reason or decision.outcome.value, (), relation)
+    if not is_enough(decision, min_confidence):
+        return Proposal(NONE, "below the confidence that may be written (min_confidence)", (), relation)
     genres = decision.genres
     weak = genres[0] in taxonomy.weak
     if weak and decision.outcome is not Outcome.CONFIDENT:
@@ -112,6 +115,15 @@ def propose(
     if tuple(existing or ()) == genres:
         return Proposal(KEEP, "it is there already", (), relation)
     return Proposal(WRITE, relation.value, genres, relation)
+
+
+def is_enough(decision: Decision, min_confidence: str) -> bool:
+    """Whether a decision may be written: `likely`, `confident`, or a least confidence from 0 to 1 are asked for."""
+    if decision.outcome not in SURE:
+        return False
+    if min_confidence in CONFIDENCES:
+        return min_confidence == "likely" or decision.outcome is Outcome.CONFIDENT
+    return decision.confidence >= float(min_confidence)
 
 
 def _merged(genres: Sequence[str], existing: Sequence[str], relation: Relation) -> Proposal:

@@ -33,6 +33,8 @@ class Silent:
 
 HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # which Windows has not
 
+hidden = False  # whether no bar is shown, whatever stderr is
+
 # Opens a bar with a title for so many items; None where their number is not known.
 Bar = Callable[[str, "int | None"], AbstractContextManager[Progress]]
 
@@ -50,7 +52,7 @@ class _Bar:
 @contextmanager
 def progress_bar(title: str, total: int | None, console: Console | None = None) -> Iterator[Progress]:
     """A bar on stderr while the block runs, if stderr is a terminal. `total` None: the end is not known."""
-    if not sys.stderr.isatty():
+    if hidden or not sys.stderr.isatty():
         yield Silent()
         return
     from rich import progress as rich_progress

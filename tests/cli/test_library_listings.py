@@ -179,3 +179,44 @@ def test_a_library_of_many_pages_is_listed_whole(library: DecidedLibrary, shell:
     assert len({json.loads(line)["path"] for line in shell.out.splitlines()}) == 1203
     assert shell("status") == 0
     assert "1,203 tracks" in shell.out
+
+
+def listed(shell: Shell, *words: str | Path) -> list[str]:
+    assert shell("status", *words, "--json") == 0
+    return [Path(one["path"]).name for one in shell.objects()]
+
+
+def test_failed_and_unsure_together_list_both(mixed: DecidedLibrary, shell: Shell) -> None:
+    assert listed(shell, "--failed", "--unsure") == ["broken.mp3", "short.mp3", "unsure.mp3"]
+
+
+def test_listings_take_genres_outcomes_relations_and_paths(mixed: DecidedLibrary, shell: Shell) -> None:
+    assert listed(shell, "--genre", "jazz") == ["jazz.mp3"]
+    assert listed(shell, "--genre", "Jazz", "--genre", "Rock") == ["jazz.mp3", "rock.mp3"]
+    assert listed(shell, "--outcome", "skipped") == ["short.mp3"]
+    assert listed(shell, "--relation", "conflict") == ["rock.mp3"]
+    assert listed(shell, "--relation", "fill") == ["jazz.mp3"]
+    assert listed(shell, "--failed", mixed.folder / "One") == []
+    assert shell("status", mixed.folder / "One", "--json") == 0
+    (counts,) = shell.objects()
+    assert (counts["tracks"], counts["genres"]) == (2, {"Jazz": 1, "Rock": 1})
+    assert shell("status", "--relation", "conflict") == 0
+    assert "Jazz, Blues -> Rock 0.90" in shell.out
+
+
+def test_an_export_and_a_report_take_the_same_choices(mixed: DecidedLibrary, shell: Shell) -> None:
+    assert shell("export", "--format", "jsonl", "--outcome", "unsure", mixed.folder / "Two") == 0
+    assert [Path(one["path"]).name for one in shell.objects()] == ["unsure.mp3"]
+    assert shell("report", "--json", "--genre", "Rock") == 0
+    (found,) = shell.objects()
+    assert found["library"]["tracks"] == 1
+    assert found["failures"] == []
+    assert found["conflicts"]["all_tracks"] == 1
+    assert shell("report", "--json", mixed.folder / "Two") == 0
+    assert shell.objects()[0]["conflicts"]["all_tracks"] == 0
+
+
+def test_a_genre_takes_in_those_below_it(library: DecidedLibrary, shell: Shell) -> None:
+    library.add(Tune("a.mp3", "Shoegaze"), Tune("b.mp3", "Rock"), Tune("c.mp3", "Jazz"))
+    assert listed(shell, "--genre", "Rock") == ["a.mp3", "b.mp3"]
+    assert listed(shell, "--genre", "Shoegaze") == ["a.mp3"]

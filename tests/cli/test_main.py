@@ -68,8 +68,9 @@ def test_every_command_is_where_the_list_says_under_its_name_with_a_sentence() -
 
 def test_the_help_lists_every_command_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
-    shown = capsys.readouterr().out.partition("Commands:")[2].splitlines()
-    assert [line.split()[0] for line in shown if line.strip()] == sorted(main.COMMANDS)
+    shown = capsys.readouterr().out.partition("Everyday:")[2].splitlines()
+    assert sorted(line.split()[0] for line in shown if line.startswith("  ")) == sorted(main.COMMANDS)
+    assert [line[:-1] for line in shown if line.endswith(":")][-1] == "For programs"  # no command is without a group
 
 
 def test_an_unknown_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:

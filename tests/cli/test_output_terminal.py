@@ -31,6 +31,10 @@ WORDS = {
     "audit": ["--config", "{nothing}"],
     "audit-exits": ["--config", "{nothing}"],
     "calibrate": ["--config", "{nothing}"],
+    "completion": [],
+    "completion install": ["{nothing}"],
+    "completion show": ["{nothing}"],
+    "config": ["--db", "{nothing}"],
     "db": [],
     "db backup": ["--config", "{nothing}"],
     "db check": ["--config", "{nothing}"],
@@ -81,8 +85,10 @@ WORDS = {
     "undo": ["1", "-y"],
 }
 # These say nothing that comes from files.
-WITHOUT_NAMES = {"", "db", "doctor gpu", "doctor skew", "genres", "genres list", "models", "models list", "plex",
-                 "plex restore", "plex unlock", "relabel", "report"}  # fmt: skip
+WITHOUT_NAMES = {
+    "", "completion", "db", "doctor gpu", "doctor skew", "genres", "genres list", "models", "models list", "plex",
+    "plex restore", "plex unlock", "relabel", "report",
+}  # fmt: skip
 
 
 class Places(NamedTuple):

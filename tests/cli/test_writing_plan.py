@@ -266,3 +266,32 @@ def test_a_variable_that_makes_no_sense_stops_the_command_before_it_writes(
     assert shell("apply", "--yes") == 2
     assert words in shell.err
     assert digests(library.folder) == before
+
+
+def test_only_what_is_confident_enough_is_written(library: DecidedLibrary, shell: Shell) -> None:
+    library.add(Tune("sure.mp3", "Rock", confidence=0.95), Tune("less.mp3", "Jazz", confidence=0.7))
+    assert shell("apply", "-y", "--min-confidence", "0.8", "--json") == 0
+    by_name = shell.by_name()
+    assert (by_name["sure.mp3"]["written"], by_name["less.mp3"]["written"]) == (True, False)
+    assert shell("apply", "-n", "--min-confidence", "confident", "--json") == 0
+    assert shell.by_name()["less.mp3"]["action"] == "write"  # both were called confident
+    assert shell("apply", "-n", "--min-confidence", "very") == 2
+
+
+def test_quiet_leaves_lines_out_and_problems_in(library: DecidedLibrary, shell: Shell) -> None:
+    library.add(Tune("a.mp3"))
+    assert shell("apply", "-n", "-q") == 0
+    assert (shell.out, shell.err) == ("", "")
+    assert shell("apply", "-q") == 0
+    assert "needs --yes" in shell.err
+    assert shell("apply", "-n") == 0
+    assert "Rock" in shell.out
+
+
+def test_conflicts_are_listed_when_asked_for(music: Path, shell: Shell) -> None:
+    shell("scan", music, "-n", "-j", "1", "--limit", "3")
+    assert len([line for line in shell.out.splitlines() if "3 audio files" in line]) == 1
+    shell("scan", music, "-n", "-j", "1", "--conflicts")
+    assert "the tag says another genre:" in shell.out
+    listed = shell.out.partition("the tag says another genre:")[2]
+    assert "left alone" in listed or "none" in listed
