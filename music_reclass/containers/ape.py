@@ -145,11 +145,12 @@ class Ape(Container):
         found: dict[bytes, bytes] = {}
         for item in self.items:
             flags = int.from_bytes(read_at(self.file, item.start + 4, 4), "little")
+            if flags & NOT_TEXT or TECHNICAL.fullmatch(item.name):
+                continue
             value = read_at(self.file, item.body, item.end - item.body)
-            if not flags & NOT_TEXT and not TECHNICAL.fullmatch(item.name):
-                with suppress(UnicodeDecodeError):
-                    value.decode()
-                    found[item.name] = value
+            with suppress(UnicodeDecodeError):
+                value.decode()
+                found[item.name] = value
         return found
 
     def genre_field(self) -> Raw:

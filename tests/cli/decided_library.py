@@ -29,6 +29,7 @@ class Tune:
     tags: tuple[str, ...] | None = None
     confidence: float = 0.9
     error: TrackError | None = None
+    kind: str = "mp3 v2.4"  # of tests.tagging.samples
 
 
 @dataclass
@@ -50,7 +51,7 @@ class DecidedLibrary:
     def _add(self, database: Database, tune: Tune) -> Path:
         path = Path(os.path.realpath(self.folder)) / tune.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(tagged("mp3 v2.4", tune.tags))
+        path.write_bytes(tagged(tune.kind, tune.tags))
         status = path.stat()
         vector = None if tune.error else np.ones(3, np.float32)
         read = Track(
