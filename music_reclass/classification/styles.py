@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from music_reclass.classification.albums import artist_of
 from music_reclass.domain import FeatureKind, Outcome
 from music_reclass.errors import ReclassError
 from music_reclass.features.library import Library
 from music_reclass.features.results import LibraryCalibrations
-from music_reclass.models.early_exit import lower_bound, one_a_group
+from music_reclass.models.early_exit import lower_bound
+from music_reclass.taxonomy.tree import key
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -27,11 +30,16 @@ if TYPE_CHECKING:
     from music_reclass.features.database import Database
     from music_reclass.taxonomy import Taxonomy
 
+    Strengths = Mapping[FeatureKind, Mapping[str, float]]  # of tags by name, by the kind they come from
+
 AUDIOSET = ("efficientat-tags", "efficientat-mn10-tags")  # kinds of AudioSet's tags in the order of its class list
 TAG_KINDS = (*AUDIOSET, "discogs-styles", "maest-styles", "musicnn-tags", "musicnn", "ast-tags")
 PRECISION, DELTA = 0.8, 0.1
 ARTISTS = 20  # of a style, with a tag that names it: with fewer nothing is certified
 FAINTEST = 0.05  # a weaker tag names no style
+USER_TAGS = FeatureKind(
+    "user-tags", "1", 1, "library"
+)  # stands for the genres that users gave an artist's other albums
 _THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # that are tried; they share DELTA
 
 
@@ -145,6 +153,10 @@ def style_of(tag: str, taxonomy: Taxonomy) -> str | None:
     return itself if itself in known else next(iter(known), None)
 
 
+def _named(kind: FeatureKind, tag: str, taxonomy: Taxonomy) -> str | None:
+    return tag if kind == USER_TAGS else style_of(tag, taxonomy)
+
+
 @lru_cache(maxsize=1)
 def _genre_tags() -> Mapping[str, tuple[str, ...]]:
     """The genres that data/evidence.toml gives to each tag that is a genre by itself."""
@@ -153,7 +165,7 @@ def _genre_tags() -> Mapping[str, tuple[str, ...]]:
 
 
 def styles_below(
-    genre: str, vectors: Mapping[FeatureKind, Vector], taxonomy: Taxonomy, calibration: Mapping[str, Any] | None
+    genre: str, strengths: Strengths, taxonomy: Taxonomy, calibration: Mapping[str, Any] | None
 ) -> tuple[Style, ...]:
     """The styles below `genre` that tags name, each once: those that may be written first, then the strongest.
 
@@ -161,9 +173,9 @@ def styles_below(
     """
     above = taxonomy.canonical(genre)
     found: dict[str, Style] = {}
-    for kind, vector in vectors.items():
-        for tag, strength in strengths_of(kind, vector).items():
-            named = style_of(tag, taxonomy) if strength >= FAINTEST else None
+    for kind, tags in strengths.items():
+        for tag, strength in tags.items():
+            named = _named(kind, tag, taxonomy) if strength >= FAINTEST else None
             if named is None or above is None or not taxonomy.is_descendant(named, above):
                 continue
             style = _with_certificate(Style(named, tag, kind.name, strength), kind, calibration)
@@ -199,16 +211,18 @@ def calibrate_styles(database: Database, taxonomy: Taxonomy) -> dict[str, Any]:
     the style or something below it; one that names something above it says nothing, and does not count.
     """
     library, results = Library(database), {}
-    for kind in tag_kinds():
-        tracks = _one_an_artist([track for track in library.tagged_by_user(kind) if _decided(track)])
+    index = UserTags(library, taxonomy)
+    sources = {kind: library.tagged_by_user(kind) for kind in tag_kinds()} | {USER_TAGS: library.all_tagged_by_user()}
+    for kind, found in sources.items():
+        tracks = _one_an_artist(found)
+        rows = [index.beside(track) if track.vector is None else strengths_of(kind, track.vector) for track in tracks]
         given = [_given(track, taxonomy) for track in tracks]
-        rows = [strengths_of(kind, track.vector) for track in tracks if track.vector is not None]
-        for tag in rows[0] if rows else ():
-            style = style_of(tag, taxonomy)
+        for tag in dict.fromkeys(tag for row in rows for tag in row):
+            style = _named(kind, tag, taxonomy)
             if style is None:
                 continue
             judged = [
-                (row[tag], right)
+                (row.get(tag, 0.0), right)
                 for row, track, genres in zip(rows, tracks, given, strict=True)
                 if _below(style, track, taxonomy) and (right := _right(style, genres, taxonomy)) is not None
             ]
@@ -217,11 +231,39 @@ def calibrate_styles(database: Database, taxonomy: Taxonomy) -> dict[str, Any]:
     return {"precision": PRECISION, "delta": DELTA, "tags": results}
 
 
-def _one_an_artist(tracks: Sequence[Track]) -> list[Track]:
-    if not tracks:
-        return []
-    groups = np.unique([track.group for track in tracks], return_inverse=True)[1].astype(np.int64)
-    return [tracks[number] for number in one_a_group(groups)]
+class UserTags:
+    """The fine genres that the user gave to an artist's albums."""
+
+    def __init__(self, library: Library, taxonomy: Taxonomy) -> None:
+        self._taxonomy = taxonomy
+        self._albums: dict[str, dict[str, set[str]]] = {}  # artist -> album title -> genres and what lies above them
+        for track in library.all_tagged_by_user():
+            if artist := artist_of(track.tags):
+                given = _given(track, taxonomy)
+                above = (other for genre in given for other in taxonomy.ancestors(genre))
+                self._albums.setdefault(artist, {}).setdefault(_title(track), set()).update(given, above)
+
+    def beside(self, track: Track) -> dict[str, float]:
+        """The share of the artist's other albums that carry each genre, or one below it."""
+        titles = self._albums.get(artist_of(track.tags), {})
+        others = [genres for title, genres in titles.items() if title != _title(track)]
+        return {genre: sum(genre in one for one in others) / len(others) for genre in set().union(*others)}
+
+
+def _title(track: Track) -> str:
+    """What keeps an album apart from the artist's others; a track without one is alone."""
+    return key(track.tags.album) or f"\0{track.path}"
+
+
+def _one_an_artist(tracks: Iterable[Track]) -> list[Track]:
+    """One of the decided tracks of every artist, drawn evenly; no more is held than there are artists."""
+    generator, count = np.random.default_rng(0), Counter[str]()
+    chosen: dict[str, Track] = {}
+    for track in filter(_decided, tracks):
+        count[track.group] += 1
+        if generator.integers(count[track.group]) == 0:
+            chosen[track.group] = track
+    return list(chosen.values())
 
 
 def _decided(track: Track) -> bool:
@@ -269,23 +311,32 @@ def _certified(judged: Sequence[tuple[float, bool]]) -> dict[str, Any]:
 
 
 class StyleReader:
-    """Reads styles of tracks of one library: stored tags, and what was calibrated on the library."""
+    """Reads styles of tracks of one library: stored tags, the user's own, and what was calibrated on the library."""
 
     def __init__(self, database: Database, taxonomy: Taxonomy) -> None:
         self._library = Library(database)
         self._taxonomy = taxonomy
         self._calibration = LibraryCalibrations(database).of(LibraryCalibrations.STYLES)
         self._kinds = tag_kinds()
+        self._user: UserTags | None = None
 
-    def of(self, track_id: int, genre: str) -> tuple[Style, ...]:
-        """The styles below `genre` that the stored tags of a track name."""
-        found = {kind: self._library.vectors([track_id], kind) for kind in self._kinds}
-        vectors = {kind: stored[track_id] for kind, stored in found.items() if track_id in stored}
-        return styles_below(genre, vectors, self._taxonomy, self._calibration)
+    def of(self, track: Track, genre: str, known: Mapping[FeatureKind, Vector] | None = None) -> tuple[Style, ...]:
+        """The styles below `genre` that tags of a track name: `known` ones, stored ones, and, once styles were
+        calibrated, the user's on the artist's other albums."""
+        vectors = dict(known or {})
+        for kind in self._kinds:
+            stored = {} if kind in vectors else self._library.vectors([track.id], kind)
+            vectors.update({kind: stored[track.id]} if stored else {})
+        strengths: dict[FeatureKind, Mapping[str, float]]
+        strengths = {kind: strengths_of(kind, vector) for kind, vector in vectors.items()}
+        if self._calibration is not None:
+            self._user = self._user or UserTags(self._library, self._taxonomy)
+            strengths[USER_TAGS] = self._user.beside(track)
+        return styles_below(genre, strengths, self._taxonomy, self._calibration)
 
     def finer(self, track: Track, genre: str) -> str | None:
         """The style that may be written in the place of `genre`, as it is written; None where none is certified."""
         if self._calibration is None:
             return None
-        best = next((style for style in self.of(track.id, genre) if style.certified), None)
+        best = next((style for style in self.of(track, genre) if style.certified), None)
         return None if best is None else self._taxonomy.written(best.genre)

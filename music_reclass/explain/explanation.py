@@ -14,7 +14,7 @@ import numpy as np
 from music_reclass.classification.albums import STAGE as ALBUM_STAGE
 from music_reclass.classification.albums import album_of
 from music_reclass.classification.extract import OnDemandFeatures, read_file
-from music_reclass.classification.styles import AUDIOSET, Style, styles_below, tag_kinds, tags_in
+from music_reclass.classification.styles import AUDIOSET, Style, StyleReader, strengths_of, styles_below, tags_in
 from music_reclass.classification.tag_prior import STAGE as TAG_STAGE
 from music_reclass.domain import Track, Vote
 from music_reclass.explain.attribution import Attribution, attribute
@@ -24,7 +24,7 @@ from music_reclass.extractors.registry import WINDOWS
 from music_reclass.extractors.weights.store import MissingWeights
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
-from music_reclass.features.results import LibraryCalibrations, Scans
+from music_reclass.features.results import Scans
 from music_reclass.models.early_exit import exit_rules_of
 
 if TYPE_CHECKING:
@@ -250,13 +250,10 @@ def _styles(explanation: Explanation, features: OnDemandFeatures, database: Data
         genre = explanation.votes[-1].genre
     if genre is None:
         return ()
-    vectors = dict(_with_tags(features, explanation.cascade.stages[0]))
-    if features.stored is not None:
-        for kind in tag_kinds():
-            stored = features.stored.vectors([features.number], kind)
-            vectors.update({kind: stored[features.number]} if stored and kind not in vectors else {})
-    calibration = None if database is None else LibraryCalibrations(database).of(LibraryCalibrations.STYLES)
-    return styles_below(genre, vectors, explanation.cascade.taxonomy, calibration)
+    vectors, taxonomy = _with_tags(features, explanation.cascade.stages[0]), explanation.cascade.taxonomy
+    if database is not None:
+        return StyleReader(database, taxonomy).of(explanation.track, genre, vectors)
+    return styles_below(genre, {kind: strengths_of(kind, one) for kind, one in vectors.items()}, taxonomy, None)
 
 
 def _with_tags(features: OnDemandFeatures, first: Stage) -> Mapping[FeatureKind, Vector]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from music_reclass.classification.policy import REASONS
+from music_reclass.classification.styles import USER_TAGS
 from music_reclass.domain import Outcome
 from music_reclass.explain.attribution import GLOSSES
 from music_reclass.explain.explanation import ALBUM_EXIT, ASKED, LAST, NOT_EXTRACTED, stage_agreement
@@ -198,7 +199,8 @@ def _styles(explanation: Explanation) -> Iterator[Line]:
     for style in explanation.styles[:MOST_STYLES]:
         certified = f"at least {_percent(style.precision)} of such tracks are right ({style.artists} artists of yours)"
         name = explanation.cascade.taxonomy.display(style.genre)
-        yield label, f"{name} {style.strength:.2f} by {style.kind}: {certified if style.certified else style.why}"
+        source = "your tags on the artist's other albums" if style.kind == USER_TAGS.name else style.kind
+        yield label, f"{name} {style.strength:.2f} by {source}: {certified if style.certified else style.why}"
         label = ""
 
 

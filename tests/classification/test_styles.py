@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 
 from music_reclass.classification import styles
-from music_reclass.classification.styles import ARTISTS, StyleReader, calibrate_styles, style_of, styles_below
+from music_reclass.classification.styles import (
+    ARTISTS,
+    USER_TAGS,
+    StyleReader,
+    calibrate_styles,
+    strengths_of,
+    style_of,
+    styles_below,
+)
 from music_reclass.domain import Decision, FeatureKind, Outcome, Track, TrackTags
 from music_reclass.extractors.efficientat import audioset_labels
 from music_reclass.features.database import Database
@@ -38,6 +46,7 @@ class Tune:
     tags: tuple[str, ...]
     strengths: dict[str, float]
     decided: str = "Rock"
+    album: str = ""
 
 
 def library_of(folder: Path, tunes: Sequence[Tune]) -> Database:
@@ -46,7 +55,7 @@ def library_of(folder: Path, tunes: Sequence[Tune]) -> Database:
     tracks = [
         Track(
             f"/m/{number}.flac", 1, 1, bytes([number % 256, number // 256]) * 8, 100.0,
-            TrackTags(tune.tags, f"title {number}", tune.artist), (), heard(**tune.strengths),
+            TrackTags(tune.tags, f"title {number}", tune.artist, album=tune.album), (), heard(**tune.strengths),
         )
         for number, tune in enumerate(tunes)
     ]  # fmt: skip
@@ -95,7 +104,7 @@ def test_a_tag_that_is_a_genre_names_its_style(tag: str, genre: str | None) -> N
 
 
 def test_only_styles_below_the_genre_count_and_faint_ones_do_not() -> None:
-    row = heard(Punk_rock=0.3, Heavy_metal=0.4, House_music=0.9, Grunge=0.04)
+    row = strengths_of(KIND, heard(Punk_rock=0.3, Heavy_metal=0.4, House_music=0.9, Grunge=0.04))
     found = styles_below("Rock", {KIND: row}, TAXONOMY, None)
     assert [(style.genre, round(style.strength, 2)) for style in found] == [("Metal", 0.4), ("Punk", 0.3)]
     assert not any(style.certified for style in found)
@@ -151,15 +160,38 @@ def test_what_was_certified_is_written_for_tracks_that_reach_it_and_for_no_other
     assert reader.finer(tracks["new"], "Rock") == "Punk"
     assert reader.finer(tracks["new"], "Pop") is None
     assert reader.finer(tracks["newer"], "Rock") is None
-    (style,) = reader.of(tracks["newer"].id, "Rock")
+    (style,) = reader.of(tracks["newer"], "Rock")
     assert style.why == "weaker than the 0.20 from which it is certified"
-    (style,) = reader.of(tracks["new"].id, "Rock")
+    (style,) = reader.of(tracks["new"], "Rock")
     assert (style.certified, style.artists) == (True, 40)
 
 
 def test_what_was_certified_for_other_weights_is_not_used(tmp_path: Path) -> None:
     found = calibrate_styles(library_of(tmp_path, punks(40)), TAXONOMY)
-    row = heard(Punk_rock=0.6)
+    row = strengths_of(KIND, heard(Punk_rock=0.6))
     assert styles_below("Rock", {KIND: row}, TAXONOMY, found)[0].certified
     other = replace(KIND, version="1-87654321")
     assert not styles_below("Rock", {other: row}, TAXONOMY, found)[0].certified
+
+
+def albums(artist: str, *tags: str) -> list[Tune]:
+    """One track of each of an artist's albums, with the genre that the user gave it."""
+    return [Tune(artist, (tag,), {}, album=f"album {number}") for number, tag in enumerate(tags)]
+
+
+def test_the_users_tags_on_an_artists_other_albums_name_styles_too(tmp_path: Path) -> None:
+    bands = [tune for number in range(40) for tune in albums(f"band {number}", "Punk", "Ska Punk", "Punk")]
+    untagged = replace(albums("newcomers", "Punk", "Punk", "")[2], tags=())
+    database = library_of(tmp_path, [*bands, *albums("newcomers", "Punk", "Punk"), replace(untagged, album="third")])
+    found = calibrate_styles(database, TAXONOMY)
+    assert found["tags"][f"{USER_TAGS.key} Punk"]["threshold"] == 0.05
+    assert found["tags"][f"{USER_TAGS.key} Ska Punk"]["threshold"] is None, "Punk is too wide to tell"
+    LibraryCalibrations(database).save({LibraryCalibrations.STYLES: found})
+    (new,) = [track for track in Library(database).tracks_with(KIND) if track.tags.album == "third"]
+    assert StyleReader(database, TAXONOMY).finer(new, "Rock") == "Punk"
+
+
+def test_a_tracks_own_album_says_nothing_about_its_style(tmp_path: Path) -> None:
+    alone = [Tune(f"band {number}", ("Punk",), {}, album="the only one") for number in range(40)]
+    found = calibrate_styles(library_of(tmp_path, [*alone, *alone]), TAXONOMY)
+    assert f"{USER_TAGS.key} Punk" not in found["tags"]
