@@ -135,6 +135,12 @@ class Settings:
         "certified it by the library's own tags.",
         choices=STYLES,
     )
+    prior: str = _setting(
+        "",
+        "How frequent genres are in your music: library (estimated from the votes on it), or shares such as "
+        "Jazz=0.7,Blues=0.1, which may also stand as a table [prior] in the file.",
+        shown="as in the training", metavar="PRIOR",
+    )  # fmt: skip
     album: bool = _setting(True, "Whether the tracks of an album vote together.")
     preserve_mtime: bool = _setting(
         False, "Keep a written file's modification time; media servers may then miss the change."
@@ -330,6 +336,8 @@ def _converted(name: str, value: Any, wanted: Any, source: str) -> Any:
             return int(value)
         if wanted is float and not isinstance(value, bool):
             return float(value)
+        if name == "prior" and isinstance(value, Mapping):
+            return ",".join(f"{genre}={float(share):g}" for genre, share in value.items())
         if wanted is str and isinstance(value, str):
             return value
         if wanted is Secret and isinstance(value, str):

@@ -131,6 +131,15 @@ def test_every_setting_can_have_a_flag() -> None:
     assert all(option.help.endswith(").") for option in command.params if option.name != "config_file")
 
 
+def test_a_prior_may_be_a_word_or_a_table(tmp_path: Path) -> None:
+    file = written(tmp_path, "[prior]\nJazz = 0.7\n'Hip-Hop' = 1\n")
+    assert load({}, file, {}).prior == "Jazz=0.7,Hip-Hop=1"
+    assert load({"prior": "library"}, file, {}).prior == "library"
+    assert load({}, None, {}).prior == ""
+    with pytest.raises(UsageError, match="prior"):
+        load({}, written(tmp_path, "[prior]\nJazz = 'much'\n"), {})
+
+
 def test_an_exit_policy_is_one_of_its_words_or_a_confidence(tmp_path: Path) -> None:
     for word in ("certified", "expected", "fixed:0.85", "fixed:.5", "fixed:1", "fixed:1.0"):
         assert load({"exit_policy": word}, None, {}).exit_policy == word

@@ -19,6 +19,7 @@ REASONS: dict[str, str] = {
     "tags": "tags on the artist's other albums or on the rest of the album make it likely",
     "doubt": "no genre is likely enough",
     "album_doubt": "the tracks of the album together leave no genre likely enough",
+    "prior": "likely enough, as this genre is frequent in the library",
     "tie": "two genres that the training music does not tell apart are nearly equally likely",
     "weak_genre": "likely, but this genre says so little that it is decided only when the stage is sure",
     "dropped": "the taxonomy drops this genre and everything above it",
@@ -129,6 +130,7 @@ def decide(
     taxonomy: Taxonomy,
     album: Vote | None = None,
     *,
+    prior: Vote | None = None,
     tags: Vote | None = None,
     max_genres: int = 1,
 ) -> Decision:
@@ -136,7 +138,8 @@ def decide(
 
     The last vote counts, because a later stage has the features of the earlier ones too. A track that is not sure by
     itself takes the opinion of its `album`, upwards and downwards (docs/explanation/decisions.md has the numbers). What
-    the `tags` nearby say is a prior: it counts once, whether the track or its album is asked.
+    the `tags` nearby say is a prior, as is how frequent genres are (`prior`): they count once, whether the track or its
+    album is asked.
     """
     if not votes:
         return Decision(Outcome.UNSURE, "no_vote")
@@ -145,11 +148,13 @@ def decide(
     by_album = album is not None and not is_sure(votes, thresholds)
     heeded = album if album is not None and by_album else last
     kept = (*votes, *(vote for vote in (tags, album) if vote is not None))
-    opinion = heeded if tags is None else with_prior(heeded, tags)
+    frequent = heeded if prior is None else with_prior(heeded, prior)
+    opinion = frequent if tags is None else with_prior(frequent, tags)
     outcome = _outcome(opinion, heeded, limits)
     reason = _reason(outcome, by_album)
     if outcome is not Outcome.UNSURE and (opinion.genre != heeded.genre or heeded.confidence < limits.likely):
-        reason = "tags"
+        by_tags = opinion.genre != frequent.genre or frequent.confidence < limits.likely
+        reason = "tags" if by_tags else "prior"
     tie = tied(opinion, limits)
     if tie is not None:
         parent = _parent_of(tie, opinion, limits, taxonomy)

@@ -12,10 +12,13 @@ from music_reclass.domain import Vote
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.scope import Scope
+from music_reclass.models.priors import ClassPrior, prior_of_votes
 from music_reclass.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from music_reclass.features.database import Database
+
+_MOST = 4000  # tracks from whose votes the prior of a library is estimated
 
 
 @dataclass(slots=True)
@@ -82,6 +85,19 @@ def relabel(database: Database, cascade: Cascade, dry_run: bool = False) -> Rela
         basis = "" if cascade.further_windows else cascade.basis
         decisions.save_without_votes({i: d for i, d in concluded.items() if i not in still_open}, basis)
     return report
+
+
+def library_prior(database: Database, cascade: Cascade) -> ClassPrior:
+    """How frequent genres are in the library, by the last stored vote on each track, or on _MOST of them evenly spread.
+
+    NothingToDo where too few tracks have votes of these bundles.
+    """
+    decisions, digests = Decisions(database), {stage.name: stage.digest for stage in cascade.stages}
+    voted = decisions.voted()
+    chosen = voted[:: max(1, -(-len(voted) // _MOST))]
+    cast = decisions.votes_cast_by(digests, chosen).values()
+    last = [translated(votes[-1:], cascade.taxonomy)[0] for votes in cast if votes]
+    return prior_of_votes(last, {stage.name: stage.frequency for stage in cascade.stages})
 
 
 def translated(votes: Sequence[Vote], taxonomy: Taxonomy) -> tuple[Vote, ...]:

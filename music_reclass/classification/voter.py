@@ -19,7 +19,8 @@ from music_reclass.errors import BundleError
 from music_reclass.extractors.registry import WINDOWS, worker_kinds
 from music_reclass.models.bundle import Bundle
 from music_reclass.models.early_exit import ExitRule
-from music_reclass.models.exit_policy import ExitPolicy
+from music_reclass.models.exit_policy import CERTIFIED, ExitPolicy
+from music_reclass.models.priors import ClassPrior, trained_frequency
 from music_reclass.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -76,6 +77,15 @@ class Stage:
             None if self.exit_rule is None else self.exit_rule.threshold,
             dict(zip(self.bundle.labels, self.genres, strict=True)),
         )
+
+    @property
+    def frequency(self) -> dict[str, float]:
+        """How frequent its bundle takes each genre to be."""
+        return trained_frequency(self.manifest, self.bundle.labels, self.genres)
+
+    def prior(self, prior: ClassPrior) -> Vote:
+        """By what its probabilities are multiplied in a library of such genres."""
+        return prior.vote(tuple(dict.fromkeys(self.genres)), self.frequency)
 
     def expected_gain(self, vote: Vote) -> float:
         """How much likelier right than `vote` the final genre is expected to become if the next stage is asked."""
@@ -191,6 +201,8 @@ class Cascade:
     by_album: bool = True  # whether the tracks of an album vote together
     absent: Mapping[str, str] = field(default_factory=dict)  # stages whose extractor cannot run here, and why
     tags: TagVotes | None = None  # what the tags of the library say, where it has taught how much they count
+    prior: ClassPrior | None = None  # how frequent genres are in this library, where that is not as in the training
+    policy: str = CERTIFIED  # by which the exits were chosen, as ExitPolicy.label
     windows: int = 1  # excerpts of a long track that vote at the stages of the first reading
 
     def __post_init__(self) -> None:
@@ -217,9 +229,10 @@ class Cascade:
         chooses the exits, without one those that are certified.
         """
         in_order = list(bundles)
-        rules = (policy or ExitPolicy()).rules(in_order, library_exits)
+        policy = policy or ExitPolicy()
+        rules = policy.rules(in_order, library_exits)
         stages = (Stage.from_bundle(bundle, taxonomy, rule) for bundle, rule in zip(in_order, rules, strict=True))
-        return cls(tuple(stages), taxonomy, max_genres, by_album, absent or {}, windows=windows)
+        return cls(tuple(stages), taxonomy, max_genres, by_album, absent or {}, policy=policy.label, windows=windows)
 
     @property
     def basis(self) -> str:
@@ -232,6 +245,7 @@ class Cascade:
             "taxonomy": self.taxonomy.digest,
             "rules": [self.by_album, self.max_genres, SECOND_GENRE_SHARE, MIN_TRACKS, CORRELATION, TIE],
             **({} if self.tags is None else {"tags": self.tags.prior.digest}),
+            **({} if self.prior is None else {"prior": sorted(self.prior.shares.items())}),
         }
         if self.further_windows:
             rests_on["windows"] = list(self.further_windows)
@@ -317,9 +331,17 @@ class Cascade:
         """Decisions from votes that are known already: new thresholds or a new taxonomy need no audio."""
         opinions, thresholds = _opinions(votes, albums), self.thresholds
         tags = {} if self.tags is None else self.tags.votes(votes)
-        most = self.max_genres
+        priors = {} if self.prior is None else {stage.name: stage.prior(self.prior) for stage in self.stages}
         return {
-            track: decide(cast, thresholds, self.taxonomy, opinions.get(track), tags=tags.get(track), max_genres=most)
+            track: decide(
+                cast,
+                thresholds,
+                self.taxonomy,
+                opinions.get(track),
+                prior=priors.get(cast[-1].stage) if cast else None,
+                tags=tags.get(track),
+                max_genres=self.max_genres,
+            )
             for track, cast in votes.items()
         }
 

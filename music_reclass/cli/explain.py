@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     help="Draw the sound and the first stage's votes over the file.",
 )
 @force_flag
-@setting_flags("bundle", "exit_policy", "effort", "windows", "device", "gpu_memory", "precision")
+@setting_flags("bundle", "exit_policy", "effort", "prior", "windows", "device", "gpu_memory", "precision")
 @json_flag
 def explain(file: Path, all_stages: bool, plot: Path | None, *, force: bool, as_json: bool, settings: Settings) -> None:
     """Why FILE has its genre.

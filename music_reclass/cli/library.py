@@ -132,10 +132,10 @@ def status(failed: bool, unsure: bool, selection: Selection, as_json: bool, sett
             taxonomy = load(settings.taxonomy)
             _list(selection.tracks(Decisions(library), taxonomy), as_json)
         else:
-            _show_status(library, selection.paths, as_json)
+            _show_status(library, selection.paths, settings.prior, as_json=as_json)
 
 
-def _show_status(database: Database, folders: tuple[str, ...], as_json: bool) -> None:
+def _show_status(database: Database, folders: tuple[str, ...], prior: str, *, as_json: bool) -> None:
     from music_reclass.features.decisions import Decisions
     from music_reclass.features.library import Library
 
@@ -145,7 +145,7 @@ def _show_status(database: Database, folders: tuple[str, ...], as_json: bool) ->
         counts = _counts(decisions.below(folders))
         totals = {"tracks": sum(counts["outcomes"].values()), "missing": len(Library(database).missing(folders))}
     if as_json:
-        print_json({"database": str(database.path), **totals, **counts})
+        print_json({"database": str(database.path), **totals, **counts, "prior": prior or None})
         return
     from music_reclass.report.text import counted, outcome_lines
 
@@ -153,6 +153,8 @@ def _show_status(database: Database, folders: tuple[str, ...], as_json: bool) ->
     say("library", f"{counted(totals['tracks'], 'track')}{missing}  ({printable(shorten_home(str(database.path)))})")
     for label, text in outcome_lines(counts["outcomes"], counts["reasons"]):
         say(label, printable(text))
+    if prior:
+        say("prior", printable(f"{prior} (reclass report has the shares)"))
     for genre, count in counts["genres"].items():
         say("", f"{printable(genre):<18} {count:>8,}")
 

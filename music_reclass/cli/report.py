@@ -29,7 +29,7 @@ SHOWN = 5  # albums, paths and scans on a terminal; the page and --json hold mor
 )
 @force_flag
 @selection_flags
-@setting_flags("taxonomy", "exit_policy", "effort")
+@setting_flags("taxonomy", "exit_policy", "effort", "prior")
 @json_flag
 def report(page: Path | None, most: int, force: bool, selection: Selection, as_json: bool, settings: Settings) -> None:
     """How the library stands: genres, what is not sure, where tags say something else, and which stage decided what.
@@ -87,6 +87,7 @@ def _show(found: Report) -> None:
         *(("time", text.cost_text(name, cost)) for name, cost in found.costs.items()),
         *text.precision_lines(figures),
         *text.certificate_lines(found.certificates),
+        *text.setting_lines(found.policy, found.prior),
         *text.audit_lines(found.audits[:1]),
     ):
         say(label, printable(line))

@@ -156,7 +156,58 @@ def cascade_for(settings: Settings, taxonomy: Taxonomy, database: Database | Non
         windows=settings.windows,
         policy=exit_policy(settings, database),
     )
+    cascade = _with_prior(cascade, settings, database)
     return cascade if database is None else _with_tags(cascade, settings, database)
+
+
+def _with_prior(cascade: Cascade, settings: Settings, database: Database | None) -> Cascade:
+    """The cascade with how frequent genres are, as the settings say; where too few tracks have votes to estimate that,
+    the cascade as it is, with a sentence."""
+    if not settings.prior:
+        return cascade
+    from music_reclass.classification.relabel import library_prior
+    from music_reclass.cli.output import complain
+    from music_reclass.errors import NothingToDo
+
+    if settings.prior != "library":
+        from music_reclass.models.priors import ClassPrior
+
+        return replace(cascade, prior=ClassPrior(_prior_shares(settings.prior, cascade)))
+    if database is None:
+        return cascade
+    try:
+        return replace(cascade, prior=library_prior(database, cascade))
+    except NothingToDo as few:
+        complain(f"prior = library counts for nothing yet. {few}")
+        return cascade
+
+
+def _prior_shares(text: str, cascade: Cascade) -> dict[str, float]:
+    """The shares of a prior such as `Jazz=0.7,Blues=0.1` in the genres that the stages know, divided by their sum where
+    that is above one; UsageError for unknown genres and for what are no shares."""
+    from music_reclass.errors import UsageError
+
+    taxonomy, known = cascade.taxonomy, {genre for stage in cascade.stages for genre in stage.genres}
+    shares: dict[str, float] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, number = part.rpartition("=")
+        genre = taxonomy.canonical(name.strip()) if name else None
+        above = [] if genre is None else [genre, *taxonomy.ancestors(genre)]
+        label = next((one for one in above if one in known), None)
+        try:
+            share = float(number)
+        except ValueError:
+            share = -1.0
+        if label is None or not 0.0 <= share < float("inf"):
+            raise UsageError(
+                f"The prior {part!r} is none: write library, or a genre that the models know and its share, as in "
+                f"Jazz=0.7,Blues=0.1. They know {', '.join(sorted(known))}."
+            )
+        shares[label] = shares.get(label, 0.0) + share
+    total = sum(shares.values())
+    if not total:
+        raise UsageError("The prior names no genre with a share; write library, or shares such as Jazz=0.7,Blues=0.1.")
+    return {genre: share / max(total, 1.0) for genre, share in shares.items()}
 
 
 def _with_tags(cascade: Cascade, settings: Settings, database: Database) -> Cascade:

@@ -135,6 +135,7 @@ class Explanation:
                 name: {"confident": limit(of.confident), "likely": limit(of.likely), "exit": limit(of.exit)}
                 for name, of in self.cascade.thresholds.items()
             },
+            "prior": None if self.cascade.prior is None else self.cascade.prior.as_json(),
             "album_tracks": self.album_tracks,
             "windows": self.windows,
             "before": None if tags is None else list(tags),

@@ -216,6 +216,8 @@ def _decision(explanation: Explanation, decision: Decision) -> Iterator[Line]:
     if explanation.votes:
         stage = next(one for one in explanation.cascade.stages if one.name == explanation.votes[-1].stage)
         yield from (("", text) for text in _thresholds(stage))
+    if explanation.cascade.prior is not None:
+        yield "prior", f"how frequent genres are here: {explanation.cascade.prior.sentence()}"
     if explanation.proposal is not None:
         reason = explanation.proposal.reason
         if explanation.proposal.writes:

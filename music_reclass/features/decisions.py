@@ -144,8 +144,13 @@ class Decisions:
 
     def count_voted(self) -> int:
         """How many tracks have a vote."""
-        query = f"SELECT count(*) {FROM_TRACK} WHERE {DECIDED} AND EXISTS (SELECT 1 FROM vote WHERE track_id = t.id)"  # noqa: S608
-        return int(self._sql.execute(query).fetchone()[0])
+        return len(self.voted())
+
+    def voted(self) -> list[int]:
+        """The tracks that have a vote, in order."""
+        condition = "EXISTS (SELECT 1 FROM vote WHERE track_id = t.id)"
+        rows = self._sql.execute(f"SELECT t.id {FROM_TRACK} WHERE {DECIDED} AND {condition} ORDER BY t.id")
+        return [int(row[0]) for row in rows.fetchall()]
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Tracks that are not missing by outcome, and by reason within skipped and failed."""

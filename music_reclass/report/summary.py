@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from music_reclass.classification.voter import Cascade
     from music_reclass.features.database import Database
     from music_reclass.features.scope import Scope
+    from music_reclass.models.priors import ClassPrior
     from music_reclass.report.listings import Listing
 
 MOST = 100
@@ -35,6 +36,8 @@ class Report:
     scans: tuple[ScanStats, ...]  # newest first
     costs: Mapping[str, StageStats]  # of the last scans that extracted vectors for it, by stage
     certificates: tuple[StageCertificate, ...]
+    policy: str  # by which tracks exit
+    prior: ClassPrior | None  # how frequent genres are, where that counts
     audits: tuple[tuple[float, Mapping[str, Any]], ...]  # newest first: when, and what was found
     conflicts: Listing
     unsure: Listing
@@ -47,6 +50,8 @@ class Report:
             "figures": self.figures.as_json(),
             "scans": [scan.as_json() for scan in self.scans],
             "costs": {stage: cost.seconds_per_track for stage, cost in self.costs.items()},
+            "exit_policy": self.policy,
+            "prior": None if self.prior is None else self.prior.as_json(),
             "certificates": [certificate.as_json() for certificate in self.certificates],
             "audits": [{"at": at, **found} for at, found in self.audits],
             "conflicts": self.conflicts.as_json(),
@@ -66,6 +71,8 @@ def report_of(database: Database, cascade: Cascade, most: int = MOST, scope: Sco
         scans=tuple(scans.last(_SCANS)),
         costs=scans.costs([stage.name for stage in cascade.stages]),
         certificates=certificates_of(database, cascade),
+        policy=cascade.policy,
+        prior=cascade.prior,
         audits=tuple(ExitAudits(database).last()),
         conflicts=listings.conflicts(outcomes, cascade, most),
         unsure=listings.unsure(outcomes, cascade, most),

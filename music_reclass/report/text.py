@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from music_reclass.classification.certify import StageCertificate
     from music_reclass.features.results import ScanStats, StageStats
+    from music_reclass.models.priors import ClassPrior
     from music_reclass.report.statistics import ExpectedPrecision, Statistics
     from music_reclass.tagging.apply import WriteReport
 
@@ -197,6 +198,13 @@ def certificate_lines(certificates: Iterable[StageCertificate]) -> Iterator[Line
     """From which confidence on tracks exit each stage."""
     for found in certificates:
         yield "exit", f"{found.stage} {found.sentence}" + (" (certified on this library)" if found.from_library else "")
+
+
+def setting_lines(policy: str, prior: ClassPrior | None) -> Iterator[Line]:
+    """By which policy tracks exit, and how frequent genres are where that counts."""
+    yield "policy", f"exits are {policy}"
+    if prior is not None:
+        yield "prior", prior.sentence()
 
 
 def audit_lines(audits: Iterable[tuple[float, Mapping[str, Any]]]) -> Iterator[Line]:

@@ -201,6 +201,18 @@ def test_a_near_tie_below_one_genre_is_that_genre_and_never_more_than_likely() -
     assert few.genres == ("Rock",)
 
 
+def test_a_frequent_genre_needs_less_evidence_and_the_prior_alone_makes_nothing_confident() -> None:
+    jazz = Vote("prior", {"Jazz": 0.8, "Pop": 0.1, "Rock": 0.1})
+    close = vote(0.4, 0.15, 0.45)
+    assert decide([close], BOTH, TREE).outcome is Outcome.UNSURE
+    decision = decide([close], BOTH, TREE, prior=jazz)
+    assert (decision.outcome, decision.reason, decision.genres) == (Outcome.LIKELY, "prior", ("Jazz",))
+    assert decision.confidence == pytest.approx(0.32 / (0.32 + 0.015 + 0.045))
+    assert decision.votes == (close,)  # what is stored is what the stage said
+    sure = decide([vote(0.05, 0.05, 0.9)], BOTH, TREE, prior=jazz)
+    assert sure.outcome is Outcome.LIKELY or sure.confidence >= 0.8
+
+
 def test_a_near_tie_never_exits_because_a_later_stage_may_break_it() -> None:
     tie, album = vote(0.02, 0.4, 0.58), Vote("album", {"Jazz": 0.02, "Pop": 0.4, "Rock": 0.58})
     assert not may_exit([tie], {"cheap": TIES})

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 
 from music_reclass.classification.escalate import Escalation
-from music_reclass.classification.relabel import relabel, translated
+from music_reclass.classification.relabel import library_prior, relabel, translated
 from music_reclass.classification.voter import Cascade
 from music_reclass.domain import Track, TrackTags, Vote
+from music_reclass.errors import NothingToDo
 from music_reclass.features.database import Database
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.scope import Scope
 from music_reclass.models import bundle as bundles
+from music_reclass.models.priors import ClassPrior
 from music_reclass.taxonomy import load
 
 
@@ -147,3 +149,32 @@ def test_genres_of_another_bundle_count_as_changed(database: Database) -> None:
 
     assert report.changed == 40
     assert {before for before, _ in report.changes} == {("Polka",)}
+
+
+def test_a_prior_changes_decisions_and_the_basis_and_no_stored_vote(database: Database) -> None:
+    plain = Cascade.from_bundles([bundles.embedded()], load(), by_album=False)
+    relabel(database, plain)
+    before, votes = genres(database), probable(database)
+    cascade = replace(plain, prior=ClassPrior({"Jazz": 0.97}))
+    assert cascade.basis != plain.basis
+    report = relabel(database, cascade)
+    assert report.from_votes == 40
+    assert probable(database) == votes
+    after = genres(database)
+    assert sum(own == ("Jazz",) for own in after.values()) > sum(own == ("Jazz",) for own in before.values())
+    relabel(database, plain)
+    assert genres(database) == before  # the votes were not touched, so nothing counts twice
+
+
+def test_the_prior_of_a_library_comes_from_its_stored_votes(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cascade = Cascade.from_bundles([bundles.embedded()], load())
+    with pytest.raises(NothingToDo, match="the votes on 40 tracks; 200 are the least"):
+        library_prior(database, cascade)
+    monkeypatch.setattr("music_reclass.models.priors.FEWEST", 30)
+    found = library_prior(database, cascade)
+    assert found.tracks == 40
+    assert set(found.shares) == set(bundles.embedded().labels)
+    relabel(database, replace(cascade, prior=found))
+    assert library_prior(database, cascade) == found  # decisions by a prior leave the votes as they are

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.cli.session import bundles_of_scan, cascade_for, writing
+from music_reclass.cli.session import bundles_of_scan, cascade_for, exit_policy, writing
 from music_reclass.config import Settings
 from music_reclass.errors import DatabaseError, ReclassError, UsageError
 from music_reclass.extractors.weights.store import MissingWeights
 from music_reclass.features.database import Database
 from music_reclass.features.journal import Intention, Journal
 from music_reclass.features.library import Library
+from music_reclass.features.results import Scans, ScanStats, StageStats
 from music_reclass.taxonomy import load
 from tests.cli.decided_library import DecidedLibrary, Tune
 from tests.library import Shell
@@ -148,3 +149,43 @@ def test_the_lease_and_both_connections_are_free_after_an_error(library: Decided
         with pytest.raises(DatabaseError, match="reclass undo"), writing(Settings(db=shell.db), "scan"):
             pass
     assert not [name for name in os.listdir(shell.db.parent) if name.endswith("-wal")]
+
+
+def test_the_exit_policy_of_the_settings_counts_with_the_seconds_of_the_library(tmp_path: Path) -> None:
+    settings = Settings(device="cpu", effort="quick")
+    assert exit_policy(settings, None).label == "expected (quick)"
+    assert exit_policy(Settings(device="cpu", exit_policy="fixed:0.7"), None).label == "fixed:0.7"
+    assert cascade_for(settings, load(), None).policy == "expected (quick)"
+    database = Database(tmp_path / "library.sqlite3")
+    scans = Scans(database)
+    scans.save(ScanStats(stages={"musicnn": StageStats(extracted=20, seconds=80.0)}))
+    assert exit_policy(settings, database).measured == {}  # too few to say anything
+    scans.save(ScanStats(stages={"musicnn": StageStats(extracted=200, seconds=200.0)}))
+    assert exit_policy(settings, database).measured == {"musicnn": 1.0}
+    assert exit_policy(Settings(device="cuda:1"), None).seconds["mert"] < exit_policy(settings, None).seconds["mert"]
+    database.close()
+
+
+def test_a_prior_is_named_in_genres_that_the_stages_know() -> None:
+    prior = cascade_for(Settings(prior="Jazz=0.6, heavy metal=0.1,rnb=.1"), load(), None).prior
+    assert prior is not None
+    assert dict(prior.shares) == {"Jazz": 0.6, "Rock": 0.1, "Soul-RnB": 0.1}
+    weights = cascade_for(Settings(prior="Jazz=30,Blues=10"), load(), None).prior
+    assert weights is not None
+    assert dict(weights.shares) == {"Jazz": 0.75, "Blues": 0.25}
+    assert cascade_for(Settings(), load(), None).prior is None
+
+
+@pytest.mark.parametrize("words", ["Nonsensecore=0.5", "Jazz", "Jazz=much", "Jazz=-1", "=1", "Jazz=nan", "Jazz=0", ","])
+def test_a_prior_that_makes_no_sense_is_a_usage_error_with_an_example(words: str) -> None:
+    with pytest.raises(UsageError, match=r"Jazz=0\.7,Blues=0\.1"):
+        cascade_for(Settings(prior=words), load(), None)
+
+
+def test_a_library_with_few_votes_is_decided_without_a_prior_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = Database(tmp_path / "library.sqlite3")
+    assert cascade_for(Settings(prior="library"), load(), database).prior is None
+    assert "the votes on 0 tracks; 200 are the least" in capsys.readouterr().err
+    database.close()
