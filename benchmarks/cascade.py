@@ -2,10 +2,13 @@
 
     python benchmarks/cascade.py measure --kept FOLDER [--seeds 0,1,2]     trains; hours on a small machine
     python benchmarks/cascade.py tables --kept FOLDER                      prints the tables; seconds
+    python benchmarks/cascade.py policies --kept FOLDER [--efficientat F]  exit policies side by side; three minutes
 
 `measure` keeps what every stage said of every row in FOLDER, so that an interrupted run goes on where it stopped.
 Five artist-grouped outer folds: everything about a ladder (weights, calibration, promises, exits) is learned inside the
-other four by the code of `reclass train all`. Then each collection is judged by a ladder that learned from the other.
+other four by the code of `reclass train all`. `policies` trains every stage once in five folds (FOLDER/oof_*.npz) and
+chooses the exits for each fold by the votes on the other four. In `measure` each collection is also judged by a ladder
+that learned from the other.
 """
 
 from __future__ import annotations
@@ -16,10 +19,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from music_reclass.domain import FeatureKind
 from music_reclass.models.base import Estimator
 from music_reclass.models.calibration import hits
 from music_reclass.models.crossval import folds_of
@@ -27,22 +33,28 @@ from music_reclass.models.dataset import Dataset, read_augmentations
 from music_reclass.models.early_exit import (
     DELTA,
     EPSILON,
+    LEAST,
+    CalibrationSet,
     ExitRule,
     RiskTarget,
+    certified_exit_rule,
     certify_exit_rule,
+    exit_as_manifest,
     exit_rules_of,
     one_a_group,
 )
+from music_reclass.models.exit_policy import EFFORTS, SECONDS, ExitPolicy
 from music_reclass.models.linear import linear_estimator
 from music_reclass.models.mlp import EMBEDDING_RECIPE, mlp_estimator
 from music_reclass.models.xgb import xgb_estimator
 from music_reclass.training import npz
 from music_reclass.training.cascade import answerable, train_cascade
-from music_reclass.training.train import StageRecipe, train
+from music_reclass.training.train import StageRecipe, cross_validate, train
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 KINDS = ("fma518", "musicnn")
 HEARING = "embedding"
+PLAIN_LIKELY = 0.54  # of the embedded second stage
 Doubles = NDArray[np.float64]
 
 
@@ -321,15 +333,115 @@ def print_budget(each: Sequence[Judged]) -> None:
         print(f"| {share:.0%} | {' | '.join(f'{value:.3f}' for value in columns.mean(axis=0))} |")
 
 
+def out_of_fold(data: Dataset, kinds: tuple[str, ...], kept: Path) -> dict[str, NDArray[Any]]:
+    """What a stage of these kinds says of rows it never saw, calibrated; kept in its own file."""
+    path = kept / f"oof_{'_'.join(kinds)}.npz"
+    if not path.exists():
+        say(f"five folds of {' + '.join(kinds)}")
+        one = cross_validate(data, StageRecipe("x", kinds, (mlp_estimator(0),)), seed=0)
+        np.savez(
+            path, probabilities=one.probabilities, labels=one.labels, groups=one.groups, part=one.scores.part,
+            classes=np.array(data.table.classes),
+        )  # fmt: skip
+    return dict(np.load(path))
+
+
+def with_efficientat(table: Path, vectors: Path, kept: Path) -> Path:
+    """The table with EfficientAT's vectors beside its own."""
+    stored = dict(np.load(table, allow_pickle=True))
+    stored["efficientat"] = np.load(vectors)["mn04"].astype(np.float32)
+    stored["kinds"] = np.array(["efficientat/1-899a8c62/mid30"])
+    np.savez(kept / "with_efficientat.npz", **stored)
+    return kept / "with_efficientat.npz"
+
+
+def print_policies(cheap: dict[str, NDArray[Any]], both: dict[str, NDArray[Any]], likely: float) -> None:
+    """The exit policies between two stages, thresholds for each fold chosen by the votes on the others."""
+    votes = [one["probabilities"][:, 0] for one in (cheap, both)]
+    labels, groups, part = cheap["labels"], cheap["groups"], cheap["part"]
+    confidence = votes[0].max(axis=1)
+    first, last = (hits(one, labels) for one in votes)
+    policies = [ExitPolicy.of("certified"), *(ExitPolicy.of("expected", effort) for effort in EFFORTS)]
+    policies += [ExitPolicy.of(f"fixed:{level}") for level in ("0.6", "0.7", "0.85")]
+    costs = SECONDS["cpu"]
+    print("| policy | exit from | reach the last stage | right | seconds of it a track | fewer right | lost | won |")
+    print("|---|---|---|---|---|---|---|---|")
+    for policy in policies:
+        levels = np.full(len(labels), np.inf)
+        for fold in np.unique(part):
+            others = part != fold
+            known = CalibrationSet.of("", groups[others], [one[others] for one in votes], labels[others])
+            rule = certified_exit_rule([known], (0, 1), RiskTarget(), ("last",))
+            found = policy.rules(
+                [_stated("first", ("efficientat",), rule, 0), _stated("last", KINDS[1:], None, likely)]
+            )[0]
+            levels[part == fold] = np.inf if found is None or found.threshold is None else found.threshold
+        gone = confidence >= levels
+        right = np.where(gone, first, last)
+        finite = levels[np.isfinite(levels)]
+        level = f"{finite.min():.2f} to {finite.max():.2f}" if len(finite) else "never"
+        print(
+            f"| {policy.label} | {level} | {1 - gone.mean():.0%} | {right.mean():.3f} | "
+            f"{(1 - gone.mean()) * costs['musicnn']:.2f} | {last.mean() - right.mean():.4f} | "
+            f"{(gone & ~first & last).mean():.4f} | {(gone & first & ~last).mean():.4f} |"
+        )
+    print(f"| always the last stage | never | 100% | {last.mean():.3f} | {costs['musicnn']:.2f} | - | - | - |")
+    print(f"| never | 0 | 0% | {first.mean():.3f} | 0.00 | {last.mean() - first.mean():.4f} | - | - |")
+
+
+def _stated(stage: str, kinds: Sequence[str], rule: ExitRule | None, likely: float) -> Any:
+    """As much of a bundle as an exit policy looks at."""
+    each = tuple(FeatureKind(name, "1", 1, "mid30") for name in kinds)
+    manifest = {"exits": [] if rule is None else [exit_as_manifest(rule)]}
+    return SimpleNamespace(stage=stage, kinds=each, digest=stage, manifest=manifest, thresholds={"likely": likely})
+
+
+def print_ties(each: Sequence[dict[str, NDArray[Any]]]) -> None:
+    """Decisions on rows that carry Pop or Rock alone, where these are the two likeliest, by how near the tie is."""
+    print("| first / second | decisions | right |\n|---|---|---|")
+    for low, high in ((1.0, 1.5), (1.5, 2.0), (2.0, 3.0), (3.0, np.inf)):
+        decided = right = 0
+        for one in each:
+            votes, labels = one["probabilities"][:, 0], one["labels"]
+            pair = [one["classes"].tolist().index(name) for name in ("Pop", "Rock")]
+            order = np.argsort(-votes, axis=1)[:, :2]
+            first, second = np.take_along_axis(votes, order, axis=1).T
+            chosen = np.isin(order, pair).all(axis=1) & (labels[:, pair].sum(axis=1) == 1) & (first >= LEAST)
+            chosen &= (first >= low * second) & (first < high * second)
+            decided += int(chosen.sum())
+            right += int(hits(votes, labels)[chosen].sum())
+        print(f"| {low:g} to {high:g} | {decided} | {right / max(1, decided):.2f} |")
+
+
+def policies(table: Path, views: Path, vectors: Path | None, kept: Path) -> None:
+    """Exit policies side by side, for each cascade that the table has the vectors of; and near ties."""
+    kept.mkdir(parents=True, exist_ok=True)
+    names = KINDS if vectors is None else (*KINDS, "efficientat")
+    data = npz.read(table if vectors is None else with_efficientat(table, vectors, kept), names)
+    data = data.with_augmentations(read_augmentations(views, data.table))
+    found = []
+    for first in [("fma518",)] if vectors is None else [("fma518",), ("fma518", "efficientat")]:
+        cheap, both = out_of_fold(data, first, kept), out_of_fold(data, (*first, "musicnn"), kept)
+        found += [cheap, both]
+        print(f"\n{' + '.join(first)} -> {' + '.join((*first, 'musicnn'))}\n")
+        print_policies(cheap, both, PLAIN_LIKELY)
+    print("\nNear ties\n")
+    print_ties(found[:3])
+
+
 def main() -> None:
     """Measure, or print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["measure", "tables"])
+    parser.add_argument("what", choices=["measure", "tables", "policies"])
     parser.add_argument("--table", type=Path, default=SHARED / "training" / "genre_clips.npz")
     parser.add_argument("--views", type=Path, default=SHARED / "training" / "genre_clips_views.npz")
+    parser.add_argument("--efficientat", type=Path, help="vectors of the same rows (.npz with mn04)")
     parser.add_argument("--kept", type=Path, required=True)
     parser.add_argument("--seeds", default="0,1,2")
     options = parser.parse_args()
+    if options.what == "policies":
+        policies(options.table, options.views, options.efficientat, options.kept)
+        return
     data = npz.read(options.table, KINDS)
     seeds = [int(word) for word in options.seeds.split(",")]
     if options.what == "measure":

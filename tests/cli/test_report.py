@@ -108,7 +108,8 @@ def test_exits_certified_on_a_library_hold_for_its_next_scan_until_they_are_forg
     assert "fma518 11 (100%" in library.out
 
     assert library("calibrate", "--forget", "--json") == 0
-    assert library.objects() == [{"forgotten": 1, "would_forget": 1}]
+    (forgotten,) = library.objects()
+    assert forgotten["forgotten"] == forgotten["would_forget"] >= 1
     assert library("scan", demo_library, "--dry-run", "-v", "--exit-policy", "certified") == 0
     assert "fma518 11 (100%" not in library.out
 
