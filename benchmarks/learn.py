@@ -39,7 +39,7 @@ KINDS = (fma518("mid30"), FeatureKind("efficientat", "benchmark", 384, "mid30"))
 
 
 def main() -> None:
-    """Three libraries with real-looking tags, and one with random ones."""
+    """Libraries with real-looking tags, with random ones, and with music like that which the model was made of."""
     table = read_table(Path(sys.argv[1]))
     kinds = KINDS[: len(sys.argv) - 1]
     if len(kinds) > 1:
@@ -72,6 +72,9 @@ def main() -> None:
     for seed in range(ROUNDS):
         lesson, weights = _learned(library, kinds, base, taxonomy, Tagging(noise=True, seed=seed))
         print(f"random tags {seed}: {_shown(lesson, weights)}")
+    like = library.chosen(library.datasets == "4q")
+    lesson, weights = _learned(like, kinds, base, taxonomy, Tagging())
+    print(f"music like that of the model: {_shown(lesson, weights)}")
 
 
 def _base(table: Table, kinds: tuple[FeatureKind, ...], taxonomy: Taxonomy) -> list[Bundle]:

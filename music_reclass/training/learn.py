@@ -132,8 +132,8 @@ def draw(
     if tagged < FEWEST_TRACKS or artists < FEWEST_ARTISTS or len(found) < 2:
         raise NothingToDo(
             f"Learning needs at least {FEWEST_TRACKS} tracks by {FEWEST_ARTISTS} artists, in two genres or more, with "
-            f"stored features and a genre tag that you gave; here are {tagged:,} by {artists:,} in {len(found):,}. "
-            "Scan more tagged music first (reclass scan --dry-run PATH)."
+            f"stored features and a genre tag that you gave. Tracks here: {tagged:,}; artists: {artists:,}; genres: "
+            f"{len(found):,}. Scan more tagged music first (reclass scan --dry-run PATH)."
         )
     generator = np.random.default_rng(seed)
     quotas = _quotas({genre: sum(map(len, groups.values())) for genre, groups in found.items()}, most)

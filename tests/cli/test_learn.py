@@ -116,7 +116,7 @@ def test_too_few_tagged_tracks_end_with_three_and_the_number_that_is_needed(shel
     assert shell("learn") == 3
     assert "at least 200 tracks by 20 artists" in shell.err
     assert shell("learn", "/m/nowhere") == 3
-    assert "here are 0 by 0" in shell.err
+    assert "Tracks here: 0" in shell.err
     assert shell("learn", "--forget", "/m") == 2
 
 

@@ -118,7 +118,9 @@ def test_a_sample_holds_every_genre_and_as_many_artists_as_it_can(tmp_path: Path
 
 def test_too_few_tagged_tracks_are_refused_with_the_number_that_is_needed(tmp_path: Path) -> None:
     database = library(tmp_path, Tagging(parents=0.0), 60)
-    with pytest.raises(NothingToDo, match=r"at least 200 tracks by 20 artists.*here are 60 by 15 in 4"):
+    with pytest.raises(
+        NothingToDo, match=r"at least 200 tracks by 20 artists.*Tracks here: 60; artists: 15; genres: 4"
+    ):
         draw(database, KIND, TAXONOMY)
 
 
@@ -214,3 +216,13 @@ def test_wrong_tags_do_not_hide_what_the_music_tells_and_random_tags_never_seem_
     assert told.information.low > 0.2
     random = training.compare(judged, votes(np.zeros(400, int)), votes(generator.permutation(right)), TAXONOMY)
     assert random.information.low < 0
+
+
+def test_a_large_sample_is_judged_on_a_part_that_is_held_out(
+    tmp_path: Path, base: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("music_reclass.models.crossval.LARGE", 400)
+    lesson = taught(library(tmp_path, Tagging(parents=0.0, wrong=0.05), 800), base)
+    assert lesson.rows == 800
+    assert len(lesson.judged) == len(lesson.votes) == 80
+    assert lesson.comparison.is_better
