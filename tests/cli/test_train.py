@@ -9,6 +9,7 @@ import pytest
 from music_reclass.config import remember
 from music_reclass.models import bundle as bundles
 from tests.library import Shell
+from tests.training.making import learnable, write_features, write_tracks
 from tests.training.synthetic import arrays, views_of, written
 
 REAL = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "fma"
@@ -55,6 +56,40 @@ def test_real_fma_columns_reach_the_known_accuracy_through_the_command(shell: Sh
     assert shell("eval", "--on", "fma", "--data", REAL, "--subset", "small", "--bundle", out, "--json") == 0
     assert shell.objects()[0]["accuracy"]["value"] >= 0.93
     assert shell.objects()[0]["count"] == 199
+
+
+FMA_GENRES = (
+    "Rock", "Electronic", "Experimental", "Hip-Hop", "Folk", "Instrumental", "Pop", "International", "Classical",
+    "Old-Time / Historic", "Jazz", "Country", "Soul-RnB", "Spoken", "Blues", "Easy Listening",
+)  # fmt: skip
+
+
+def test_the_recipe_for_the_sixteen_genres_of_fma_makes_a_bundle_of_all_of_them(shell: Shell, tmp_path: Path) -> None:
+    folder, out = tmp_path / "fma_metadata", tmp_path / "fma-medium"
+    folder.mkdir()
+    rows, genres = learnable(480, FMA_GENRES)
+    write_features(folder / "features.csv", range(480), rows)
+    parts = ("training",) * 8 + ("validation", "test")
+    tracks = [
+        (number, str(number), parts[number // 16 % 10], ("small", "medium")[number % 2], genre)
+        for number, genre in enumerate(genres)
+    ]
+    write_tracks(folder / "tracks.csv", tracks)
+    words = ("--on", "fma", "--data", folder, "--subset", "medium")
+
+    assert shell("train", "fma-mlp", *words, "--out", out, "--epochs", "20") == 0
+    bundle = bundles.load(out)
+    assert len(bundle.labels) == 16
+    assert {"Experimental", "Instrumental", "Spoken", "Old-Time"} <= {label.split(" /")[0] for label in bundle.labels}
+    assert bundle.kinds[0].key == "fma518/1/full"
+    assert bundle.manifest["metrics"]["rows"] == 48  # the official test part alone
+
+    assert shell("eval", *words, "--bundle", out, "--json") == 0
+    (judged,) = shell.objects()
+    assert judged["count"] == 48
+    assert judged["accuracy"]["value"] == pytest.approx(bundle.manifest["metrics"]["hit@1 clean"], abs=1e-4)
+    assert judged["accuracy"]["value"] > 0.5
+    assert not [text for text in judged["warnings"] if "very rows" in text and "split" not in text]
 
 
 def test_set_default_makes_every_scan_use_it(
