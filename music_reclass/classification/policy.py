@@ -24,6 +24,8 @@ REASONS: dict[str, str] = {
     "weak_genre": "likely, but this genre says so little that it is decided only when the stage is sure",
     "dropped": "the taxonomy drops this genre and everything above it",
     "no_vote": "no stage could vote",
+    "chosen": "you chose it",
+    "left": "you said to leave it alone",
 }
 """Every reason code a decision can have, as libraries store it, with the sentence for people."""
 

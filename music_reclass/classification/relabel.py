@@ -12,6 +12,7 @@ from music_reclass.domain import Vote
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.scope import Scope
+from music_reclass.features.user_decisions import UserDecisions
 from music_reclass.models.priors import ClassPrior, prior_of_votes
 from music_reclass.taxonomy import Taxonomy
 
@@ -67,7 +68,7 @@ def relabel(database: Database, cascade: Cascade, dry_run: bool = False) -> Rela
         other = [track_id for track_id in tracks if votes[track_id] != known.get(track_id, ())]
         report.from_vectors += len(other)
         report.from_votes += len(chunk) - len(other)
-        concluded = cascade.conclude(votes, albums)
+        concluded = UserDecisions(database).overlaid(cascade.conclude(votes, albums))
         for track_id, decision in concluded.items():
             before = tracks[track_id].decision
             genres = () if before is None else before.genres

@@ -87,7 +87,7 @@ def install(shell: str | None) -> None:
         raise UsageError(f"Name the shell: reclass completion install {'|'.join(_PLACES)}.")
     target = Path.home() / _PLACES[name]
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_file(target, _script(name) + "\n")
+    write_file(target, _script(name) + "\n", force=True)
     say("installed", printable(shorten_home(str(target))))
     plain(_NEXT[name])
 

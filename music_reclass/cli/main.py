@@ -27,6 +27,7 @@ COMMANDS = {  # name: where the command is, and its first sentence; only the mod
     "db": ("db:db", "Back up, restore and check the library database."),
     "demo": ("demo:demo", "See the whole job on a synthesised library."),
     "doctor": ("doctor:doctor", "Check packages, decoders, model, database and disk."),
+    "edit": ("ask:edit", "Decide yourself, album by album."),
     "eval": ("eval:evaluate", "Measure how good a model is on labelled data."),
     "explain": ("explain:explain", "Say why a file got its genre."),
     "export": ("library:export", "Write all decisions as CSV, JSON lines or playlists."),
@@ -48,7 +49,7 @@ COMMANDS = {  # name: where the command is, and its first sentence; only the mod
 
 
 GROUPS = {  # how `reclass --help` groups them; what stands in none comes last
-    "Everyday": ("scan", "apply", "undo", "history", "status", "report", "relabel", "demo"),
+    "Everyday": ("scan", "apply", "edit", "undo", "history", "status", "report", "relabel", "demo"),
     "Look closer": ("explain", "audit", "export", "genres"),
     "Keep house": ("config", "db", "doctor", "forget", "completion"),
     "Train": ("models", "learn", "train", "eval", "calibrate", "audit-exits"),

@@ -46,6 +46,7 @@ _UNREADABLE_SHOWN = 5
 )
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N files, by path.")
 @click.option("--conflicts", is_flag=True, help="List the tracks whose tag says another genre, and what was found.")
+@click.option("--ask", is_flag=True, help="Decide about each album: accept, change, leave, never ask again.")
 @click.option("--rescan", is_flag=True, help="Read every file again, known or not.")
 @click.option("-v", "--verbose", is_flag=True, help="Show technical details too: stages, seconds, certified precision.")
 @choice_flags
@@ -55,8 +56,8 @@ _UNREADABLE_SHOWN = 5
 )  # fmt: skip
 def scan(
     paths: tuple[Path, ...], plex: str | None, sync_plex: bool, pairs: tuple[str, ...], include: tuple[str, ...],
-    exclude: tuple[str, ...], limit: int | None, conflicts: bool, rescan: bool, verbose: bool, choice: Choice,
-    settings: Settings,
+    exclude: tuple[str, ...], limit: int | None, conflicts: bool, ask: bool, rescan: bool, verbose: bool,
+    choice: Choice, settings: Settings,
 ) -> int:  # fmt: skip
     """Decide the genre of each track in PATHS, and tag it.
 
@@ -69,6 +70,8 @@ def scan(
 
     if not paths and plex is None:
         raise click.UsageError("Name a folder or file to scan, or a Plex library with --plex.")
+    if ask and (choice.yes or choice.as_json):
+        raise click.UsageError("--ask asks somebody; leave --yes and --json out.")
     if plex is not None:
         settings = replace(settings, plex_library=plex)
     if sync_plex or plex is not None:
@@ -99,6 +102,7 @@ def scan(
             after=after if sync_plex else None,
             verbose=verbose,
             conflicts=conflicts,
+            ask=ask,
         )
 
 
@@ -111,6 +115,7 @@ def _scan(
     after: Callable[[list[str]], int] | None,
     verbose: bool,
     conflicts: bool,
+    ask: bool,
 ) -> int:
     """Bring the library up to date, show what came of it, and write the plan; the exit code."""
     from music_reclass.classification.scan import scan as update_library
@@ -130,6 +135,10 @@ def _scan(
     plan = plan_for(work, lambda: Decisions(work.database).in_scope(scope))
     if conflicts and not choice.as_json:
         show_conflicts(plan)
+    if ask:
+        from music_reclass.cli.ask import ask_albums
+
+        plan, choice = ask_albums(work, plan, "scan --ask", dry_run=choice.dry_run), Choice(choice.dry_run, yes=True)
     code = conclude(work, plan, choice, command="scan", arguments=arguments, after=after)
     if not choice.as_json and not verbose:
         _show_tips(scope, cascade)

@@ -80,6 +80,7 @@ NEWEST_SCHEMA = len(STEPS)
 _JSON_COLUMNS = (
     ("track", "warnings"), ("track", "genres"), ("run", "arguments"), ("run", "summary"), ("bundle", "manifest"),
     ("vote", "probabilities"), ("decision", "genres"), ("scan", "arguments"), ("scan", "seconds"),
+    ("user_decision", "genres"),
     ("own_exit", "against"), ("own_exit", "certificate"), ("exit_audit", "result"), ("plex_server", "mapping"),
     ("plex_track", "genres"), ("plex_change", "before"), ("plex_change", "after"),
 )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from music_reclass.domain import Decision, Track, Vote
 from music_reclass.features.database import Database
 from music_reclass.features.library import FROM_TRACK, TRACK, USABLE, track_of
+from music_reclass.features.user_decisions import UserDecisions
 
 if TYPE_CHECKING:
     from music_reclass.features.scope import Scope
@@ -43,9 +44,9 @@ class Decisions:
 
     def save(self, decisions: Mapping[int, Decision], bundles: Mapping[str, int], basis: str) -> None:
         """Store decisions by track id with their votes in cascade order, in one transaction. `bundles`: stage -> bundle
-        id."""
+        id. What the user decided stands in their place."""
         with self.database.transaction():
-            for track_id, decision in decisions.items():
+            for track_id, decision in UserDecisions(self.database).overlaid(decisions).items():
                 self._sql.execute("DELETE FROM vote WHERE track_id = ?", (track_id,))
                 for vote in decision.votes:
                     if vote.stage in bundles:  # the album's vote is derived and not stored
@@ -57,10 +58,23 @@ class Decisions:
                 self._store(track_id, decision, basis)
 
     def save_without_votes(self, decisions: Mapping[int, Decision], basis: str) -> None:
-        """Store decisions by track id in one transaction, and leave the stored votes as they are."""
+        """Store decisions by track id in one transaction, and leave the stored votes as they are. What the user decided
+        stands in their place."""
         with self.database.transaction():
-            for track_id, decision in decisions.items():
+            for track_id, decision in UserDecisions(self.database).overlaid(decisions).items():
                 self._store(track_id, decision, basis)
+
+    def put_user_decisions(self, track_ids: Sequence[int]) -> None:
+        """Let what the user decided stand in the place of the stored decisions of some tracks at once; tracks of which
+        nothing is decided by the user any more are undecided until the next scan or relabel."""
+        with self.database.transaction():
+            for track in self.tracks(track_ids):
+                if track.decision is None:
+                    continue
+                (decision,) = UserDecisions(self.database).overlaid({track.id: track.decision}).values()
+                row = self._sql.execute("SELECT basis FROM decision WHERE track_id = ?", (track.id,)).fetchone()
+                is_lifted = decision is track.decision and decision.reason in ("chosen", "left")
+                self._store(track.id, decision, "" if is_lifted else str(row[0]))
 
     def _store(self, track_id: int, decision: Decision, basis: str) -> None:
         self._sql.execute(

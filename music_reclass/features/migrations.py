@@ -200,4 +200,15 @@ STEPS: tuple[str, ...] = (
         made    REAL NOT NULL
     ) STRICT;
     """,
+    """
+    -- What the user decided. It holds over every scan; the narrowest scope counts.
+    CREATE TABLE user_decision (
+        scope   TEXT NOT NULL CHECK (scope IN ('track', 'album', 'artist')),
+        key     TEXT NOT NULL,             -- of a track the digest of its audio, in hex; see features/user_decisions.py
+        genres  TEXT,                      -- JSON list; NULL: leave the tags alone and do not ask
+        source  TEXT NOT NULL,             -- the command
+        decided REAL NOT NULL,
+        PRIMARY KEY (scope, key)
+    ) STRICT;
+    """,
 )

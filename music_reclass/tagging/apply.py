@@ -87,6 +87,7 @@ class WritePlan:
     profile: str = NATIVE
     finer: Callable[[Track, str], str | None] | None = None  # the style that may be written in the place of a genre
     min_confidence: str = "likely"
+    chosen: frozenset[int] = frozenset()  # tracks for which the user chose a genre just now: it replaces any other
     _relations: dict[tuple[str, tuple[str, ...] | None], Relation] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[tuple[Track, Proposal | None]]:
@@ -106,7 +107,7 @@ class WritePlan:
 
         A genre that is there and that is finer than the decision, but not this style, stays: it is better knowledge.
         """
-        if self.finer is None or decision.outcome not in SURE or not decision.genres:
+        if self.finer is None or decision.outcome not in SURE or not decision.genres or decision.reason == "chosen":
             return decision, ""
         first, *others = decision.genres
         style = self.finer(track, first)
@@ -122,8 +123,9 @@ class WritePlan:
         if decision.genres:
             relation = self._relation(decision.genres[0], track.tags.genres)
         proposal = propose(
-            decision, track.tags.genres, relation, on_existing=self.on_existing, taxonomy=self.taxonomy,
-            min_confidence=self.min_confidence,
+            decision, track.tags.genres, relation,
+            on_existing=OnExisting.REPLACE if track.id in self.chosen else self.on_existing,
+            taxonomy=self.taxonomy, min_confidence=self.min_confidence,
         )  # fmt: skip
         if not proposal.writes or self.profile == NATIVE:
             return proposal

@@ -103,7 +103,7 @@ def propose(
     if not is_enough(decision, min_confidence):
         return Proposal(NONE, "below the confidence that may be written (min_confidence)", (), relation)
     genres = decision.genres
-    weak = genres[0] in taxonomy.weak
+    weak = genres[0] in taxonomy.weak and decision.reason != "chosen"
     if weak and decision.outcome is not Outcome.CONFIDENT:
         return Proposal(NONE, f"{genres[0]} says too little to be written unless it is certain", (), relation)
     if on_existing is OnExisting.MERGE and relation in (Relation.REFINE, Relation.CONFLICT):

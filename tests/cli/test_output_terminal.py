@@ -44,6 +44,7 @@ WORDS = {
     "doctor gpu": ["{nothing}"],
     "doctor skew": [],
     "doctor tags": ["{song}"],
+    "edit": ["{nothing}", "--genre", "{nothing}", "--config", "{nothing}"],
     "eval": ["--data", "{nothing}"],
     "explain": ["{song}"],
     "export": [],

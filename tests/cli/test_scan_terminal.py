@@ -16,7 +16,7 @@ from tests.cli.decided_library import DecidedLibrary, Tune
 from tests.library import Shell, digests
 
 
-def on_a_terminal(*words: str | Path, keys: bytes, colour: bool = True) -> tuple[int, str]:
+def on_a_terminal(*words: str | Path, keys: bytes, colour: bool = True, question: bytes = b"]: ") -> tuple[int, str]:
     """Exit code and screen of a command in a terminal of its own, where `keys` answer the first question."""
     pid, screen = pty.fork()
     if pid == 0:
@@ -35,7 +35,7 @@ def on_a_terminal(*words: str | Path, keys: bytes, colour: bool = True) -> tuple
         if not piece:
             break
         shown += piece
-        if not asked and b"]: " in shown:
+        if not asked and question in shown:
             asked = True
             os.write(screen, keys)
     os.close(screen)

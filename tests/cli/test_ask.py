@@ -1,0 +1,96 @@
+"""`scan --ask` and `edit`: answers in lines or single keys, written through the journal, kept over scans."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from music_reclass.tagging.read import read_tags
+from tests.cli.decided_library import DecidedLibrary, Tune
+from tests.cli.test_scan_terminal import on_a_terminal
+from tests.library import Shell, digests
+
+SCAN = ("-j", "1", "--stages", "1", "--ask")
+
+
+def genres(folder: Path) -> dict[str, tuple[str, ...] | None]:
+    return {path.name: read_tags(path).genres for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def types(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+
+
+def test_a_chosen_genre_and_a_never_hold_over_the_next_scan_and_relabel(
+    music: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = digests(music)
+    types(monkeypatch, "c", "gregorian metal", "Jazz, Blues", "n", "?", "l")
+    assert shell("scan", music, *SCAN, "--max-genres", "2") == 0
+    assert shell.out.count("[a]ccept") == 4  # three albums, and once more after the help
+    assert "There is no genre 'gregorian metal'" in shell.out
+    chosen = [name for name, held in genres(music).items() if held == ("Jazz", "Blues")]
+    assert len(chosen) >= 3  # a whole album, whatever was there
+    changed = [name for name, digest in digests(music).items() if digest != before[name]]
+    assert {Path(name).name for name in changed} == set(chosen)
+    for command in (("scan", music, "-j", "1", "--stages", "1", "-n", "--rescan"), ("relabel",)):
+        assert shell(*command) == 0
+        shell("export", "--format", "jsonl")
+        by_name = shell.by_name()
+        assert {tuple(by_name[name]["genres"]) for name in chosen} == {("Jazz", "Blues")}
+        assert [one["reason"] for one in by_name.values()].count("left") >= 3
+    types(monkeypatch, "l")
+    shell("scan", music, *SCAN)
+    assert shell.out.count("[a]ccept") == 1  # the two that were decided are not asked about again
+    assert shell("undo", "1", "-y") == 0
+    assert digests(music) == before
+
+
+def test_accept_writes_what_was_shown_and_the_end_of_input_writes_no_more(
+    music: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = digests(music)
+    types(monkeypatch, "a")
+    assert shell("scan", music, *SCAN, "--on-existing", "replace") == 0
+    changed = {name.split("/")[0] for name, digest in digests(music).items() if digest != before[name]}
+    assert len(changed) == 1
+    types(monkeypatch, "q")
+    assert shell("scan", music, *SCAN, "--on-existing", "replace") == 0
+    assert "nothing" in shell.out
+
+
+def test_a_dry_run_stores_no_answer(music: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digests(music)
+    types(monkeypatch, "n", "c", "n")
+    assert shell("scan", music, *SCAN, "-n") == 0
+    types(monkeypatch, "n", "n", "n")
+    shell("scan", music, *SCAN, "-n")
+    assert shell.out.count("[a]ccept") == 3
+    assert digests(music) == before
+    assert shell("scan", music, *SCAN, "-y") == 2
+
+
+def test_edit_decides_without_a_question_and_takes_it_back(library: DecidedLibrary, shell: Shell) -> None:
+    one, two = library.add(Tune("One/a.mp3", "Rock", ("Pop",)), Tune("One/b.mp3", ""))
+    assert shell("edit", library.folder, "--genre", "hip hop", "--scope", "track", "-y") == 0
+    assert {read_tags(path).genres for path in (one, two)} == {("Hip-Hop",)}
+    assert shell("edit", library.folder, "--leave", "--scope", "track") == 0
+    assert shell("apply", "-y", "--on-existing", "replace") == 0
+    assert {read_tags(path).genres for path in (one, two)} == {("Hip-Hop",)}
+    shell("status", "--unsure", "--json")
+    assert {one["reason"] for one in shell.objects()} == {"left"}
+    assert shell("edit", library.folder, "--clear") == 0
+    assert "1 decision;" in shell.out  # the two files hold the same audio
+    assert shell("edit", library.folder, "--genre", "gregorian metal") == 2
+    assert shell("edit", library.folder, "--genre", "Jazz", "--leave") == 2
+    assert shell("edit", library.folder / "nowhere") == 3
+
+
+def test_single_keys_on_a_terminal(library: DecidedLibrary, shell: Shell, tmp_path: Path) -> None:
+    (song,) = library.add(Tune("One/a\x1b[2J.mp3", "Rock"))
+    code, screen = on_a_terminal("edit", library.folder, "--db", shell.db, keys=b"a", question=b"[q]uit?")
+    assert code == 0
+    assert "\x1b[2J" not in screen
+    assert read_tags(song).genres == ("Rock",)
