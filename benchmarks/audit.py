@@ -3,6 +3,9 @@
 Half of the artists of the table become a library in SQLite; a model of the other half plays the embedded one. Half of
 the tracks of one genre become bands of up to 30 tracks, each with a finer genre of its own, as libraries hold them.
 Then 10 % of the tracks get the tags of a track of other genres.
+
+python benchmarks/audit.py TABLE.npz [LIBRARIES [EFFICIENTAT.npz]]; with the last one EfficientAT's vectors of the same
+rows (`mn04`) are stored too.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ from music_reclass.training import npz
 SHARE, FIRST, BAND = 0.10, 20, 30
 Tags = tuple[str, ...]
 Groups = NDArray[np.int64]
+Vectors = NDArray[np.float32]
 
 
 def bands(
@@ -77,15 +81,17 @@ def embedded_without(table: Table) -> bundles.Bundle:
     return replace(bundles.embedded(), labels=table.classes, model=model, calibration=Calibration(), digest="other")
 
 
-def saved(path: Path, table: Table, tags: list[Tags], artists: list[str]) -> list[str]:
-    """A library of the rows with these tags; the path of each."""
+def saved(path: Path, table: Table, tags: list[Tags], artists: list[str], *, more: Vectors | None) -> list[str]:
+    """A library of the rows with these tags, and with `more` vectors of EfficientAT; the path of each."""
     paths = [f"/library/{artist}/{row:04}.flac" for row, artist in enumerate(artists)]
     tracks = [
         Track(name, 1, row + 1, f"{row:020}".encode(), 30.0, TrackTags(tags[row], artist=artist), (), table.rows[row])
         for row, (name, artist) in enumerate(zip(paths, artists, strict=True))
     ]
     database = Database(path)
-    Library(database).save(tracks, bundles.embedded().kinds[0])
+    ids = Library(database).save(tracks, bundles.embedded().kinds[0])
+    if more is not None:
+        Library(database).add_vectors(dict(zip(ids, more, strict=True)), npz.PUBLISHED["efficientat"])
     database.close()
     return paths
 
@@ -103,9 +109,9 @@ def share(rows: list[dict[str, Any]], wrong: set[str]) -> str:
     return f"{sum(row['path'] in wrong for row in rows)} of {len(rows)}"
 
 
-def measured(table: Table, other: Table, taxonomy: Taxonomy, seed: int) -> tuple[int, int]:
+def measured(table: Table, other: Table, more: Vectors | None, seed: int) -> tuple[int, int]:
     """One library, printed; how many of its first suspects were swapped, and how many suspects these are."""
-    generator = np.random.default_rng(seed)
+    generator, taxonomy = np.random.default_rng(seed), load()
     tags, artists = bands(
         [tuple(np.array(table.classes)[row]) for row in table.labels], table.groups, taxonomy, generator
     )
@@ -113,7 +119,7 @@ def measured(table: Table, other: Table, taxonomy: Taxonomy, seed: int) -> tuple
     bundle, judged = embedded_without(other), command._judged
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         db = Path(folder) / "library.sqlite3"
-        paths = saved(db, table, tags, artists)
+        paths = saved(db, table, tags, artists, more=more)
         wrong = {paths[row] for row in rows}
         tagged = dict(zip(paths, tags, strict=True))
         patch.setattr(bundles, "embedded", lambda: bundle)
@@ -140,12 +146,13 @@ def measured(table: Table, other: Table, taxonomy: Taxonomy, seed: int) -> tuple
 
 def main() -> None:
     """Libraries of several seeds."""
-    data, taxonomy = npz.read(Path(sys.argv[1])).table, load()
+    data = npz.read(Path(sys.argv[1])).table
+    more = np.load(sys.argv[3])["mn04"] if len(sys.argv) > 3 else None
     hits = listed = 0
     for seed in range(int(sys.argv[2]) if len(sys.argv) > 2 else 4):
         artists = np.random.default_rng(seed).permutation(np.unique(data.groups))
         mine = np.isin(data.groups, artists[: len(artists) // 2])
-        right, count = measured(data.chosen(mine), data.chosen(~mine), taxonomy, seed)
+        right, count = measured(data.chosen(mine), data.chosen(~mine), None if more is None else more[mine], seed)
         hits, listed = hits + right, listed + count
     print(f"first {FIRST} of all libraries: {hits} of {listed}, {hits / max(listed, 1):.2f}")
 

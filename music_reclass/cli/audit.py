@@ -14,7 +14,7 @@ from music_reclass.cli.output import complain, plain, print_json, printable, say
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
-    from music_reclass.domain import Track
+    from music_reclass.domain import FeatureKind, Track
     from music_reclass.features.database import Database
     from music_reclass.models.dataset import Dataset
     from music_reclass.taxonomy import Taxonomy
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ARTISTS = 5  # a genre of fewer counts as its parent
 MOST_NOISE = 0.25  # share of wrong tags above which nothing is fixed
+BETTER = ("efficientat",)  # kinds of vectors that are used too where the library has them
+NEARLY_ALL = 0.95  # share of the tagged tracks that must have them; the others are left out then, and counted
 SURE = 0.5  # chance of a suggestion from which on it may be written
 
 
@@ -138,7 +140,8 @@ def _judged(database: Database, taxonomy: Taxonomy, seed: int) -> tuple[Dataset,
     from music_reclass.training.open import LEAST
 
     bundle = embedded()  # not the user's bundle, which may have been trained on these very tags
-    raw = library.read(database, bundle.kinds[0])
+    kind = bundle.kinds[0]
+    raw = library.read(database, kind, _more_kinds(database, kind))
     # What lives in a few artists cannot be foretold by a model that never saw them.
     data = to_dataset(raw, taxonomy, min(LEAST, max(2, len(raw.names) // 20)), artists=ARTISTS)
     if len(data.table.classes) < 2 or len(data) < 20:
@@ -149,6 +152,17 @@ def _judged(database: Database, taxonomy: Taxonomy, seed: int) -> tuple[Dataset,
     written = dict(zip(map(os.fspath, raw.names), raw.genres, strict=True))
     tags = [written[name] for name in data.names]
     return data, library_label_issues(data, bundle, taxonomy, genres=tags, seed=seed, log=complain), tags
+
+
+def _more_kinds(database: Database, first: FeatureKind) -> list[FeatureKind]:
+    """The kinds of vectors that tell genres better than the first, and that all but a few of the tagged tracks have."""
+    from music_reclass.features.library import Library
+    from music_reclass.training.npz import PUBLISHED
+
+    tracks = Library(database)
+    tagged = [track.id for track in tracks.tracks_with(first, tagged_by_user=True) if track.id is not None]
+    kinds = [PUBLISHED[name] for name in BETTER]
+    return [kind for kind in kinds if tagged and len(tracks.having(tagged, kind)) >= NEARLY_ALL * len(tagged)]
 
 
 def _below(path: str, folders: list[str]) -> bool:

@@ -73,15 +73,18 @@ def library_label_issues(
     seed: int = 0,
     log: Log = silent,
 ) -> LabelIssues:
-    """How likely each tag of a library is wrong: judged by a model of its tags, and by `bundle` where it reads the same
-    vectors. `genres` are the tags as they are written, where genres of the data stand for finer ones."""
-    estimators: list[Estimator] = [
-        linear_estimator(seed=seed) if len(data) <= _LINEAR_UP_TO else mlp_estimator(seed, WIDE_RECIPE)
-    ]
+    """How likely each tag of a library is wrong: judged by a model of its tags for each kind of vectors, and by
+    `bundle` where it reads those of the first. `genres` are the tags as they are written, where genres of the data
+    stand for finer ones."""
+    small = len(data) <= _LINEAR_UP_TO
+    learned = data.kinds if small else data.kinds[-1:]  # above, the kind that tells most alone
+    members = [(kind, linear_estimator(seed=seed) if small else mlp_estimator(seed, WIDE_RECIPE)) for kind in learned]
     if bundle.kinds == (data.kind,):
-        estimators.append(as_estimator(bundle, taxonomy))
+        members.append((data.kind, as_estimator(bundle, taxonomy)))
+    tables = [data.of((kind.name,)).table for kind, _estimator in members]
     related = related_labels(data.table, taxonomy, genres)
-    return find_label_issues(data.table, estimators, related=related, seed=seed, log=log)
+    estimators = [estimator for _kind, estimator in members]
+    return find_label_issues(data.table, estimators, tables=tables, related=related, seed=seed, log=log)
 
 
 def related_labels(table: Table, taxonomy: Taxonomy, genres: Sequence[Sequence[str]] | None = None) -> Labels:
@@ -114,15 +117,19 @@ def find_label_issues(
     table: Table,
     estimators: Sequence[Estimator],
     *,
+    tables: Sequence[Table] = (),
     related: Labels | None = None,
     seed: int = 0,
     log: Log = silent,
 ) -> LabelIssues:
-    """Every row judged by estimators that were fitted on other artists only, weighted by how well they predict tags."""
+    """Every row judged by estimators that were fitted on other artists only, weighted by how well they predict tags.
+
+    `tables` are the same rows as each of the estimators reads them, where that is not `table`.
+    """
     folds = folds_of(table, seed)
     scores = []
-    for estimator in estimators:
-        scores.append(out_of_fold(table, None, estimator.fit, folds)[:, 0])
+    for estimator, rows in zip(estimators, tables or [table] * len(estimators), strict=True):
+        scores.append(out_of_fold(rows, None, estimator.fit, folds)[:, 0])
         share = float(table.labels[np.arange(len(table)), scores[-1].argmax(axis=1)].mean())
         log(f"{estimator.name}: agrees with {share:.0%} of the tags of artists it never saw")
     if len(scores) == 1:

@@ -14,6 +14,7 @@ from music_reclass.features.library import Library
 from music_reclass.models import bundle as bundles
 from music_reclass.models.dataset import fma518
 from music_reclass.tagging.read import read_tags
+from music_reclass.training.npz import PUBLISHED
 from tests.library import Shell, digests
 from tests.training.making import learnable
 
@@ -136,6 +137,23 @@ def test_the_check_of_the_list_is_in_json_with_its_bounds(shell: Shell, tagged: 
         assert checked["count"] == len(shell.objects())
         assert row["tags"] == row["tagged"]
         assert 0 < row["noise"] < 0.25
+
+
+@pytest.mark.parametrize(("count", "models"), [(80, 2), (77, 2), (70, 1)])
+def test_efficientats_vectors_count_where_nearly_all_tracks_have_them(
+    count: int, models: int, shell: Shell, tagged: Path
+) -> None:
+    kind = PUBLISHED["efficientat"]
+    vectors = np.random.default_rng(0).normal(size=(count, kind.dimension)).astype(np.float32)
+    vectors[:, :4] += 5 * np.eye(4, dtype=np.float32)[np.arange(count) % 4]
+    database = Database(shell.db)
+    Library(database).add_vectors({number + 1: vectors[number] for number in range(count)}, kind)
+    database.close()
+    assert shell("audit") == 0
+    assert shell.err.count("linear: agrees with") == models
+    assert f"{count if models == 2 else 80} tagged tracks" in shell.out
+    left_out = "3 tagged tracks have no vectors of efficientat and are left out"
+    assert (left_out in shell.out) == (count == 77)
 
 
 def test_what_we_wrote_ourselves_is_no_evidence(shell: Shell, tagged: Path) -> None:
