@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 STAGE = "tags"
 """The name under which what the tags say is kept beside the votes of the stages."""
 
+_FEW = 50  # tracks, as one album has: their artists' tags are read, not those of the library
 _SMOOTHING = 1.0  # albums, or tracks, that are reckoned to be tagged as the library is on average
 
 Doubles = NDArray[np.float64]
@@ -139,7 +140,7 @@ def _title(track: Track) -> str:
 
 
 class TagVotes:
-    """What a prior says of the tracks of a library; its tags are read when they are first needed."""
+    """What a prior says of the tracks of a library; its tags are read when many of them are first needed."""
 
     def __init__(self, prior: TagPrior, database: Database, taxonomy: Taxonomy) -> None:
         self.prior = prior
@@ -148,12 +149,19 @@ class TagVotes:
 
     def votes(self, track_ids: Iterable[int]) -> dict[int, Vote]:
         """The vote of the tags for each of `track_ids` that has tags nearby."""
-        if self._index is None:
-            self._index = TagIndex(self._library.all_tagged_by_user(), self.prior.labels, self._taxonomy)
+        tracks = list(self._library.tracks(track_ids))
+        index = self._index_for(tracks)
         frequency = np.array(self.prior.frequency)
-        found = {}
-        for track in self._library.tracks(track_ids):
-            vote = self.prior.vote(self._index.log_odds(track, frequency))
-            if vote is not None:
-                found[track.id] = vote
-        return found
+        votes = {track.id: self.prior.vote(index.log_odds(track, frequency)) for track in tracks}
+        return {track_id: vote for track_id, vote in votes.items() if vote is not None}
+
+    def _index_for(self, tracks: Sequence[Track]) -> TagIndex:
+        """The tags of the whole library, or those of the artists of a few tracks alone."""
+        if self._index is not None:
+            return self._index
+        if len(tracks) <= _FEW:
+            wanted = {key(name) for track in tracks for name in (track.tags.artist, track.tags.album_artist)} - {""}
+            named = [name for name in self._library.artists() if key(name) in wanted]
+            return TagIndex(self._library.all_tagged_by_user(named), self.prior.labels, self._taxonomy)
+        self._index = TagIndex(self._library.all_tagged_by_user(), self.prior.labels, self._taxonomy)
+        return self._index

@@ -238,10 +238,22 @@ class Library:
         for rows in batched_rows(cursor):
             yield from map(track_of, rows)
 
-    def all_tagged_by_user(self) -> Iterator[Track]:
-        """The tracks with a genre that the user gave, with features or without, by id."""
-        for rows in batched_rows(self._sql.execute(f"{TRACK} {FROM_TRACK} WHERE {USABLE} AND {TAGGED_BY_USER}")):
+    def all_tagged_by_user(self, artists: Iterable[str] | None = None) -> Iterator[Track]:
+        """The tracks (of those by `artists`, as tags spell them) with a genre that the user gave, with features or
+        without."""
+        named = "SELECT value FROM json_each(:names)"
+        chosen = "" if artists is None else f"(t.artist IN ({named}) OR t.album_artist IN ({named})) AND "
+        cursor = self._sql.execute(
+            f"{TRACK} {FROM_TRACK} WHERE {chosen}{USABLE} AND {TAGGED_BY_USER}",
+            {"names": json.dumps(list(artists or ()))},
+        )
+        for rows in batched_rows(cursor):
             yield from map(track_of, rows)
+
+    def artists(self) -> set[str]:
+        """Every artist, of a track or of an album, as tags spell them."""
+        rows = self._sql.execute("SELECT artist FROM track UNION SELECT album_artist FROM track")
+        return {str(name) for (name,) in rows}
 
     def tracks(self, track_ids: Iterable[int]) -> Iterator[Track]:
         """Those of `track_ids` that are known, without vectors and votes."""

@@ -129,3 +129,20 @@ def test_what_reclass_wrote_says_nothing(tmp_path: Path) -> None:
         change = journal.plan(run, Intention(tune.path, "flac", (), ("Rock",), (), "", found.digest, b"", 1))
         journal.confirm(change, 1)
     assert TagVotes(PRIOR, small.database, TREE).votes(small.ids) == {}
+
+
+def test_a_few_tracks_are_told_the_same_as_many(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    tunes = [
+        Tune(
+            f"/m/{n // 8}/{n % 8 // 4}/{n}", (0.4, 0.2, 0.4), None, (str(generator.choice(LABELS)),) if n % 3 else None,
+            ("Ida", "IDA", "Ulf", "")[n // 8 % 4], f"Album {n // 4 % 5}",
+        )
+        for n in range(120)
+    ]  # fmt: skip
+    small = SmallLibrary(tmp_path, tunes)
+    many = TagVotes(PRIOR, small.database, TREE).votes(small.ids)
+    assert len(many) > 60
+    for ids in (small.ids[:8], small.ids[8:20], small.ids[24:30]):
+        few = TagVotes(PRIOR, small.database, TREE).votes(ids)
+        assert few == {track: vote for track, vote in many.items() if track in ids}
