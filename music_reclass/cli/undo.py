@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -28,34 +29,64 @@ _SHOWN = 20  # files that are not as before
 
 
 @click.command()
-@click.argument("run", type=int, required=False)
+@click.argument("what", nargs=-1, metavar="[RUN] [PATHS]...")
+@click.option("--only", multiple=True, metavar="GLOB", help="Only files whose name or path matches; may be repeated.")
 @click.option("--force", is_flag=True, help="Bring the old genre back even where somebody has set another since.")
 @choice_flags
 @setting_flags()
-def undo(run: int | None, force: bool, choice: Choice, settings: Settings) -> int:
+def undo(what: tuple[str, ...], only: tuple[str, ...], force: bool, choice: Choice, settings: Settings) -> int:
     """Undo RUN, by default the newest run that wrote something: every file gets its very bytes back.
 
-    What a run wrote to a Plex server is restored there.
+    With PATHS, only files there; without RUN the newest change of each of them. What a run wrote to a Plex server is
+    restored there, whole.
     """
     from music_reclass.cli.session import writing
+    from music_reclass.errors import NothingToDo, UsageError
     from music_reclass.report.text import counted
 
-    number, is_on_plex = _run_to_undo(settings, run)
+    given = int(what[0]) if what and what[0].isdecimal() and not os.path.lexists(what[0]) else None
+    folders = [os.path.realpath(path) for path in what[0 if given is None else 1 :]]
+    number, is_on_plex = (0, False) if folders and given is None else _run_to_undo(settings, given)
     if is_on_plex:
         from music_reclass.cli.plex import restore_run
 
+        if folders or only:
+            raise UsageError(f"Run {number} wrote to a Plex server, and such a run is undone whole.")
         return restore_run(settings, number, force, choice)
     with writing(settings, "undo") as work:
-        question = f"Undo run {number} ({counted(_count(work.journal, number), 'file')})?"
-        if not choice.dry_run and not confirm(question, choice, default=True):
+        chosen = _chosen(work.journal, number, folders, only)
+        files = sum(map(len, chosen.values()))
+        if not files and (folders or only):
+            raise NothingToDo("Nothing that reclass wrote stands there.")
+        question = f"Undo run {number}" if number else "Undo the newest change"
+        if not choice.dry_run and not confirm(f"{question} ({counted(files, 'file')})?", choice, default=True):
             return 0
-        report = _undo(work, number, force, choice)
-        if not choice.as_json:
-            _show(report, choice.dry_run)
+        code = 0
+        for run, paths in sorted(chosen.items(), reverse=True) or [(number, set())]:
+            wanted = paths if folders or only else None
+            report = _undo(work, run, force, choice, wanted)
+            if not choice.as_json:
+                _show(report, choice.dry_run)
+            code = 1 if report.counts["failed"] or report.counts["left"] else code
         if work.stop:
             complain("Stopped as you asked; the same command goes on from here.")
             return 130
-        return 1 if report.counts["failed"] or report.counts["left"] else 0
+        return code
+
+
+def _chosen(journal: Journal, run: int, folders: list[str], only: tuple[str, ...]) -> dict[int, set[str]]:
+    """The files to undo by run: those of `run`, or for 0 each in its newest run; below `folders` and as `only` says."""
+    from fnmatch import fnmatch
+
+    chosen: dict[int, set[str]] = {}
+    met: set[str] = set()
+    for number, path in journal.standing(run or None):
+        below = not folders or any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
+        named = not only or any(fnmatch(os.path.basename(path), glob) or fnmatch(path, glob) for glob in only)
+        if below and named and path not in met:
+            met.add(path)
+            chosen.setdefault(number, set()).add(path)
+    return chosen
 
 
 def _run_to_undo(settings: Settings, run: int | None) -> tuple[int, bool]:
@@ -78,7 +109,8 @@ def _run_to_undo(settings: Settings, run: int | None) -> tuple[int, bool]:
         return number, command in COMMANDS
 
 
-def _undo(work: Session, run: int, force: bool, choice: Choice) -> UndoReport:
+def _undo(work: Session, run: int, force: bool, choice: Choice, wanted: set[str] | None) -> UndoReport:
+    """Undo a run, or the files `wanted` of it."""
     from music_reclass.features.library import Library
     from music_reclass.tagging.apply import note_file
     from music_reclass.tagging.commit import WriteOptions
@@ -94,15 +126,12 @@ def _undo(work: Session, run: int, force: bool, choice: Choice) -> UndoReport:
             note_file(library, undone.path)
 
     options = WriteOptions(work.settings.preserve_mtime, work.settings.detach_hard_links)
-    with progress_bar("undoing", _count(work.journal, run)) as bar:
+    count = len(work.journal.standing(run)) if wanted is None else len(wanted)
+    with progress_bar("undoing", count) as bar:
         return undo_run(
             work.journal, run, dry_run=choice.dry_run, force=force, options=options, find=library.paths_of_audio,
-            emit=note, stop=lambda: bool(work.stop), progress=bar,
+            wants=lambda path: wanted is None or path in wanted, emit=note, stop=lambda: bool(work.stop), progress=bar,
         )  # fmt: skip
-
-
-def _count(journal: Journal, run: int) -> int:
-    return next((found.written for found in journal.runs() if found.id == run), 0)
 
 
 def _show(report: UndoReport, dry_run: bool) -> None:

@@ -190,6 +190,15 @@ class Journal:
         ).fetchone()
         return row is not None
 
+    def standing(self, run: int | None = None) -> list[tuple[int, str]]:
+        """Run and path of every change that stands written, newest first; of one run, or of all that are no undo."""
+        rows = self._sql.execute(
+            "SELECT run_id, path FROM change WHERE state = 'written' AND undoes IS NULL AND (?1 IS NULL OR run_id = ?1)"
+            " ORDER BY id DESC",
+            (run,),
+        )
+        return [(int(number), os.fsdecode(path)) for number, path in rows.fetchall()]
+
     def runs(self) -> list[Run]:
         """Every run that changed something, or meant to; newest first."""
         rows = self._sql.execute(

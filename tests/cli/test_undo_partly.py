@@ -213,3 +213,42 @@ def test_the_files_of_a_run_show_none_and_empty_apart(library: DecidedLibrary, s
         ("undone", ()),
         ("undone", ("Other", "Unknown")),
     }
+
+
+@pytest.fixture
+def twice(library: DecidedLibrary, shell: Shell) -> dict[str, Path]:
+    """Two runs over two folders: the first wrote all files, the second wrote that of `b` again."""
+    one, two, three = library.add(Tune("a/one.mp3"), Tune("a/two.mp3"), Tune("b/three.mp3"))
+    assert shell("apply", "--yes") == 0
+    assert shell("edit", three, "--genre", "Jazz", "--scope", "track", "--yes") == 0
+    assert (genres(one), genres(three)) == (("Rock",), ("Jazz",))
+    return {"one": one, "two": two, "three": three}
+
+
+def test_files_are_undone_by_their_paths_each_in_its_newest_run(twice: dict[str, Path], shell: Shell) -> None:
+    assert shell("undo", twice["one"], twice["three"], "--yes") == 0
+    assert [genres(twice[name]) for name in ("one", "two", "three")] == [None, ("Rock",), ("Rock",)]
+    assert shell("undo", twice["three"].parent, "--yes") == 0
+    assert genres(twice["three"]) is None
+    assert shell("undo", twice["three"], "--yes") == 3
+    assert "Nothing that reclass wrote stands there" in shell.err
+
+
+def test_a_part_of_a_run_is_undone_by_globs_and_the_rest_stands(twice: dict[str, Path], shell: Shell) -> None:
+    assert shell("undo", "1", "--only", "t*.mp3", twice["one"].parent, "-n", "--json") == 0
+    assert [Path(one["path"]).name for one in shell.objects()] == ["two.mp3"]
+    assert shell("undo", "1", "--only", "*/a/tw*", "--yes") == 0
+    assert [genres(twice[name]) for name in ("one", "two", "three")] == [("Rock",), None, ("Jazz",)]
+    assert shell("undo", "1", "--only", "nothing*", "--yes") == 3
+    assert shell("undo", "2", "--yes") == 0
+    assert shell("undo", "--yes") == 0  # the rest of the first run
+    assert [genres(path) for path in twice.values()] == [None, None, None]
+
+
+def test_a_file_called_like_a_run_is_a_file(
+    twice: dict[str, Path], shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(twice["one"].parent)
+    (twice["one"].parent / "1").mkdir()
+    assert shell("undo", "1", "--yes") == 3  # the folder, in which nothing was written
+    assert genres(twice["one"]) == ("Rock",)
