@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,6 +107,8 @@ def forget(database: Path) -> bool:
     except OSError as error:
         raise ReclassError(f"{folder / LIST} cannot be removed: {error.strerror}.") from error
     _remove_others(folder, "")
+    with suppress(OSError):  # somebody else keeps something there
+        folder.rmdir()
     return there
 
 

@@ -26,7 +26,7 @@ from music_reclass.models.precision import certified_thresholds
 from music_reclass.models.stacking import extended_estimator, member_weights, stacked, supported_labels
 from music_reclass.taxonomy import Taxonomy
 from music_reclass.training import library
-from music_reclass.training.label_issues import as_estimator, find_label_issues, without_issues
+from music_reclass.training.label_issues import as_estimator, find_label_issues, related_labels, without_issues
 from music_reclass.training.open import LEAST
 from music_reclass.training.train import CrossValidated, StageRecipe, finish, silent
 
@@ -38,6 +38,7 @@ SAMPLE = 3000
 """Tracks that are learned from, unless something else is asked for."""
 
 FEWEST_TRACKS, FEWEST_ARTISTS = 200, 20
+_LEAST_ARTISTS = 3  # of a genre that is no genre of the models at hand; else it counts as its parent
 _FLOOR = 40  # tracks of a genre that a sample holds where the library has them, however rare the genre is
 LICENCE = "learned from the tags of a library; holds the models that it was learned beside, whose licence holds too"
 _SMALL = 1500  # rows up to which a few small networks learn better than a wide one
@@ -186,7 +187,7 @@ def read_sample(database: Database, tracks: Sequence[int], bundles: Sequence[Bun
     first, *later = dict.fromkeys(kind for bundle in bundles for kind in bundle.kinds)
     raw = library.read(database, first, later, among=tracks)
     known = dict.fromkeys(name for bundle in bundles for name in map(taxonomy.canonical, bundle.labels) if name)
-    return to_dataset(raw, taxonomy, LEAST, kept=tuple(known))
+    return to_dataset(raw, taxonomy, LEAST, kept=tuple(known), artists=_LEAST_ARTISTS)
 
 
 def learn(data: Dataset, base: Sequence[Bundle], taxonomy: Taxonomy, *, seed: int = 0, log: Log = silent) -> Lesson:
@@ -198,7 +199,8 @@ def learn(data: Dataset, base: Sequence[Bundle], taxonomy: Taxonomy, *, seed: in
     """
     wide = data.of([kind.name for kind in base[-1].kinds])
     judges = [mlp_estimator(seed, WIDE_RECIPE), as_estimator(base[-1], taxonomy)]
-    issues = find_label_issues(wide.table, judges, seed=seed, log=log)
+    related = related_labels(wide.table, taxonomy)
+    issues = find_label_issues(wide.table, judges, related=related, seed=seed, log=log)
     held = without_issues(data, issues)
     trusted: Mask = np.isin(np.array(data.names), np.array(held.names))
     log(held.table.notes[-1])
