@@ -48,8 +48,8 @@ from music_reclass.models.linear import linear_estimator
 from music_reclass.models.mlp import EMBEDDING_RECIPE, mlp_estimator
 from music_reclass.models.xgb import xgb_estimator
 from music_reclass.training import npz
-from music_reclass.training.cascade import answerable, train_cascade
-from music_reclass.training.train import StageRecipe, cross_validate, train
+from music_reclass.training.cascade import train_cascade
+from music_reclass.training.train import StageRecipe, answerable, cross_validate, train
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 KINDS = ("fma518", "musicnn")

@@ -102,11 +102,14 @@ def test_what_a_scan_stores_is_stored_as_before(old: Shell, folder: Path) -> Non
     def answers(db: Path) -> dict[str, list[Any]]:
         return {name: [list(row) for row in stored.rows(db, question)] for name, question in questions.items()}
 
-    compare("rows", answers(old.db), music=folder)
+    stable = ("kinds", "failures", "digests")  # the rest rests on the bundles of its time
+    before = {name: rows for name, rows in answers(old.db).items() if name in stable}
     fresh = Shell(old.db.with_name("fresh.sqlite3"), old.capture)
     put(folder, library())
     assert fresh("scan", folder, "--yes", "--json", "-j", "1") == 1
-    compare("rows", answers(fresh.db), music=folder)
+    now = answers(fresh.db)
+    compare("rows", now, music=folder)
+    assert {name: now[name] for name in stable} == before
 
 
 def everything(db: Path, columns: dict[str, str], *tables: str) -> dict[str, list[Any]]:
@@ -123,9 +126,9 @@ def test_the_old_database_opens_with_every_row(old: Shell) -> None:
     assert everything(old.db, columns, *columns) == before
 
 
-def test_a_scan_of_the_old_library_opens_no_file_and_decides_nothing_again(old: Shell, folder: Path) -> None:
+def test_a_scan_of_the_old_library_opens_no_file_and_decides_anew_once(old: Shell, folder: Path) -> None:
     columns = stored.columns(old.db)
-    tables = ("vector", "vote", "decision", "failure", "change", "run")
+    tables = ("vector", "failure", "change", "run")  # votes and decisions were those of earlier bundles
     before = everything(old.db, columns, *tables)
     for path in (folder / name for name in library()):  # whoever reads a file now finds nothing but zeros in it
         status = path.stat()
@@ -135,7 +138,8 @@ def test_a_scan_of_the_old_library_opens_no_file_and_decides_nothing_again(old: 
     compare("scan_known", old.objects(), music=folder)
     assert everything(old.db, columns, *tables) == before
     scans = stored.rows(old.db, "SELECT id, found, decided FROM scan ORDER BY id")
-    assert scans[-1][1:] == (len(library()), 0)
+    assert scans[-1][1] == len(library())
+    assert scans[-1][2] > 0
     assert stored.rows(old.db, "SELECT sum(heard) FROM scan_stage WHERE scan_id = ?", [scans[-1][0]]) == [(0,)]
     old("scan", folder, "--dry-run")
     assert f"({len(library())} known and unchanged)" in old.out

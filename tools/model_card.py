@@ -92,11 +92,15 @@ def _mistaken(probabilities: Doubles, table: Table) -> Iterator[str]:
 
 
 def _collections(stage: CrossValidated, estimator: Estimator, versions: Sequence[str], log: Log) -> Iterator[str]:
-    """Each collection judged by a model that saw none of it, on rows that carry a genre both have."""
+    """Each collection judged by a model that saw none of it, on rows that carry a genre both have; and how far
+    confidence can be trusted there and on new artists."""
     table, augmentations, scores = stage.data.table, stage.data.augmentations, stage.scores.each[0]
     names = sorted({str(name) for name in table.datasets} - {""})
     rows: list[tuple[str, ...]] = []
+    confident = [("all, new artists", *_trusted(stage.probabilities[:, 0], table.labels))]
     for name in names if len(names) > 1 else ():
+        inside = table.datasets == name
+        confident.append((f"{name}, new artists", *_trusted(stage.probabilities[inside, 0], table.labels[inside])))
         outside = table.datasets == name
         common = table.labels[outside].any(axis=0) & table.labels[~outside].any(axis=0)
         asked = np.flatnonzero(outside)[(table.labels[outside] & common).any(axis=1)]
@@ -111,9 +115,22 @@ def _collections(stage: CrossValidated, estimator: Estimator, versions: Sequence
             kept = calibrated(np.where(columns, foreign, -np.inf))
             shares = [hits(kept[:, number], sets).mean() for number in range(len(versions))]
             rows.append((name, str(len(asked)), label, *(f"{share:.3f}" for share in shares)))
+        confident.append((f"{name}, left out", *_trusted(calibrated(foreign[:, 0]), sets)))
         log(f"{name} judged by the other collections")
+    yield from _table(("rows of", "count", "hit@1", "mean confidence", "ECE", "at 90 %", "at 95 %"), confident)
     if rows:
         yield from _table(("left out", "rows", "choice among", *versions), rows)
+
+
+def _trusted(probabilities: Doubles, labels: NDArray[np.bool_]) -> tuple[str, ...]:
+    """Rows, share of hits, mean confidence, ECE, and the share of rows that reach a precision of 90 % and of 95 %: the
+    surest rows of all that are right that often together."""
+    right, confidence = hits(probabilities, labels), probabilities.max(axis=1)
+    precision = np.cumsum(right[np.argsort(-confidence, kind="stable")]) / np.arange(1, len(right) + 1)
+    covered = [np.flatnonzero(precision >= level)[-1:] + 1 for level in (0.9, 0.95)]
+    shares = [f"{int(found[0]) / len(right):.0%}" if len(found) else "0 %" for found in covered]
+    error = expected_calibration_error(confidence, right)
+    return (str(len(right)), f"{right.mean():.3f}", f"{confidence.mean():.3f}", f"{error:.3f}", *shares)
 
 
 def _merged(labels: NDArray[np.bool_], classes: tuple[str, ...]) -> NDArray[np.bool_]:

@@ -17,47 +17,58 @@ if TYPE_CHECKING:
     from music_reclass.domain import Vector
     from music_reclass.errors import TrackError
     from music_reclass.models.bundle import Bundle
+    from music_reclass.models.dataset import TableFile
     from music_reclass.models.exit_policy import ExitPolicy
 
 
 @click.command()
 @click.option("--table", type=FILE, required=True, help="Table (.npz) with the arrays fma518 and columns.")
 @click.option(
-    "--bundle", type=FOLDER, help="A trained bundle, or a cascade of them (default: the embedded first stage)."
+    "--bundle",
+    type=FOLDER,
+    help="A trained bundle, or a cascade of them (default: the embedded stages whose vectors the table holds).",
 )
 @setting_flags("exit_policy", "effort", with_db=False)
 @json_flag
 def predict(table: Path, bundle: Path | None, as_json: bool, settings: Settings) -> None:
     """Genre, confidence and all probabilities for each row of a feature table; a cascade is run as in a scan."""
     from music_reclass.cli.session import exit_policy
-    from music_reclass.models.bundle import embedded, load_cascade
 
-    stages = (embedded(),) if bundle is None else load_cascade(bundle)
-    for number, row in enumerate(_predictions(stages, table, exit_policy(settings, None))):
+    stages, file = _stages(bundle, table)
+    for number, row in enumerate(_predictions(stages, file, exit_policy(settings, None))):
         stage = f"  {row['stage']}" if len(stages) > 1 else ""
         emit(row, f"{number:>6}  {row['genre']:<16} {row['confidence']:.2f}{stage}", as_json)
 
 
-def _predictions(stages: Sequence[Bundle], table: Path, policy: ExitPolicy) -> Iterator[dict[str, Any]]:
-    """One object a row. A row that reaches a stage's exit goes no further; a stage whose vectors the table
-    lacks never votes, and is named once."""
-    from music_reclass.classification.voter import predict_rows
+def _stages(bundle: Path | None, table: Path) -> tuple[list[Bundle], TableFile]:
+    """The stages whose vectors `table` holds, the first always, and the table as read. A stage of `bundle` whose
+    vectors are not there is named."""
+    from music_reclass.models.bundle import EMBEDDED, embedded, load_cascade, without_alternative
     from music_reclass.models.dataset import TableFile
-    from music_reclass.training.npz import kinds_in, rows_for
+    from music_reclass.training.npz import kinds_in
 
     file = TableFile.read(table)
-    read = file.table(labelled=False)
     available = set(kinds_in(file))
-    able = [bundle for bundle in stages if all(kind.name in available for kind in bundle.kinds)] or list(stages[:1])
-    for bundle in stages:
-        if bundle not in able:
-            missing = [kind.name for kind in bundle.kinds if kind.name not in available]
-            complain(f"The stage {bundle.stage} never votes: the table holds no array {', '.join(missing)}.")
-    for row in predict_rows(able, lambda bundle: rows_for(bundle.kinds, file, read), len(read), policy=policy):
+    stages = list(map(embedded, EMBEDDED)) if bundle is None else list(load_cascade(bundle))
+    able = [stage for stage in stages if all(kind.name in available for kind in stage.kinds)] or stages[:1]
+    for stage in stages if bundle is not None else ():
+        if stage not in able:
+            missing = [kind.name for kind in stage.kinds if kind.name not in available]
+            complain(f"The stage {stage.stage} never votes: the table holds no array {', '.join(missing)}.")
+    return without_alternative(able), file
+
+
+def _predictions(stages: Sequence[Bundle], file: TableFile, policy: ExitPolicy) -> Iterator[dict[str, Any]]:
+    """One object a row. A row that reaches a stage's exit goes no further."""
+    from music_reclass.classification.voter import predict_rows
+    from music_reclass.training.npz import rows_for
+
+    read = file.table(labelled=False)
+    for row in predict_rows(stages, lambda bundle: rows_for(bundle.kinds, file, read), len(read), policy=policy):
         yield {
             "genre": row.genre, "confidence": round(row.confidence, 6),
             "probabilities": {genre: round(share, 6) for genre, share in row.probabilities.items()},
-            "stage": row.stage, "exited": row.stage != able[-1].stage,
+            "stage": row.stage, "exited": row.stage != stages[-1].stage,
         }  # fmt: skip
 
 

@@ -137,7 +137,7 @@ def cascade_for(settings: Settings, taxonomy: Taxonomy, database: Database | Non
     from music_reclass.classification.voter import Cascade
     from music_reclass.extractors.registry import TAG_HEADS
 
-    chosen, obstacles = usable(bundles_of_scan(settings))
+    chosen, obstacles = usable(bundles_of_scan(settings), by_name=settings.stages != "auto")
     if obstacles and settings.stages != "auto":
         raise next(iter(obstacles.values()))
     absent = {stage: str(obstacle) for stage, obstacle in obstacles.items()}
@@ -244,11 +244,25 @@ def _device_class(device: str) -> str:
     return "cuda" if any(card.exists() for card in cards) and find_spec("torch") is not None else "cpu"
 
 
-def usable(bundles: Sequence[Bundle]) -> tuple[list[Bundle], dict[str, ReclassError]]:
-    """Those of `bundles` whose stages can run here, the first always; and for each other stage, why it cannot."""
+def usable(bundles: Sequence[Bundle], *, by_name: bool = False) -> tuple[list[Bundle], dict[str, ReclassError]]:
+    """Those of `bundles` whose stages can run here, the first always; and for each other stage, why it cannot.
+
+    Unless they are asked for `by_name`, one of the embedded EfficientAT and MusiCNN is enough: EfficientAT if it can
+    run, and nothing is said of the one that is not needed.
+    """
+    from music_reclass.models.bundle import embedded, without_alternative
+
     obstacles = {bundle.stage: _obstacle(bundle) for bundle in bundles[1:]}
-    found = {stage: obstacle for stage, obstacle in obstacles.items() if obstacle is not None}
-    return [bundle for bundle in bundles if bundle.stage not in found], found
+    absent = {stage: obstacle for stage, obstacle in obstacles.items() if obstacle is not None}
+    chosen = [bundle for bundle in bundles if bundle.stage not in absent]
+    if by_name:
+        return chosen, absent
+    kept = without_alternative(chosen)
+    if any(bundle.digest == embedded(stage).digest for bundle in kept for stage in ("efficientat", "musicnn")):
+        absent = {stage: obstacle for stage, obstacle in absent.items() if stage not in ("efficientat", "musicnn")}
+    elif {"efficientat", "musicnn"} <= set(absent):
+        del absent["musicnn"]
+    return kept, absent
 
 
 def library_exits(database: Database, digests: Sequence[str]) -> dict[str, tuple[ExitRule, ...]]:
@@ -281,6 +295,10 @@ def bundles_for(request: DatasetRequest, settings: Settings) -> tuple[list[Bundl
             absent[bundle.stage] = obstacle
         else:
             chosen.append(bundle)
+    if settings.stages == "auto":
+        from music_reclass.models.bundle import without_alternative
+
+        chosen = without_alternative(chosen)
     return chosen, absent
 
 
@@ -288,25 +306,25 @@ def available_bundles(settings: Settings) -> list[Bundle]:
     """The bundles of the cascade: those that the library has taught (`reclass learn`), else `untaught_bundles`; or the
     cascade that the settings name, or its single bundle in the place of the embedded one of its stage, else after the
     first."""
-    from music_reclass.models.bundle import embedded, load_cascade
+    from music_reclass.models.bundle import EMBEDDED, embedded, load_cascade
 
     if settings.bundle is None:
         from music_reclass.classification import learned
 
         taught = learned.stored(settings.database)
         return list(taught.bundles) if taught is not None and taught.bundles else untaught_bundles()
-    first, second = embedded(), embedded("musicnn")
+    first, *later = map(embedded, EMBEDDED)
     given = list(load_cascade(settings.bundle))
     if len(given) > 1:
         return given
-    return [given[0], second] if given[0].stage == first.stage else [first, given[0]]
+    return [given[0], *later] if given[0].stage == first.stage else [first, given[0]]
 
 
 def untaught_bundles() -> list[Bundle]:
     """The bundles of a library that has taught nothing: the embedded ones, and the tag heads that are installed."""
-    from music_reclass.models.bundle import embedded
+    from music_reclass.models.bundle import EMBEDDED, embedded
 
-    return [embedded(), embedded("musicnn"), *_tag_heads()]
+    return [*map(embedded, EMBEDDED), *_tag_heads()]
 
 
 def _tag_heads() -> list[Bundle]:

@@ -74,8 +74,13 @@ class EfficientatNet:
         for block in self._blocks:
             values = _inverted_residual(values, block)
         embedding = _hardswish(self._last.weight @ _flat(values) + self._last.bias).mean(axis=1)
-        hidden = _hardswish(self._head[0].weight @ embedding[:, None] + self._head[0].bias)
-        return embedding, (self._head[1].weight @ hidden + self._head[1].bias)[:, 0]
+        return embedding, self.logits(embedding[None])[0]
+
+    def logits(self, embeddings: Array) -> Array:
+        """The logits of the 527 tags, (n, 527), of embeddings (n, numbers)."""
+        hidden = _hardswish(self._head[0].weight @ embeddings.T + self._head[0].bias)
+        found: Array = (self._head[1].weight @ hidden + self._head[1].bias).T
+        return found
 
 
 def _first_convolution(mel: Array, layer: _Layer) -> Array:

@@ -26,7 +26,8 @@ from music_reclass.models.calibration import Calibration
 FORMAT = 1
 MANIFEST, ARRAYS = "manifest.json", "arrays.npz"
 _DATA = Path(__file__).resolve().parent.parent / "data"
-EMBEDDED = {"fma518": "embedded", "musicnn": "embedded-musicnn"}  # stage -> folder, cheapest first
+# stage -> folder, cheapest first; one of the later two follows the first, EfficientAT where it is installed
+EMBEDDED = {"fma518": "embedded", "efficientat": "embedded-efficientat", "musicnn": "embedded-musicnn"}
 CASCADE_FORMAT, CASCADE = 1, "ladder.json"  # the list of a cascade's stages; it keeps its old name
 _MOST = 8  # stages of a cascade
 _LARGEST = 256 * 2**20  # bytes of arrays that are read at all: a bundle is small
@@ -132,6 +133,15 @@ def embedded(stage: str = "fma518") -> Bundle:
     MusiCNN's weights, which the second stage needs for its vectors, are not: they are installed.
     """
     return load(_DATA / EMBEDDED[stage])
+
+
+def without_alternative(bundles: Iterable[Bundle]) -> list[Bundle]:
+    """`bundles` without the embedded MusiCNN stage where the embedded EfficientAT stage is among them, beside which it
+    adds nothing (docs/explanation/model-card.md)."""
+    found = list(bundles)
+    if all(bundle.digest != embedded("efficientat").digest for bundle in found):
+        return found
+    return [bundle for bundle in found if bundle.digest != embedded("musicnn").digest]
 
 
 def columns_digest() -> str:

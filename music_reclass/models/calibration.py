@@ -54,10 +54,11 @@ def hits(probabilities: Doubles, labels: NDArray[np.bool_]) -> Hits:
     return np.asarray(np.take_along_axis(labels, best, axis=-1)[..., 0], dtype=np.bool_)
 
 
-def fit(log_probabilities: Doubles, labels: NDArray[np.bool_]) -> Calibration:
+def fit(log_probabilities: Doubles, labels: NDArray[np.bool_], weights: Doubles | None = None) -> Calibration:
     """The calibration under which the confidence of the likeliest label best foretells a hit (log-loss).
 
-    Shapes (n, labels); the rows must be of artists that the network did not see. The likelihood of the whole label
+    Shapes (n, labels), `weights` (n,), all alike where none are given; the rows must be of artists that the network did
+    not see. The likelihood of the whole label
     set would calibrate another thing: where two labels are both right, a hit is surer than either label.
     """
     right = hits(log_probabilities, labels)
@@ -66,7 +67,7 @@ def fit(log_probabilities: Doubles, labels: NDArray[np.bool_]) -> Calibration:
         top = Calibration(float(temperature))(log_probabilities).max(axis=-1)
         for floor in _FLOORS:
             confidence = np.clip((1 - floor) * top + floor / log_probabilities.shape[-1], 1e-9, 1 - 1e-9)
-            loss = -np.where(right, np.log(confidence), np.log1p(-confidence)).mean()
+            loss = -np.average(np.where(right, np.log(confidence), np.log1p(-confidence)), weights=weights)
             if loss < lowest:
                 best, lowest = Calibration(float(temperature), float(floor)), loss
     return best

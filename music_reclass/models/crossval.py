@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ Log = Callable[[str], None]
 Fit = Callable[[Table, Augmentations | None], Model]
 
 _PARTS = 5
+OUT_OF_DOMAIN_SHARE = 0.2  # measured: docs/explanation/model-card.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,18 +141,45 @@ def scored(model: Model, versions: Floats) -> Doubles:
     return flat.reshape(*versions.shape[:2], -1)
 
 
-def pooled_calibration(scores: Doubles, labels: Mask) -> calibration.Calibration:
-    """One calibration for all versions of the rows; `scores` has the shape (n, versions, labels)."""
-    sets = np.repeat(labels[:, None], scores.shape[1], axis=1)
-    return calibration.fit(scores.reshape(-1, scores.shape[-1]), sets.reshape(-1, sets.shape[-1]))
+class OutOfDomain(NamedTuple):
+    """Rows of collections as scored by models that were fitted on the other collections of a table."""
+
+    rows: NDArray[np.int64]  # (n,) positions in the table
+    scores: Doubles  # (n, labels) log-probabilities
+    labels: Mask  # (n, labels), see training.train.answerable
+
+    def without(self, rows: NDArray[np.int64]) -> OutOfDomain:
+        """All but those `rows` of the table."""
+        kept = ~np.isin(self.rows, rows)
+        return OutOfDomain(self.rows[kept], self.scores[kept], self.labels[kept])
 
 
-def cross_calibrated(scores: Doubles, labels: Mask, folds: Folds) -> Doubles:
+def pooled_calibration(
+    scores: Doubles, labels: Mask, out_of_domain: OutOfDomain | None = None
+) -> calibration.Calibration:
+    """One calibration for all versions of the rows; `scores` has the shape (n, versions, labels).
+
+    Rows that are `out_of_domain` weigh OUT_OF_DOMAIN_SHARE as much as all others together: a user's library is another
+    collection too, yet the more they weigh the less sure the model is, without need, of music like its own.
+    """
+    sets = np.repeat(labels[:, None], scores.shape[1], axis=1).reshape(-1, scores.shape[-1])
+    flat = scores.reshape(-1, scores.shape[-1])
+    if out_of_domain is None or not len(out_of_domain.rows):
+        return calibration.fit(flat, sets)
+    shares = [1.0 / len(flat), OUT_OF_DOMAIN_SHARE / len(out_of_domain.rows)]
+    weights = np.repeat(shares, [len(flat), len(out_of_domain.rows)])
+    return calibration.fit(
+        np.concatenate([flat, out_of_domain.scores]), np.concatenate([sets, out_of_domain.labels]), weights
+    )
+
+
+def cross_calibrated(scores: Doubles, labels: Mask, folds: Folds, out_of_domain: OutOfDomain | None = None) -> Doubles:
     """Probabilities, each fold's by a calibration that was fitted on the other folds only."""
     probabilities = np.zeros_like(scores)
     for fold in np.unique(folds):
         outside = folds == fold
-        probabilities[outside] = pooled_calibration(scores[~outside], labels[~outside])(scores[outside])
+        others = None if out_of_domain is None else out_of_domain.without(np.flatnonzero(outside))
+        probabilities[outside] = pooled_calibration(scores[~outside], labels[~outside], others)(scores[outside])
     return probabilities
 
 

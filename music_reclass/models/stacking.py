@@ -15,7 +15,7 @@ from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.models import calibration
 from music_reclass.models.base import Arrays, Doubles, Estimator, Floats, Model, log_softmax, restored
 from music_reclass.models.calibration import Calibration, hits
-from music_reclass.models.crossval import Scores, cross_calibrated, pooled_calibration
+from music_reclass.models.crossval import OutOfDomain, Scores, cross_calibrated, pooled_calibration
 from music_reclass.models.dataset import Augmentations, Table
 from music_reclass.models.transforms import merged_medians
 from music_reclass.taxonomy import Taxonomy
@@ -329,12 +329,14 @@ def _cross_stacked(each: Sequence[Doubles], scores: Scores, labels: Labels) -> D
     return found
 
 
-def calibrated(log_probabilities: Doubles, labels: Labels, scores: Scores) -> tuple[Calibration, Doubles]:
+def calibrated(
+    log_probabilities: Doubles, labels: Labels, scores: Scores, out_of_domain: OutOfDomain | None = None
+) -> tuple[Calibration, Doubles]:
     """The calibration that is shipped, and probabilities (n, versions, labels) by calibrations that saw other rows."""
     learning = scores.learning
-    shipped = pooled_calibration(log_probabilities[learning], labels[learning])
+    shipped = pooled_calibration(log_probabilities[learning], labels[learning], out_of_domain)
     if scores.folds:
-        return shipped, cross_calibrated(log_probabilities, labels, scores.part)
+        return shipped, cross_calibrated(log_probabilities, labels, scores.part, out_of_domain)
     return shipped, shipped(log_probabilities)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from music_reclass.models.crossval import Log
 from music_reclass.models.dataset import Dataset
@@ -20,17 +19,18 @@ from music_reclass.models.early_exit import (
     exit_rules_of,
 )
 from music_reclass.training.train import (
+    FOLDS_OUT_OF_DOMAIN,
     CrossValidated,
     StageRecipe,
     Trained,
+    answerable,
+    collections,
     cross_validate,
     finish,
     guarantee_lines,
     silent,
+    trainable,
 )
-
-_FOLDS_OUT_OF_DOMAIN = 3  # folds for weights and calibration of stages that are judged on a collection they never saw
-_MOST = 6  # collections, the largest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +82,7 @@ def summary(found: TrainedCascade) -> Iterator[tuple[str, str]]:
     yield "what", f"a cascade of {len(found.stages)}: {first.count:,} tracks of {first.artists:,} artists it never saw"
     yield from (("warning", text) for text in first.warnings)
     for result in found.stages:
-        evaluation = result.evaluation
-        yield (
-            result.bundle.stage,
-            f"{evaluation.accuracy.value:.1%} of the tracks of new artists right ({evaluation.accuracy.low:.1%} to "
-            f"{evaluation.accuracy.high:.1%}); all genres alike (macro-F1) {evaluation.macro_f1.value:.3f}; "
-            f"confidence is off by {evaluation.ece.value:.3f} on average (ECE)",
-        )
-        yield from guarantee_lines(result.bundle)
-        yield from (("note", note) for note in result.notes)
-        exit_rule = _last_exit_rule(result)
-        if exit_rule is not None:
-            yield "exit", exit_rule.sentence()
-            yield from (("", _allowed(name, one)) for name, one in exit_rule.held_on.items())
+        yield from stage_summary(result)
     yield from (("note", note) for note in found.notes)
     asked = ", ".join(
         f"{result.bundle.stage} {share:.0%}" for result, share in zip(found.stages, found.asked, strict=True)
@@ -104,6 +92,23 @@ def summary(found: TrainedCascade) -> Iterator[tuple[str, str]]:
         f"{found.accuracy:.1%} right, {found.accuracy_without_exits:.1%} if every track went to the last stage; share "
         f"of the tracks that each stage is asked about: {asked}",
     )
+
+
+def stage_summary(result: Trained) -> Iterator[tuple[str, str]]:
+    """Lines for people, each with a short label: the figures, guarantees and exit rule of one stage."""
+    evaluation = result.evaluation
+    yield (
+        result.bundle.stage,
+        f"{evaluation.accuracy.value:.1%} of the tracks of new artists right ({evaluation.accuracy.low:.1%} to "
+        f"{evaluation.accuracy.high:.1%}); all genres alike (macro-F1) {evaluation.macro_f1.value:.3f}; "
+        f"confidence is off by {evaluation.ece.value:.3f} on average (ECE)",
+    )
+    yield from guarantee_lines(result.bundle)
+    yield from (("note", note) for note in result.notes)
+    exit_rule = _last_exit_rule(result)
+    if exit_rule is not None:
+        yield "exit", exit_rule.sentence()
+        yield from (("", _allowed(name, one)) for name, one in exit_rule.held_on.items())
 
 
 def _allowed(name: str, allowed: Mapping[str, Any]) -> str:
@@ -135,52 +140,25 @@ def _in_domain(stages: Sequence[CrossValidated]) -> list[CalibrationSet]:
 
 def _out_of_domain(data: Dataset, stages: Sequence[CrossValidated], log: Log) -> tuple[list[CalibrationSet], list[str]]:
     """Each collection of the data as seen by stages that were trained and calibrated on the other ones; and notes."""
-    names, counts = np.unique(data.table.datasets, return_counts=True)
     found: list[CalibrationSet] = []
     notes: list[str] = []
-    if len(names) < 2 or len(stages) < 2:
-        return found, notes
-    for name in names[np.argsort(-counts, kind="stable")][:_MOST]:
+    for name in collections(data) if len(stages) > 1 else ():
         inside = data.table.datasets == name
         asked, labels = answerable(data.table.labels, inside)
         artists = len(np.unique(data.table.groups[asked]))
-        if artists < MONITORED or not _trainable(data, ~inside):
+        if artists < MONITORED or not trainable(data, ~inside):
             notes.append(f"the exit rules were not tried on {name}: {artists} artists with genres of the others")
             continue
         probabilities = []
         for stage in stages:
             log(f"{stage.recipe.kinds[-1]}: trained without {name}, to see what its exit rule loses there")
             recipe = StageRecipe(stage.recipe.name, stage.recipe.kinds, stage.kept, stage.recipe.target)
-            others = cross_validate(data.chosen(~inside), recipe, seed=stage.seed, folds=_FOLDS_OUT_OF_DOMAIN)
+            others = cross_validate(data.chosen(~inside), recipe, seed=stage.seed, folds=FOLDS_OUT_OF_DOMAIN)
             rows = stage.data.table.rows[asked]
             probabilities.append(finish(others).bundle.predict_proba(rows))
         title = f"collection {name}, trained on the others"
         found.append(CalibrationSet.of(title, data.table.groups[asked], probabilities, labels))
     return found, notes
-
-
-def answerable(labels: NDArray[np.bool_], inside: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The rows `inside` a collection that models of the other rows can get right, and what is right for them.
-
-    Rows without any genre of the others are left out: no stage can be right there, so none is lost, and they would
-    make the share of the lost look small. Genres that the others never tell apart (each row carries both or neither)
-    count as one: which of the two is named is chance, and no fault of an early exit.
-    """
-    others = labels[~inside]
-    asked = inside & (labels & others.any(axis=0)).any(axis=1)
-    merged = labels.copy()
-    columns, place = np.unique(others, axis=1, return_inverse=True)
-    place = place.reshape(-1)
-    for number in range(columns.shape[1]):
-        if columns[:, number].any():
-            alike = place == number
-            merged[:, alike] = labels[:, alike].any(axis=1, keepdims=True)
-    return asked, merged[asked]
-
-
-def _trainable(data: Dataset, mask: NDArray[np.bool_]) -> bool:
-    labels, groups = data.table.labels[mask], data.table.groups[mask]
-    return int(labels.any(axis=0).sum()) > 1 and len(np.unique(groups)) >= _FOLDS_OUT_OF_DOMAIN
 
 
 def _last_exit_rule(stage: Trained) -> ExitRule | None:

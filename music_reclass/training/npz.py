@@ -14,7 +14,7 @@ from music_reclass.errors import BundleError, MissingExtra, UsageError
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.extractors.registry import EXTRACTORS, extractor
 from music_reclass.extractors.weights.store import MissingWeights
-from music_reclass.models.dataset import FIRST, SPLITS, Dataset, Table, TableFile, columns_of
+from music_reclass.models.dataset import FIRST, SPLITS, Augmentations, Dataset, Table, TableFile, columns_of
 
 Floats = NDArray[np.float32]
 EXCERPT = "mid30"
@@ -166,3 +166,23 @@ def read(path: Path, names_of_kinds: Sequence[str] = (FIRST,)) -> Dataset:
     artists = tuple(f"{prefix}{group}" for group in extra["group"].tolist()) if "group" in extra else ()
     kinds, table = read_kinds(file, table, names_of_kinds)
     return Dataset(path.stem, table, kinds[0], split, names, artists, kinds[1:])
+
+
+def with_augmentations(data: Dataset, path: Path) -> Dataset:
+    """The data with the changed versions of its rows that the file `path` holds: of fma518, and of each further kind
+    whose array (n, versions, dimension) is there. Of the other kinds the clean vectors stand beside them."""
+    file = TableFile.read(path)
+    changed = file.augmentations(data.table)
+    parts, first = [changed.rows], data.kind.dimension
+    for kind in data.more:
+        columns = slice(first, first + kind.dimension)
+        first += kind.dimension
+        array = array_of(file, kind.name)
+        clean = np.repeat(data.table.rows[:, None, columns], len(changed.names), axis=1)
+        rows = clean if array is None else file.arrays[array].astype(np.float32)
+        if rows.shape != clean.shape or not np.isfinite(rows).all():
+            raise UsageError(
+                f"The array {array} of {path} has the shape {rows.shape}; {clean.shape} finite numbers belong there."
+            )
+        parts.append(rows)
+    return data.with_augmentations(Augmentations(changed.names, np.concatenate(parts, axis=2)))

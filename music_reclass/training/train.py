@@ -19,18 +19,22 @@ from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.models.base import Estimator, Model
 from music_reclass.models.bundle import Bundle, artist_digests, make
 from music_reclass.models.calibration import Calibration, hits
-from music_reclass.models.crossval import Log, Scores, held_out
+from music_reclass.models.crossval import Log, OutOfDomain, Scores, held_out
 from music_reclass.models.dataset import Dataset
 from music_reclass.models.early_exit import ExitRule, exit_as_manifest
 from music_reclass.models.metrics import Evaluation, evaluate, expected_calibration_error
 from music_reclass.models.precision import Certificate, PrecisionTarget, certified_thresholds
-from music_reclass.models.stacking import Selected, Stack, calibrated, member_weights, stacked
+from music_reclass.models.stacking import Selected, Stack, calibrated, combined, member_weights, stacked
 from music_reclass.models.transforms import medians, profile
 
 Doubles = NDArray[np.float64]
 LICENCES = {"fma": "CC BY 4.0 (learned from the metadata and features of the FMA data set, mdeff/fma)"}
 _CONFUSED = 0.6  # share of the rarer label's rows that carry the other too
 LICENCE = "that of the data it was trained on; no audio is part of it"
+
+
+FOLDS_OUT_OF_DOMAIN = 3  # folds for weights and calibration of stages that are judged on a collection they never saw
+MOST_COLLECTIONS = 6
 
 
 def silent(text: str) -> None:
@@ -115,7 +119,8 @@ def cross_validate(
     weights, notes = member_weights(scores, labels, [one.name for one in recipe.estimators])
     for note in notes:
         log(note)
-    calibration, probabilities = calibrated(stacked(scores, weights, labels), labels, scores)
+    out_of_domain = left_out(data, recipe, weights, log) if fitted is None else None
+    calibration, probabilities = calibrated(stacked(scores, weights, labels), labels, scores, out_of_domain)
     groups, learning, judging = data.table.groups[scores.rows], scores.learning, scores.judging
     versions = [
         (version.max(axis=1), hits(version, labels[learning])) for version in np.moveaxis(probabilities[learning], 1, 0)
@@ -133,6 +138,62 @@ def cross_validate(
     return CrossValidated(
         recipe, data, seed, scores, weights, notes, fitted, calibration, probabilities, evaluation, certificates
     )
+
+
+def left_out(data: Dataset, recipe: StageRecipe, weights: Sequence[float], log: Log) -> OutOfDomain | None:
+    """The rows of each collection as scored by models of the other collections; None where there is one alone.
+
+    `weights` are those of the recipe's estimators.
+    """
+    rows, scores, sets = [], [], []
+    for name in collections(data):
+        inside = data.table.datasets == name
+        asked, labels = answerable(data.table.labels, inside)
+        if not asked.any() or not trainable(data, ~inside):
+            continue
+        log(f"trained without {name}, to calibrate on music of another collection too")
+        others = data.chosen(~inside)
+        kept = [(one, weight) for one, weight in zip(recipe.estimators, weights, strict=True) if weight > 0]
+        found = [
+            one.fit(others.table, others.augmentations).log_probabilities(data.table.rows[asked]) for one, _ in kept
+        ]
+        rows.append(np.flatnonzero(asked))
+        scores.append(found[0] if len(found) == 1 else combined(found, [weight for _, weight in kept]))
+        sets.append(labels)
+    return OutOfDomain(np.concatenate(rows), np.concatenate(scores), np.concatenate(sets)) if rows else None
+
+
+def collections(data: Dataset) -> list[str]:
+    """The names of the collections of `data`, the largest first and MOST_COLLECTIONS at most; () for one alone."""
+    names, counts = np.unique(data.table.datasets, return_counts=True)
+    return (
+        [str(name) for name in names[np.argsort(-counts, kind="stable")][:MOST_COLLECTIONS]] if len(names) > 1 else []
+    )
+
+
+def answerable(labels: NDArray[np.bool_], inside: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The rows `inside` a collection that models of the other rows can get right, and what is right for them.
+
+    Rows without any genre of the others are left out: no stage can be right there, so none is lost, and they would
+    make the share of the lost look small. Genres that the others never tell apart (each row carries both or neither)
+    count as one: which of the two is named is chance, and no fault of an early exit.
+    """
+    others = labels[~inside]
+    asked = inside & (labels & others.any(axis=0)).any(axis=1)
+    merged = labels.copy()
+    columns, place = np.unique(others, axis=1, return_inverse=True)
+    place = place.reshape(-1)
+    for number in range(columns.shape[1]):
+        if columns[:, number].any():
+            alike = place == number
+            merged[:, alike] = labels[:, alike].any(axis=1, keepdims=True)
+    return asked, merged[asked]
+
+
+def trainable(data: Dataset, mask: NDArray[np.bool_]) -> bool:
+    """Whether the rows of `mask` hold what training needs: two genres, and an artist for each fold."""
+    labels, groups = data.table.labels[mask], data.table.groups[mask]
+    return int(labels.any(axis=0).sum()) > 1 and len(np.unique(groups)) >= FOLDS_OUT_OF_DOMAIN
 
 
 def finish(

@@ -28,11 +28,12 @@ def _without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("words", "stages"),
     [
-        ("auto", ["fma518", "musicnn"]),
+        ("auto", ["fma518", "efficientat", "musicnn"]),
         ("1", ["fma518"]),
         ("fma518", ["fma518"]),
         ("1,musicnn", ["fma518", "musicnn"]),
-        ("1, 2", ["fma518", "musicnn"]),
+        ("1, 2", ["fma518", "efficientat"]),
+        ("1,3", ["fma518", "musicnn"]),
         (" fma518 , musicnn ", ["fma518", "musicnn"]),
     ],
 )
@@ -41,18 +42,18 @@ def test_stages_are_named_by_number_or_name(words: str, stages: list[str]) -> No
 
 
 @pytest.mark.parametrize(
-    "words", ["", "2", "musicnn", "musicnn,1", "1,1", "1,fma518", "0", "3", "1,", "1;2", "-1", "²"]
+    "words", ["", "2", "musicnn", "musicnn,1", "1,1", "1,fma518", "0", "4", "1,", "1;2", "-1", "²"]
 )
 def test_what_names_no_cascade_is_a_usage_error_that_says_what_would(words: str) -> None:
-    with pytest.raises(UsageError, match=r"say 1 \(the first alone\), 1,musicnn or auto"):
+    with pytest.raises(UsageError, match=r"say 1 \(the first alone\), 1,efficientat,musicnn or auto"):
         bundles_of_scan(Settings(stages=words))
 
 
 def test_a_stage_without_weights_is_left_out_unless_it_was_asked_for() -> None:
     cascade = cascade_for(Settings(), load(), None)
     assert [stage.name for stage in cascade.stages] == ["fma518"]
-    assert list(cascade.absent) == ["musicnn"]
-    assert "reclass models" in cascade.absent["musicnn"]
+    assert list(cascade.absent) == ["efficientat"]
+    assert "reclass models" in cascade.absent["efficientat"]
     with pytest.raises(MissingWeights) as caught:
         cascade_for(Settings(stages="1,musicnn"), load(), None)
     assert isinstance(caught.value, ReclassError)

@@ -13,7 +13,11 @@ def _task(count: int = 200) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _trained(rows: np.ndarray, sets: np.ndarray, recipe: MlpRecipe, seed: int = 0) -> Layers:
-    return fit_network(lambda _: rows, sets, recipe, seed)
+    return fit_network(lambda _: (rows, _no_prior(rows)), sets, recipe, seed)[0]
+
+
+def _no_prior(rows: np.ndarray) -> np.ndarray:
+    return np.zeros((len(rows), 0, 4), dtype=np.float32)
 
 
 def test_a_network_learns_what_can_be_learned() -> None:
@@ -27,14 +31,16 @@ def test_the_gradients_are_those_of_the_loss() -> None:
     rows, sets = _task(6)
     sets = np.maximum(sets, np.roll(sets, 1, axis=1))
     recipe = MlpRecipe(hidden=(5,), drop_input=0.0, drop_hidden=0.0, mixup=1e-4)
-    parameters = _initial((8, 5, 4), np.random.default_rng(1))
+    odds = np.random.default_rng(2).normal(size=(6, 2, 4)).astype(np.float32)
+    parameters = [*_initial((8, 5, 4), np.random.default_rng(1)), np.array([0.7, 0.2], dtype=np.float32)]
 
     def loss() -> float:
-        layers = tuple(zip(parameters[0::2], parameters[1::2], strict=True))
-        within = (np.exp(forward(layers, rows)) * (sets > 0)).sum(axis=1)
+        layers = tuple(zip(parameters[0:-1:2], parameters[1:-1:2], strict=True))
+        scores = forward(layers, rows) + np.einsum("npl,p->nl", odds, parameters[-1])
+        within = (np.exp(log_softmax(scores)) * (sets > 0)).sum(axis=1)
         return float(-np.log(within).mean())
 
-    gradients = _gradients(parameters, (rows, sets), recipe, np.random.default_rng(4))
+    gradients = _gradients(parameters, (rows, odds, sets), recipe, np.random.default_rng(4))
     for own, gradient in zip(parameters, gradients, strict=True):
         spot = np.unravel_index(np.abs(gradient).argmax(), gradient.shape)
         kept = own[spot]

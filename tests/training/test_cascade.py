@@ -13,8 +13,8 @@ from music_reclass.models.dataset import Dataset, read_augmentations, read_table
 from music_reclass.models.early_exit import RiskTarget, exit_rules, exit_rules_of
 from music_reclass.models.mlp import MlpRecipe, mlp_estimator
 from music_reclass.training import npz
-from music_reclass.training.cascade import answerable, train_cascade
-from music_reclass.training.train import StageRecipe
+from music_reclass.training.cascade import train_cascade
+from music_reclass.training.train import StageRecipe, answerable
 from tests.training.synthetic import views_of, with_later_kinds, written
 
 ROWS = 240
