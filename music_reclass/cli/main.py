@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -110,7 +111,16 @@ def main(arguments: list[str] | None = None) -> None:
     for name in THREAD_VARIABLES:  # small matrices on a busy machine are many times slower with several threads
         os.environ.setdefault(name, "1")
     warnings.showwarning = _show_warning  # type: ignore[assignment]
+    logging.lastResort = _Problems(logging.WARNING)
     sys.exit(run(arguments))
+
+
+class _Problems(logging.Handler):
+    """What libraries log, which may hold the name or a tag of a file, as lines that a terminal may get."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line on stderr."""
+        complain(printable(self.format(record)))
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:

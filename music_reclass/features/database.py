@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sqlite3
 import time
@@ -299,6 +300,14 @@ def newest_backups(path: Path) -> list[Path]:
     return sorted(found, key=lambda backup: (backup.stat().st_mtime, backup.name), reverse=True)
 
 
+def _is_full(path: Path | str) -> bool:
+    """Whether the disk of the library database has no room for one more page."""
+    try:
+        return isinstance(path, Path) and shutil.disk_usage(path.parent).free < PAGE_SIZE
+    except OSError:
+        return False
+
+
 def explained(error: sqlite3.Error, path: Path | str) -> DatabaseError:
     """One sentence with the cure for an error of SQLite on the library database at `path`."""
     text = str(error)
@@ -310,7 +319,7 @@ def explained(error: sqlite3.Error, path: Path | str) -> DatabaseError:
         return DatabaseError(f"{path} is not a reclass database, or it is damaged ({text}); name another with --db.")
     if "malformed" in text or "decode to UTF-8" in text:
         return damaged(path, text)
-    if "full" in text:
+    if "full" in text or ("disk I/O" in text and _is_full(path)):  # the log's index does not say why it cannot grow
         return DatabaseError(
             f"The disk that holds the library database {path}, or the one for temporary files, is full; free space."
         )

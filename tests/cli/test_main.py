@@ -1,5 +1,7 @@
 """The wall: every failure is a sentence and an exit code."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -76,3 +78,14 @@ def test_the_help_lists_every_command_in_one_line(capsys: pytest.CaptureFixture[
 def test_an_unknown_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["scam"]) == 2
     assert "No such command 'scam'" in capsys.readouterr().err
+
+
+def test_what_libraries_log_and_warn_of_is_shown_not_sent() -> None:
+    code = (
+        "import logging, sys, warnings\nfrom music_reclass.cli import main\n"
+        "def run(words):\n    logging.getLogger('x').warning('a\\x1b[2Jb')\n"
+        "    warnings.warn('c\\x1b[2Jd')\n    return 0\n"
+        "main.run = run\nmain.main()\n"
+    )
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert child.stderr.splitlines() == ["a\\x1b[2Jb", "UserWarning: c\\x1b[2Jd"]

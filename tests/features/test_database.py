@@ -1,5 +1,6 @@
 """The database file: opened right, migrated safely, refused in one sentence."""
 
+import shutil
 import sqlite3
 import tracemalloc
 from collections.abc import Callable
@@ -229,3 +230,13 @@ def test_the_write_ahead_log_does_not_grow_with_what_is_written_and_is_folded_in
     after.fold_log()
     assert (tmp_path / "killed.sqlite3-wal").stat().st_size == 0
     assert after.connection.execute("SELECT count(*) FROM track").fetchone() == (300,)
+
+
+def test_a_disk_without_room_is_called_full_where_sqlite_says_no_more_than_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    assert "sound" in str(explained(error, tmp_path / "l.sqlite3"))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=4096))
+    assert "is full" in str(explained(error, tmp_path / "l.sqlite3"))
