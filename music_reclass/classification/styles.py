@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -60,15 +60,21 @@ def tags_in(vectors: Mapping[FeatureKind, Vector]) -> dict[str, float]:
     return found
 
 
-def strengths_of(kind: FeatureKind, vector: Vector) -> dict[str, float]:
-    """The strengths of the tags of one vector by name; {} for a kind that holds none."""
-    names = tag_names(kind)
+def strengths_of(
+    kind: FeatureKind, vector: Vector, names: Sequence[str] | None = None, least: float = 0.0
+) -> dict[str, float]:
+    """The strengths of the tags of one vector by name, from `least` on; {} for a kind that holds none.
+
+    `names` are those of the kind, where they are known already.
+    """
+    names = tag_names(kind) if names is None else names
     if kind.name == "musicnn" and names:
         from music_reclass.extractors.musicnn import approximate
         from music_reclass.extractors.weights.store import needed
 
         vector = approximate(np.asarray(vector, dtype=np.float32)[None], needed("musicnn"))[0]
-    return {name: float(value) for name, value in zip(names, vector, strict=False)}
+    strong = np.flatnonzero(np.asarray(vector[: len(names)]) >= least)
+    return {names[place]: float(vector[place]) for place in strong.tolist()}
 
 
 def tag_names(kind: FeatureKind) -> tuple[str, ...]:
@@ -154,7 +160,16 @@ def style_of(tag: str, taxonomy: Taxonomy) -> str | None:
 
 
 def _named(kind: FeatureKind, tag: str, taxonomy: Taxonomy) -> str | None:
-    return tag if kind == USER_TAGS else style_of(tag, taxonomy)
+    """What a tag of one kind names, worked out once for each taxonomy."""
+    if kind == USER_TAGS:
+        return tag
+    asked = (taxonomy.digest, tag)
+    if asked not in _NAMED:
+        _NAMED[asked] = style_of(tag, taxonomy)
+    return _NAMED[asked]
+
+
+_NAMED: dict[tuple[str, str], str | None] = {}
 
 
 @lru_cache(maxsize=1)
@@ -214,21 +229,48 @@ def calibrate_styles(database: Database, taxonomy: Taxonomy) -> dict[str, Any]:
     index = UserTags(library, taxonomy)
     sources = {kind: library.tagged_by_user(kind) for kind in tag_kinds()} | {USER_TAGS: library.all_tagged_by_user()}
     for kind, found in sources.items():
-        tracks = _one_an_artist(found)
-        rows = [index.beside(track) if track.vector is None else strengths_of(kind, track.vector) for track in tracks]
-        given = [_given(track, taxonomy) for track in tracks]
-        for tag in dict.fromkeys(tag for row in rows for tag in row):
+        tracks, names = _one_an_artist(found), tag_names(kind)
+        known = [_known(track, taxonomy) for track in tracks]
+        rows = [
+            index.beside(track) if track.vector is None else strengths_of(kind, track.vector, names, FAINTEST)
+            for track in tracks
+        ]
+        for tag in sorted({tag for row in rows for tag in row}):
             style = _named(kind, tag, taxonomy)
             if style is None:
                 continue
+            above = frozenset(taxonomy.ancestors(style))
             judged = [
                 (row.get(tag, 0.0), right)
-                for row, track, genres in zip(rows, tracks, given, strict=True)
-                if _below(style, track, taxonomy) and (right := _right(style, genres, taxonomy)) is not None
+                for row, one in zip(rows, known, strict=True)
+                if one.decided in above and (right := one.tells(style, above)) is not None
             ]
             if any(right for _, right in judged):
                 results[_key(kind, tag)] = {"style": style, **_certified(judged)}
     return {"precision": PRECISION, "delta": DELTA, "tags": results}
+
+
+class _Known(NamedTuple):
+    """What is known of a track: the genres that the user gave, these with what lies above them, and the decided one."""
+
+    given: frozenset[str]
+    named: frozenset[str]
+    decided: str | None
+
+    def tells(self, style: str, above: frozenset[str]) -> bool | None:
+        """Whether the user's genres name the style or one below it; None where they are too wide to tell, or none.
+
+        `above` lies above the style.
+        """
+        if style in self.named:
+            return True
+        return None if not self.given or self.given & above else False
+
+
+def _known(track: Track, taxonomy: Taxonomy) -> _Known:
+    given = _given(track, taxonomy)
+    named = given.union(*map(taxonomy.ancestors, given))
+    return _Known(given, named, taxonomy.canonical(track.decision.genres[0]) if track.decision else None)
 
 
 class UserTags:
@@ -240,8 +282,8 @@ class UserTags:
         for track in library.all_tagged_by_user():
             if artist := artist_of(track.tags):
                 given = _given(track, taxonomy)
-                above = (other for genre in given for other in taxonomy.ancestors(genre))
-                self._albums.setdefault(artist, {}).setdefault(_title(track), set()).update(given, above)
+                titles = self._albums.setdefault(artist, {})
+                titles.setdefault(_title(track), set()).update(given, *map(taxonomy.ancestors, given))
 
     def beside(self, track: Track) -> dict[str, float]:
         """The share of the artist's other albums that carry each genre, or one below it."""
@@ -276,21 +318,6 @@ def _given(track: Track, taxonomy: Taxonomy) -> frozenset[str]:
     return frozenset(filter(None, map(taxonomy.canonical, names)))
 
 
-def _below(style: str, track: Track, taxonomy: Taxonomy) -> bool:
-    """Whether the style is below the genre that was decided for the track."""
-    genre = None if track.decision is None else taxonomy.canonical(track.decision.genres[0])
-    return genre is not None and taxonomy.is_descendant(style, genre)
-
-
-def _right(style: str, given: frozenset[str], taxonomy: Taxonomy) -> bool | None:
-    """Whether the user's genres name the style or one below it; None where they are too wide to tell, or none."""
-    if any(genre == style or taxonomy.is_descendant(genre, style) for genre in given):
-        return True
-    if not given or any(taxonomy.is_descendant(style, genre) for genre in given):
-        return None
-    return False
-
-
 def _certified(judged: Sequence[tuple[float, bool]]) -> dict[str, Any]:
     """The lowest threshold from which on PRECISION is certified: exact bounds, DELTA shared by all that are tried."""
     strength = np.array([one for one, _ in judged])
@@ -317,18 +344,19 @@ class StyleReader:
         self._library = Library(database)
         self._taxonomy = taxonomy
         self._calibration = LibraryCalibrations(database).of(LibraryCalibrations.STYLES)
-        self._kinds = tag_kinds()
+        self._names = {kind: tag_names(kind) for kind in tag_kinds()}
         self._user: UserTags | None = None
+        self._finer: dict[tuple[int, str], str | None] = {}  # a plan asks twice: to count, and to write
 
     def of(self, track: Track, genre: str, known: Mapping[FeatureKind, Vector] | None = None) -> tuple[Style, ...]:
         """The styles below `genre` that tags of a track name: `known` ones, stored ones, and, once styles were
         calibrated, the user's on the artist's other albums."""
         vectors = dict(known or {})
-        for kind in self._kinds:
+        for kind in self._names:
             stored = {} if kind in vectors else self._library.vectors([track.id], kind)
             vectors.update({kind: stored[track.id]} if stored else {})
         strengths: dict[FeatureKind, Mapping[str, float]]
-        strengths = {kind: strengths_of(kind, vector) for kind, vector in vectors.items()}
+        strengths = {kind: strengths_of(kind, one, self._names.get(kind), FAINTEST) for kind, one in vectors.items()}
         if self._calibration is not None:
             self._user = self._user or UserTags(self._library, self._taxonomy)
             strengths[USER_TAGS] = self._user.beside(track)
@@ -338,5 +366,8 @@ class StyleReader:
         """The style that may be written in the place of `genre`, as it is written; None where none is certified."""
         if self._calibration is None:
             return None
-        best = next((style for style in self.of(track, genre) if style.certified), None)
-        return None if best is None else self._taxonomy.written(best.genre)
+        asked = (track.id, genre)
+        if asked not in self._finer:
+            best = next((style for style in self.of(track, genre) if style.certified), None)
+            self._finer[asked] = None if best is None else self._taxonomy.written(best.genre)
+        return self._finer[asked]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -264,5 +266,11 @@ def approximate(embeddings: NDArray[np.float32], installed: Installed) -> NDArra
 
     They must be of the same weights. On fifteen recordings 0.003 off on average, 0.04 at most, and mostly too low.
     """
-    weight, bias = head(read_safetensors(installed.weights))
+    weight, bias = _head_in(installed.weights, installed.digest)
     return sigmoid(embeddings @ weight.T + bias)
+
+
+@lru_cache(maxsize=1)
+def _head_in(weights: Path, digest: str) -> tuple[Array, Array]:
+    """The head in a file, read once as long as it is of this digest."""
+    return head(read_safetensors(weights))

@@ -24,6 +24,7 @@ from music_reclass.extractors.registry import extractor
 from music_reclass.extractors.weights import store
 from music_reclass.extractors.weights.catalogue import Model, RemoteFile
 from music_reclass.extractors.weights.checkpoint import is_safetensors, read_safetensors, read_torch, write_safetensors
+from music_reclass.utils.lazy import require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -139,7 +140,12 @@ def _words(problem: Exception | None) -> str:
 
 
 def from_internet(model: Model, progress: Progress, trust: bool = False) -> store.Installed:
-    """Download the files of a model and install it. Raises ServerError, or ReclassError for other weights."""
+    """Download the files of a model and install it. Raises ServerError, or ReclassError for other weights.
+
+    MissingExtra before the download, where a graph could not be checked after it.
+    """
+    if model.is_graph:
+        require("onnxruntime", "onnx")
     folder = store.models_folder() / ".downloads" / model.name
     paths = [fetch(file, folder, progress) for file in model.files]
     try:
