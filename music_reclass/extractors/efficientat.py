@@ -331,7 +331,7 @@ class Efficientat:
         if len(samples) < EFFICIENTAT_SAMPLES:
             return [circular_to(samples, SHORTEST)]
         # Side by side from the first sample, as the tables of training data have them; spread where there are too many.
-        most, whole = MOST_WINDOWS[self.embedding.excerpt], len(samples) // EFFICIENTAT_SAMPLES
+        most, whole = windows.most_in(self.embedding.excerpt, MOST_WINDOWS), len(samples) // EFFICIENTAT_SAMPLES
         return list(
             windows.spread(
                 samples[: whole * EFFICIENTAT_SAMPLES] if whole <= most else samples, EFFICIENTAT_SAMPLES, most

@@ -161,7 +161,9 @@ class AstTagger(Tagger):
 
     def cut(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-mels (n, 1024, 128) of up to three windows of 10 s, six of a whole file; silent ones left out."""
-        parts = windows.audible(windows.spread(samples, AST_SAMPLES, AST_MOST_WINDOWS[self.kind.excerpt]))
+        parts = windows.audible(
+            windows.spread(samples, AST_SAMPLES, windows.most_in(self.kind.excerpt, AST_MOST_WINDOWS))
+        )
         return np.stack([ast_input(part) for part in parts])
 
     @staticmethod
@@ -222,7 +224,9 @@ class MaestTagger(Tagger):
 
     def cut(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-mels (n, 1876, 96) of half a minute, or six halves of a whole file; silent ones left out."""
-        parts = windows.audible(windows.spread(samples, MAEST_SAMPLES, MAEST_MOST_WINDOWS[self.kind.excerpt]))
+        parts = windows.audible(
+            windows.spread(samples, MAEST_SAMPLES, windows.most_in(self.kind.excerpt, MAEST_MOST_WINDOWS))
+        )
         return np.stack([maest_input(part) for part in parts])
 
     @staticmethod
@@ -293,7 +297,9 @@ class GenreHubert(Tagger):
     def cut(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Up to half a minute, (1, n), or three of a whole file, silent ones left out; mean 0 and variance 1 each."""
         length = min(HUBERT_WINDOW, max(HUBERT_SHORTEST, len(samples)))
-        return standardised(windows.audible(windows.spread(samples, length, HUBERT_MOST_WINDOWS[self.kind.excerpt])))
+        return standardised(
+            windows.audible(windows.spread(samples, length, windows.most_in(self.kind.excerpt, HUBERT_MOST_WINDOWS)))
+        )
 
     @staticmethod
     def build(tensors: Mapping[str, NDArray[Any]], config: Config) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,11 @@ def spread(samples: NDArray[np.float32], length: int, most: int) -> NDArray[np.f
     count = max(1, min(most, len(samples) // length))
     starts = np.linspace(0, len(samples) - length, count).astype(int)
     return np.stack([samples[start : start + length] for start in starts])
+
+
+def most_in(excerpt: str, counts: Mapping[str, int]) -> int:
+    """How many windows an excerpt gives at most: those of half a minute are alike, wherever in a file they lie."""
+    return counts.get(excerpt, counts["mid30"])
 
 
 def circular(samples: NDArray[Any], length: int) -> NDArray[Any]:

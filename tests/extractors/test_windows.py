@@ -39,3 +39,8 @@ def test_silent_windows_are_left_out_unless_all_are():
 def test_wild_values_become_tame():
     tame = windows.finite(np.array([np.nan, np.inf, -1e9, 0.25], np.float32))
     assert tame.tolist() == [0.0, 1.0, -1.0, 0.25]
+
+
+def test_an_excerpt_of_half_a_minute_gives_as_many_windows_wherever_it_lies() -> None:
+    counts = {"mid30": 3, "full": 6}
+    assert [windows.most_in(excerpt, counts) for excerpt in ("mid30", "start30", "late30", "full")] == [3, 3, 3, 6]
