@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,14 @@ from music_reclass.errors import NothingToDo
 from music_reclass.features.library import Library
 from music_reclass.features.results import LibraryCalibrations, LibraryExits
 from music_reclass.models.bundle import artist_digests
-from music_reclass.models.early_exit import ExitRule, RiskTarget, certify_exit_rule, exit_as_manifest, gain_curve
+from music_reclass.models.early_exit import (
+    ExitRule,
+    RiskTarget,
+    certify_exit_rule,
+    exit_as_manifest,
+    exit_from_manifest,
+    gain_curve,
+)
 from music_reclass.models.precision import PrecisionTarget, certified_thresholds
 from music_reclass.utils.progress import progress_bar
 
@@ -211,6 +218,12 @@ def with_library_thresholds(bundle: Bundle, database: Database) -> Bundle:
     if stated is None:
         return bundle
     return replace(bundle, thresholds=stated["thresholds"], manifest={**bundle.manifest, **stated})
+
+
+def stored_exits(database: Database, digests: Sequence[str]) -> dict[str, tuple[ExitRule, ...]]:
+    """The exit rules certified on this library, by the digest of the stage's bundle."""
+    found = LibraryExits(database).of(digests)
+    return {digest: tuple(map(exit_from_manifest, stated)) for digest, stated in found.items()}
 
 
 def certificates_of(database: Database, cascade: Cascade) -> tuple[StageCertificate, ...]:

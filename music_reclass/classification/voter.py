@@ -19,7 +19,7 @@ from music_reclass.errors import BundleError
 from music_reclass.extractors.registry import WINDOWS, worker_kinds
 from music_reclass.models.bundle import Bundle
 from music_reclass.models.early_exit import ExitRule
-from music_reclass.models.exit_policy import CERTIFIED, ExitPolicy
+from music_reclass.models.exit_policy import ExitPolicy
 from music_reclass.models.priors import ClassPrior, trained_frequency
 from music_reclass.taxonomy import Taxonomy
 
@@ -202,7 +202,7 @@ class Cascade:
     absent: Mapping[str, str] = field(default_factory=dict)  # stages whose extractor cannot run here, and why
     tags: TagVotes | None = None  # what the tags of the library say, where it has taught how much they count
     prior: ClassPrior | None = None  # how frequent genres are in this library, where that is not as in the training
-    policy: str = CERTIFIED  # by which the exits were chosen, as ExitPolicy.label
+    policy: ExitPolicy = field(default_factory=ExitPolicy)  # by which the exits were chosen
     windows: int = 1  # excerpts of a long track that vote at the stages of the first reading
 
     def __post_init__(self) -> None:
@@ -232,7 +232,7 @@ class Cascade:
         policy = policy or ExitPolicy()
         rules = policy.rules(in_order, library_exits)
         stages = (Stage.from_bundle(bundle, taxonomy, rule) for bundle, rule in zip(in_order, rules, strict=True))
-        return cls(tuple(stages), taxonomy, max_genres, by_album, absent or {}, policy=policy.label, windows=windows)
+        return cls(tuple(stages), taxonomy, max_genres, by_album, absent or {}, policy=policy, windows=windows)
 
     @property
     def basis(self) -> str:

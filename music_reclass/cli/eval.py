@@ -97,6 +97,8 @@ def _exits(settings: Settings, bundles: Sequence[Bundle]) -> tuple[dict[str, tup
 
 def show(evaluation: Evaluation) -> None:
     """The evaluation as lines; warnings about the figures come first."""
+    from music_reclass.report.text import policy_lines
+
     say("what", f"{evaluation.title}: {evaluation.count:,} tracks of {evaluation.artists:,} artists")
     for text in evaluation.warnings:
         say("warning", text)
@@ -126,17 +128,8 @@ def show(evaluation: Evaluation) -> None:
             "of them right",
         )
 
-    for number, cost in enumerate(evaluation.policies):
-        asked = ", ".join(f"{stage} {share:.0%}" for stage, share in cost.asked[1:])
-        say(
-            "exits" if not number else "",
-            f"{cost.policy:<20}{cost.accuracy:.3f} right in {_seconds(cost.seconds):>8} a track; asked: {asked}"
-            f"{'  (this one)' if cost.chosen else ''}",
-        )
-
-
-def _seconds(value: float) -> str:
-    return "?" if value != value else f"{value:.2g} s"
+    for label, text in policy_lines(evaluation.policies, "right"):
+        say(label, text)
 
 
 def _share(value: float) -> str:

@@ -88,6 +88,7 @@ def _show(found: Report) -> None:
         *text.precision_lines(figures),
         *text.certificate_lines(found.certificates),
         *text.setting_lines(found.policy, found.prior),
+        *text.policy_lines(found.policies, "expected right"),
         *text.audit_lines(found.audits[:1]),
     ):
         say(label, printable(line))

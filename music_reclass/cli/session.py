@@ -267,11 +267,9 @@ def usable(bundles: Sequence[Bundle], *, by_name: bool = False) -> tuple[list[Bu
 
 def library_exits(database: Database, digests: Sequence[str]) -> dict[str, tuple[ExitRule, ...]]:
     """The exit rules certified on this library, by the digest of the stage's bundle."""
-    from music_reclass.features.results import LibraryExits
-    from music_reclass.models.early_exit import exit_from_manifest
+    from music_reclass.classification.certify import stored_exits
 
-    found = LibraryExits(database).of(digests)
-    return {digest: tuple(map(exit_from_manifest, stated)) for digest, stated in found.items()}
+    return stored_exits(database, digests)
 
 
 def bundles_of_scan(settings: Settings) -> list[Bundle]:

@@ -74,6 +74,12 @@ class ExitPolicy:
         effort = next((word for word, price in EFFORTS.items() if price == self.price), f"{self.price:g} a second")
         return f"{self.name} ({effort})"
 
+    def beside(self) -> list[ExitPolicy]:
+        """The policies that are shown side by side, this one among them, with its costs."""
+        fixed = self if self.name == FIXED else replace(self, name=FIXED, confidence=0.85)
+        expected = [replace(self, name=EXPECTED, price=price) for price in EFFORTS.values()]
+        return [replace(self, name=CERTIFIED), *expected, fixed]
+
     def rules(
         self, bundles: Sequence[Bundle], library: Mapping[str, Sequence[ExitRule]] | None = None
     ) -> list[ExitRule | None]:

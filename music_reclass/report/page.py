@@ -257,7 +257,12 @@ def _stages(report: Report) -> Iterator[str]:
         yield f"<div><h3>Time</h3>{html.bars(costs, 'wall seconds a track by stage, in the last scans')}</div>"
     yield "</div>"
     settings = text.setting_lines(report.policy, report.prior) if report.certificates or report.prior else ()
-    lines = [*text.certificate_lines(report.certificates), *settings, *text.audit_lines(report.audits)]
+    lines = [
+        *text.certificate_lines(report.certificates),
+        *settings,
+        *text.policy_lines(report.policies, "expected right"),
+        *text.audit_lines(report.audits),
+    ]
     if lines:
         rows = html.table(("", ""), lines).replace("<tr><th></th><th></th></tr>", "")
         yield f"<h3>Early exits</h3><div class='list'>{rows}</div>"

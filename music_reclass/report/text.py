@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from music_reclass.classification.certify import StageCertificate
     from music_reclass.features.results import ScanStats, StageStats
+    from music_reclass.models.metrics import PolicyCost
     from music_reclass.models.priors import ClassPrior
     from music_reclass.report.statistics import ExpectedPrecision, Statistics
     from music_reclass.tagging.apply import WriteReport
@@ -198,6 +199,15 @@ def certificate_lines(certificates: Iterable[StageCertificate]) -> Iterator[Line
     """From which confidence on tracks exit each stage."""
     for found in certificates:
         yield "exit", f"{found.stage} {found.sentence}" + (" (certified on this library)" if found.from_library else "")
+
+
+def policy_lines(costs: Iterable[PolicyCost], right: str) -> Iterator[Line]:
+    """Exit policies side by side: what is `right`, seconds a track, and who is asked."""
+    for number, cost in enumerate(costs):
+        asked = ", ".join(f"{stage} {share:.0%}" for stage, share in cost.asked[1:])
+        seconds = "?" if cost.seconds != cost.seconds else f"{cost.seconds:.2g}"
+        text = f"{cost.policy:<20} {cost.accuracy:.3f} {right}, {seconds} s a track; asked: {asked}"
+        yield "exits" if not number else "", text + ("  (as set)" if cost.chosen else "")
 
 
 def setting_lines(policy: str, prior: ClassPrior | None) -> Iterator[Line]:

@@ -16,7 +16,7 @@ from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.models.bundle import Bundle, artist_digests
 from music_reclass.models.dataset import FIRST, Dataset
 from music_reclass.models.early_exit import ExitRule
-from music_reclass.models.exit_policy import CERTIFIED, EFFORTS, EXPECTED, FIXED, ExitPolicy
+from music_reclass.models.exit_policy import ExitPolicy
 from music_reclass.models.metrics import Evaluation, PolicyCost, evaluate
 from music_reclass.taxonomy import Taxonomy
 
@@ -78,7 +78,7 @@ def evaluate_cascade(
     if len(bundles) == 1:
         return found
     sets = {stage: labels[known] for stage, labels in sets.items()}
-    runs = [(other, votes if other.label == policy.label else run(other)) for other in policies_beside(policy)]
+    runs = [(other, votes if other.label == policy.label else run(other)) for other in policy.beside()]
     costs = (_cost(other, bundles, cast, sets, classes=classes) for other, cast in runs)
     return replace(found, policies=tuple(one._replace(chosen=one.policy == policy.label) for one in costs))
 
@@ -91,13 +91,6 @@ def _part_of(data: Dataset, part: str) -> Dataset:
     if not len(chosen):
         raise UsageError(f"{data.name} has no rows in the part {part!r}.")
     return chosen
-
-
-def policies_beside(policy: ExitPolicy) -> list[ExitPolicy]:
-    """The exit policies that an evaluation shows side by side, `policy` among them; the costs are its own."""
-    fixed = policy if policy.name == FIXED else replace(policy, name=FIXED, confidence=0.85)
-    expected = [replace(policy, name=EXPECTED, price=price) for price in EFFORTS.values()]
-    return [replace(policy, name=CERTIFIED), *expected, fixed]
 
 
 def _cost(

@@ -156,7 +156,7 @@ def test_the_exit_policy_of_the_settings_counts_with_the_seconds_of_the_library(
     settings = Settings(device="cpu", effort="quick")
     assert exit_policy(settings, None).label == "expected (quick)"
     assert exit_policy(Settings(device="cpu", exit_policy="fixed:0.7"), None).label == "fixed:0.7"
-    assert cascade_for(settings, load(), None).policy == "expected (quick)"
+    assert cascade_for(settings, load(), None).policy.label == "expected (quick)"
     database = Database(tmp_path / "library.sqlite3")
     scans = Scans(database)
     scans.save(ScanStats(stages={"musicnn": StageStats(extracted=20, seconds=80.0)}))

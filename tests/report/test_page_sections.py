@@ -28,7 +28,7 @@ def made(library: Mapping[str, int] = {"tracks": 0, "missing": 0}, **changes: An
     nothing: dict[str, Any] = {
         "library": library, "figures": figures(**statistics), "scans": (), "costs": {}, "certificates": (),
         "audits": (), "conflicts": EMPTY, "unsure": EMPTY, "failures": (),
-        "policy": "certified", "prior": None,
+        "policy": "certified", "policies": (), "prior": None,
     }  # fmt: skip
     page = page_of(Report(**nothing | changes))
     Balanced().feed(page)
