@@ -22,7 +22,7 @@ FIRST_READ = frozenset({"fma518", "efficientat", "efficientat-tags"})
 """Feature kinds that are computed from the first decoding of a file, so that a stage of them costs hardly more."""
 
 # Seconds a track by feature kind: on processors measured by `python benchmarks/cascade.py` (fma518, musicnn: with
-# decoding) and `python benchmarks/networks.py`; on a card what decoding takes, as the network runs beside it. Used
+# decoding) and `python benchmarks/networks.py`; on a card a guess, as nothing was measured there. Used
 # until the library's scans have measured their own.
 SECONDS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
@@ -57,9 +57,9 @@ class ExitPolicy:
     ) -> ExitPolicy:
         """The policy that the settings name: `certified`, `expected` or `fixed:0.85`.
 
-        Measured seconds count as the nearest power of two: a few scans more must not change every decision.
+        Seconds count as the nearest power of two: a few scans more must not change every decision.
         """
-        costs = {stage: 2.0 ** round(math.log2(value)) for stage, value in (measured or {}).items() if value > 0}
+        costs = {stage: _rounded(value) for stage, value in (measured or {}).items() if value > 0}
         seconds, price = SECONDS[device], EFFORTS[effort]
         name, _, confidence = words.partition(":")
         return cls(name, price, float(confidence or 1.0), seconds, costs)
@@ -100,7 +100,7 @@ class ExitPolicy:
         if bundle.stage in self.measured:
             return self.measured[bundle.stage]
         each = [self.seconds.get(name) for name in _new_kinds(bundles, place)]
-        return None if any(one is None for one in each) else math.fsum(one for one in each if one is not None)
+        return None if any(one is None for one in each) else _rounded(math.fsum(one for one in each if one is not None))
 
     def _rule(
         self,
@@ -165,6 +165,11 @@ def worthless_from(rule: ExitRule, price: float) -> float | None:
             break
         found = float(confidence)
     return found
+
+
+def _rounded(seconds: float) -> float:
+    """The nearest power of two."""
+    return 2.0 ** round(math.log2(seconds)) if seconds > 0 else 0.0
 
 
 def _new_kinds(bundles: Sequence[Bundle], place: int) -> frozenset[str]:

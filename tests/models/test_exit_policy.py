@@ -168,6 +168,8 @@ def test_measured_seconds_count_as_powers_of_two_so_that_one_more_scan_changes_n
     near = [ExitPolicy.of("expected", measured={"musicnn": seconds}) for seconds in (0.24, 0.25, 0.3)]
     assert [policy.measured["musicnn"] for policy in near] == [0.25] * 3
     assert ExitPolicy.of("expected", measured={"musicnn": 0.0}).measured == {}
+    usual = ExitPolicy.of("expected")
+    assert usual.cost(two(), 1) == near[0].cost(two(), 1)  # nor does the first, on a usual machine
 
 
 def test_the_settings_and_the_policies_have_the_same_words() -> None:
