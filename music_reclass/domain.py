@@ -126,6 +126,10 @@ class Decision:
             raise ValueError(f"a {self.outcome.value} decision names a genre")
 
 
+UNWRITABLE = "unwritable: "
+"""Begins the warning of a track whose genre cannot be written; the reason of the failure follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Track:
     """One audio file: where it lies, what reading it gave, and what was decided; the default for what was not asked.
@@ -154,6 +158,12 @@ class Track:
         if self.error is not None:
             return Outcome.SKIPPED if isinstance(self.error, SkipTrack) else Outcome.FAILED
         return None if self.decision is None else self.decision.outcome
+
+    @property
+    def unwritable(self) -> str:
+        """Why the genre cannot be written to the file, as far as is known: a reason of FailTrack, else ""."""
+        found = (note.removeprefix(UNWRITABLE) for note in self.warnings if note.startswith(UNWRITABLE))
+        return next(found, "")
 
     @property
     def group(self) -> str:

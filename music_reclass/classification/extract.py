@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from music_reclass.containers.sniff import payload_digest
-from music_reclass.domain import FeatureKind, Track, TrackTags
+from music_reclass.domain import UNWRITABLE, FeatureKind, Track, TrackTags
 from music_reclass.errors import BundleError, FailTrack, TrackError
 from music_reclass.extractors import registry
 from music_reclass.extractors.registry import extractor, network_kinds
 from music_reclass.features.library import Library
 from music_reclass.features.results import StageStats
+from music_reclass.tagging.apply import LASTING
 from music_reclass.tagging.read import read_tags
 from music_reclass.utils.progress import progress_bar
 from music_reclass.utils.workers import WorkerPool
@@ -77,6 +78,7 @@ def read_file(task: ReadTask, kinds: Sequence[FeatureKind], seconds: dict[Featur
                     vectors.update(_finite(made, clip) if vectors else registry.vectors(made, clip.samples))
                     taken[made.kind] = time.perf_counter() - began
             warnings += _limits(clip, vectors)
+        warnings += _unwritable(path)
         status = os.stat(path)
         if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
             raise FailTrack("changed", "the file changed while it was read; the next scan takes it up")
@@ -132,6 +134,22 @@ def _limits(clip: Clip, vectors: Mapping[FeatureKind, Vector]) -> tuple[str, ...
     rows = [vector[None] for kind, vector in vectors.items() if kind.name == "fma518"]
     limited = clip.source_rate / 2 < BAND_LIMIT or any(is_band_limited(row)[0] for row in rows)
     return ("band-limited",) if limited else ()
+
+
+def _unwritable(path: Path) -> tuple[str, ...]:
+    """The warning that no genre can be written to the file, whatever the genre is: an edit is made up and thrown away.
+
+    A plan may then leave the file out before anybody is asked.
+    """
+    from music_reclass.tagging.read import tag_errors
+    from music_reclass.tagging.rewrite import write_genres
+
+    try:
+        with tag_errors(path), path.open("rb") as file:
+            write_genres(["Rock"])(file, path)
+    except FailTrack as error:
+        return (UNWRITABLE + error.reason,) if error.reason in LASTING else ()
+    return ()
 
 
 def check_usable(clip: Clip) -> None:

@@ -126,11 +126,11 @@ def status(failed: bool, unsure: bool, selection: Selection, as_json: bool, sett
     from music_reclass.taxonomy import load
 
     named = (*selection.outcomes, *(("failed", "skipped") if failed else ()), *(("unsure",) if unsure else ()))
-    selection = selection._replace(outcomes=named)
+    selection = selection._replace(outcomes=named, unwritable=failed)
     with reading(settings) as library:
         if named or selection.genres or selection.relations:
             taxonomy = load(settings.taxonomy)
-            _list(selection.tracks(Decisions(library), taxonomy), as_json)
+            _list(selection.tracks(Decisions(library), taxonomy), as_json, unwritable=failed)
         else:
             _show_status(library, selection.paths, settings.prior, as_json=as_json)
 
@@ -151,8 +151,8 @@ def _show_status(database: Database, folders: tuple[str, ...], prior: str, *, as
 
     missing = f", {totals['missing']:,} of them missing" if totals["missing"] else ""
     say("library", f"{counted(totals['tracks'], 'track')}{missing}  ({printable(shorten_home(str(database.path)))})")
-    for label, text in outcome_lines(counts["outcomes"], counts["reasons"]):
-        say(label, printable(text))
+    for line in outcome_lines(counts["outcomes"], counts["reasons"]):
+        plain(printable(line))
     if prior:
         say("prior", printable(f"{prior} (reclass report has the shares)"))
     for genre, count in counts["genres"].items():
@@ -173,14 +173,21 @@ def _counts(tracks: Iterable[Track]) -> dict[str, dict[str, int]]:
     return {"outcomes": dict(outcomes), "reasons": dict(reasons), "genres": dict(genres.most_common())}
 
 
-def _list(tracks: Iterable[Track], as_json: bool) -> None:
+def _list(tracks: Iterable[Track], as_json: bool, *, unwritable: bool = False) -> None:
+    """One line or object a track; where `unwritable`, a genre that could not be written is what is said of it."""
+    from music_reclass.report.text import not_written
+
     for track in tracks:
         if track.outcome is None:
             continue
         decision, error = track.decision, track.error
         shown = {"path": track.path, "outcome": track.outcome.value}
+        word = shown["outcome"]
         if error is not None:
             reason, detail = error.reason, error.detail
+        elif unwritable and track.unwritable:
+            word, reason = "unwritten", track.unwritable
+            detail = f"its genre could not be written: {not_written(reason)}"
         elif decision is not None and decision.genres:
             reason = decision.reason
             tags = "(no genre)" if track.tags.genres is None else ", ".join(track.tags.genres) or "(empty)"
@@ -192,7 +199,7 @@ def _list(tracks: Iterable[Track], as_json: bool) -> None:
         if as_json:
             print_json({**shown, "reason": reason, "detail": detail})
         else:
-            plain(f"{track.outcome.value:<8} {reason:<16} {printable(shorten_home(track.path))}  {printable(detail)}")
+            plain(f"{word:<9} {reason:<16} {printable(shorten_home(track.path))}  {printable(detail)}")
 
 
 @click.command()

@@ -42,12 +42,14 @@ class Selection(NamedTuple):
     genres: tuple[str, ...] = ()  # a genre takes in those below it
     outcomes: tuple[str, ...] = ()
     relations: tuple[str, ...] = ()
+    unwritable: bool = False  # those as well whose genre could not be written, whatever their outcome
 
     def tracks(self, decisions: Decisions, taxonomy: Taxonomy) -> Iterator[Track]:
         """The tracks, by path."""
         genres = {taxonomy.canonical(name) or name for name in self.genres}
         for track in decisions.below(self.paths):
-            if self.outcomes and (track.outcome is None or track.outcome.value not in self.outcomes):
+            among = track.outcome is not None and track.outcome.value in self.outcomes
+            if self.outcomes and not among and not (self.unwritable and track.unwritable):
                 continue
             decided = track.decision.genres if track.decision is not None and track.error is None else ()
             if genres and not any(
@@ -167,6 +169,9 @@ map_flag = click.option(
 )
 force_flag = click.option("--force", is_flag=True, help="Write over a file that is there and was not made by reclass.")
 quiet_flag = click.option("-q", "--quiet", "no_lines", is_flag=True, help="Print problems and questions only.")
+strict_flag = click.option(
+    "--strict", is_flag=True, help="Exit with 1 for files that failed in earlier scans, too; else for new ones only."
+)
 yes_flag = click.option("-y", "--yes", is_flag=True, help="Write without asking.")
 
 

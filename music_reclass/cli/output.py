@@ -50,6 +50,26 @@ def styled(text: str, style: str) -> str:
     return f"{_STYLES[style][0]}{printable(text)}{_PLAIN}"
 
 
+def cell(text: str, wide: int, *, padded: bool = True) -> str:
+    """`text`, made printable, in a column of `wide` characters: cut with an ellipsis where it is longer. Characters of
+    Chinese, Japanese and Korean are two columns wide on a terminal."""
+    clean, room = printable(text), wide
+    for place, char in enumerate(clean):
+        room -= _columns(char)
+        if room < 0 or (room < 1 and place + 1 < len(clean)):
+            shown = clean[:place] + "…"
+            return shown + " " * max(0, wide - sum(map(_columns, shown))) if padded else shown
+    return clean + " " * room if padded else clean
+
+
+def _columns(char: str) -> int:
+    if char.isascii():
+        return 1
+    import unicodedata
+
+    return 0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
+
+
 def _safe(text: str) -> str:
     """What may be sent to a terminal: lines of printable characters, and styles."""
     clean = text.encode("utf-8", "backslashreplace").decode()
@@ -117,9 +137,9 @@ def say(label: str, text: str = "") -> None:
     plain(f"{styled(f'{label:<9} ', 'dim')}{text}")
 
 
-def plain(text: str = "") -> None:
-    """One line, or several, without control characters."""
-    if not _quiet:
+def plain(text: str = "", *, problem: bool = False) -> None:
+    """One line, or several, without control characters; a `problem` is said even where all other lines are left out."""
+    if problem or not _quiet:
         click.echo(_safe(text), color=use_colour())
 
 

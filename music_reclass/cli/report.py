@@ -70,8 +70,8 @@ def _show(found: Report) -> None:
     say("library", f"{text.counted(found.library['tracks'], 'track')}{missing}")
     reasons = {f"{cause.outcome}: {cause.reason}": cause.count for cause in found.failures}
     right = sum(row.tracks * row.precision for row in figures.expected)
-    for label, line in text.outcome_lines(figures.outcomes, reasons, right):
-        say(label, printable(line))
+    for line in text.outcome_lines(figures.outcomes, reasons, right):
+        plain(printable(line))
     if figures.genres:
         say("genres", " · ".join(f"{printable(genre)} {count:,}" for genre, count in figures.genres.items()))
     for label, line in text.agreement_lines(figures, 10):
@@ -79,7 +79,7 @@ def _show(found: Report) -> None:
     _list("conflicts", found.conflicts, "with another genre in the tag, left alone")
     _list("not sure", found.unsure, "left alone, with the likeliest genres")
     for cause in found.failures:
-        say(cause.outcome, f"{text.counted(cause.count, 'file')}: {cause.reason.replace('_', ' ')}")
+        say(cause.outcome, f"{text.counted(cause.count, 'file')}: {text.cause_text(cause.reason)}")
         for path, detail in cause.examples[:SHOWN]:
             say("", f"{printable(shorten_home(path))}  {printable(detail)}")
     for label, line in (

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from music_reclass.cli.options import Choice, choice_flags, map_flag, setting_flags
-from music_reclass.cli.output import printable, say, shorten_home, styled
+from music_reclass.cli.options import Choice, choice_flags, map_flag, setting_flags, strict_flag
+from music_reclass.cli.output import plain, printable, say, shorten_home, styled
 from music_reclass.cli.writing import conclude, plan_for, show_conflicts
 
 if TYPE_CHECKING:
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
     from music_reclass.config import Settings
     from music_reclass.features.results import ScanStats
     from music_reclass.features.scope import Scope
+
+
+class _Shown(NamedTuple):
+    """What the user said about a scan with -v, --conflicts, --strict and --ask."""
+
+    details: bool = False
+    conflicts: bool = False
+    strict: bool = False
+    ask: bool = False
 
 
 WRITE_SETTINGS = ("min_confidence", "on_existing", "profile", "styles", "preserve_mtime", "detach_hard_links")
@@ -48,7 +58,13 @@ _UNREADABLE_SHOWN = 5
 @click.option("--conflicts", is_flag=True, help="List the tracks whose tag says another genre, and what was found.")
 @click.option("--ask", is_flag=True, help="Decide about each album: accept, change, leave, never ask again.")
 @click.option("--rescan", is_flag=True, help="Read every file again, known or not.")
-@click.option("-v", "--verbose", is_flag=True, help="Show technical details too: stages, seconds, certified precision.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="List every change, and show technical details: stages, seconds, certificates.",
+)
+@strict_flag
 @choice_flags
 @setting_flags(
     *WRITE_SETTINGS, "jobs", "timeout", "worker_memory", "max_genres", "stages", "bundle", "exit_policy", "effort",
@@ -57,6 +73,7 @@ _UNREADABLE_SHOWN = 5
 def scan(
     paths: tuple[Path, ...], plex: str | None, sync_plex: bool, pairs: tuple[str, ...], include: tuple[str, ...],
     exclude: tuple[str, ...], limit: int | None, conflicts: bool, ask: bool, rescan: bool, verbose: bool,
+    strict: bool,
     choice: Choice, settings: Settings,
 ) -> int:  # fmt: skip
     """Decide the genre of each track in PATHS, and tag it.
@@ -92,18 +109,12 @@ def scan(
 
             return sync_after_scan(work, pairs, written, choice.as_json)
 
-        arguments = {"paths": [os.path.abspath(path) for path in paths], "rescan": rescan}
+        arguments: dict[str, Any] = {"paths": [os.path.abspath(path) for path in paths], "rescan": rescan}
+        narrowed = {"plex": plex, "include": list(include), "exclude": list(exclude), "limit": limit}
+        arguments |= {name: value for name, value in narrowed.items() if value}
         request = ScanRequest(roots, include, exclude, rescan, limit)
-        return _scan(
-            work,
-            request,
-            choice,
-            arguments=arguments,
-            after=after if sync_plex else None,
-            verbose=verbose,
-            conflicts=conflicts,
-            ask=ask,
-        )
+        shown = _Shown(verbose, conflicts, strict, ask)
+        return _scan(work, request, choice, arguments=arguments, after=after if sync_plex else None, shown=shown)
 
 
 def _scan(
@@ -113,43 +124,48 @@ def _scan(
     *,
     arguments: dict[str, Any],
     after: Callable[[list[str]], int] | None,
-    verbose: bool,
-    conflicts: bool,
-    ask: bool,
+    shown: _Shown,
 ) -> int:
     """Bring the library up to date, show what came of it, and write the plan; the exit code."""
     from music_reclass.classification.scan import scan as update_library
     from music_reclass.cli.session import cascade_for
     from music_reclass.features.decisions import Decisions
     from music_reclass.features.scope import Scope
+    from music_reclass.features.statistics import Outcomes
     from music_reclass.report.statistics import store_scan
 
     cascade = cascade_for(work.settings, work.taxonomy, work.database)
     scope = Scope(work.database)
+    began = time.time()
     stats = update_library(scope, request, cascade, work.settings, stop=work.stop)
     store_scan(scope, stats, cascade, arguments)
     if not choice.as_json:
         _show_music(stats, arguments["paths"])
-        if verbose:
+        if shown.details:
             _show_details(scope, stats, cascade)
     plan = plan_for(work, lambda: Decisions(work.database).in_scope(scope))
-    if conflicts and not choice.as_json:
+    if shown.conflicts and not choice.as_json:
         show_conflicts(plan)
-    if ask:
+    if shown.ask:
         from music_reclass.cli.ask import ask_albums
 
         plan, choice = ask_albums(work, plan, "scan --ask", dry_run=choice.dry_run), Choice(choice.dry_run, yes=True)
-    code = conclude(work, plan, choice, command="scan", arguments=arguments, after=after)
-    if not choice.as_json and not verbose:
+    failures = None if shown.strict else Outcomes(work.database, scope).failed_since(began)
+    code = conclude(
+        work, plan, choice, command="scan", arguments=arguments, after=after, failures=failures, show_all=shown.details
+    )
+    if not choice.as_json and not shown.details:
         _show_tips(scope, cascade)
     return code or (1 if stats.unreadable else 0)
 
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option("-v", "--verbose", is_flag=True, help="List every change.")
+@strict_flag
 @choice_flags
 @setting_flags(*WRITE_SETTINGS)
-def apply(paths: tuple[Path, ...], choice: Choice, settings: Settings) -> int:
+def apply(paths: tuple[Path, ...], verbose: bool, strict: bool, choice: Choice, settings: Settings) -> int:
     """Write the genres that earlier scans decided, below PATHS or in the whole library; no audio is read."""
     from music_reclass.cli.session import writing
     from music_reclass.errors import NothingToDo
@@ -161,19 +177,21 @@ def apply(paths: tuple[Path, ...], choice: Choice, settings: Settings) -> int:
         if next(decisions.below(folders), None) is None:
             raise NothingToDo("No track of the library lies there; scan it first (reclass scan PATH).")
         plan = plan_for(work, lambda: decisions.below(folders))
-        return conclude(work, plan, choice, command="apply", arguments={"paths": folders})
+        failures = None if strict else 0
+        arguments: dict[str, Any] = {"paths": folders}
+        return conclude(work, plan, choice, command="apply", arguments=arguments, failures=failures, show_all=verbose)
 
 
 def _show_music(stats: ScanStats, paths: list[str]) -> None:
     from music_reclass.report.text import counted, music_lines
 
     where = ", ".join(map(shorten_home, paths)) or "the Plex library"
-    for label, text in music_lines(stats, where):
-        say(label, printable(text))
+    for line in music_lines(stats, where):
+        plain(printable(line))
     for path, why in stats.unreadable[:_UNREADABLE_SHOWN]:
-        say("", styled("! ", "red") + f"{printable(path)[:200]} cannot be read: {printable(why)}")
+        plain(styled("! ", "red") + f"{printable(path)[:200]} cannot be read: {printable(why)}", problem=True)
     if len(stats.unreadable) > _UNREADABLE_SHOWN:
-        say("", f"and {counted(len(stats.unreadable) - _UNREADABLE_SHOWN, 'more folder')}")
+        plain(f"and {counted(len(stats.unreadable) - _UNREADABLE_SHOWN, 'more folder')}")
 
 
 def _show_details(scope: Scope, stats: ScanStats, cascade: Cascade) -> None:
@@ -190,10 +208,37 @@ def _show_details(scope: Scope, stats: ScanStats, cascade: Cascade) -> None:
 
 
 def _show_tips(scope: Scope, cascade: Cascade) -> None:
+    """What could decide more tracks, said once and not at every scan."""
     from music_reclass.domain import Outcome
+    from music_reclass.extractors.weights import catalogue, store
     from music_reclass.features.statistics import Outcomes
-    from music_reclass.report.text import tip_lines
+    from music_reclass.report.text import tip_line
 
     unsure = sum(cell.count for cell in Outcomes(scope.database, scope).cells() if cell.outcome == Outcome.UNSURE)
-    for label, text in tip_lines(cascade.absent, unsure):
-        say(label, text)
+    if not unsure:
+        return
+    if store.find(catalogue.RECOMMENDED) is None:
+        model = catalogue.model(catalogue.RECOMMENDED)
+        size = f"{model.size / 1e6:,.0f} MB, {model.licence}"
+        tips = {model.name: f"A better model is one command away: reclass models download   ({size})"}
+    else:
+        tips = {stage: tip_line(stage, why, unsure) for stage, why in cascade.absent.items()}
+    for name, text in tips.items():
+        if _is_new(name):
+            plain(f"\n{text}")
+
+
+def _is_new(name: str) -> bool:
+    """Whether no scan has named or offered the model yet; from now on one has."""
+    import datetime
+
+    from music_reclass.errors import ReclassError
+    from music_reclass.extractors.weights import store
+
+    try:
+        if store.was_offered(name) or store.was_offered(f"tip: {name}"):
+            return False
+        store.remember_offer(f"tip: {name}", datetime.date.today().isoformat())
+    except (ReclassError, OSError):  # a folder that cannot be written to: better said twice than never
+        return True
+    return True

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from music_reclass.cli.output import complain, confirm, plain, print_json, printable, say, shorten_home, styled
+from music_reclass.cli.output import cell, complain, confirm, plain, print_json, printable, shorten_home, styled
 
 if TYPE_CHECKING:
     from music_reclass.cli.options import Choice
@@ -43,14 +44,17 @@ def conclude(
     command: str,
     arguments: dict[str, object],
     after: Callable[[list[str]], int] | None = None,
+    failures: int | None = 0,
+    show_all: bool = False,
 ) -> int:
     """Count, show, ask, write as one run of `command`; the exit code. `after` gets the files written, and has an exit
-    code as well."""
+    code as well. `failures`: how many tracks failed, as far as that matters for the exit code; None: all of the plan.
+    `show_all`: the plan is listed to its end."""
     from music_reclass.tagging.apply import as_json
 
     tally = plan.tally()
     if not choice.as_json:
-        _show_plan(tally)
+        _show_plan(plan, tally, show_all)
     is_writing = not work.stop and tally.writes > 0 and confirm(_question(tally.writes), choice)
     written: list[str] = []
     if is_writing:
@@ -60,16 +64,18 @@ def conclude(
         for track, proposal in plan:
             print_json(as_json(track, proposal, False))
     if not choice.as_json:
-        _show_end(tally, is_writing, choice.dry_run, command)
+        _show_end(tally, is_writing, choice.dry_run, _later(work, command, arguments))
     if work.stop:
         complain("Stopped as you asked; what was finished is kept: the same command goes on from here.")
         return 130
     code = after(written) if after is not None and written else 0
-    return 1 if tally.failed or tally.write_failures else code
+    return 1 if tally.write_failures or (tally.failed if failures is None else failures) else code
 
 
 def _question(count: int) -> str:
-    return f"Write {count:,} genre{'s' if count != 1 else ''}?"
+    from music_reclass.report.text import counted
+
+    return f"Write {counted(count, 'genre')}?"
 
 
 def _write(work: Session, plan: WritePlan, run: int, count: int, *, as_objects: bool) -> tuple[WriteReport, list[str]]:
@@ -96,33 +102,50 @@ def _write(work: Session, plan: WritePlan, run: int, count: int, *, as_objects: 
     return tally, paths
 
 
-def _show_plan(tally: WriteReport) -> None:
+def _show_plan(plan: WritePlan, tally: WriteReport, show_all: bool) -> None:
+    """The result in numbers, the files that would change by folder, and the first whose tag says something else."""
     from music_reclass.report.text import counted, plan_lines
 
-    for label, text in plan_lines(tally):
-        say(label, printable(text))
-    if tally.examples:
-        plain("\nwhat is to be written, and how sure it is:")
+    if not tally.tracks:
+        return
+    plain()
+    for line in plan_lines(tally):
+        plain(printable(line))
+    if show_all:
+        _list((track, proposal) for track, proposal in plan if proposal is not None and proposal.writes)
+    else:
+        _list(tally.examples)
+        if tally.writes > len(tally.examples):
+            rest = counted(tally.writes - len(tally.examples), "more file")
+            plain(f"\n  and {rest} (the same command with -v lists all); all of them by kind of change:")
+            for (before, after), count in sorted(tally.kinds.items(), key=lambda item: -item[1])[:KINDS_SHOWN]:
+                plain(f"    {count:>8,}  {cell(before, 32)} -> {printable(after)}")
+            if len(tally.kinds) > KINDS_SHOWN:
+                plain(f"              and {counted(len(tally.kinds) - KINDS_SHOWN, 'more kind')} of change")
+    if tally.conflicts:
+        left = tally.relations["conflict"] - tally.changes.get("conflict", 0) - len(tally.conflicts)
+        plain("\nThe tag says something else, and is left alone:")
+        _list(tally.conflicts)
+        if left > 0:
+            plain(f"\n  and {left:,} more; by album: reclass report")
+
+
+def _list(changes: Iterable[tuple[Track, Proposal]]) -> None:
+    """Files by folder, each with its genre, the one that was found, and how sure that is."""
     album = None
-    for track, proposal in tally.examples:
+    for track, proposal in changes:
         folder, name = os.path.split(track.path)
         if folder != album:
             album = folder
-            plain(f"\n  {printable(shorten_home(album))}")
-        plain(f"    {printable(name)[:44]:<44} {_arrow(track, proposal)}")
-    if tally.writes > len(tally.examples):
-        plain(f"\n  and {tally.writes - len(tally.examples):,} more (--dry-run --json lists all); in all:")
-        for (before, after), count in sorted(tally.kinds.items(), key=lambda item: -item[1])[:KINDS_SHOWN]:
-            plain(f"    {count:>8,}  {printable(before)[:32]:<32} -> {printable(after)}")
-        if len(tally.kinds) > KINDS_SHOWN:
-            plain(f"              and {counted(len(tally.kinds) - KINDS_SHOWN, 'more kind')} of change")
+            plain(f"\n  {printable(shorten_home(album))}/")
+        plain(f"    {cell(name, 40)} {_arrow(track, proposal)}")
 
 
 def show_conflicts(plan: WritePlan) -> None:
     """Every track whose genre is another one than what was found, and what would become of it."""
     from music_reclass.domain import Relation
 
-    plain("\nthe tag says another genre:")
+    plain("\nThe tag says something else:")
     found, folder_before = 0, None
     for track, proposal in plan:
         if proposal is None or proposal.relation is not Relation.CONFLICT or track.decision is None:
@@ -131,9 +154,9 @@ def show_conflicts(plan: WritePlan) -> None:
         folder, name = os.path.split(track.path)
         if folder != folder_before:
             folder_before = folder
-            plain(f"\n  {printable(shorten_home(folder))}")
+            plain(f"\n  {printable(shorten_home(folder))}/")
         becomes = "would be replaced" if proposal.writes else "left alone"
-        line = f"    {printable(name)[:44]:<44} {_arrow(track, replace(proposal, genres=track.decision.genres))}"
+        line = f"    {cell(name, 40)} {_arrow(track, replace(proposal, genres=track.decision.genres))}"
         plain(f"{line}  {becomes}")
     plain("" if found else "  none\n")
 
@@ -142,30 +165,45 @@ def _arrow(track: Track, proposal: Proposal) -> str:
     from music_reclass.report.text import percent
     from music_reclass.tagging.apply import shown
 
-    after = styled(", ".join(proposal.genres), "bold")
-    certainty = f"  {percent(track.decision.confidence)}" if track.decision else ""
+    decided = track.decision.genres if track.decision else ()
+    after = ", ".join(proposal.genres or decided)
+    certainty = percent(track.decision.confidence) if track.decision else ""
     if proposal.style and track.decision:
-        certainty = f"  ({track.decision.genres[0]} {percent(track.decision.confidence)})"
-    return f"{printable(shown(track.tags.genres))[:24]:<24} -> {after}{certainty}"
+        certainty = f"({track.decision.genres[0]} {certainty})"
+    return f"{cell(shown(track.tags.genres), 20)} -> {styled(cell(after, 16), 'bold')} {certainty:>7}"
 
 
-def _show_end(tally: WriteReport, wrote: bool, dry_run: bool, command: str) -> None:
-    from music_reclass.report.text import counted
+def _later(work: Session, command: str, arguments: dict[str, object]) -> str:
+    """The command that writes a plan that was only shown: `apply` where the settings alone say what is written."""
+    from music_reclass.config import load
+
+    paths, usual = arguments.get("paths"), load({}, None)
+    plain_run = command in ("scan", "apply") and set(arguments) <= {"paths", "rescan"}
+    if not plain_run or not isinstance(paths, list) or replace(work.settings, db=usual.db) != usual:
+        return "the same command with --yes"
+    database = [] if work.settings.db == usual.db else ["--db", str(work.settings.db)]
+    words = ["reclass", "apply", *map(str, paths), *database]
+    return " ".join(shorten_home(word) if shlex.quote(word) == word else shlex.quote(word) for word in words)
+
+
+def _show_end(tally: WriteReport, wrote: bool, dry_run: bool, later: str) -> None:
+    from music_reclass.report.text import counted, not_written, refusals
 
     plain()
-    files = counted(tally.writes, "file")
     if wrote:
-        undo = f", each checked after writing; to undo: reclass undo {tally.run}" if tally.written else ""
-        say("written", f"{counted(tally.written, 'file')}{undo}")
+        undo = f", each checked afterwards. To undo this: reclass undo {tally.run}" if tally.written else "."
+        plain(f"Written: {counted(tally.written, 'file')}{undo}")
         refused = tally.write_failures + tally.left
+        if refused:
+            plain(f"Not written: {counted(len(refused), 'file')} ({refusals(tally.refused)}).", problem=True)
         for path, why in refused[:REFUSED_SHOWN]:
-            say("not", f"{printable(shorten_home(path))}: {printable(why)}")
+            reason, _, detail = why.partition(": ")
+            plain(f"  {printable(shorten_home(path))}: {printable(detail or not_written(reason))}", problem=True)
         if len(refused) > REFUSED_SHOWN:
-            say("", f"and {len(refused) - REFUSED_SHOWN:,} more")
+            plain(f"  and {len(refused) - REFUSED_SHOWN:,} more; all of them: reclass status --failed", problem=True)
     elif not tally.writes:
-        say("written", "nothing: there is nothing to write (--on-existing says which genres may be replaced)")
-    elif dry_run:
-        say("written", f"nothing, as this is a dry run; to write {files}: the same command without --dry-run")
+        kept = any(tally.relations.get(name, 0) for name in ("junk", "refine", "conflict"))
+        plain("Nothing to write." + (" Which genres may be replaced says --on-existing." if kept else ""))
     else:
-        later = ", or later reclass apply" if command == "scan" else ""
-        say("written", f"nothing yet; to write {files}: the same command with --yes{later}")
+        these = "this one" if tally.writes == 1 else f"these {tally.writes:,}"
+        plain(f"Nothing was written{' (dry run)' * dry_run}. To write {these}: {printable(later)}")

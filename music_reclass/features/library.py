@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from music_reclass.domain import Decision, FeatureKind, Outcome, Track, TrackTags, Vote
+from music_reclass.domain import UNWRITABLE, Decision, FeatureKind, Outcome, Track, TrackTags, Vote
 from music_reclass.errors import FailTrack, SkipTrack, TrackError
 from music_reclass.features.database import Database, decode, encode
 
@@ -33,6 +33,9 @@ WRITTEN_BY_US = """EXISTS (
     AND CASE WHEN json_valid(c.after) THEN json(c.after) END = (SELECT json_group_array(value) FROM json_each(t.genres))
 )"""
 TAGGED_BY_USER = f"json_array_length(t.genres) > 0 AND NOT {WRITTEN_BY_US}"
+
+# The warnings of a track without that of a file that cannot be written (UNWRITABLE).
+_WRITABLE = "(SELECT json_group_array(value) FROM json_each(warnings) WHERE value NOT LIKE 'unwritable: %')"
 
 # One row of a track for `track_of`, of track t with its decision d and its failure f.
 TRACK = """
@@ -108,10 +111,11 @@ class Library:
             assignments = ", ".join(f"{name} = :{name}" for name in values)
             self._sql.execute(f"UPDATE track SET {assignments} WHERE id = :id", {**values, "id": track_id})  # noqa: S608
         self._sql.execute("DELETE FROM decision WHERE track_id = ?", (track_id,))
-        self._sql.execute("DELETE FROM failure WHERE track_id = ?", (track_id,))
         if track.error is not None:
             self._save_failure(track_id, track.error)
-        elif track.vector is not None:
+            return track_id
+        self._sql.execute("DELETE FROM failure WHERE track_id = ?", (track_id,))
+        if track.vector is not None:
             for of_kind, vector in ({kind: track.vector} | dict(track.more)).items():
                 self._save_vector(track_id, of_kind, encode(vector))
         elif track.digest is not None:
@@ -123,7 +127,10 @@ class Library:
         row = self._sql.execute(
             "SELECT duration, warnings FROM track WHERE digest = ? AND duration IS NOT NULL LIMIT 1", (track.digest,)
         ).fetchone()
-        return track if row is None else replace(track, duration=row[0], warnings=tuple(json.loads(row[1])))
+        if row is None:
+            return track
+        of_sound = (note for note in json.loads(row[1]) if not note.startswith(UNWRITABLE))
+        return replace(track, duration=row[0], warnings=(*of_sound, *track.warnings))
 
     def _row_for(self, track: Track) -> tuple[int | None, bytes | None]:
         """The row this track belongs to: the one of its path, else one of a file with this audio that has moved."""
@@ -136,9 +143,13 @@ class Library:
         return row if row is not None else (None, None)
 
     def _save_failure(self, track_id: int, error: TrackError) -> None:
+        """Store a failure; one that was stored before for the same reason keeps its time: it is not new."""
         outcome = "skipped" if isinstance(error, SkipTrack) else "failed"
         self._sql.execute(
-            "INSERT INTO failure (track_id, outcome, reason, detail, at) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO failure (track_id, outcome, reason, detail, at) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (track_id) DO UPDATE SET"
+            " at = CASE WHEN reason = excluded.reason THEN at ELSE excluded.at END,"
+            " outcome = excluded.outcome, reason = excluded.reason, detail = excluded.detail",
             (track_id, outcome, error.reason, error.detail, time.time()),
         )
 
@@ -207,11 +218,20 @@ class Library:
         """
         with self.database.transaction():
             self._sql.execute(
-                "UPDATE track SET size = ?, mtime_ns = ?, genres = ?, digest = coalesce(("
+                f"UPDATE track SET size = ?, mtime_ns = ?, genres = ?, warnings = {_WRITABLE}, digest = coalesce(("  # noqa: S608
                 "   SELECT payload FROM change c WHERE c.id = (SELECT max(id) FROM change) AND c.path = track.path"
                 "   AND c.state IN ('staged', 'written')), digest)"
                 " WHERE path = ?",
                 (size, mtime_ns, None if genres is None else json.dumps(list(genres)), os.fsencode(path)),
+            )
+
+    def note_unwritable(self, path: str, reason: str) -> None:
+        """A genre could not be written to the file at `path`, for a reason of FailTrack; noted until that succeeds, or
+        the file is read again."""
+        with self.database.transaction():
+            self._sql.execute(
+                f"UPDATE track SET warnings = json_insert({_WRITABLE}, '$[#]', ?) WHERE path = ?",  # noqa: S608
+                (UNWRITABLE + reason, os.fsencode(path)),
             )
 
     def paths_of_audio(self, payload: bytes) -> list[str]:

@@ -107,6 +107,15 @@ class Outcomes:
         for rows in batched_rows(cursor):
             yield from rows
 
+    def failed_since(self, moment: float) -> int:
+        """How many tracks failed at `moment` (seconds since the epoch) or later, and not before for the same reason."""
+        (count,) = self._sql.execute(
+            f"SELECT count(*) FROM failure f JOIN track t ON t.id = f.track_id {self._scope}"  # noqa: S608
+            " WHERE t.missing_since IS NULL AND f.outcome = 'failed' AND f.at >= ?",
+            (moment,),
+        ).fetchone()
+        return int(count)
+
     def causes(self, examples: int) -> list[Cause]:
         """Skips and failures by reason, the most frequent first, each with at most `examples` tracks."""
         tables = f"FROM failure f JOIN track t ON t.id = f.track_id {self._scope} WHERE t.missing_since IS NULL"

@@ -15,24 +15,53 @@ if TYPE_CHECKING:
     from music_reclass.tagging.apply import WriteReport
 
 Line = tuple[str, str]  # label, text; a line without a label goes on
+Row = tuple[int, int, str, str]  # depth, count, what these tracks are, what becomes of them
 
 FEW = 5  # decisions from which on a number of right ones says more than a share
 
+# What a file says of its genre, of one file and of several.
 _RELATIONS = {
-    "fill": "{have} no genre yet",
-    "junk": "{have} a genre that says nothing (such as Other or Unknown)",
-    "agree": "{have} the same genre already, or a finer one",
-    "refine": "{have} a wider genre (as Rock is wider than Shoegaze)",
-    "conflict": "{have} another genre",
+    "fill": ("has no genre yet", "have no genre yet"),
+    "junk": ("has a genre that says nothing, such as Other", "have a genre that says nothing, such as Other"),
+    "agree": ("says the same, or something finer", "say the same, or something finer"),
+    "refine": ("says something wider, as Rock for Shoegaze", "say something wider, as Rock for Shoegaze"),
+    "conflict": ("says something else", "say something else"),
 }
-_WRITTEN = {"fill": "to be filled in", "junk": "to be replaced", "agree": "to be replaced", "refine": "to be replaced",
-            "conflict": "to be replaced"}  # fmt: skip
 _KEPT = {
     "fill": "left empty, as what was found says too little",
     "junk": "left alone",
     "agree": "nothing to do",
     "refine": "left alone",
-    "conflict": "left alone; to see them: reclass report",
+    "conflict": "left alone; see them: reclass report",
+}
+_NOT_MUSIC = "not_music"
+# Why a file has no genre, by the reason of the skip or failure; where there is no entry, the reason speaks for itself.
+_CAUSES = {
+    "no_audio": "no audio in the file",
+    "not_audio": "no audio file, whatever its name says",
+    "silence": "silent",
+    "decode": "damaged",
+    "timeout": "took too long to read",
+    "memory": "needs too much memory",
+    "permission": "may not be read",
+    "io": "read error",
+    "vanished": "gone meanwhile",
+    "changed": "changed while it was read",
+    "tags": "damaged tag",
+    "crashed": "the decoder crashed",
+    "bug": "unexpected error",
+}
+# Why a genre is not written to a file, by the reason of the failure.
+NOT_WRITTEN = {
+    "unsupported": "a kind of file that is read but not written",
+    "tags": "damaged tag",
+    "permission": "read-only",
+    "hard_link": "several names (hard links)",
+    "no_space": "no room for a copy beside it",
+    "changed": "changed since it was scanned",
+    "verify": "the copy did not read back as it should",
+    "vanished": "no longer there",
+    "bug": "unexpected error",
 }
 
 
@@ -54,77 +83,117 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share == 1.0 or share < 0.995 else "over 99 %"
 
 
-def music_lines(stats: ScanStats, where: str) -> Iterator[Line]:
+def music_lines(stats: ScanStats, where: str) -> Iterator[str]:
     """What was found below `where`, how long reading took, and which stages took uncertain tracks on."""
-    parts = [(stats.new, "new"), (stats.known, "known and unchanged"), (stats.changed, "changed"), (stats.gone, "gone")]
-    shown = [f"{count:,} {word}" for count, word in parts if count]
-    if stats.new == stats.found and not stats.gone:
-        shown = ["all new" if stats.new > 1 else "new"]
-    yield "music", f"{where}: {counted(stats.found, 'audio file')} ({', '.join(shown)})"
-    if stats.read:
-        yield "read", f"{counted(stats.read, 'file')} in {duration(stats.seconds['read'])}"
+    parts = [(stats.new, "new"), (stats.known, "known"), (stats.changed, "changed"), (stats.gone, "gone")]
+    shown = ", ".join(f"{count:,} {word}" for count, word in parts if count)
+    if not stats.gone and stats.found in (stats.new, stats.known):
+        shown = ("all " if stats.found > 1 else "") + ("new" if stats.new else "known")
+    read = f" Analysed in {duration(stats.seconds['read'])}." if stats.read else ""
+    yield f"{where}: {counted(stats.found, 'track')}, {shown}.{read}"
     for name, stage in list(stats.stages.items())[1:]:
-        if stage.extracted:
+        if stage.extracted and stage.extracted < stats.found:
             took = duration(stage.seconds)
-            yield "", f"{counted(stage.extracted, 'uncertain track')} once more with the stage {name} in {took}"
+            yield f"{counted(stage.extracted, 'uncertain track')} once more with the stage {name} in {took}."
         if stage.unreached:
             count = counted(stage.unreached, "uncertain track")
-            yield "", f"{count} did not get to the stage {name}; the next scan goes on there"
+            yield f"{count} did not get to the stage {name}; the next scan goes on there."
         if stage.failed:
-            yield "", f"{counted(stage.failed, 'uncertain track')} could not be read by the stage {name}"
+            yield f"{counted(stage.failed, 'uncertain track')} could not be read by the stage {name}."
 
 
-def tip_lines(absent: Mapping[str, str], unsure: int) -> Iterator[Line]:
-    """What could decide more tracks, where some are uncertain and a stage cannot run."""
-    for stage, why in absent.items() if unsure else ():
-        reason = why.partition(", or, with")[0].rstrip(".")
-        yield "tip", f"{counted(unsure, 'uncertain track')} might be decided by the stage {stage}, but {reason}"
+def tip_line(stage: str, why: str, unsure: int) -> str:
+    """What could decide more tracks: a stage that cannot run, and why."""
+    reason = why.partition(", or, with")[0].rstrip(".")
+    return f"{counted(unsure, 'uncertain track')} might be decided by the stage {stage}, but {reason}"
 
 
 def outcome_lines(
     outcomes: Mapping[str, int],
     reasons: Mapping[str, int],
     expected_right: float | None = None,
-    relations: Iterable[Line] = (),
-) -> Iterator[Line]:
+    relations: Iterable[Row] = (),
+    *,
+    sounds: Mapping[str, int] | None = None,
+) -> Iterator[str]:
     """How many tracks got a genre, how many of these should be right, and what became of the others.
 
     `expected_right` is the sum of the probabilities of the decided genres; `reasons` count skips and failures by
-    `outcome: reason`; `relations` are lines that belong to the decided tracks.
+    `outcome: reason`; `relations` are the rows below the decided tracks; `sounds` say what is no music.
     """
-    total = sum(outcomes.values())
     decided = outcomes.get("confident", 0) + outcomes.get("likely", 0)
-    if not total:
-        yield "result", "nothing decided yet"
+    if not sum(outcomes.values()):
+        yield "Nothing was decided yet."
         return
-    text = f"a genre for {decided:,} of {counted(total, 'track')}"
-    if decided and expected_right is not None:
-        text += f"; {_expectation(decided, expected_right)}"
-    yield "result", text
-    yield from relations
+    should = f" ({_expectation(decided, expected_right)})" if decided and expected_right is not None else ""
+    rows: list[Row] = [(0, decided, f"recognised{should}", ""), *relations]
     if unsure := outcomes.get("unsure", 0):
-        yield "not sure", f"{counted(unsure, 'track')}: left alone; to see them: reclass status --unsure"
-    if broken := outcomes.get("skipped", 0) + outcomes.get("failed", 0):
-        shown = ", ".join(f"{reason.partition(': ')[2].replace('_', ' ')} {n:,}" for reason, n in reasons.items())
-        why = f" ({shown})" if shown else ""
-        yield "left out", f"{counted(broken, 'file')}{why}; to see why: reclass status --failed"
+        rows.append((0, unsure, "not sure enough", "left alone; see them: reclass status --unsure"))
+    rows += _left_out(outcomes, reasons, sounds or {})
+    yield from row_lines(rows)
 
 
-def plan_lines(report: WriteReport) -> Iterator[Line]:
+def _left_out(outcomes: Mapping[str, int], reasons: Mapping[str, int], sounds: Mapping[str, int]) -> Iterator[Row]:
+    """Files that hold no music, and those that could not be used."""
+    causes = {reason.partition(": ")[2]: count for reason, count in reasons.items()}
+    others = causes.pop(_NOT_MUSIC, 0)
+    if others:
+        what = ", ".join(f"{sound} {count:,}" for sound, count in sorted(sounds.items(), key=lambda item: -item[1]))
+        yield 0, others, "not music" + (f": {what}" if what else ""), "left alone; see them: reclass status --failed"
+    if broken := outcomes.get("skipped", 0) + outcomes.get("failed", 0) - others:
+        yield 0, broken, "could not be used", "see why: reclass status --failed"
+        yield from ((1, count, cause_text(reason), "") for reason, count in causes.items())
+
+
+def cause_text(reason: str) -> str:
+    """Why a file has no genre, in words, by the reason of the skip or failure."""
+    return _CAUSES.get(reason, reason.replace("_", " "))
+
+
+def row_lines(rows: Iterable[Row]) -> Iterator[str]:
+    """Rows as lines: counts in a column, arrows below each other."""
+    rows = list(rows)
+    texts = [f"{' ' * 6 * depth}{count:>6,} {what}" for depth, count, what, _ in rows]
+    wide = max((len(text) for text, row in zip(texts, rows, strict=True) if row[3] and len(text) <= _ARROW), default=0)
+    for text, (_, _, _, then) in zip(texts, rows, strict=True):
+        yield f"{text:<{wide}}  -> {then}" if then else text
+
+
+_ARROW = 64  # characters before the arrow; longer texts push it to the right
+
+
+def plan_lines(report: WriteReport) -> Iterator[str]:
     """What was decided, and how it stands to the genres that are in the files."""
-    relations = []
-    for name, count in sorted(report.relations.items(), key=lambda item: list(_RELATIONS).index(item[0])):
+    rows: list[Row] = []
+    for name, (one, several) in _RELATIONS.items():
         changed = report.changes.get(name, 0)
-        for number, what in ((changed, _WRITTEN[name]), (count - changed, _KEPT[name])):
-            if number:
-                have = f"{number:,} {'has' if number == 1 else 'have'}"
-                relations.append(("", f"{_RELATIONS[name].format(have=have)}: {what}"))
-    yield from outcome_lines(report.outcomes, report.reasons, report.expected_right, relations)
+        refused = sum(count for (relation, _), count in report.unwritable.items() if relation == name)
+        kept = report.relations.get(name, 0) - changed - refused
+        for number, then in ((changed, "to be filled in" if name == "fill" else "to be replaced"), (kept, _KEPT[name])):
+            if number > 0:
+                rows.append((1, number, one if number == 1 else several, then))
+    if report.unwritable:
+        causes: dict[str, int] = {}
+        for (_, reason), count in report.unwritable.items():
+            causes[reason] = causes.get(reason, 0) + count
+        rows.append((1, sum(causes.values()), "cannot be written", "see them: reclass status --failed"))
+        rows += [(2, count, not_written(reason), "") for reason, count in causes.items()]
+    yield from outcome_lines(report.outcomes, report.reasons, report.expected_right, rows, sounds=report.sounds)
+
+
+def refusals(counts: Mapping[str, int]) -> str:
+    """Why files were not written, by the reason of the failure: counts by cause."""
+    return ", ".join(f"{not_written(reason)} {count:,}" for reason, count in counts.items())
+
+
+def not_written(reason: str) -> str:
+    """A reason for which a file was not written, in words."""
+    return NOT_WRITTEN.get(reason, reason.replace("_", " "))
 
 
 def _expectation(decided: int, right: float) -> str:
     if decided >= FEW:
-        return f"about {min(round(right), decided):,} of these {decided:,} should be right"
+        return f"about {min(round(right), decided):,} of these should be right"
     return f"such genres are right about {min(round(10 * right / decided), 10)} times in 10"
 
 

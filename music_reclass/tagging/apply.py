@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from music_reclass.domain import Decision, OnExisting, Outcome, Relation
-from music_reclass.errors import TrackError
+from music_reclass.errors import FailTrack, TrackError
 from music_reclass.tagging.commit import WriteOptions, replace_file
-from music_reclass.tagging.policy import KEEP, NATIVE, SURE, Proposal, laid_out, propose
+from music_reclass.tagging.policy import KEEP, NATIVE, NONE, SURE, Proposal, laid_out, propose
 from music_reclass.tagging.read import read_tags
 from music_reclass.tagging.rewrite import write_genres
 from music_reclass.utils.progress import Progress, Silent
@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from music_reclass.features.library import Library
     from music_reclass.taxonomy import Taxonomy
 
+_Key = TypeVar("_Key", str, tuple[str, str])
+
 EXAMPLES = 24  # changes kept to be shown; the plan itself is never held in memory
 
+CONFLICTS = 5
 MOST_KINDS = 2000  # kinds of change counted apart: a library holds some hundreds of genres
 # Reasons of a refused write that are no failure: the file is of a kind, or in a place, that is left alone.
 LEFT_ALONE = ("unsupported", "hard_link")
+LASTING = ("unsupported", "tags")  # reasons that last until the file changes: no plan counts such a file
 
 
 @dataclass(slots=True)
@@ -36,6 +40,7 @@ class WriteReport:
     tracks: int = 0
     outcomes: dict[str, int] = field(default_factory=lambda: {outcome.value: 0 for outcome in Outcome})
     reasons: dict[str, int] = field(default_factory=dict)  # of skipped and failed tracks
+    sounds: dict[str, int] = field(default_factory=dict)  # what is no music, by what it is instead
     relations: dict[str, int] = field(default_factory=dict)
     changes: dict[str, int] = field(default_factory=dict)  # files that would change, by relation
     expected_right: float = 0.0  # sum of the probabilities of the decided genres
@@ -44,8 +49,15 @@ class WriteReport:
     kinds: dict[tuple[str, str], int] = field(default_factory=dict)  # (before, after) -> files
     written: int = 0
     write_failures: list[tuple[str, str]] = field(default_factory=list)  # path, why
+    refused: dict[str, int] = field(default_factory=dict)  # both of these, by reason
     left: list[tuple[str, str]] = field(default_factory=list)  # not written on purpose: path, why
+    unwritable: dict[tuple[str, str], int] = field(default_factory=dict)  # would change: (relation, why not) -> files
+    conflicts: list[tuple[Track, Proposal]] = field(default_factory=list)  # the first that are left alone
     run: int | None = None
+
+    def count_unwritable(self, proposal: Proposal, reason: str) -> None:
+        """Take in a file that would get a genre and cannot be written."""
+        _add(self.unwritable, ("" if proposal.relation is None else proposal.relation.value, reason))
 
     @property
     def failed(self) -> int:
@@ -57,24 +69,51 @@ class WriteReport:
         self.tracks += 1
         if track.outcome is not None:
             self.outcomes[track.outcome.value] += 1
-        if track.error is not None and track.outcome is not None:
-            reason = f"{track.outcome.value}: {track.error.reason}"
-            self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        if track.outcome in (Outcome.SKIPPED, Outcome.FAILED):
+            _add(self.reasons, f"{track.outcome.value}: {_why(track)}")
+        if sound := _sound(track):
+            _add(self.sounds, sound)
         if proposal is None:
             return
         if proposal.relation is not None:
-            name = proposal.relation.value
-            self.relations[name] = self.relations.get(name, 0) + 1
-            self.changes[name] = self.changes.get(name, 0) + proposal.writes
+            _add(self.relations, proposal.relation.value)
+            _add(self.changes, proposal.relation.value, int(proposal.writes))
         if track.decision is not None and track.decision.genres:
             self.expected_right += track.decision.confidence
+        if _is_refused(track, proposal):
+            self.count_unwritable(proposal, proposal.reason)
+        if proposal.relation is Relation.CONFLICT and not proposal.writes and len(self.conflicts) < CONFLICTS:
+            self.conflicts.append((track, proposal))
         if proposal.writes:
             self.writes += 1
             kind = (shown(track.tags.genres), ", ".join(proposal.genres))
             if kind in self.kinds or len(self.kinds) < MOST_KINDS:
-                self.kinds[kind] = self.kinds.get(kind, 0) + 1
+                _add(self.kinds, kind)
             if len(self.examples) < EXAMPLES:
                 self.examples.append((track, proposal))
+
+
+def _add(counts: dict[_Key, int], key: _Key, more: int = 1) -> None:
+    counts[key] = counts.get(key, 0) + more
+
+
+def _why(track: Track) -> str:
+    """The reason for which a track has no genre."""
+    return track.error.reason if track.error is not None else track.decision.reason if track.decision else ""
+
+
+def _is_refused(track: Track, proposal: Proposal | None) -> bool:
+    """Whether the track would get a genre, were its file one that can be written."""
+    return proposal is not None and proposal.action == NONE and proposal.reason in LASTING and bool(track.unwritable)
+
+
+def _sound(track: Track) -> str:
+    """What a track is that was found to be no music: the likeliest of the other labels; "" for all others."""
+    decision = track.decision
+    if track.error is not None or decision is None or decision.outcome is not Outcome.SKIPPED:
+        return ""
+    named = (label for vote in decision.votes if vote.stage == decision.stage for label, _ in vote.top(2))
+    return next((label for label in named if label != "music"), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +166,8 @@ class WritePlan:
             on_existing=OnExisting.REPLACE if track.id in self.chosen else self.on_existing,
             taxonomy=self.taxonomy, min_confidence=self.min_confidence,
         )  # fmt: skip
+        if proposal.writes and track.unwritable in LASTING:
+            return replace(proposal, action=NONE, reason=track.unwritable, genres=())
         if not proposal.writes or self.profile == NATIVE:
             return proposal
         values = laid_out(proposal.genres, self.profile)
@@ -167,6 +208,7 @@ class WritePlan:
                     tally.written += 1
                 except TrackError as error:
                     problem = str(error)
+                    tally.refused[error.reason] = tally.refused.get(error.reason, 0) + 1
                     refused = tally.left if error.reason in LEFT_ALONE else tally.write_failures
                     refused.append((track.path, problem))
                 bar.advance(1, os.path.basename(track.path)[:40])
@@ -176,7 +218,7 @@ class WritePlan:
 
 def shown(genres: Sequence[str] | None) -> str:
     """A genre field as people read it."""
-    return "(none)" if genres is None else ", ".join(genres) or "(empty)"
+    return "no genre" if genres is None else ", ".join(genres) or "an empty genre"
 
 
 def track_writer(
@@ -191,9 +233,14 @@ def track_writer(
                 note_file(library, track.path)
 
         known = (track.size, track.mtime_ns)
-        replace_file(
-            journal, run, Path(track.path), write_genres(genres), options=options, known=known, after_step=after_step
-        )
+        try:
+            replace_file(
+                journal, run, Path(track.path), write_genres(genres), options=options, known=known,
+                after_step=after_step,
+            )  # fmt: skip
+        except FailTrack as error:
+            library.note_unwritable(track.path, error.reason)
+            raise
 
     return write_one
 
@@ -223,6 +270,6 @@ def as_json(track: Track, proposal: Proposal | None, written: bool, problem: str
         "written": written,
         **({"style": proposal.style} if proposal is not None and proposal.style else {}),
         **({"detail": error.detail} if error and error.detail else {}),
-        **({"problem": problem} if problem else {}),
+        **({"problem": problem or track.unwritable} if problem or _is_refused(track, proposal) else {}),
         **({"warnings": list(track.warnings)} if track.warnings else {}),
     }

@@ -58,7 +58,7 @@ def test_accept_writes_what_was_shown_and_the_end_of_input_writes_no_more(
     assert len(changed) == 1
     types(monkeypatch, "q")
     assert shell("scan", music, *SCAN, "--on-existing", "replace") == 0
-    assert "nothing" in shell.out
+    assert "Nothing to write" in shell.out
 
 
 def test_a_dry_run_stores_no_answer(music: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

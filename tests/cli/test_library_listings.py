@@ -81,7 +81,7 @@ def test_a_detail_with_escapes_in_it_is_one_line_of_text(mixed: DecidedLibrary, 
 def test_uncertain_tracks_are_listed_with_the_likeliest_guess(mixed: DecidedLibrary, shell: Shell) -> None:
     assert shell("status", "--unsure") == 0
     (line,) = shell.out.splitlines()
-    assert line.startswith("unsure   below the threshold")
+    assert line.startswith("unsure    below the threshold")
     assert line.endswith("unsure.mp3  Jazz 0.60")
 
 

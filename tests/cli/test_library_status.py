@@ -32,5 +32,5 @@ def test_the_status_says_in_plain_words_what_is_decided_and_what_is_not(shell: S
     database.close()
 
     assert shell("status") == 0
-    assert "result    a genre for 1 of 2 tracks\n" in shell.out
-    assert "not sure  1 track: left alone; to see them: reclass status --unsure\n" in shell.out
+    assert "     1 recognised\n" in shell.out
+    assert "     1 not sure enough  -> left alone; see them: reclass status --unsure\n" in shell.out

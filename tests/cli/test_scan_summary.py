@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from music_reclass.classification import scan as scanning
+from music_reclass.extractors.weights import catalogue, store
 from music_reclass.features.results import ScanStats, StageStats
 from music_reclass.features.scope import Scope
 from tests.cli.decided_library import DecidedLibrary, Tune
@@ -41,17 +42,19 @@ def test_what_was_found_stands_first_and_the_plan_after_it(library: DecidedLibra
     found(ScanStats(found=2, new=1, changed=1, read=2, seconds={"read": 3.0}))
     assert shell("scan", library.folder, "--dry-run") == 0
     lines = shell.out.splitlines()
-    assert lines[0] == f"music     {os.path.abspath(library.folder)}: 2 audio files (1 new, 1 changed)"
-    assert lines[1] == "read      2 files in 3.0 s"
-    assert lines[2].startswith("result    a genre for 2 of 2 tracks")
-    assert "the same command without --dry-run" in lines[-1]
+    folder = os.path.abspath(library.folder)
+    assert lines[0] == f"{folder}: 2 tracks, 1 new, 1 changed. Analysed in 3.0 s."
+    assert lines[2].startswith("     2 recognised")
+    assert (
+        lines[-1] == f"Nothing was written (dry run). To write this one: reclass apply {folder} --db {library.database}"
+    )
 
 
 def test_without_yes_the_end_names_apply_as_well(library: DecidedLibrary, shell: Shell, found: Found) -> None:
     library.add(Tune("a.mp3"))
     found(ScanStats(found=1))
     assert shell("scan", library.folder) == 0
-    assert "to write 1 file: the same command with --yes, or later reclass apply" in shell.out
+    assert f"Nothing was written. To write this one: reclass apply {library.folder}" in shell.out
 
 
 @pytest.mark.parametrize(("count", "rest"), [(5, ""), (6, "and 1 more folder"), (1200, "and 1,195 more folders")])
@@ -64,27 +67,66 @@ def test_folders_that_could_not_be_read_are_named_cut_and_make_the_exit_code_1(
     shown = [line.strip() for line in shell.out.splitlines() if "cannot be read" in line]
     assert shown == [f"! /m/\\x1b{n:04} cannot be read: Permission denied" for n in range(5)]
     assert (rest in shell.out, "more folder" in shell.out) == (True, bool(rest))
-    assert "written   1 file" in shell.out  # what could be read is tagged all the same
+    assert "Written: 1 file" in shell.out  # what could be read is tagged all the same
 
 
-def tips(shell: Shell) -> list[str]:
-    return [line for line in shell.out.splitlines() if line.startswith("tip ")]
+TIP = "A better model is one command away: reclass models download   (4 MB, MIT)"
 
 
-def test_a_tip_names_the_stage_that_could_help_only_where_somebody_is_unsure(
+def test_a_better_model_is_named_once_and_only_where_somebody_is_unsure(
     library: DecidedLibrary, shell: Shell, found: Found
 ) -> None:
     found(ScanStats(found=1))
     library.add(Tune("a.mp3"))
     assert shell("scan", library.folder, "--dry-run") == 0
-    assert not tips(shell)
+    assert TIP not in shell.out
     library.add(Tune("b.mp3", ""))
-    assert shell("scan", library.folder, "--dry-run") == 0
-    (tip,) = tips(shell)
-    assert "1 uncertain track might be decided by the stage musicnn" in tip
-    assert "reclass models" in tip
     assert shell("scan", library.folder, "--dry-run", "--json") == 0
-    assert not tips(shell)
+    assert TIP not in shell.out
+    assert shell("scan", library.folder, "--dry-run") == 0
+    assert shell.out.splitlines()[-1] == TIP
+    assert shell("scan", library.folder, "--dry-run") == 0
+    assert TIP not in shell.out
+
+
+def test_who_declined_the_offer_gets_no_tip_and_who_got_a_tip_is_still_asked(
+    library: DecidedLibrary, shell: Shell, found: Found
+) -> None:
+    found(ScanStats(found=1))
+    library.add(Tune("b.mp3", ""))
+    store.remember_offer(catalogue.RECOMMENDED, "2026-11-21")
+    assert shell("scan", library.folder, "--dry-run") == 0
+    assert TIP not in shell.out
+    (store.models_folder() / "offers.json").unlink()
+    assert shell("scan", library.folder, "--dry-run") == 0
+    assert TIP in shell.out
+    assert not store.was_offered(catalogue.RECOMMENDED)
+
+
+def test_a_tip_that_cannot_be_remembered_is_said_all_the_same(
+    library: DecidedLibrary, shell: Shell, found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found(ScanStats(found=1))
+    library.add(Tune("b.mp3", ""))
+
+    def refuse(model: str, day: str) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(store, "remember_offer", refuse)
+    assert shell("scan", library.folder, "--dry-run") == 0
+    assert TIP in shell.out
+
+
+def test_only_new_failures_make_the_exit_code_1(shell: Shell, tmp_path: Path) -> None:
+    folder = tmp_path / "Music"
+    folder.mkdir()
+    (folder / "broken.flac").write_bytes(b"fLaC" + bytes(3000))
+    assert shell("scan", folder, "--yes") == 1
+    assert shell("scan", folder, "--yes") == 0
+    assert shell("scan", folder, "--yes", "--rescan") == 0  # read again, and it fails as before
+    assert shell("scan", folder, "--yes", "--strict") == 1
+    (folder / "second.flac").write_bytes(b"fLaC" + bytes(4000))
+    assert shell("scan", folder, "--yes") == 1
 
 
 def test_details_come_with_verbose_alone(library: DecidedLibrary, shell: Shell, found: Found) -> None:

@@ -45,9 +45,9 @@ def on_a_terminal(*words: str | Path, keys: bytes, colour: bool = True, question
 @pytest.mark.parametrize(
     ("keys", "code", "said"),
     [
-        (b"y\n", 0, "to undo: reclass undo 1"),
-        (b"n\n", 0, "nothing yet; to write 1 file"),
-        (b"\n", 0, "nothing yet; to write 1 file"),
+        (b"y\n", 0, "To undo this: reclass undo 1"),
+        (b"n\n", 0, "Nothing was written. To write this one: reclass apply"),
+        (b"\n", 0, "Nothing was written. To write this one: reclass apply"),
         (b"\x04", 130, "Interrupted."),  # Ctrl-D
     ],
 )

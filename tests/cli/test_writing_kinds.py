@@ -39,7 +39,7 @@ def test_a_file_that_is_not_written_to_is_left_with_what_to_do_and_is_no_failure
     Library(database).refresh(str(path), status.st_size, status.st_mtime_ns, None)
     database.close()
     assert shell("apply", "--yes") == 0
-    assert "not       " in shell.out
+    assert "Not written: 1 file" in shell.out
     assert "the genre of tune.m4a cannot be written: it keeps its tags in another form than iTunes' list" in shell.out
     assert "copy it with ffmpeg -i OLD -map 0 -c copy NEW.m4a, and scan the copy." in shell.out
     assert path.read_bytes() == keyed

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from music_reclass.errors import FailTrack, SkipTrack
+from music_reclass.features.database import Database
+from music_reclass.features.library import Library
 from music_reclass.tagging.read import read_tags
 from tests.cli.conftest import Terminal
 from tests.cli.decided_library import DecidedLibrary, Tune
@@ -27,7 +29,7 @@ def test_one_genre_is_asked_for_in_the_singular_and_written_on_yes(
     terminal.answers.append("y")
     assert shell("apply") == 0
     assert terminal.questions == ["Write 1 genre? [y/N]:"]
-    assert "written   1 file, each checked after writing; to undo: reclass undo 1" in shell.out
+    assert "Written: 1 file, each checked afterwards. To undo this: reclass undo 1" in shell.out
     assert genres(song) == ("Rock",)
 
 
@@ -40,7 +42,7 @@ def test_who_does_not_say_yes_keeps_every_byte_and_learns_how_to_write_later(
     terminal.answers.append(typed)
     assert shell("apply") == 0
     assert terminal.questions == ["Write 2 genres? [y/N]:"]
-    assert "nothing yet; to write 2 files: the same command with --yes" in shell.out
+    assert "Nothing was written. To write these 2: reclass apply" in shell.out
     assert digests(library.folder) == before
     assert shell("history") == 0
     assert shell.out == ""
@@ -70,7 +72,7 @@ def test_a_dry_run_wins_over_yes(library: DecidedLibrary, shell: Shell) -> None:
     library.add(Tune("a.mp3"))
     before = digests(library.folder)
     assert shell("apply", "--yes", "--dry-run") == 0
-    assert "nothing, as this is a dry run; to write 1 file: the same command without --dry-run" in shell.out
+    assert "Nothing was written (dry run). To write this one: reclass apply" in shell.out
     assert digests(library.folder) == before
 
 
@@ -108,11 +110,11 @@ def test_the_plan_shows_files_by_folder_with_before_after_and_how_sure(library: 
     assert shell("apply", "--dry-run") == 0
     lines = [line.strip() for line in shell.out.splitlines()]
     folder = os.path.realpath(library.folder)
-    assert lines.index(f"{folder}/One") < lines.index(f"{folder}/Two")
+    assert lines.index(f"{folder}/One/") < lines.index(f"{folder}/Two/")
     shown = {line.split()[0]: " ".join(line.split()[1:]) for line in lines if ".mp3" in line}
     assert shown["1.mp3"] == "Other -> Rock 88 %"
-    assert shown["2.mp3"] == "(none) -> Jazz over 99 %"
-    assert shown["3.mp3"].endswith("-> Pop 90 %")
+    assert shown["2.mp3"] == "no genre -> Jazz over 99 %"
+    assert shown["3.mp3"] == "no genre -> Pop 90 %"
 
 
 def test_a_long_plan_shows_its_beginning_and_counts_the_rest_by_kind(library: DecidedLibrary, shell: Shell) -> None:
@@ -120,7 +122,9 @@ def test_a_long_plan_shows_its_beginning_and_counts_the_rest_by_kind(library: De
     assert shell("apply", "--dry-run") == 0
     assert "23.mp3" in shell.out
     assert "24.mp3" not in shell.out
-    rest = shell.out.partition("and 2 more (--dry-run --json lists all); in all:")[2].splitlines()
+    rest = shell.out.partition("and 2 more files (the same command with -v lists all); all of them by kind of change:")[
+        2
+    ].splitlines()
     assert [line.split() for line in rest[1:3]] == [["20", "Other", "->", "Rock"], ["6", "Other", "->", "Jazz"]]
     assert "more kinds" not in shell.out
 
@@ -136,6 +140,87 @@ def test_many_kinds_of_change_are_cut_and_counted(
     assert shell("apply", "--dry-run", "--on-existing", "replace") == 0
     assert len([line for line in shell.out.splitlines() if " -> Rock" in line and ".mp3" not in line]) == 15
     assert words in shell.out
+
+
+def test_verbose_lists_the_whole_plan(library: DecidedLibrary, shell: Shell) -> None:
+    library.add(*(Tune(f"{n:02}.mp3") for n in range(26)))
+    assert shell("apply", "--dry-run", "-v") == 0
+    assert "25.mp3" in shell.out
+    assert "more file" not in shell.out
+
+
+def test_before_the_question_stand_conflicts_that_are_left_alone_and_how_to_see_all(
+    library: DecidedLibrary, shell: Shell, terminal: Terminal
+) -> None:
+    library.add(Tune("new.mp3"), *(Tune(f"other{n}.mp3", "Rock", ("Jazz",)) for n in range(7)))
+    terminal.answers.append("n")
+    assert shell("apply") == 0
+    left = shell.out.partition("The tag says something else, and is left alone:")[2]
+    shown = [" ".join(line.split()) for line in left.splitlines() if "other" in line]
+    assert shown == [f"other{n}.mp3 Jazz -> Rock 90 %" for n in range(5)]
+    assert "and 2 more; by album: reclass report" in left
+
+
+@pytest.mark.parametrize("reason", ["unsupported", "tags"])
+def test_a_plan_counts_no_file_that_cannot_be_written(
+    reason: str, library: DecidedLibrary, shell: Shell, terminal: Terminal
+) -> None:
+    (odd,) = library.add(Tune("odd.mp3"))
+    database = Database(library.database)
+    Library(database).note_unwritable(str(odd), reason)
+    database.close()
+    assert shell("apply", "--yes") == 0
+    assert "1 cannot be written" in shell.out
+    assert "Nothing to write." in shell.out
+    assert genres(odd) is None
+    assert shell("apply", "--json", "--dry-run") == 0
+    (found,) = shell.objects()
+    assert (found["action"], found["problem"], found["written"]) == ("none", reason, False)
+    assert shell("status", "--failed") == 0
+    (line,) = shell.out.splitlines()
+    assert line.startswith(f"unwritten {reason}")
+
+
+def test_a_file_that_could_not_be_written_is_listed_until_it_is_written(library: DecidedLibrary, shell: Shell) -> None:
+    (song,) = library.add(Tune("song.mp3"))
+    song.chmod(0o444)
+    assert shell("apply", "--yes") == 1
+    assert "Not written: 1 file (read-only 1).\n" in shell.out
+    assert shell("status", "--failed") == 0
+    assert "song.mp3" in shell.out
+    assert shell("apply", "--dry-run") == 0
+    assert "To write this one" in shell.out  # the next attempt may do better
+    song.chmod(0o644)
+    assert shell("apply", "--yes") == 0
+    assert shell("status", "--failed") == 0
+    assert shell.out == ""
+
+
+def test_a_long_name_is_cut_with_an_ellipsis_and_a_wide_one_keeps_the_columns(
+    library: DecidedLibrary, shell: Shell
+) -> None:
+    library.add(Tune("a" * 60 + ".mp3"), Tune("b.mp3"), Tune("椎" * 30 + ".mp3"))
+    assert shell("apply", "--dry-run") == 0
+    lines = [line for line in shell.out.splitlines() if "-> Rock" in line]
+    assert [line.split()[0][-1] for line in lines] == ["…", "3", "…"]
+    assert len({sum(2 if char == "椎" else 1 for char in line.partition("->")[0]) for line in lines}) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "later"),
+    [
+        ([], "reclass apply {folder} --db {db}"),
+        (["--on-existing", "replace"], "the same command with --yes"),
+        (["--max-genres", "2"], "the same command with --yes"),
+        (["--include", "*.mp3"], "the same command with --yes"),
+    ],
+)
+def test_apply_is_named_only_where_it_writes_the_very_same(
+    words: list[str], later: str, music: Path, shell: Shell
+) -> None:
+    assert shell("scan", music, "--dry-run", *words) == 0
+    (line,) = [line for line in shell.out.splitlines() if line.startswith("Nothing was written")]
+    assert line.rpartition(": ")[2] == later.format(folder=music, db=shell.db)
 
 
 def test_names_and_genres_with_escapes_reach_the_terminal_as_text(library: DecidedLibrary, shell: Shell) -> None:
@@ -172,9 +257,10 @@ def test_a_file_that_changed_since_is_named_left_and_makes_the_exit_code_1(
         file.write(b"more")
     before = changed.read_bytes()
     assert shell("apply", "--yes") == 1
-    assert "written   1 file, each checked" in shell.out
-    (line,) = [line for line in shell.out.splitlines() if line.startswith("not ")]
-    assert "changed.mp3: changed" in line
+    assert "Written: 1 file, each checked" in shell.out
+    assert "Not written: 1 file (changed since it was scanned 1)." in shell.out
+    (line,) = [line for line in shell.out.splitlines() if "changed.mp3: " in line]
+    assert "scan it again" in line
     assert changed.read_bytes() == before
     assert genres(fine) == ("Rock",)
 
@@ -183,19 +269,23 @@ def test_many_files_that_could_not_be_written_are_cut_and_counted(library: Decid
     for path in library.add(*(Tune(f"{n:02}.mp3") for n in range(12))):
         path.unlink()
     assert shell("apply", "--yes") == 1
-    assert len([line for line in shell.out.splitlines() if line.startswith("not ")]) == 10
-    assert "and 2 more" in shell.out
-    assert "written   0 files\n" in shell.out
+    assert "Not written: 12 files (no longer there 12).\n" in shell.out
+    assert len([line for line in shell.out.splitlines() if "no longer there." in line]) == 10
+    assert "and 2 more; all of them: reclass status --failed" in shell.out
+    assert "Written: 0 files.\n" in shell.out
+    assert shell("status", "--failed") == 0
+    assert len(shell.out.splitlines()) == 12
 
 
-def test_a_track_that_could_not_be_read_makes_the_exit_code_1_and_one_that_was_skipped_does_not(
+def test_a_track_that_could_not_be_read_makes_the_exit_code_1_where_asked_for_and_one_that_was_skipped_never(
     library: DecidedLibrary, shell: Shell
 ) -> None:
     library.add(Tune("a.mp3"), Tune("b.mp3", error=SkipTrack("too_short", "")))
     assert shell("apply", "--dry-run") == 0
-    assert "left out  1 file (too short 1)" in shell.out
+    assert "1 could not be used" in shell.out
     library.add(Tune("c.mp3", error=FailTrack("decode", "frame 3")))
-    assert shell("apply", "--dry-run") == 1
+    assert shell("apply", "--dry-run") == 0  # it failed when it was scanned
+    assert shell("apply", "--dry-run", "--strict") == 1
 
 
 def test_apply_below_a_folder_leaves_its_neighbours_alone(library: DecidedLibrary, shell: Shell) -> None:
@@ -290,8 +380,8 @@ def test_quiet_leaves_lines_out_and_problems_in(library: DecidedLibrary, shell: 
 
 def test_conflicts_are_listed_when_asked_for(music: Path, shell: Shell) -> None:
     shell("scan", music, "-n", "-j", "1", "--limit", "3")
-    assert len([line for line in shell.out.splitlines() if "3 audio files" in line]) == 1
+    assert len([line for line in shell.out.splitlines() if "3 tracks" in line]) == 1
     shell("scan", music, "-n", "-j", "1", "--conflicts")
-    assert "the tag says another genre:" in shell.out
-    listed = shell.out.partition("the tag says another genre:")[2]
+    assert "The tag says something else:" in shell.out
+    listed = shell.out.partition("The tag says something else:")[2]
     assert "left alone" in listed or "none" in listed

@@ -23,7 +23,8 @@ def report(outcomes: dict[str, int], **changes: Any) -> WriteReport:
 
 
 def said(lines: Any) -> str:
-    return "\n".join(f"{label}|{line}" for label, line in lines)
+    """The lines with the blanks between their parts cut to one."""
+    return "\n".join(" ".join(line.split()) for line in lines)
 
 
 def test_the_result_is_said_without_statistics() -> None:
@@ -40,12 +41,14 @@ def test_the_result_is_said_without_statistics() -> None:
     )
 
     assert found.splitlines() == [
-        "result|a genre for 9 of 17 tracks; about 7 of these 9 should be right",
-        "|4 have no genre yet: to be filled in",
-        "|3 have the same genre already, or a finer one: nothing to do",
-        "|2 have another genre: left alone; to see them: reclass report",
-        "not sure|5 tracks: left alone; to see them: reclass status --unsure",
-        "left out|3 files (too short 1, decode 2); to see why: reclass status --failed",
+        "9 recognised (about 7 of these should be right)",
+        "4 have no genre yet -> to be filled in",
+        "3 say the same, or something finer -> nothing to do",
+        "2 say something else -> left alone; see them: reclass report",
+        "5 not sure enough -> left alone; see them: reclass status --unsure",
+        "3 could not be used -> see why: reclass status --failed",
+        "1 too short",
+        "2 damaged",
     ]
     assert not any(word in found for word in STATISTICS)
 
@@ -63,21 +66,21 @@ def test_one_track_is_one_track() -> None:
         )
     )
 
-    assert "a genre for 1 of 3 tracks; such genres are right about 8 times in 10" in found
-    assert "|1 has a genre that says nothing (such as Other or Unknown): to be replaced" in found
-    assert "not sure|1 track: left alone" in found
-    assert "left out|1 file (io 1)" in found
+    assert "1 recognised (such genres are right about 8 times in 10)" in found
+    assert "1 has a genre that says nothing, such as Other -> to be replaced" in found
+    assert "1 not sure enough -> left alone" in found
+    assert "1 could not be used -> see why: reclass status --failed\n1 read error" in found
 
 
 def test_what_the_policy_replaces_is_not_called_left_alone() -> None:
     found = said(text.plan_lines(report({"likely": 3}, relations={"conflict": 3}, changes={"conflict": 2})))
 
-    assert "|2 have another genre: to be replaced" in found
-    assert "|1 has another genre: left alone" in found
+    assert "2 say something else -> to be replaced" in found
+    assert "1 says something else -> left alone" in found
 
 
 def test_nothing_decided_is_said() -> None:
-    assert list(text.plan_lines(WriteReport())) == [("result", "nothing decided yet")]
+    assert list(text.plan_lines(WriteReport())) == ["Nothing was decided yet."]
 
 
 def test_the_music_is_counted_with_what_later_stages_took_on() -> None:
@@ -87,36 +90,70 @@ def test_the_music_is_counted_with_what_later_stages_took_on() -> None:
     )  # fmt: skip
 
     assert list(text.music_lines(stats, "~/Music")) == [
-        ("music", "~/Music: 9 audio files (all new)"),
-        ("read", "9 files in 4.5 s"),
-        ("", "1 uncertain track once more with the stage musicnn in 0.4 s"),
-        ("", "2 uncertain tracks did not get to the stage musicnn; the next scan goes on there"),
-        ("", "1 uncertain track could not be read by the stage musicnn"),
+        "~/Music: 9 tracks, all new. Analysed in 4.5 s.",
+        "1 uncertain track once more with the stage musicnn in 0.4 s.",
+        "2 uncertain tracks did not get to the stage musicnn; the next scan goes on there.",
+        "1 uncertain track could not be read by the stage musicnn.",
     ]
 
 
 @pytest.mark.parametrize(
     ("stats", "words"),
     [
-        (ScanStats(found=1, new=1), "1 audio file (new)"),
-        (ScanStats(found=5), "5 audio files (5 known and unchanged)"),
-        (ScanStats(found=5, new=2, changed=1, gone=1), "(2 new, 2 known and unchanged, 1 changed, 1 gone)"),
+        (ScanStats(found=1, new=1), "1 track, new."),
+        (ScanStats(found=1), "1 track, known."),
+        (ScanStats(found=5), "5 tracks, all known."),
+        (ScanStats(found=5, new=2, changed=1, gone=1), "5 tracks, 2 new, 2 known, 1 changed, 1 gone."),
     ],
 )
 def test_only_what_there_is_of_files_is_counted(stats: ScanStats, words: str) -> None:
-    ((_, line),) = text.music_lines(stats, "~/Music")
+    (line,) = text.music_lines(stats, "~/Music")
 
-    assert words in line
+    assert line == f"~/Music: {words}"
 
 
-def test_a_stage_that_is_not_installed_is_a_tip_only_where_it_could_help() -> None:
-    absent = {"musicnn": "the model musicnn is not installed: reclass models download musicnn, or, with the file, x."}
+def test_a_tip_says_how_to_get_what_is_missing_in_one_way() -> None:
+    why = "the model musicnn is not installed: reclass models download musicnn, or, with the file, x."
 
-    assert list(text.tip_lines(absent, 0)) == []
-    ((label, line),) = text.tip_lines(absent, 5)
-    assert label == "tip"
+    line = text.tip_line("musicnn", why, 5)
     assert line.startswith("5 uncertain tracks")
     assert line.endswith("not installed: reclass models download musicnn")
+
+
+def test_what_is_no_music_is_counted_by_what_it_is() -> None:
+    found = said(
+        text.plan_lines(
+            report(
+                {"likely": 1, "skipped": 4},
+                reasons={"skipped: not_music": 3, "skipped: silence": 1},
+                sounds={"noise": 1, "speech": 2},
+            )
+        )
+    )
+
+    assert "3 not music: speech 2, noise 1 -> left alone; see them: reclass status --failed" in found
+    assert "1 could not be used -> see why: reclass status --failed\n1 silent" in found
+
+
+def test_what_cannot_be_written_is_neither_promised_nor_called_left_alone() -> None:
+    found = said(
+        text.plan_lines(
+            report(
+                {"likely": 5},
+                relations={"fill": 4, "conflict": 1},
+                changes={"fill": 1, "conflict": 0},
+                unwritable={("fill", "unsupported"): 2, ("fill", "tags"): 1},
+            )
+        )
+    )
+
+    assert found.splitlines()[1:] == [
+        "1 has no genre yet -> to be filled in",
+        "1 says something else -> left alone; see them: reclass report",
+        "3 cannot be written -> see them: reclass status --failed",
+        "2 a kind of file that is read but not written",
+        "1 damaged tag",
+    ]
 
 
 def test_details_name_stages_seconds_certificates_and_agreement(library: SmallLibrary) -> None:

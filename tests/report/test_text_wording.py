@@ -68,35 +68,41 @@ def test_only_all_is_100_percent_and_only_next_to_nothing_is_0(share: float) -> 
 
 
 def test_what_is_left_out_is_counted_by_reason_in_words() -> None:
-    lines = list(text.outcome_lines({"skipped": 1200, "failed": 1}, {"skipped: too_short": 1200, "failed: io": 1}))
+    lines = list(text.outcome_lines({"skipped": 1200, "failed": 1}, {"skipped: too_short": 1200, "failed: odd_one": 1}))
     assert lines == [
-        ("result", "a genre for 0 of 1,201 tracks"),
-        ("left out", "1,201 files (too short 1,200, io 1); to see why: reclass status --failed"),
+        "     0 recognised",
+        " 1,201 could not be used  -> see why: reclass status --failed",
+        "       1,200 too short",
+        "           1 odd one",
     ]
 
 
-def test_without_reasons_the_line_of_what_is_left_out_has_no_empty_brackets() -> None:
-    ((_, _), (label, line)) = text.outcome_lines({"failed": 1}, {})
-    assert (label, line) == ("left out", "1 file; to see why: reclass status --failed")
-
-
 def test_all_sure_is_one_line() -> None:
-    assert list(text.outcome_lines({"confident": 2, "likely": 1}, {})) == [("result", "a genre for 3 of 3 tracks")]
+    assert list(text.outcome_lines({"confident": 2, "likely": 1}, {})) == ["     3 recognised"]
+
+
+def test_arrows_stand_below_each_other_and_a_long_text_pushes_its_own_alone() -> None:
+    rows = [(0, 5, "a", "x"), (1, 1234, "bcd", "y"), (0, 1, "long " * 20, "z"), (0, 1, "none", "")]
+    lines = list(text.row_lines(rows))
+    places = [line.find("->") for line in lines]
+    assert places[0] == places[1] == len("       1,234 bcd") + 1 + 1 + 0
+    assert places[2] > 100
+    assert places[3] == -1
 
 
 @pytest.mark.parametrize(
     ("decided", "right", "words"),
     [
-        (5, 4.6, "about 5 of these 5 should be right"),
-        (5, 5.6, "about 5 of these 5 should be right"),  # never more than there are
+        (5, 4.6, "about 5 of these should be right"),
+        (5, 5.6, "about 5 of these should be right"),  # never more than there are
         (4, 2.0, "such genres are right about 5 times in 10"),
         (1, 1.0, "such genres are right about 10 times in 10"),
-        (1000, 849.6, "about 850 of these 1,000 should be right"),
+        (1000, 849.6, "about 850 of these should be right"),
     ],
 )
 def test_few_decisions_get_a_share_and_many_a_number(decided: int, right: float, words: str) -> None:
-    ((_, line),) = text.outcome_lines({"likely": decided}, {}, right)
-    assert line.endswith(f"; {words}")
+    (line,) = text.outcome_lines({"likely": decided}, {}, right)
+    assert line.endswith(f"recognised ({words})")
 
 
 def test_relations_stand_in_one_order_whatever_was_counted_first() -> None:
@@ -104,44 +110,41 @@ def test_relations_stand_in_one_order_whatever_was_counted_first() -> None:
         relations={"conflict": 1, "refine": 2, "agree": 1, "junk": 1, "fill": 1}, changes={"refine": 1, "fill": 1}
     )
     report.outcomes["likely"] = 6
-    assert [line for label, line in text.plan_lines(report) if not label] == [
-        "1 has no genre yet: to be filled in",
-        "1 has a genre that says nothing (such as Other or Unknown): left alone",
-        "1 has the same genre already, or a finer one: nothing to do",
-        "1 has a wider genre (as Rock is wider than Shoegaze): to be replaced",
-        "1 has a wider genre (as Rock is wider than Shoegaze): left alone",
-        "1 has another genre: left alone; to see them: reclass report",
+    assert [" ".join(line.split()) for line in text.plan_lines(report)][1:] == [
+        "1 has no genre yet -> to be filled in",
+        "1 has a genre that says nothing, such as Other -> left alone",
+        "1 says the same, or something finer -> nothing to do",
+        "1 says something wider, as Rock for Shoegaze -> to be replaced",
+        "1 says something wider, as Rock for Shoegaze -> left alone",
+        "1 says something else -> left alone; see them: reclass report",
     ]
 
 
 def test_a_genre_that_says_too_little_leaves_the_field_empty() -> None:
     report = WriteReport(relations={"fill": 3}, changes={"fill": 1})
     report.outcomes["likely"] = 3
-    lines = [line for label, line in text.plan_lines(report) if not label]
-    assert lines == [
-        "1 has no genre yet: to be filled in",
-        "2 have no genre yet: left empty, as what was found says too little",
+    assert [" ".join(line.split()) for line in text.plan_lines(report)][1:] == [
+        "1 has no genre yet -> to be filled in",
+        "2 have no genre yet -> left empty, as what was found says too little",
     ]
 
 
 def test_a_library_that_went_away_is_counted_as_gone() -> None:
-    assert list(text.music_lines(ScanStats(found=0, gone=3), "/m")) == [("music", "/m: 0 audio files (3 gone)")]
-    ((_, line),) = text.music_lines(ScanStats(found=2, new=2, gone=1), "/m")
-    assert line == "/m: 2 audio files (2 new, 1 gone)"
+    assert list(text.music_lines(ScanStats(found=0, gone=3), "/m")) == ["/m: 0 tracks, 3 gone."]
+    assert list(text.music_lines(ScanStats(found=2, new=2, gone=1), "/m")) == ["/m: 2 tracks, 2 new, 1 gone."]
 
 
 def test_the_first_stage_reads_every_file_and_is_not_called_a_second_look() -> None:
     stats = ScanStats(found=1, new=1, stages={"fma518": StageStats(1, 1.0, unreached=1, failed=1)})
-    assert [label for label, _ in text.music_lines(stats, "/m")] == ["music"]
+    assert list(text.music_lines(stats, "/m")) == ["/m: 1 track, new."]
 
 
 def test_tips_are_one_for_each_stage_that_is_absent_in_the_right_number() -> None:
     absent = {"musicnn": "the model musicnn is not installed.", "mert": "torch is not installed."}
-    assert [line for _, line in text.tip_lines(absent, 1)] == [
+    assert [text.tip_line(stage, why, 1) for stage, why in absent.items()] == [
         "1 uncertain track might be decided by the stage musicnn, but the model musicnn is not installed",
         "1 uncertain track might be decided by the stage mert, but torch is not installed",
     ]
-    assert list(text.tip_lines({}, 9)) == []
 
 
 def test_without_decisions_there_are_no_lines_of_statistics() -> None:
