@@ -133,7 +133,7 @@ def test_details_come_with_verbose_alone(library: DecidedLibrary, shell: Shell, 
     library.add(Tune("a.mp3"))
     found(ScanStats(found=1, in_pieces=1, stages={"fma518": StageStats(1, 2.0)}))
     assert shell("scan", library.folder, "--dry-run", "-v") == 0
-    assert "absent    the stage musicnn does not vote" in shell.out
+    assert "absent    the stage efficientat does not vote" in shell.out
     assert "stages    fma518 1 (100%)" in shell.out
     assert "1 window computed in pieces" in shell.out
     assert shell("scan", library.folder, "--dry-run") == 0
