@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,16 +117,19 @@ def draw(
     below: Callable[[str], bool] = lambda path: True,
     seed: int = 0,
 ) -> Sample:
-    """Tracks with features and a genre tag that the user gave, of paths `below`, spread over genres and artists.
+    """Tracks with features and a genre that the user gave, by a tag or by deciding it, of paths `below`, spread over
+    genres and artists.
 
     Every genre gets its share of the sample, and a rare one more; within a genre artists take turns. Junk tags and what
     reclass wrote are no tags. NothingToDo where there are too few.
     """
     counted = TagAgreement(taxonomy, taxonomy.labels).counted_as
     found: dict[str, dict[str, list[int]]] = {}
-    tagged = 0
-    for track in Library(database).tracks_with(kind, tagged_by_user=True):
-        genre = counted(track.tags.genres or ()) if below(track.path) else None
+    tagged, stored = 0, Library(database)
+    decided = library.decided_genres(database, kind)
+    untagged = sorted(decided.keys() - stored.user_genres(decided).keys())
+    for track in chain(stored.tracks_with(kind, tagged_by_user=True), stored.tracks(untagged)):
+        genre = counted(decided.get(track.id) or track.tags.genres or ()) if below(track.path) else None
         if genre is not None:
             found.setdefault(genre, {}).setdefault(track.group, []).append(track.id)
             tagged += 1
@@ -185,7 +189,7 @@ def stages_at_hand(database: Database, tracks: Sequence[int], bundles: Sequence[
 def read_sample(database: Database, tracks: Sequence[int], bundles: Sequence[Bundle], taxonomy: Taxonomy) -> Dataset:
     """The tracks with the vectors that the stages need, labelled by their tags; the bundles' genres are all classes."""
     first, *later = dict.fromkeys(kind for bundle in bundles for kind in bundle.kinds)
-    raw = library.read(database, first, later, among=tracks)
+    raw = library.read(database, first, later, among=tracks, decided=library.decided_genres(database, first))
     known = dict.fromkeys(name for bundle in bundles for name in map(taxonomy.canonical, bundle.labels) if name)
     return to_dataset(raw, taxonomy, LEAST, kept=tuple(known), artists=_LEAST_ARTISTS)
 

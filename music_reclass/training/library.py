@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +13,11 @@ from music_reclass.domain import FeatureKind
 from music_reclass.errors import NothingToDo
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library
+from music_reclass.features.user_decisions import UserDecisions, keys_of
 from music_reclass.models.dataset import Raw
 
 if TYPE_CHECKING:
-    from music_reclass.domain import Vector
+    from music_reclass.domain import Track, Vector
 
 
 def read(
@@ -24,9 +27,12 @@ def read(
     *,
     partial: bool = False,
     among: Sequence[int] | None = None,
+    decided: Mapping[int, Sequence[str]] | None = None,
 ) -> Raw:
     """Every track (of those with the ids `among`) with a vector of `kind` and a genre tag that reclass did not write;
     NothingToDo if none.
+
+    Genres that the user `decided` for some of the tracks, by id, take the place of their tags.
 
     Tracks that lack a vector of one of the kinds in `more` are left out, or stay with NaN in its place where the rows
     may be `partial`; the notes say how many.
@@ -34,14 +40,15 @@ def read(
     rows, genres, groups, names = [], [], [], []
     library = Library(database)
     lacking = 0
-    for track in library.tagged_by_user(kind, among):
+    decided = decided or {}
+    for track in chain(library.tagged_by_user(kind, among), _untagged(library, kind, among, decided)):
         vectors = [track.vector, *(library.vectors([track.id], other).get(track.id) for other in more)]
         if any(vector is None for vector in vectors):
             lacking += 1
             if not partial:
                 continue
         rows.append(np.concatenate([_or_nan(*pair) for pair in zip(vectors, (kind, *more), strict=True)]))
-        genres.append(track.tags.genres or ())
+        genres.append(tuple(decided.get(track.id) or track.tags.genres or ()))
         groups.append(track.group)
         names.append(track.path)
     if not rows and lacking:
@@ -62,6 +69,29 @@ def read(
     return Raw(
         "library", np.stack(rows), genres, groups, names, kind, notes=tuple(notes), more=tuple(more), partial=partial
     )
+
+
+def decided_genres(database: Database, kind: FeatureKind) -> dict[int, tuple[str, ...]]:
+    """The genres that the user decided for tracks with a vector of `kind`, or for their album or artist, by id."""
+    chosen = {(one.scope, one.key): one.genres for one in UserDecisions(database).all() if one.genres}
+    found: dict[int, tuple[str, ...]] = {}
+    for track in Library(database).tracks_with(kind) if chosen else ():
+        scopes = keys_of(track.digest, track.tags).items()
+        genres = next((chosen[scope] for scope in scopes if scope in chosen), None)
+        if genres is not None:
+            found[track.id] = genres
+    return found
+
+
+def _untagged(
+    library: Library, kind: FeatureKind, among: Sequence[int] | None, decided: Mapping[int, Sequence[str]]
+) -> Iterator[Track]:
+    """Those of the tracks that the user decided which carry no tag of the user, with their vectors."""
+    wanted = set(decided) if among is None else set(decided) & set(among)
+    tagged = library.user_genres(wanted)
+    vectors = library.vectors(sorted(wanted - tagged.keys()), kind)
+    for track in library.tracks(vectors):
+        yield replace(track, vector=vectors[track.id])
 
 
 def _or_nan(vector: Vector | None, kind: FeatureKind) -> Vector:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.classification.tag_prior import TagIndex, TagPrior
+from music_reclass.domain import Track
+from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.models.base import log_softmax
 from music_reclass.models.calibration import hits
@@ -69,8 +71,9 @@ def learn_tag_weights(
     tracks = list(Library(database).all_tagged_by_user())
     index = TagIndex(tracks, labels, taxonomy)
     frequency = index.frequency
-    by_path = {track.path: track for track in tracks}
-    nearby = [index.log_odds(by_path[name], frequency) for name in judged.names]
+    by_path, decisions = {track.path: track for track in tracks}, Decisions(database)
+    rows = (by_path.get(name) or decisions.track_at(name) or Track(name) for name in judged.names)
+    nearby = [index.log_odds(track, frequency) for track in rows]
     artist, album = (np.stack(one)[usable] for one in zip(*nearby, strict=True))
     chances = [[vote.probabilities[name] for name in labels] for vote in votes]
     scores = np.log(np.clip(np.array(chances)[usable], 1e-6, 1.0))

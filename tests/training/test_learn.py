@@ -13,11 +13,13 @@ from music_reclass.errors import NothingToDo
 from music_reclass.features.database import Database
 from music_reclass.features.journal import Intention, Journal
 from music_reclass.features.library import Library
+from music_reclass.features.user_decisions import UserDecisions
 from music_reclass.models.bundle import Bundle
 from music_reclass.models.dataset import Dataset, Table, fma518
 from music_reclass.taxonomy import load
 from music_reclass.training import learn as training
 from music_reclass.training.learn import Comparison, draw, learn, read_sample, stages_at_hand
+from music_reclass.training.tag_weights import learn_tag_weights
 from tests.taught import Tagging, fill, foreign_bundle, quick_networks, tags_for
 from tests.training.making import learnable
 
@@ -95,6 +97,27 @@ def test_what_reclass_wrote_and_junk_are_never_learned_from(tmp_path: Path) -> N
     drawn = draw(database, KIND, TAXONOMY)
     assert drawn.tagged == len(tracks) - 50
     assert not set(drawn.tracks) & {track.id for track in tracks[:50]}
+
+
+def test_what_the_user_decided_counts_in_place_of_tags_and_without_any(tmp_path: Path, base: Bundle) -> None:
+    database = library(tmp_path, Tagging(parents=0.0))
+    stored = Library(database)
+    tracks = list(stored.tracks_with(KIND, tagged_by_user=True))
+    junk = [replace(track, tags=replace(track.tags, genres=None)) for track in tracks[:4]]
+    stored.save(junk, KIND)
+    assert draw(database, KIND, TAXONOMY).tagged == len(tracks) - 4
+    decisions = UserDecisions(database)
+    decisions.set("artist", "artist0", ("Metal",), "edit")
+    decisions.set("track", (tracks[9].digest or b"").hex(), ("Metal",), "edit")
+    decisions.set("artist", "artist1", None, "edit")  # left alone: its tags stay
+    drawn = draw(database, KIND, TAXONOMY)
+    assert drawn.tagged == len(tracks)
+    data = read_sample(database, drawn.tracks, [base], TAXONOMY)
+    assert len(data) == len(tracks)
+    is_metal = dict(zip(data.names, data.table.labels[:, data.table.classes.index("Metal")], strict=True))
+    assert all(is_metal[track.path] for track in (*tracks[:4], tracks[9]))
+    votes = [Vote("fma518", {"Blues": 0.5, "Jazz": 0.5})] * len(data)
+    assert learn_tag_weights(database, data, votes, TAXONOMY) is not None
 
 
 def test_a_sample_holds_every_genre_and_as_many_artists_as_it_can(tmp_path: Path) -> None:
