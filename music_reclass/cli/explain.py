@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +14,9 @@ from music_reclass.cli.output import check_output, complain, print_json, printab
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
+    from music_reclass.domain import Track
     from music_reclass.explain.explanation import Explanation
+    from music_reclass.features.database import Database
 
 
 @click.command()
@@ -66,13 +68,27 @@ def explain(file: Path, all_stages: bool, plot: Path | None, *, force: bool, as_
         explanation = explain(
             os.path.realpath(file), cascade, plan, database=library, placement=placement, all_stages=all_stages
         )
+        yours = None if library is None else _user_decision(library, explanation.track)
     if as_json:
-        print_json(explanation.as_json())
+        print_json({**explanation.as_json(), **({} if yours is None else {"user": yours})})
     else:
         for label, text in render(explanation):
             say(label, printable(shorten_home(text) if label == "file" else text))
+        if yours is not None:
+            chosen = ", ".join(yours["genres"] or ())
+            say("you", f"chose {printable(chosen)}, which holds" if chosen else "said to leave these tags alone")
     if plot is not None:
         _draw(explanation, plot, force=force, as_json=as_json)
+
+
+def _user_decision(library: Database, track: Track) -> dict[str, Any] | None:
+    """What the user decided of a track, which counts for more than all votes."""
+    from music_reclass.features.decisions import Decisions
+    from music_reclass.features.user_decisions import UserDecisions
+
+    known = Decisions(library).track_at(track.path)
+    found = None if known is None else UserDecisions(library).of(known.digest, known.tags)
+    return None if found is None else {"scope": found.scope, "genres": found.genres and list(found.genres)}
 
 
 def _draw(explanation: Explanation, plot: Path, *, force: bool, as_json: bool) -> None:

@@ -151,7 +151,7 @@ def offer_recommended(choice: Choice, settings: Settings) -> None:
             "other sounds. It helps to decide the genre and to tell music from what is none. "
             f"{model.size / 1e6:,.0f} MB to download, licence {model.licence} (reclass models licence {model.name})."
         )
-        if not click.confirm("Fetch it now?", default=True):
+        if not confirm("Fetch it now?", Choice(), default=True):
             plain("You are not asked again; to fetch it later: reclass models download")
             return
         if not store.licence_shown(model.name):

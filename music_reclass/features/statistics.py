@@ -98,8 +98,8 @@ class Outcomes:
             yield track_of(row)
 
     def unsure(self) -> Iterator[Track]:
-        """The tracks nobody is sure of, with their votes, by path."""
-        for row in self._rows(f"{TRACK}, {VOTES}", "d.outcome = 'unsure'"):
+        """The tracks nobody is sure of, with their votes, by path; not those that the user wants left alone."""
+        for row in self._rows(f"{TRACK}, {VOTES}", "d.outcome = 'unsure' AND d.reason <> 'left'"):
             yield with_votes(row)
 
     def _rows(self, select: str, condition: str) -> Iterator[tuple[Any, ...]]:

@@ -41,6 +41,9 @@ def test_a_chosen_genre_and_a_never_hold_over_the_next_scan_and_relabel(
         by_name = shell.by_name()
         assert {tuple(by_name[name]["genres"]) for name in chosen} == {("Jazz", "Blues")}
         assert [one["reason"] for one in by_name.values()].count("left") >= 3
+    song = next(path for path in music.rglob("*") if path.name == chosen[0])
+    assert shell("explain", song) == 0
+    assert "chose Jazz, Blues, which holds" in shell.out
     types(monkeypatch, "l")
     shell("scan", music, *SCAN)
     assert shell.out.count("[a]ccept") == 1  # the two that were decided are not asked about again

@@ -18,7 +18,7 @@ def test_somebody_who_is_asked_decides(music: Path, shell: Shell, monkeypatch: p
 
     monkeypatch.setattr(output, "interactive", lambda: True)
     monkeypatch.setattr("click.confirm", answer)
-    words = ("scan", music / "Grid Nine", "--on-existing", "replace")
+    words = ("scan", music / "Grid Nine", "--on-existing", "replace", "--stages", "1")
     assert shell(*words) == 0
     assert "the same command with --yes" in shell.out
     assert digests(music) == before
