@@ -25,6 +25,7 @@ from music_reclass.models.early_exit import (
 )
 from music_reclass.models.precision import PrecisionTarget, certified_thresholds
 from music_reclass.utils.progress import progress_bar
+from music_reclass.utils.words import counted
 
 if TYPE_CHECKING:
     from music_reclass.classification.extract import ExtractionRunner
@@ -94,8 +95,8 @@ def draw(
     artists = [name for name, mark in zip(names, artist_digests(names), strict=True) if mark not in learned]
     if not artists and groups:
         raise NothingToDo(
-            f"The models have learned from all {len(groups):,} artists at hand, which says nothing about new ones; "
-            "scan music by others, or use other bundles."
+            f"The models have learned from all {counted(len(groups), 'artist')} at hand, which says "
+            "nothing about new ones; scan music by others, or use other bundles."
         )
     if not artists:
         raise NothingToDo(

@@ -19,6 +19,7 @@ from music_reclass.features.library import Library
 from music_reclass.models.early_exit import lower_bound, upper_bound
 from music_reclass.models.exit_policy import CERTIFIED
 from music_reclass.utils.progress import progress_bar
+from music_reclass.utils.words import counted
 
 if TYPE_CHECKING:
     from music_reclass.classification.extract import ExtractionRunner
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from music_reclass.utils.progress import Bar
 
 SHARE = 0.02
+FEWEST = 30
+"""Audited tracks from which on an alarm may be raised: among fewer one track more or less changes the answer."""
+
 TAGGED = 30
 """Tracks with a tag of the user from which the loss itself is judged; with fewer the disagreement, which bounds it."""
 
@@ -84,16 +88,17 @@ class ExitCheck:
     rate: float
     low: float
     high: float
+    audited: int = FEWEST
 
     @property
     def alarm(self) -> bool:
-        """Whether more is lost than guaranteed, as far as the sample tells."""
-        return self.rate > self.epsilon
+        """Whether more is lost than guaranteed, as far as the sample tells; few tracks raise none."""
+        return self.rate > self.epsilon and self.audited >= FEWEST
 
     @property
     def significant(self) -> bool:
         """Whether the interval excludes the guarantee: chance does not explain it."""
-        return self.low > self.epsilon
+        return self.low > self.epsilon and self.audited >= FEWEST
 
     def sentence(self) -> str:
         """For people."""
@@ -106,6 +111,9 @@ class ExitCheck:
             return f"{text}. The interval lies above the guarantee: it does not hold here"
         if self.alarm:
             return f"{text}. The interval includes the guarantee: a larger --share says more"
+        if self.audited < FEWEST:
+            few = f"{counted(self.audited, 'track')} audited, and from {FEWEST} on an audit says something"
+            return f"{text}. {few}: a larger --share draws more"
         return text + (". It holds" if self.high <= self.epsilon else ". The sample is too small to confirm it")
 
     def as_json(self) -> dict[str, Any]:
@@ -252,4 +260,5 @@ def _checks(groups: Sequence[ExitGroup], sample: ExitSample, cascade: Cascade) -
             rate=part * bad / count,
             low=part * lower_bound(bad, count, _LEVEL),
             high=part * upper_bound(bad, count, _LEVEL),
+            audited=count,
         )

@@ -13,6 +13,7 @@ import click
 from music_reclass import __version__
 from music_reclass.cli.options import json_flag, setting_flags
 from music_reclass.cli.output import emit, plain, print_json, printable, say, styled
+from music_reclass.utils.words import counted
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
@@ -139,7 +140,10 @@ def drift(as_json: bool, settings: Settings) -> int:
     for sentence in found.findings:
         emit({"finding": sentence}, sentence, as_json, "finding")
     if not as_json:
-        say("compared", f"{found.count:,} tracks with {model.name} {model.version}; PSI to 0.1: same, over 0.25: much")
+        say(
+            "compared",
+            f"{counted(found.count, 'track')} with {model.name} {model.version}; PSI to 0.1: same, over 0.25: much",
+        )
     return 0
 
 
@@ -270,7 +274,7 @@ def _database(path: Path) -> str:
     finally:
         database.close()
     size, free = path.stat().st_size / 1e6, shutil.disk_usage(path.parent).free / 1e9
-    text = f"{path}, {tracks:,} tracks, {size:.1f} MB, {free:.0f} GB free"
+    text = f"{path}, {counted(tracks, 'track')}, {size:.1f} MB, {free:.0f} GB free"
     if schema < NEWEST_SCHEMA:
         text += f"; schema {schema} of an earlier release, which the next scan brings to {NEWEST_SCHEMA}"
     if is_network_mount(path.parent):
@@ -292,7 +296,7 @@ def _learned(database: Path) -> str:
     made = datetime.date.fromtimestamp(summary["made"])
     what = f"{len(summary['genres'])} genres" if found.bundles else "no genres"
     what += ", and how much tags nearby count," if found.prior is not None else ""
-    text = f"{what} from {summary['tracks']:,} tracks on {made}, used by every scan"
+    text = f"{what} from {counted(summary['tracks'], 'track')} on {made}, used by every scan"
     if set(summary["base"]) <= {bundle.digest for bundle in untaught_bundles()}:
         return text
     return f"{text}; beside models of an earlier release: learn again (reclass learn)"

@@ -11,6 +11,7 @@ import click
 from music_reclass.cli.data import data_flags, open_data
 from music_reclass.cli.options import force_flag, json_flag, setting_flags
 from music_reclass.cli.output import check_output, print_json, say, write_file
+from music_reclass.utils.words import counted
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
@@ -99,7 +100,7 @@ def show(evaluation: Evaluation) -> None:
     """The evaluation as lines; warnings about the figures come first."""
     from music_reclass.report.text import policy_lines
 
-    say("what", f"{evaluation.title}: {evaluation.count:,} tracks of {evaluation.artists:,} artists")
+    say("what", f"{evaluation.title}: {counted(evaluation.count, 'track')} of {counted(evaluation.artists, 'artist')}")
     for text in evaluation.warnings:
         say("warning", text)
     say("", "in brackets: where 95 % of repetitions with other artists would lie")

@@ -8,6 +8,7 @@ import click
 
 from music_reclass.cli.options import json_flag, setting_flags
 from music_reclass.cli.output import complain, emit, plain, print_json, say, styled
+from music_reclass.utils.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +92,7 @@ def _show_missing(database: Database, cascade: Cascade, tracks: list[int], *, dr
     for name, count in missing.items():
         each = costs[name]
         time = "" if each is None else f", about {duration(count * each)}"
-        say("to do", f"{count:,} tracks with {name}{time}")
+        say("to do", f"{counted(count, 'track')} with {name}{time}")
     if not missing:
         say("to do", "nothing: every stage has its features of them")
     return 0
@@ -99,7 +100,10 @@ def _show_missing(database: Database, cascade: Cascade, tracks: list[int], *, dr
 
 def _show(found: ExitAudit) -> None:
     sample = found.sample
-    say("audit", f"{sample.tracks:,} tracks, about {sample.early:,.0f} exited early; {found.audited:,} of them audited")
+    say(
+        "audit",
+        f"{counted(sample.tracks, 'track')}, about {sample.early:,.0f} exited early; {found.audited:,} of them audited",
+    )
     if found.audited < len(sample.exits):
         say("", f"{len(sample.exits) - found.audited:,} more were drawn, and not every stage could read them")
     for group in found.groups:
@@ -216,8 +220,8 @@ def _calibrate(settings: Settings, target: RiskTarget, *, max_tracks: int, seed:
 
 def _drawn(sample: CalibrationSample, labels: bool) -> str:
     which = "that carry a genre you gave" if labels else "that were extracted"
-    known = f"; {sample.known:,} artists taught a model and are left out" if sample.known else ""
-    count = f"{len(sample.genres):,} tracks, each of another artist"
+    known = f"; {counted(sample.known, 'artist')} that taught a model left out" if sample.known else ""
+    count = f"{counted(len(sample.genres), 'track')}, each of another artist"
     return f"{count}, of {sample.tracks:,} by {sample.artists:,} {which}{known}"
 
 
@@ -227,14 +231,14 @@ def _show_certified(cascade: Cascade, rules: Mapping[str, ExitRule], drawn: int,
 
     left_out = drawn - max(rule.count for rule in rules.values())
     if not as_json and left_out:
-        say("left out", f"{left_out:,} tracks that not every stage could read")
+        say("left out", f"{counted(left_out, 'track')} that not every stage could read")
     for stage in cascade.stages[:-1]:
         rule = rules[stage.digest]
         missing = more_artists(rule)
         shown = {"stage": stage.name, "digest": stage.digest, **exit_as_manifest(rule), "more_artists": missing}
         emit(shown, rule.sentence(), as_json, stage.name)
         if missing and not as_json:
-            say("", f"{missing:,} more artists would be the least, if nothing is lost among them")
+            say("", f"{counted(missing, 'more artist')} would be the least, if nothing is lost among them")
     if not as_json:
         plain("Every later scan of this library goes by it; back to the models' rules: reclass calibrate --forget")
 
@@ -281,7 +285,7 @@ def _forget(settings: Settings, dry_run: bool, as_json: bool) -> int:
     else:
         with writing(settings, "calibrate", must_exist=True) as work:
             count = LibraryExits(work.database).forget() + LibraryCalibrations(work.database).forget()
-    text = f"{count:,} certificate{'' if count == 1 else 's'}" + (" would be (dry run)" if dry_run else "")
+    text = counted(count, "certificate") + (" would be (dry run)" if dry_run else "")
     emit({"forgotten": 0 if dry_run else count, "would_forget": count}, text, as_json, "forgotten")
     return 0
 

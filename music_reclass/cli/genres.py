@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from music_reclass.cli.options import json_flag, setting_flags
-from music_reclass.cli.output import emit, plain, print_json, printable, say
+from music_reclass.cli.output import cell, emit, plain, print_json, say
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
@@ -63,7 +63,7 @@ def audit_genres(as_json: bool, settings: Settings) -> None:
             print_json({"value": row.value, "tracks": row.count, "status": row.status, "genres": list(row.genres)})
         return
     for row in rows:
-        plain(f"{row.count:>8}  {printable(row.value)[:40]:<40}  {row.status:<9} {', '.join(row.genres)}")
+        plain(f"{row.count:>8}  {cell(row.value, 40)}  {row.status:<9} {cell(', '.join(row.genres), 40, padded=False)}")
     by_status: dict[str, int] = {}
     for row in rows:
         by_status[row.status] = by_status.get(row.status, 0) + 1

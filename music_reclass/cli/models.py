@@ -10,6 +10,7 @@ import click
 
 from music_reclass.cli.options import Choice, json_flag, setting_flags, yes_flag
 from music_reclass.cli.output import complain, confirm, emit, interactive, plain, print_json, printable, say, styled
+from music_reclass.utils.words import counted
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
@@ -84,7 +85,7 @@ def _measured(scores: Mapping[str, Any]) -> str:
     if "lost" in scores:
         return f"threshold {at}, {scores['lost']} of {scores['count']:,} lost, {scores['exits']:.0%} exit"
     lost = f"at {at} {scores['share lost']:.1%} lost, {scores['exits']:.0%} exit"
-    return f"monitored only, {scores['count']:,} tracks: {lost}"
+    return f"monitored only, {counted(scores['count'], 'track')}: {lost}"
 
 
 def _show(model: Model, installed: Installed | None, as_json: bool) -> None:

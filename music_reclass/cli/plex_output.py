@@ -11,6 +11,7 @@ import click
 
 from music_reclass.cli.options import map_flag
 from music_reclass.cli.output import complain, plain, print_json, printable, say, shorten_home, styled
+from music_reclass.utils.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +107,10 @@ def show_plan(plan: SyncPlan, as_json: bool) -> None:
         for row in plan.rows:
             print_json(row.as_json())
         return
-    say("library", f"{printable(plan.section.title)}: {plan.listed:,} tracks, {plan.matched:,} of them known here")
+    say(
+        "library",
+        f"{printable(plan.section.title)}: {counted(plan.listed, 'track')}, {plan.matched:,} of them known here",
+    )
     for server, local in plan.path_map.pairs:
         say("map", f"'{printable(server)}' -> '{printable(shorten_home(local))}'")
     edited = [row for row in plan.rows if row.edit is not None]
@@ -179,7 +183,7 @@ def show_import(title: str, done: ImportReport, choice: Choice) -> None:
             }
         )  # fmt: skip
         return
-    say("library", f"{printable(title)}: {done.listed:,} tracks")
+    say("library", f"{printable(title)}: {counted(done.listed, 'track')}")
     say(
         "imported",
         f"{done.new:,} new, {done.known:,} known" + (" (dry run: nothing was stored)" if choice.dry_run else ""),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from music_reclass.cli.options import Choice, choice_flags, json_flag, setting_flags
-from music_reclass.cli.output import complain, confirm, emit, print_json, printable, say, shorten_home
+from music_reclass.cli.output import cell, complain, confirm, emit, print_json, printable, say, shorten_home
 
 if TYPE_CHECKING:
     from music_reclass.cli.session import Session
@@ -190,7 +191,7 @@ def _show_changes(journal: Journal, plex: PlexJournal, run: int, as_json: bool) 
         raise NothingToDo(f"There is no run {run}; reclass history lists the runs.")
     for row in plex.of_run(run):
         edit = row.edit
-        before, after = printable(", ".join(edit.before)), printable(", ".join(edit.after))
+        before, after = _short(edit.before), _short(edit.after)
         shown = {
             "item": row.title, "field": edit.field, "state": row.state, "before": edit.before, "after": edit.after,
         }  # fmt: skip
@@ -200,9 +201,14 @@ def _show_changes(journal: Journal, plex: PlexJournal, run: int, as_json: bool) 
             complain(f"{printable(change.path)}: {change.why}")
             continue
         then = change.intention
-        before = "(none)" if then.before is None else printable(", ".join(then.before) or "(empty)")
-        after = "(none)" if then.after is None else printable(", ".join(then.after))
+        before = "no genre" if then.before is None else _short(then.before) or "an empty genre"
+        after = "no genre" if then.after is None else _short(then.after)
         entry: dict[str, object] = {
             "path": then.path, "state": change.state, "before": then.before, "after": then.after, "note": change.note,
         }  # fmt: skip
         emit(entry, f"{change.state:<9} {printable(shorten_home(then.path))}  {before} -> {after}", as_json)
+
+
+def _short(values: Sequence[str]) -> str:
+    """Genres on one line, cut where they are long; --json has them whole."""
+    return cell(", ".join(values), 60, padded=False)

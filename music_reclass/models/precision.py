@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.models.early_exit import GRID, one_a_group
+from music_reclass.utils.words import counted
 
 Doubles = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -72,7 +73,7 @@ class Certificate:
         if self.certified and self.threshold is not None:
             return (
                 f"from {self.threshold:.2f}: at least {self.precision:.0%} right, with probability "
-                f"{1 - self.delta:.0%} ({self.errors} errors in {self.count} artists)"
+                f"{1 - self.delta:.0%} ({counted(self.errors, 'error')} in {counted(self.count, 'artist')})"
             )
         return f"never: {self.why}" if self.threshold is None else f"from {self.threshold:.2f}, {self.why}"
 

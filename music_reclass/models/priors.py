@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from music_reclass.domain import Vote
 from music_reclass.errors import BundleError, NothingToDo
+from music_reclass.utils.words import counted as in_words
 
 Doubles = NDArray[np.float64]
 
@@ -94,7 +95,8 @@ def prior_of_votes(votes: Sequence[Vote], trained: Mapping[str, Mapping[str, flo
     counted = [vote for vote in votes if vote.stage in trained and set(vote.probabilities) == set(genres)]
     if len(counted) < FEWEST:
         raise NothingToDo(
-            f"How frequent genres are in a library cannot be estimated from the votes on {len(counted):,} tracks; "
+            f"How frequent genres are in a library cannot be estimated from the votes on "
+            f"{in_words(len(counted), 'track')}; "
             f"{FEWEST} are the least. Scan more music, or name the shares under [prior] in the configuration."
         )
     frequency = np.array([trained[commonest][genre] for genre in genres])

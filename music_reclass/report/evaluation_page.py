@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from music_reclass.models.metrics import Evaluation, Interval
 from music_reclass.utils.html import document, escape, matrix, plot, table
+from music_reclass.utils.words import counted
 
 
 def page(evaluation: Evaluation) -> str:
@@ -13,7 +14,8 @@ def page(evaluation: Evaluation) -> str:
     figures = (("accuracy", evaluation.accuracy), ("macro-F1", evaluation.macro_f1), ("ECE", evaluation.ece))
     parts = [
         f"<h1>{escape(evaluation.title)}</h1>",
-        f"<p>{evaluation.count:,} rows of {evaluation.artists:,} artists. Brackets: 95 % of resampled artists.</p>",
+        f"<p>{counted(evaluation.count, 'row')} of {counted(evaluation.artists, 'artist')}. "
+        "Brackets: 95 % of resampled artists.</p>",
         *(f"<p class='warn'>{escape(text)}</p>" for text in evaluation.warnings),
         table(
             ("figure", "value", "interval"),

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from music_reclass.utils.words import counted as counted  # said by all who write for people
+
 if TYPE_CHECKING:
     from music_reclass.classification.certify import StageCertificate
     from music_reclass.features.results import ScanStats, StageStats
@@ -63,11 +65,6 @@ NOT_WRITTEN = {
     "vanished": "no longer there",
     "bug": "unexpected error",
 }
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 track`, `2,000 tracks`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

@@ -31,6 +31,7 @@ from music_reclass.training.train import (
     silent,
     trainable,
 )
+from music_reclass.utils.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,11 @@ def train_cascade(
 def summary(found: TrainedCascade) -> Iterator[tuple[str, str]]:
     """Lines for people, each with a short label: every stage's figures, guarantees and exit rule, then the cascade."""
     first = found.stages[0].evaluation
-    yield "what", f"a cascade of {len(found.stages)}: {first.count:,} tracks of {first.artists:,} artists it never saw"
+    yield (
+        "what",
+        f"a cascade of {len(found.stages)}: {counted(first.count, 'track')} of "
+        f"{counted(first.artists, 'artist')} it never saw",
+    )
     yield from (("warning", text) for text in first.warnings)
     for result in found.stages:
         yield from stage_summary(result)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from music_reclass.errors import BundleError
 from music_reclass.extractors.fma518 import COLUMNS, FAMILIES
 from music_reclass.models.bundle import Bundle
+from music_reclass.utils.words import counted, verb
 
 Doubles = NDArray[np.float64]
 
@@ -88,7 +89,10 @@ def drift(rows: NDArray[np.float32], reference: DriftReference) -> Drift:
             "genres than in training do that too"
         )
     if len(rows) < ENOUGH:
-        findings.append(f"{len(rows)} tracks are few for this comparison: from {ENOUGH} on it means something")
+        findings.append(
+            f"{counted(len(rows), 'track')} {verb(len(rows), 'is', 'are')} few for this comparison: "
+            f"from {ENOUGH} on it means something"
+        )
     return Drift(len(rows), psi, shift, tuple(findings))
 
 

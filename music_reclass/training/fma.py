@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.models.dataset import SPLITS, LabelledFile, Raw, fma518
+from music_reclass.utils.words import counted
 
 SUBSETS = ("small", "medium", "large", "full")  # nested: each holds those before it
 _CACHE_FORMAT = 2
@@ -35,7 +36,7 @@ def read(folder: Path, subset: str = "large", cache: Path | None = None) -> Raw:
     wanted = np.array([number in tracks for number in numbers.tolist()])
     found = [tracks[number] for number in numbers[wanted].tolist()]
     absent = len(tracks) - len(found)
-    notes = [f"{absent} tracks of tracks.csv have no features and are left out"] if absent else []
+    notes = [f"{counted(absent, 'track')} of tracks.csv without features left out"] if absent else []
     if len(columns) < len(COLUMNS):
         notes.append(f"{len(columns)} of the {len(COLUMNS)} columns are there")
     return Raw(

@@ -11,6 +11,7 @@ from music_reclass.models.dataset import TEST, TRAINING, VALIDATION, LabelledFil
 from music_reclass.training.fma import labelled_tracks
 from music_reclass.training.lists import LabelledFiles
 from music_reclass.utils.files import walk
+from music_reclass.utils.words import counted
 
 # jongpillee/music_dataset_split: 443 + 197 + 290 files without the repeats and damage that Sturm found (1306.1461)
 _GTZAN_LISTS = {TRAINING: "train_filtered.txt", VALIDATION: "valid_filtered.txt", TEST: "test_filtered.txt"}
@@ -88,7 +89,7 @@ def fma_audio(folder: Path, subset: str = "large") -> LabelledFiles:
         files.append(replace(track, path=found.path))
     if not files:
         raise NothingToDo(f"No audio file below {top} has the number of a track with a top genre.")
-    notes = (f"{unknown} files have no top genre in tracks.csv and are left out",) if unknown else ()
+    notes = (f"{counted(unknown, 'file')} without a top genre in tracks.csv left out",) if unknown else ()
     return files, notes
 
 

@@ -15,6 +15,7 @@ from music_reclass.features.database import Database
 from music_reclass.features.library import Library
 from music_reclass.features.user_decisions import UserDecisions, keys_of
 from music_reclass.models.dataset import Raw
+from music_reclass.utils.words import counted
 
 if TYPE_CHECKING:
     from music_reclass.domain import Track, Vector
@@ -62,7 +63,7 @@ def read(
             "tagged folder first (reclass scan --dry-run PATH)."
         )
     ours = library.written_by_us()
-    notes = [f"{ours} tracks hold a genre that reclass wrote; they are left out"] if ours else []
+    notes = [f"{counted(ours, 'track')} with a genre that reclass wrote left out"] if ours else []
     if lacking:
         then = "are judged by the stages before" if partial else "are left out"
         notes.append(f"{lacking} tagged tracks have no vectors of {', '.join(k.name for k in more)} and {then}")

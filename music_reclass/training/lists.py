@@ -9,6 +9,7 @@ from pathlib import Path
 
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.models.dataset import SPLITS, TEST, TRAINING, VALIDATION, LabelledFile
+from music_reclass.utils.words import counted
 
 LabelledFiles = tuple[list[LabelledFile], tuple[str, ...]]  # and notes for the report
 _JAMENDO_SPLITS = {"train": TRAINING, "validation": VALIDATION, "test": TEST}
@@ -96,5 +97,5 @@ def _existing(files: list[LabelledFile], source: Path) -> LabelledFiles:
     if not there:
         raise NothingToDo(f"None of the {len(files)} files that {source} names is there.")
     gone = len(files) - len(there)
-    notes = (f"{gone} of {len(files)} files are not there and are left out",) if gone else ()
+    notes = (f"{gone:,} of {counted(len(files), 'file')} not there and left out",) if gone else ()
     return there, notes

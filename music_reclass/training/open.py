@@ -26,6 +26,7 @@ from music_reclass.training import fma, folders, library, lists, npz
 from music_reclass.training.augment import augmented
 from music_reclass.training.lists import LabelledFiles
 from music_reclass.utils.progress import progress_bar
+from music_reclass.utils.words import counted
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
@@ -191,10 +192,10 @@ def as_rows(name: str, listed: LabelledFiles, extracted: Mapping[str, Track], ki
     notes = list(known)
     if len(usable) < len(files):
         unusable = len(files) - len(usable)
-        notes.append(f"{unusable} files could not be used (reclass status --failed lists them)")
+        notes.append(f"{counted(unusable, 'file')} could not be used (reclass status --failed lists them)")
     nameless = sum(not group for group in groups)
     if nameless and nameless < len(groups):
-        notes.append(f"{nameless} files name no artist and no album; each counts as another artist")
+        notes.append(f"{counted(nameless, 'file')} without artist and album; each counts as another artist")
     return Raw(
         name=name,
         rows=np.array([extracted[file.path].vector for file in usable], dtype=np.float32),

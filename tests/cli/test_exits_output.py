@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -129,3 +130,11 @@ def test_without_a_library_there_is_nothing_to_do_and_none_is_made(words: list[s
     assert shell(*words) == 3
     assert "There is no library" in shell.err
     assert not shell.db.exists()
+
+
+def test_fewer_than_thirty_audited_tracks_raise_no_alarm_and_are_said_to_be_few() -> None:
+    few = replace(check(0.5, 0.3, 0.7), audited=29)
+    assert not few.alarm
+    assert not few.significant
+    assert "29 tracks audited, and from 30 on an audit says something" in few.sentence()
+    assert replace(few, audited=30).alarm

@@ -49,7 +49,8 @@ def test_one_value_is_one_value_and_a_long_one_is_cut(library: DecidedLibrary, s
     library.add(Tune("1.mp3", tags=("x" * 300,)))
     assert shell("genres", "audit") == 0
     line, last = shell.out.splitlines()
-    assert line.count("x") == 40
+    assert line.count("x") == 39
+    assert "…" in line
     assert last.startswith("genres    1 distinct value: 1 ")
 
 

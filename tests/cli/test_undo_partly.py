@@ -205,7 +205,7 @@ def test_the_files_of_a_run_show_none_and_empty_apart(library: DecidedLibrary, s
     assert shell("apply", "--yes") == 0
     assert shell("history", "1") == 0
     shown = {line.split("/")[-1].split()[0]: line.partition(".mp3  ")[2] for line in shell.out.splitlines()}
-    assert shown == {"a.mp3": "(none) -> Rock", "b.mp3": "Other, Unknown -> Jazz"}
+    assert shown == {"a.mp3": "no genre -> Rock", "b.mp3": "Other, Unknown -> Jazz"}
     assert all(line.startswith("written ") for line in shell.out.splitlines())
     assert shell("undo", "--yes") == 0
     assert shell("history", "1", "--json") == 0

@@ -47,7 +47,7 @@ def test_rows_come_with_the_official_split_and_the_artists_of_tracks_csv(folder:
     assert data.is_split
     assert not data.leaks()
     assert data.kind.key == "fma518/1/full"
-    assert "1 tracks of tracks.csv have no features" in data.table.notes[0]
+    assert "1 track of tracks.csv without features" in data.table.notes[0]
 
 
 def test_an_artist_on_both_sides_of_the_split_is_said(folder: Path) -> None:

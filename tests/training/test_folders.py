@@ -49,4 +49,4 @@ def test_fma_audio_finds_genre_split_and_artist_by_the_number_in_the_name(tmp_pa
     (file,), notes = folders.fma_audio(tmp_path / "fma_small")
 
     assert (file.genres, file.artist, file.split) == (("Hip-Hop",), "fma artist 7", "test")
-    assert "1 files have no top genre" in notes[0]
+    assert "1 file without a top genre" in notes[0]

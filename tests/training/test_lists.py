@@ -22,7 +22,7 @@ def test_a_csv_may_name_a_file_twice_and_gives_it_both_genres(tmp_path: Path) ->
     files, notes = lists.paths_csv(table)
 
     assert [(file.genres, file.artist, file.split) for file in files] == [(("Rock", "Pop"), "Band", "training")]
-    assert "1 of 2 files are not there" in notes[0]
+    assert "1 of 2 files not there" in notes[0]
     table.write_text("file,label\na.mp3,Rock\n")
     with pytest.raises(UsageError, match="columns `path` and `genre`"):
         lists.paths_csv(table)
