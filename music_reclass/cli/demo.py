@@ -29,19 +29,20 @@ def demo(keep: Path | None) -> int:
 
 def _play(folder: Path) -> int:
     from music_reclass.cli.main import run  # the whole program, as a user would call it; main knows us by name only
-    from music_reclass.extractors.audio.synthesis import make_library
+    from music_reclass.extractors.audio.synthesis import DEMO, make_library
 
     music, db = folder / "Music", folder / "library.sqlite3"
     say("demo", f"synthesising a library in eight formats in {music} ...")
-    make_library(music)
+    make_library(music, DEMO)
     before = _digests(music)
     for arguments in (
         ["scan", str(music), "--db", str(db), "--yes"],
+        ["status", "--unsure", "--db", str(db)],
         ["history", "--db", str(db)],
         ["undo", "--db", str(db), "--yes"],
     ):
-        shown = arguments[:2] if arguments[0] == "scan" else arguments[:1]
-        plain(f"\n$ reclass {' '.join(shown)}{' --yes' * ('--yes' in arguments)}")
+        shown = [word for word in arguments if word not in ("--db", str(db))]
+        plain(f"\n$ reclass {' '.join(shown)}")
         sys.stdout.flush()
         code = run(arguments)
         if code:
