@@ -141,6 +141,11 @@ class Settings:
         "Jazz=0.7,Blues=0.1, which may also stand as a table [prior] in the file.",
         shown="as in the training", metavar="PRIOR",
     )  # fmt: skip
+    speech: str = _setting(
+        "skip",
+        "What podcasts and audiobooks get: no genre (skip), or Spoken.",
+        choices=("skip", "spoken"),
+    )
     album: bool = _setting(True, "Whether the tracks of an album vote together.")
     preserve_mtime: bool = _setting(
         False, "Keep a written file's modification time; media servers may then miss the change."

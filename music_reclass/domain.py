@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float32]
 
 
+CONTENT = ("content", "content-tags")
+"""The stages that tell music from other sounds, cheapest first; their labels are `MUSIC` and other kinds of sound."""
+
+MUSIC, SPEECH = "music", "speech"
+
+
 class Outcome(str, Enum):
     """What the cascade concluded about one track."""
 
@@ -103,6 +109,12 @@ class Vote:
         """The probability of `genre`, in [0, 1]."""
         return self.probabilities[self.genre]
 
+    @property
+    def instead_of_music(self) -> tuple[str, float]:
+        """Of a vote of CONTENT: the likeliest label besides music, and the probability that it is no music at all."""
+        others = {label: share for label, share in self.probabilities.items() if label != MUSIC}
+        return max(others, key=lambda label: others[label]), max(0.0, 1.0 - self.probabilities.get(MUSIC, 0.0))
+
     def top(self, count: int) -> list[tuple[str, float]]:
         """The `count` likeliest labels with their probabilities, likeliest first."""
         return sorted(self.probabilities.items(), key=lambda item: -item[1])[:count]
@@ -164,6 +176,23 @@ class Track:
         """Why the genre cannot be written to the file, as far as is known: a reason of FailTrack, else ""."""
         found = (note.removeprefix(UNWRITABLE) for note in self.warnings if note.startswith(UNWRITABLE))
         return next(found, "")
+
+    @property
+    def obstacle(self) -> tuple[str, str]:
+        """Reason and detail of what was skipped or failed; "" for what is neither."""
+        if self.error is not None:
+            return self.error.reason, self.error.detail
+        if self.decision is None or self.decision.outcome is not Outcome.SKIPPED:
+            return "", ""
+        return self.decision.reason, f"{self.content or 'other sounds'} ({self.decision.confidence:.0%})"
+
+    @property
+    def content(self) -> str:
+        """What the track is instead of music (`speech`, `animal`, `noise`, `silence`, `tone`); "" where it is music."""
+        if self.error is not None or self.decision is None or self.decision.stage not in CONTENT:
+            return ""
+        cast = [vote for vote in self.decision.votes if vote.stage == self.decision.stage]
+        return cast[-1].instead_of_music[0] if cast else ""
 
     @property
     def group(self) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from music_reclass.classification.policy import genre_votes
 from music_reclass.extractors.registry import WINDOWS
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import PASSING, Library
@@ -72,7 +73,7 @@ class Escalation:
         self._scope, self._cascade, self._runner, self._bar = scope, cascade, runner, bar
         self._decisions = Decisions(database)
         self._library = Library(database)
-        self._bundles = {s.name: self._decisions.register_bundle(s.name, s.digest, s.manifest) for s in cascade.stages}
+        self._bundles = {s.name: self._decisions.register_bundle(s.name, s.digest, s.manifest) for s in cascade.voters}
         # Tracks that a stage is not asked about again in this run: the extraction failed, or all its vectors are there
         # and it gave no vote.
         self._failed: dict[FeatureKind, set[int]] = {kind: set() for stage in cascade.stages for kind in stage.kinds}
@@ -165,7 +166,8 @@ class Escalation:
             in_vain = self._no_vote[stage.name].union(*(self._failed[kind] for kind in stage.kinds))
             for track in self._cascade.uncertain(votes, position, albums):
                 if track not in waiting and track not in in_vain:
-                    last = votes[track][-1] if votes[track] else None
+                    cast = genre_votes(votes[track])
+                    last = cast[-1] if cast else None
                     gain = 1.0 if last is None else by_name[last.stage].expected_gain(last)
                     waiting[track] = position, gain
         return waiting

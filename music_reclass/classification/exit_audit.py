@@ -177,7 +177,7 @@ def draw(
 def _exits(database: Database, cascade: Cascade, tracks: Sequence[int]) -> Iterator[tuple[int, Vote]]:
     """Those of `tracks` that no further stage needs to be asked about, each judged among its album."""
     decisions = Decisions(database)
-    digests = {stage.name: stage.digest for stage in cascade.stages}
+    digests = {stage.name: stage.digest for stage in cascade.voters}
     for state in decisions.tracks(tracks):
         members = {state.id: state}
         album = album_of(state.path, state.tags)

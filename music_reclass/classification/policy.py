@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from music_reclass.domain import Decision, Outcome, Vote
+from music_reclass.domain import CONTENT, SPEECH, Decision, Outcome, Vote
 from music_reclass.errors import BundleError
 from music_reclass.models.early_exit import LEAST
 from music_reclass.taxonomy import Taxonomy
@@ -26,6 +26,8 @@ REASONS: dict[str, str] = {
     "no_vote": "no stage could vote",
     "chosen": "you chose it",
     "left": "you said to leave it alone",
+    "not_music": "it is no music",
+    "speech": "it is speech, and --speech asks for a genre of it",
 }
 """Every reason code a decision can have, as libraries store it, with the sentence for people."""
 
@@ -126,6 +128,21 @@ def tied(vote: Vote, limits: Thresholds) -> tuple[str, str] | None:
     return first, others[0][0]
 
 
+def genre_votes(votes: Sequence[Vote]) -> tuple[Vote, ...]:
+    """The votes for genres, without those that tell music from other sounds."""
+    return tuple(vote for vote in votes if vote.stage not in CONTENT)
+
+
+def not_music(votes: Sequence[Vote], thresholds: Mapping[str, Thresholds]) -> Vote | None:
+    """The vote by which a track is no music; None where it is music, or no stage of CONTENT voted. The last one counts,
+    as it has looked closer."""
+    cast = [vote for vote in votes if vote.stage in CONTENT and vote.stage in thresholds]
+    if not cast:
+        return None
+    _, confidence = cast[-1].instead_of_music
+    return None if thresholds[cast[-1].stage].outcome(confidence) is Outcome.UNSURE else cast[-1]
+
+
 def decide(
     votes: Sequence[Vote],
     thresholds: Mapping[str, Thresholds],
@@ -135,6 +152,7 @@ def decide(
     prior: Vote | None = None,
     tags: Vote | None = None,
     max_genres: int = 1,
+    speech_genre: str = "",
 ) -> Decision:
     """What the votes of one track amount to; `votes` in the order of the cascade, genres of `taxonomy` as labels.
 
@@ -142,12 +160,17 @@ def decide(
     itself takes the opinion of its `album`, upwards and downwards (docs/explanation/decisions.md has the numbers). What
     the `tags` nearby say is a prior, as is how frequent genres are (`prior`): they count once, whether the track or its
     album is asked.
+    What is no music gets no genre; speech gets `speech_genre` if there is one.
     """
-    if not votes:
-        return Decision(Outcome.UNSURE, "no_vote")
-    last = votes[-1]
+    refusal = not_music(votes, thresholds)
+    if refusal is not None:
+        return _refused(refusal, tuple(votes), taxonomy.written(speech_genre) if speech_genre else None)
+    cast = genre_votes(votes)
+    if not cast:
+        return Decision(Outcome.UNSURE, "no_vote", votes=tuple(votes))
+    last = cast[-1]
     limits = thresholds[last.stage]
-    by_album = album is not None and not is_sure(votes, thresholds)
+    by_album = album is not None and not is_sure(cast, thresholds)
     heeded = album if album is not None and by_album else last
     kept = (*votes, *(vote for vote in (tags, album) if vote is not None))
     frequent = heeded if prior is None else with_prior(heeded, prior)
@@ -198,6 +221,13 @@ def _parent_of(tie: tuple[str, str], opinion: Vote, limits: Thresholds, taxonomy
         return None
     written = taxonomy.written(common)
     return None if written is None else (written, together)
+
+
+def _refused(vote: Vote, votes: tuple[Vote, ...], speech_genre: str | None) -> Decision:
+    sound, confidence = vote.instead_of_music
+    if sound == SPEECH and speech_genre is not None:
+        return Decision(Outcome.CONFIDENT, "speech", (speech_genre,), confidence, vote.stage, votes)
+    return Decision(Outcome.SKIPPED, "not_music", (), confidence, vote.stage, votes)
 
 
 def _reason(outcome: Outcome, by_album: bool) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from music_reclass.classification.voter import Cascade
-from music_reclass.domain import Vote
+from music_reclass.domain import CONTENT, Vote
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.scope import Scope
@@ -55,7 +55,7 @@ def relabel(database: Database, cascade: Cascade, dry_run: bool = False) -> Rela
     scope = Scope(database)
     scope.add_all()
     scope.collect_undecided(cascade.basis, cascade.stages[0].kinds[0])
-    digests = {stage.name: stage.digest for stage in cascade.stages}
+    digests = {stage.name: stage.digest for stage in cascade.voters}
     report = Relabelled()
     for chunk in scope.undecided_by_album():
         tracks = {track.id: track for track in decisions.tracks(chunk)}
@@ -77,7 +77,7 @@ def relabel(database: Database, cascade: Cascade, dry_run: bool = False) -> Rela
         if dry_run:
             continue
         if other:
-            bundles = {s.name: decisions.register_bundle(s.name, s.digest, s.manifest) for s in cascade.stages}
+            bundles = {s.name: decisions.register_bundle(s.name, s.digest, s.manifest) for s in cascade.voters}
             fresh = cascade.conclude({i: votes[i] for i in other}, ())
             decisions.save(fresh, bundles, "")  # their votes; the decision with the album's opinion follows
         still_open = set(cascade.unfinished(votes, albums))
@@ -93,7 +93,7 @@ def library_prior(database: Database, cascade: Cascade) -> ClassPrior:
 
     NothingToDo where too few tracks have votes of these bundles.
     """
-    decisions, digests = Decisions(database), {stage.name: stage.digest for stage in cascade.stages}
+    decisions, digests = Decisions(database), {stage.name: stage.digest for stage in cascade.voters}
     voted = decisions.voted()
     chosen = voted[:: max(1, -(-len(voted) // _MOST))]
     cast = decisions.votes_cast_by(digests, chosen).values()
@@ -103,7 +103,9 @@ def library_prior(database: Database, cascade: Cascade) -> ClassPrior:
 
 def translated(votes: Sequence[Vote], taxonomy: Taxonomy) -> tuple[Vote, ...]:
     """Votes with genres as `taxonomy` calls them; genres that have become one are added up."""
-    return tuple(Vote(vote.stage, _merged(vote.probabilities, taxonomy)) for vote in votes)
+    return tuple(
+        vote if vote.stage in CONTENT else Vote(vote.stage, _merged(vote.probabilities, taxonomy)) for vote in votes
+    )
 
 
 def _merged(probabilities: Mapping[str, float], taxonomy: Taxonomy) -> dict[str, float]:

@@ -13,10 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.classification.albums import CORRELATION, MIN_TRACKS, consensus, group_by_album
-from music_reclass.classification.policy import SECOND_GENRE_SHARE, TIE, Thresholds, decide, may_exit
+from music_reclass.classification.policy import (
+    SECOND_GENRE_SHARE,
+    TIE,
+    Thresholds,
+    decide,
+    genre_votes,
+    may_exit,
+    not_music,
+)
 from music_reclass.domain import Decision, FeatureKind, Vote
 from music_reclass.errors import BundleError
-from music_reclass.extractors.registry import WINDOWS, worker_kinds
+from music_reclass.extractors.registry import WINDOWS, same_pass, worker_kinds
 from music_reclass.models.bundle import Bundle
 from music_reclass.models.early_exit import ExitRule
 from music_reclass.models.exit_policy import ExitPolicy
@@ -192,6 +200,7 @@ def _described(kind: FeatureKind) -> str:
 class Cascade:
     """Stages from cheap to expensive. A cascade without stages is allowed: then nothing is ever decided.
 
+    The `content` stages vote first, about every track, and those for genres are not asked about what is no music.
     Tracks of one album vote together, so their ids come grouped: `albums` gives the groups, made once for all calls.
     """
 
@@ -204,6 +213,8 @@ class Cascade:
     prior: ClassPrior | None = None  # how frequent genres are in this library, where that is not as in the training
     policy: ExitPolicy = field(default_factory=ExitPolicy)  # by which the exits were chosen
     windows: int = 1  # excerpts of a long track that vote at the stages of the first reading
+    content: tuple[Stage, ...] = ()  # tell music from other sounds; the last one that can vote on a track counts
+    speech_genre: str = ""  # what speech gets; "": none, as all that is no music
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]
@@ -222,17 +233,35 @@ class Cascade:
         absent: Mapping[str, str] | None = None,
         windows: int = 1,
         policy: ExitPolicy | None = None,
+        content: Iterable[Bundle] = (),
+        speech_genre: str = "",
     ) -> Cascade:
         """The cascade of these bundles, in their order; BundleError if one does not fit the taxonomy.
 
         `library_exits` are exit rules certified on the user's library, by the digest of the stage's bundle; `policy`
-        chooses the exits, without one those that are certified.
+        chooses the exits, without one those that are certified; the labels of `content` bundles are no genres.
         """
         in_order = list(bundles)
         policy = policy or ExitPolicy()
         rules = policy.rules(in_order, library_exits)
         stages = (Stage.from_bundle(bundle, taxonomy, rule) for bundle, rule in zip(in_order, rules, strict=True))
-        return cls(tuple(stages), taxonomy, max_genres, by_album, absent or {}, policy=policy, windows=windows)
+        detectors = tuple(Stage(bundle, tuple(bundle.labels)) for bundle in content)
+        return cls(
+            tuple(stages),
+            taxonomy,
+            max_genres,
+            by_album,
+            absent or {},
+            policy=policy,
+            windows=windows,
+            content=detectors,
+            speech_genre=speech_genre,
+        )
+
+    @property
+    def voters(self) -> tuple[Stage, ...]:
+        """All stages whose votes are stored, in the order of the votes."""
+        return self.content + self.stages
 
     @property
     def basis(self) -> str:
@@ -240,10 +269,18 @@ class Cascade:
         rests_on = {
             "stages": [
                 [stage.name, stage.digest, limits.likely, limits.confident, limits.exit]
-                for stage, limits in ((stage, stage.thresholds) for stage in self.stages)
+                for stage, limits in ((stage, stage.thresholds) for stage in self.voters)
             ],
             "taxonomy": self.taxonomy.digest,
-            "rules": [self.by_album, self.max_genres, SECOND_GENRE_SHARE, MIN_TRACKS, CORRELATION, TIE],
+            "rules": [
+                self.by_album,
+                self.max_genres,
+                SECOND_GENRE_SHARE,
+                MIN_TRACKS,
+                CORRELATION,
+                TIE,
+                self.speech_genre,
+            ],
             **({} if self.tags is None else {"tags": self.tags.prior.digest}),
             **({} if self.prior is None else {"prior": sorted(self.prior.shares.items())}),
         }
@@ -270,6 +307,9 @@ class Cascade:
             if stage is not self.stages[0] and len(fit) < len(stage.kinds):
                 break
             kinds += fit
+        for stage in self.content:
+            if all(kind.name in worker_kinds() and kind.excerpt == first.excerpt for kind in stage.kinds):
+                kinds += stage.kinds
         return tuple(dict.fromkeys(kinds))
 
     @property
@@ -280,7 +320,7 @@ class Cascade:
     @property
     def thresholds(self) -> dict[str, Thresholds]:
         """The thresholds of each stage by its name."""
-        return {stage.name: stage.thresholds for stage in self.stages}
+        return {stage.name: stage.thresholds for stage in self.voters}
 
     def albums(self, tracks: Mapping[int, Track]) -> list[list[int]]:
         """The ids of `tracks` by album, for the other methods; none where albums do not vote together."""
@@ -295,8 +335,8 @@ class Cascade:
     ) -> dict[int, Votes]:
         """Every track's votes in the order of the stages, as far as `source` has vectors; () where it has none.
 
-        A stage is asked about uncertain tracks only. Votes that are `known` already are taken as they are, unless the
-        track exits before that stage.
+        A stage for genres is asked about uncertain tracks only, and never about what is no music. Votes that are
+        `known` already are taken as they are, unless the track exits before that stage.
         """
 
         first = set(self.first_read)
@@ -306,7 +346,12 @@ class Cascade:
             windows = self.further_windows if first.issuperset(stage.kinds) else ()
             return cast | stage.votes((track for track in tracks if track not in cast), source, windows)
 
-        return _run(self.stages, track_ids, ask, albums)[0]
+        content: dict[int, Votes] = dict.fromkeys(sorted(track_ids), ())
+        for stage in self.content:
+            for track, vote in ask(stage, list(content)).items():
+                content[track] += (vote,)
+        votes, _ = _run(self.stages, self._music(content), ask, albums)
+        return {track: cast + votes.get(track, ()) for track, cast in content.items()}
 
     def uncertain(self, votes: Mapping[int, Sequence[Vote]], position: int, albums: Albums) -> list[int]:
         """The tracks about which the stage at `position` is to be asked and has not voted yet, in ascending order.
@@ -314,9 +359,23 @@ class Cascade:
         A track exits at an earlier stage by its vote there or by its album's (`policy.may_exit`); an album's opinion
         at a stage is made of the votes up to that stage, so it does not depend on what was asked since.
         """
-        name = self.stages[position].name
-        _, asked = _run(self.stages[: position + 1], votes, lambda stage, tracks: _cast(votes, stage, tracks), albums)
+        name, items = self.stages[position].name, self._music(votes)
+        extracted = {kind for one in self.stages[position].kinds for kind in same_pass(one.name)}
+        items += [track for track in votes.keys() - set(items) if self._overruled_by(extracted, votes[track])]
+        _, asked = _run(self.stages[: position + 1], items, lambda stage, tracks: _cast(votes, stage, tracks), albums)
         return [track for track in asked if all(vote.stage != name for vote in votes[track])]
+
+    def _music(self, votes: Mapping[int, Sequence[Vote]]) -> list[int]:
+        """The tracks that go on to the stages for genres."""
+        thresholds = self.thresholds
+        return [track for track, cast in votes.items() if not_music(cast, thresholds) is None]
+
+    def _overruled_by(self, extracted: set[str], votes: Sequence[Vote]) -> bool:
+        """Whether a content stage that comes after all those that have voted looks at one of these kinds: they may show
+        that a track is music after all."""
+        voted = {vote.stage for vote in votes}
+        last = max((place for place, stage in enumerate(self.content) if stage.name in voted), default=-1)
+        return any(kind.name in extracted for stage in self.content[last + 1 :] for kind in stage.kinds)
 
     def unfinished(self, votes: Mapping[int, Sequence[Vote]], albums: Albums) -> list[int]:
         """The tracks that a later stage is to be asked about and that the last one has not voted for."""
@@ -341,6 +400,7 @@ class Cascade:
                 prior=priors.get(cast[-1].stage) if cast else None,
                 tags=tags.get(track),
                 max_genres=self.max_genres,
+                speech_genre=self.speech_genre,
             )
             for track, cast in votes.items()
         }
@@ -353,8 +413,11 @@ def predict_rows(
     *,
     library_exits: Mapping[str, Sequence[ExitRule]] | None = None,
     policy: ExitPolicy | None = None,
+    content: Sequence[Bundle] = (),
 ) -> list[Vote]:
     """The last vote for each of `count` rows, in the labels of the bundle that cast it; rows have no albums.
+
+    Rows that are no music by the last of the `content` bundles that knows their vectors have its vote.
 
     `rows_of` gives all rows as a bundle wants them, (count, dimension). A later stage is not asked about rows that hold
     NaN: their vectors are not known. Exits are chosen as by `Cascade.from_bundles`.
@@ -370,7 +433,14 @@ def predict_rows(
         asked = np.array(rows)[known].tolist()
         return dict(zip(asked, stage.predict(vectors[known]), strict=True)) if asked else {}
 
-    return [votes[-1] for votes in _run(stages, range(count), ask, ())[0].values()]
+    detectors = [Stage(bundle, tuple(bundle.labels)) for bundle in content]
+    limits = {stage.name: stage.thresholds for stage in detectors}
+    sounds: dict[int, Vote] = {}
+    for detector in detectors:
+        sounds.update(ask(detector, list(range(count))))
+    refused = {row: vote for row, vote in sounds.items() if not_music((vote,), limits) is not None}
+    music = _run(stages, (row for row in range(count) if row not in refused), ask, ())[0]
+    return [refused[row] if row in refused else music[row][-1] for row in range(count)]
 
 
 def _run(
@@ -402,11 +472,12 @@ def _cast(votes: Mapping[int, Sequence[Vote]], stage: Stage, tracks: Iterable[in
 
 
 def _opinions(votes: Mapping[int, Sequence[Vote]], albums: Albums) -> dict[int, Vote]:
-    """The album's vote for each track of an album that has one; a track speaks by its last vote."""
+    """The album's vote for each track of an album that has one; a track speaks by its last vote for a genre."""
     opinions: dict[int, Vote] = {}
     for album in albums:
-        members = [track for track in album if votes.get(track)]
-        opinion = consensus([votes[track][-1] for track in members])
+        cast = {track: genre_votes(votes.get(track, ())) for track in album}
+        members = [track for track in album if cast[track]]
+        opinion = consensus([cast[track][-1] for track in members])
         if opinion is not None:
             opinions.update(dict.fromkeys(members, opinion))
     return opinions

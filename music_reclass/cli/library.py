@@ -166,8 +166,8 @@ def _counts(tracks: Iterable[Track]) -> dict[str, dict[str, int]]:
         if track.outcome is None:
             continue
         outcomes[track.outcome.value] += 1
-        if track.error is not None:
-            reasons[f"{track.outcome.value}: {track.error.reason}"] += 1
+        if track.obstacle[0]:
+            reasons[f"{track.outcome.value}: {track.obstacle[0]}"] += 1
         elif track.decision is not None and track.decision.genres:
             genres[track.decision.genres[0]] += 1
     return {"outcomes": dict(outcomes), "reasons": dict(reasons), "genres": dict(genres.most_common())}
@@ -180,11 +180,11 @@ def _list(tracks: Iterable[Track], as_json: bool, *, unwritable: bool = False) -
     for track in tracks:
         if track.outcome is None:
             continue
-        decision, error = track.decision, track.error
+        decision = track.decision
         shown = {"path": track.path, "outcome": track.outcome.value}
         word = shown["outcome"]
-        if error is not None:
-            reason, detail = error.reason, error.detail
+        if track.obstacle[0]:
+            reason, detail = track.obstacle
         elif unwritable and track.unwritable:
             word, reason = "unwritten", track.unwritable
             detail = f"its genre could not be written: {not_written(reason)}"

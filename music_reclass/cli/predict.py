@@ -37,7 +37,8 @@ def predict(table: Path, bundle: Path | None, as_json: bool, settings: Settings)
     stages, file = _stages(bundle, table)
     for number, row in enumerate(_predictions(stages, file, exit_policy(settings, None))):
         stage = f"  {row['stage']}" if len(stages) > 1 else ""
-        emit(row, f"{number:>6}  {row['genre']:<16} {row['confidence']:.2f}{stage}", as_json)
+        genre = row["genre"] or f"({row['content']})"
+        emit(row, f"{number:>6}  {genre:<16} {row['confidence']:.2f}{stage}", as_json)
 
 
 def _stages(bundle: Path | None, table: Path) -> tuple[list[Bundle], TableFile]:
@@ -59,16 +60,27 @@ def _stages(bundle: Path | None, table: Path) -> tuple[list[Bundle], TableFile]:
 
 
 def _predictions(stages: Sequence[Bundle], file: TableFile, policy: ExitPolicy) -> Iterator[dict[str, Any]]:
-    """One object a row. A row that reaches a stage's exit goes no further."""
-    from music_reclass.classification.voter import predict_rows
-    from music_reclass.training.npz import rows_for
+    """One object a row. A row that reaches a stage's exit goes no further, and one that is no music gets no genre."""
+    from music_reclass.classification.voter import Stage, predict_rows
+    from music_reclass.domain import CONTENT, Outcome
+    from music_reclass.models.bundle import embedded
+    from music_reclass.training.npz import kinds_in, rows_for
 
-    read = file.table(labelled=False)
-    for row in predict_rows(stages, lambda bundle: rows_for(bundle.kinds, file, read), len(read), policy=policy):
+    read, available = file.table(labelled=False), set(kinds_in(file))
+    content = [bundle for bundle in map(embedded, CONTENT) if all(kind.name in available for kind in bundle.kinds)]
+    limits = {bundle.stage: Stage(bundle, bundle.labels).thresholds for bundle in stages}
+    rows = predict_rows(
+        stages, lambda bundle: rows_for(bundle.kinds, file, read), len(read), policy=policy, content=content
+    )
+    for row in rows:
+        refused = row.stage in CONTENT
+        sound, confidence = row.instead_of_music if refused else ("", row.confidence)
+        outcome = Outcome.SKIPPED if refused else limits[row.stage].outcome(row.confidence)
         yield {
-            "genre": row.genre, "confidence": round(row.confidence, 6),
+            "genre": None if refused else row.genre, "confidence": round(confidence, 6),
             "probabilities": {genre: round(share, 6) for genre, share in row.probabilities.items()},
-            "stage": row.stage, "exited": row.stage != stages[-1].stage,
+            "stage": row.stage, "exited": not refused and row.stage != stages[-1].stage, "outcome": outcome.value,
+            **({"reason": "not_music", "content": sound} if refused else {}),
         }  # fmt: skip
 
 

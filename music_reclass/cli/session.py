@@ -155,6 +155,8 @@ def cascade_for(settings: Settings, taxonomy: Taxonomy, database: Database | Non
         absent=absent,
         windows=settings.windows,
         policy=exit_policy(settings, database),
+        content=content_bundles(settings),
+        speech_genre="Spoken" if settings.speech == "spoken" else "",
     )
     cascade = _with_prior(cascade, settings, database)
     return cascade if database is None else _with_tags(cascade, settings, database)
@@ -263,6 +265,17 @@ def usable(bundles: Sequence[Bundle], *, by_name: bool = False) -> tuple[list[Bu
     elif {"efficientat", "musicnn"} <= set(absent):
         del absent["musicnn"]
     return kept, absent
+
+
+def content_bundles(settings: Settings) -> list[Bundle]:
+    """The bundles that tell music from other sounds, cheapest first: those whose vectors can be had here, and the first
+    alone where stages are named that leave EfficientAT out."""
+    from music_reclass.domain import CONTENT
+    from music_reclass.models.bundle import embedded
+
+    first, second = map(embedded, CONTENT)
+    wanted = settings.stages == "auto" or "efficientat" in settings.stages
+    return [first, second] if wanted and _obstacle(second) is None else [first]
 
 
 def library_exits(database: Database, digests: Sequence[str]) -> dict[str, tuple[ExitRule, ...]]:

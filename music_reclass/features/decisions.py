@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from music_reclass.domain import Decision, Track, Vote
+from music_reclass.domain import CONTENT, Decision, Track, Vote
 from music_reclass.features.database import Database
 from music_reclass.features.library import FROM_TRACK, TRACK, USABLE, track_of
 from music_reclass.features.user_decisions import UserDecisions
@@ -22,6 +22,7 @@ VOTES = """(
     FROM (SELECT stage, probabilities FROM vote WHERE track_id = t.id ORDER BY rowid)
 )"""
 DECIDED = f"{USABLE} AND d.track_id IS NOT NULL"
+FOR_GENRES = f"stage NOT IN {CONTENT}"  # votes that are about genres
 _TRACK = f"{TRACK}, {VOTES} {FROM_TRACK}"
 
 
@@ -148,22 +149,23 @@ class Decisions:
         return found
 
     def exited_before(self, stages: int, basis: str) -> list[int]:
-        """The tracks that a cascade of `basis` decided with fewer than `stages` votes, at least one; in order."""
+        """The tracks that a cascade of `basis` decided with fewer than `stages` votes for genres, at least one."""
         rows = self._sql.execute(
             f"SELECT t.id {FROM_TRACK} WHERE {DECIDED} AND d.basis = ?"  # noqa: S608
-            " AND (SELECT count(*) FROM vote WHERE track_id = t.id) BETWEEN 1 AND ? ORDER BY t.id",
+            f" AND (SELECT count(*) FROM vote WHERE track_id = t.id AND {FOR_GENRES}) BETWEEN 1 AND ? ORDER BY t.id",
             (basis, stages - 1),
         )
         return [int(row[0]) for row in rows.fetchall()]
 
     def count_voted(self) -> int:
-        """How many tracks have a vote."""
+        """How many tracks have a vote for a genre."""
         return len(self.voted())
 
     def voted(self) -> list[int]:
-        """The tracks that have a vote, in order."""
-        condition = "EXISTS (SELECT 1 FROM vote WHERE track_id = t.id)"
-        rows = self._sql.execute(f"SELECT t.id {FROM_TRACK} WHERE {DECIDED} AND {condition} ORDER BY t.id")
+        """The tracks that have a vote for a genre, in order."""
+        condition = f"EXISTS (SELECT 1 FROM vote WHERE track_id = t.id AND {FOR_GENRES})"  # noqa: S608
+        query = f"SELECT t.id {FROM_TRACK} WHERE {DECIDED} AND {condition} ORDER BY t.id"
+        rows = self._sql.execute(query)
         return [int(row[0]) for row in rows.fetchall()]
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -181,6 +183,11 @@ class Decisions:
         ):
             outcomes[outcome] = outcomes.get(outcome, 0) + count
             reasons[f"{outcome}: {reason}"] = count
+        for reason, count in self._sql.execute(
+            "SELECT d.reason, count(*) FROM decision d JOIN track t ON t.id = d.track_id"
+            " WHERE t.missing_since IS NULL AND d.outcome = 'skipped' GROUP BY d.reason"
+        ):
+            reasons[f"skipped: {reason}"] = count
         genres: dict[str, int] = dict(
             self._sql.execute(
                 "SELECT json_extract(d.genres, '$[0]') AS genre, count(*) AS n FROM decision d"

@@ -46,6 +46,8 @@ FROM_TRACK = """
     FROM track t LEFT JOIN decision d ON d.track_id = t.id LEFT JOIN failure f ON f.track_id = t.id
 """
 USABLE = "t.missing_since IS NULL AND f.track_id IS NULL"
+IS_MUSIC = "d.outcome IS NOT 'skipped'"
+MUSICAL = f"{USABLE} AND {IS_MUSIC}"
 
 
 def track_of(row: Sequence[Any], votes: Sequence[Vote] = (), vector: Vector | None = None) -> Track:
@@ -248,9 +250,9 @@ class Library:
         return [(str(value), int(count)) for value, count in rows]
 
     def tracks_with(self, kind: FeatureKind, *, tagged_by_user: bool = False) -> Iterator[Track]:
-        """The tracks that have a vector of `kind`, or those of them with a genre that the user gave, by id; without
+        """The music that has a vector of `kind`, or those tracks of it with a genre that the user gave, by id; without
         the vectors."""
-        condition = f"{USABLE} AND {TAGGED_BY_USER}" if tagged_by_user else USABLE
+        condition = f"{MUSICAL} AND {TAGGED_BY_USER}" if tagged_by_user else MUSICAL
         cursor = self._sql.execute(
             f"{TRACK} {FROM_TRACK} JOIN vector v ON v.track_id = t.id AND v.kind = ? WHERE {condition} ORDER BY t.id",
             (kind.key,),
@@ -289,12 +291,12 @@ class Library:
         return {track_id: _strings(row[0]) for track_id, row in rows if row is not None}
 
     def tagged_by_user(self, kind: FeatureKind, among: Sequence[int] | None = None) -> Iterator[Track]:
-        """The tracks (of those with the ids `among`) that have a vector of `kind` and a genre that the user gave, with
-        the vectors, by path."""
+        """The music (of the tracks with the ids `among`) that has a vector of `kind` and a genre of the user, with the
+        vectors, by path."""
         chosen = "" if among is None else "t.id IN (SELECT value FROM json_each(?)) AND "
         cursor = self._sql.execute(
             f"{TRACK}, v.data {FROM_TRACK} JOIN vector v ON v.track_id = t.id AND v.kind = ?"
-            f" WHERE {chosen}t.missing_since IS NULL AND {TAGGED_BY_USER} ORDER BY t.path",
+            f" WHERE {chosen}t.missing_since IS NULL AND {IS_MUSIC} AND {TAGGED_BY_USER} ORDER BY t.path",
             (kind.key,) if among is None else (kind.key, json.dumps(list(among))),
         )
         for rows in batched_rows(cursor):

@@ -211,4 +211,20 @@ STEPS: tuple[str, ...] = (
         PRIMARY KEY (scope, key)
     ) STRICT;
     """,
+    """
+    -- A decision may be `skipped`: there is audio, and it is no music.
+    CREATE TABLE decision_2 (
+        track_id   INTEGER PRIMARY KEY REFERENCES track (id) ON DELETE CASCADE,
+        basis      TEXT NOT NULL,          -- digest of the bundles, thresholds and taxonomy it rests on
+        outcome    TEXT NOT NULL CHECK (outcome IN ('confident', 'likely', 'unsure', 'skipped')),
+        reason     TEXT NOT NULL,
+        genres     TEXT NOT NULL,          -- JSON list, primary first
+        confidence REAL NOT NULL CHECK (confidence BETWEEN 0 AND 1),
+        stage      TEXT NOT NULL,
+        decided    REAL NOT NULL
+    ) STRICT;
+    INSERT INTO decision_2 SELECT * FROM decision;
+    DROP TABLE decision;
+    ALTER TABLE decision_2 RENAME TO decision;
+    """,
 )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from music_reclass.domain import Track
 from music_reclass.features.database import Database
-from music_reclass.features.decisions import DECIDED, VOTES, with_votes
+from music_reclass.features.decisions import DECIDED, FOR_GENRES, VOTES, with_votes
 from music_reclass.features.library import FROM_TRACK, TAGGED_BY_USER, TRACK, batched_rows, track_of
 
 if TYPE_CHECKING:
@@ -62,7 +61,8 @@ class Outcomes:
         """All decided tracks, counted by what they have in common, the stages that voted among it."""
         rows = self._sql.execute(
             f"SELECT {_COUNTED},"  # noqa: S608
-            " (SELECT group_concat(stage) FROM (SELECT stage FROM vote WHERE track_id = t.id ORDER BY stage)) AS voted,"
+            f" (SELECT group_concat(stage) FROM (SELECT stage FROM vote WHERE track_id = t.id AND {FOR_GENRES}"
+            " ORDER BY stage)) AS voted,"
             f" d.stage = 'album' AS by_album {self._tables} WHERE {DECIDED} GROUP BY 1, 2, 3, voted, by_album"
         )
         return [
@@ -74,7 +74,7 @@ class Outcomes:
         """Tracks with a decided genre and a tag that the user gave, counted by what they have in common."""
         rows = self._sql.execute(
             f"SELECT {_COUNTED},"
-            f" t.genres {self._tables} WHERE {DECIDED} AND d.outcome <> 'unsure' AND {TAGGED_BY_USER}"
+            f" t.genres {self._tables} WHERE {DECIDED} AND d.outcome IN ('confident', 'likely') AND {TAGGED_BY_USER}"
             " GROUP BY t.genres, 2, 1, 3"
         )
         return [
@@ -83,18 +83,18 @@ class Outcomes:
         ]
 
     def manifests(self) -> dict[str, Mapping[str, Any]]:
-        """The stages that have votes in the library, with the manifest of the bundle that cast most of each one's
-        votes; those that need fewer kinds of vectors first."""
+        """The stages that have votes for genres in the library, with the manifest of the bundle that cast most of each
+        one's votes; those that need fewer kinds of vectors first."""
         rows = self._sql.execute(
-            "SELECT v.stage, b.manifest FROM (SELECT stage, bundle_id, count(*) AS n FROM vote GROUP BY 1, 2) v"
-            " JOIN bundle b ON b.id = v.bundle_id ORDER BY v.n"
+            "SELECT v.stage, b.manifest FROM (SELECT stage, bundle_id, count(*) AS n FROM vote GROUP BY 1, 2) v"  # noqa: S608
+            f" JOIN bundle b ON b.id = v.bundle_id WHERE {FOR_GENRES} ORDER BY v.n"
         )
         found = {str(stage): json.loads(manifest) for stage, manifest in rows.fetchall()}
         return dict(sorted(found.items(), key=lambda item: (len(item[1].get("kinds", ())), item[0])))
 
     def tagged_by_user(self) -> Iterator[Track]:
         """The tracks with a decided genre and a tag that the user gave, by path; without votes."""
-        for row in self._rows(TRACK, f"d.outcome <> 'unsure' AND {TAGGED_BY_USER}"):
+        for row in self._rows(TRACK, f"d.outcome IN ('confident', 'likely') AND {TAGGED_BY_USER}"):
             yield track_of(row)
 
     def unsure(self) -> Iterator[Track]:
@@ -118,16 +118,21 @@ class Outcomes:
 
     def causes(self, examples: int) -> list[Cause]:
         """Skips and failures by reason, the most frequent first, each with at most `examples` tracks."""
-        tables = f"FROM failure f JOIN track t ON t.id = f.track_id {self._scope} WHERE t.missing_since IS NULL"
+        tables = (
+            "FROM (SELECT track_id, outcome, reason FROM failure"  # noqa: S608
+            " UNION ALL SELECT track_id, outcome, reason FROM decision WHERE outcome = 'skipped'"
+            " AND track_id NOT IN (SELECT track_id FROM failure)) c"
+            f" JOIN track t ON t.id = c.track_id {self._scope} WHERE t.missing_since IS NULL"
+        )
         counted = self._sql.execute(
-            f"SELECT f.outcome, f.reason, count(*) AS n {tables} GROUP BY 1, 2 ORDER BY n DESC, 1, 2"
+            f"SELECT c.outcome, c.reason, count(*) AS n {tables} GROUP BY 1, 2 ORDER BY n DESC, 1, 2"
         ).fetchall()
         found = []
         for outcome, reason, count in counted:
+            chosen = f"SELECT t.id {tables} AND c.outcome = ? AND c.reason = ? ORDER BY t.path LIMIT ?"
             rows = self._sql.execute(
-                f"SELECT t.path, f.detail {tables} AND f.outcome = ? AND f.reason = ? ORDER BY t.path LIMIT ?",
-                (outcome, reason, examples),
-            ).fetchall()
-            shown = tuple((os.fsdecode(path), str(detail)) for path, detail in rows)
+                f"{TRACK}, {VOTES} {FROM_TRACK} WHERE t.id IN ({chosen}) ORDER BY t.path", (outcome, reason, examples)
+            )
+            shown = tuple((track.path, track.obstacle[1]) for track in map(with_votes, rows.fetchall()))
             found.append(Cause(outcome, reason, count, shown))
         return found

@@ -26,6 +26,7 @@ from music_reclass.models.calibration import Calibration
 FORMAT = 1
 MANIFEST, ARRAYS = "manifest.json", "arrays.npz"
 _DATA = Path(__file__).resolve().parent.parent / "data"
+CONTENT_FOLDERS = {"content": "content", "content-tags": "content-tags"}  # stages that tell music from other sounds
 # stage -> folder, cheapest first; one of the later two follows the first, EfficientAT where it is installed
 EMBEDDED = {"fma518": "embedded", "efficientat": "embedded-efficientat", "musicnn": "embedded-musicnn"}
 CASCADE_FORMAT, CASCADE = 1, "ladder.json"  # the list of a cascade's stages; it keeps its old name
@@ -128,11 +129,11 @@ def load(folder: Path) -> Bundle:
 
 @cache
 def embedded(stage: str = "fma518") -> Bundle:
-    """The bundle of a stage (a key of EMBEDDED) that is shipped inside the package.
+    """The bundle of a stage (a key of EMBEDDED or CONTENT_FOLDERS) that is shipped inside the package.
 
     MusiCNN's weights, which the second stage needs for its vectors, are not: they are installed.
     """
-    return load(_DATA / EMBEDDED[stage])
+    return load(_DATA / (EMBEDDED | CONTENT_FOLDERS)[stage])
 
 
 def without_alternative(bundles: Iterable[Bundle]) -> list[Bundle]:

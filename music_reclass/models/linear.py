@@ -45,23 +45,33 @@ class LinearModel:
         return self.scale.medians(self.inputs, columns)
 
 
-def linear_estimator(seed: int = 0, *, strength: float = 0.003, rarity: float = 0.25, versions: int = 2) -> Estimator:
+def linear_estimator(
+    seed: int = 0,
+    *,
+    strength: float = 0.003,
+    rarity: float = 0.25,
+    versions: int = 2,
+    inputs: str = "",
+    scale: QuantileScale | None = None,
+) -> Estimator:
     """Logistic regression on every row once for each of its labels.
+
+    `inputs`: a key of INPUTS, "" for that of the rows; `scale`: a fixed one, else it is fitted to the rows.
 
     `strength` is scikit-learn's C: small, as 518 columns meet few rows. `rarity` and `versions`: see `base.examples`.
     """
 
     def fit(table: Table, augmentations: Augmentations | None) -> LinearModel:
         linear_model = require("sklearn.linear_model", extra="train")
-        inputs = "unchanged"
-        if table.columns[: len(COLUMNS)] == COLUMNS:
-            inputs = "key_free" if table.columns == COLUMNS else "key_free_and_embedding"
+        chosen = inputs or "unchanged"
+        if not inputs and table.columns[: len(COLUMNS)] == COLUMNS:
+            chosen = "key_free" if table.columns == COLUMNS else "key_free_and_embedding"
         rows, genre, weights = examples(table, augmentations, rarity=rarity, versions=versions, seed=seed)
-        raw = INPUTS[inputs](rows)
-        scale = QuantileScale.fit(raw)
+        raw = INPUTS[chosen](rows)
+        fitted = scale or QuantileScale.fit(raw)
         model = linear_model.LogisticRegression(C=strength, max_iter=400)
-        model.fit(scale(raw), genre, sample_weight=weights)
-        return _model(inputs, scale, model, len(table.classes))
+        model.fit(fitted(raw), genre, sample_weight=weights)
+        return _model(chosen, fitted, model, len(table.classes))
 
     return Estimator(TYPE, fit)
 

@@ -52,11 +52,45 @@ def key_free_and_embedding(rows: Floats) -> Floats:
     return np.concatenate([key_free(rows[:, : len(COLUMNS)]), embedding(rows)], axis=1)
 
 
+AUDIOSET_FAMILIES: dict[str, tuple[slice, ...]] = {  # of AudioSet's 527 labels, whose order puts like beside like
+    "music": (slice(137, 138),),
+    "instruments": (slice(138, 204), slice(205, 214), slice(215, 216)),  # without tuning fork and theremin
+    "genres and moods": (slice(216, 283),),
+    "singing": (slice(27, 38),),
+    "speech": (slice(0, 8),),
+    "other voices and crowds": (slice(8, 27), slice(38, 72)),
+    "animals": (slice(72, 137),),
+    "weather, water and fire": (slice(283, 300),),
+    "vehicles": (slice(300, 354),),
+    "things and tools": (slice(354, 388), slice(404, 457), slice(463, 481)),
+    "alarms and telephones": (slice(388, 404), slice(481, 484)),
+    "silence": (slice(500, 501),),
+    "pure tones": (slice(204, 205), slice(214, 215), slice(501, 504), slice(457, 458), slice(462, 463)),
+    "noise and hum": (slice(496, 497), slice(513, 524)),
+}
+
+
+MUSICAL_FAMILIES = 4  # the first ones
+FAINT = 0.05  # labels that are less likely say nothing: of ambient music an animal is 0.07 and of a song 0.002
+
+
+def audioset_families(rows: Floats) -> Floats:
+    """The log-odds of the likeliest label of each family, and of all musical ones together, shape (n, 15), of AudioSet
+    probabilities `rows`, (n, 527); within those of FAINT and its opposite."""
+    likeliest = [
+        np.concatenate([rows[:, part] for part in parts], axis=1).max(axis=1) for parts in AUDIOSET_FAMILIES.values()
+    ]
+    musical = np.max(likeliest[:MUSICAL_FAMILIES], axis=0)
+    shares = np.clip(np.stack([*likeliest, musical], axis=1), FAINT, 1 - FAINT)
+    return np.asarray(np.log(shares / (1 - shares)), dtype=np.float32)
+
+
 INPUTS: dict[str, Callable[[Floats], Floats]] = {
     "unchanged": unchanged,
     "key_free": key_free,
     "embedding": embedding,
     "key_free_and_embedding": key_free_and_embedding,
+    "audioset_families": audioset_families,
 }
 
 

@@ -95,7 +95,7 @@ def unsure(outcomes: Outcomes, cascade: Cascade, most: int) -> Listing:
         votes = track.decision.votes if track.decision else ()
         value = track.decision.confidence if track.decision else 0.0
         known = [vote for vote in votes if vote.stage in stages]
-        if known and len(votes) < len(stages):
+        if known and len(known) < len(stages):
             value = stages[known[-1].stage].expected_gain(known[-1])
         _group_of(track, groups).add(track, value, operator.add)
     chosen = heapq.nlargest(

@@ -85,7 +85,8 @@ class Statistics:
 
 def statistics_of(outcomes: Outcomes, cascade: Cascade) -> Statistics:
     """The figures of the tracks that `outcomes` is about, with the genres and thresholds of `cascade`."""
-    cells, voters = outcomes.cells(), voters_of(outcomes, cascade)
+    cells = [cell for cell in outcomes.cells() if cell.outcome != "skipped"]  # no music: counted as a cause
+    voters = voters_of(outcomes, cascade)
     counts: Counter[str] = Counter()
     histogram: dict[str, list[int]] = {name: [0] * BINS for name in ("confident", "likely", "unsure")}
     genres: Counter[str] = Counter()
@@ -144,6 +145,8 @@ def decided_by(cells: Iterable[Cell], voters: Iterable[str]) -> dict[str, tuple[
     tracks: Counter[str] = Counter()
     by_album: Counter[str] = Counter()
     for cell in cells:
+        if cell.outcome == "skipped":
+            continue
         stage = _last_stage(cell, order)
         tracks[stage] += cell.count
         by_album[stage] += cell.count if cell.by_album else 0

@@ -268,6 +268,7 @@ def as_json(track: Track, proposal: Proposal | None, written: bool, problem: str
         "relation": None if proposal is None or proposal.relation is None else proposal.relation.value,
         "action": action,
         "written": written,
+        **({"content": track.content} if track.content else {}),
         **({"style": proposal.style} if proposal is not None and proposal.style else {}),
         **({"detail": error.detail} if error and error.detail else {}),
         **({"problem": problem or track.unwritable} if problem or _is_refused(track, proposal) else {}),

@@ -64,4 +64,5 @@ def test_released_steps_are_never_edited() -> None:
         "ea34cbbb3e92f76e",
         "5ae0996fac462e60",
         "c9b872a278197040",
+        "5d1b6bda86854342",
     ]
