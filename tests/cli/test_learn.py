@@ -31,6 +31,7 @@ def at_hand(monkeypatch: pytest.MonkeyPatch, base: Bundle) -> None:
     """A poor model takes the place of the embedded ones, and networks learn quickly."""
     quick_networks(monkeypatch)
     monkeypatch.setattr(session, "untaught_bundles", lambda: [base])
+    monkeypatch.setattr(session, "content_bundles", lambda settings: [])  # these vectors are of no music
 
 
 def library(shell: Shell, how: Tagging | None = None, count: int = 240) -> None:
