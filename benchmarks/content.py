@@ -3,7 +3,8 @@
     python benchmarks/content.py OUT --recordings FOLDER [--music FOLDER ...]
 
 FOLDER is what the packages of tools.content_audio are unpacked into; espeak-ng and flite must be on PATH. The seeds,
-voices and recordings are others than those of the training. Prints what each kind of file became; of --music all should stay.
+voices and recordings are others than those of the training. Prints what each kind of file became; of --music all should
+stay music.
 """
 
 from __future__ import annotations

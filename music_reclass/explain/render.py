@@ -210,6 +210,8 @@ def _decision(explanation: Explanation, decision: Decision) -> Iterator[Line]:
     if decision.outcome is Outcome.UNSURE:
         best = f" ({_percent(decision.confidence)} at best)" if decision.votes else ""
         yield "decision", f"unsure{best}: {reason}"
+    elif decision.outcome is Outcome.SKIPPED:
+        yield "decision", f"none, {reason}: {explanation.track.content} ({_percent(decision.confidence)})"
     else:
         named = ", ".join(decision.genres)
         yield "decision", f"{named} {_percent(decision.confidence)}, {decision.outcome.value}: {reason}"
@@ -252,6 +254,8 @@ def _guarantee(certificate: Mapping[str, Any] | None) -> str:
 def caption(explanation: Explanation) -> str:
     """The decision in a few words."""
     decision = explanation.track.decision
+    if decision is not None and decision.outcome is Outcome.SKIPPED:
+        return f"no music: {explanation.track.content} {_percent(decision.confidence)}"
     if decision is None or decision.outcome is Outcome.UNSURE:
         guess = explanation.votes[-1] if explanation.votes else None
         return "unsure" if guess is None else f"unsure: {guess.genre} {_percent(guess.confidence)} at best"

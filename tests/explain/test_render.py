@@ -249,3 +249,11 @@ def test_a_picture_of_a_file_whose_name_is_no_utf8_has_a_title_that_can_be_drawn
     found = title(explanation(track=track))
     assert found == "\\udcff\\x1b[2J.mp3"
     assert found.isprintable()
+
+
+def test_what_is_no_music_is_named_and_has_no_genre() -> None:
+    sound = Vote("content", {"music": 0.1, "speech": 0.7, "tone": 0.2})
+    decision = Decision(Outcome.SKIPPED, "not_music", (), 0.9, "content", (sound,))
+    found = explanation(track=replace(explanation().track, decision=decision), steps=(), proposal=None)
+    assert "none, it is no music: speech (90 %)" in text(found)
+    assert caption(found) == "no music: speech 90 %"

@@ -141,3 +141,20 @@ def test_tracks_of_which_nothing_can_be_said_are_not_counted(database: Database)
     assert counted(Outcomes(database).cells()) == {"likely": 2, "unsure": 1}
     assert [track.id for track in Library(database).tracks_with(KIND)] == [3, 4, 5]
     assert Decisions(database).exited_before(2, "basis") == []
+
+
+def test_what_is_no_music_is_counted_among_what_was_skipped_and_nowhere_else(database: Database) -> None:
+    (track,) = (state for state in Decisions(database).below() if state.path == "/m/a1")
+    sound = Vote("content", {"music": 0.1, "speech": 0.9})
+    bundles = {"content": Decisions(database).register_bundle("content", "content", {})}
+    refused = Decision(Outcome.SKIPPED, "not_music", (), 0.9, "content", (sound,))
+    before = len(Library(database).user_genres([track.id]))
+    Decisions(database).save({track.id: refused}, bundles, "basis")
+    causes = {(cause.outcome, cause.reason): cause for cause in Outcomes(database).causes(2)}
+    assert causes["skipped", "not_music"].examples == (("/m/a1", "speech (90%)"),)
+    assert "content" not in Outcomes(database).manifests()
+    assert Decisions(database).counts()["reasons"]["skipped: not_music"] == 1
+    assert before == 1
+    assert track.id not in {one.id for one in Library(database).tagged_by_user(KIND)}
+    assert track.id not in {one.id for one in Library(database).tracks_with(KIND)}
+    assert track.id not in Decisions(database).voted()

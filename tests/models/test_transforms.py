@@ -1,11 +1,24 @@
 """Scales and key-free inputs."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import music_reclass
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.models.dataset import Table
-from music_reclass.models.transforms import INPUTS, QuantileScale, key_free, medians, transpositions
+from music_reclass.models.transforms import (
+    AUDIOSET_FAMILIES,
+    INPUTS,
+    QuantileScale,
+    audioset_families,
+    key_free,
+    medians,
+    transpositions,
+)
+
+DATA = Path(music_reclass.__file__).parent / "data"
 
 
 def _rows(count: int = 40, seed: int = 0) -> np.ndarray:
@@ -66,3 +79,27 @@ def test_medians_of_a_part_of_the_columns_stand_in_their_places() -> None:
     assert len(found) == 518
     assert found[7:10] == pytest.approx(np.median(rows, axis=0), abs=1e-4)
     assert not any(found[:7] + found[10:])
+
+
+def test_families_of_audioset_hold_the_labels_that_their_names_say() -> None:
+    labels = np.array((DATA / "audioset.txt").read_text(encoding="utf-8").splitlines())
+    named = {
+        name: {str(label) for part in parts for label in labels[part]} for name, parts in AUDIOSET_FAMILIES.items()
+    }
+    for family, label in (("music", "Music"), ("singing", "Rapping"), ("speech", "Narration, monologue"),
+                          ("animals", "Whale vocalization"), ("instruments", "Piano"), ("silence", "Silence"),
+                          ("pure tones", "Sine wave"), ("noise and hum", "Mains hum"), ("vehicles", "Train"),
+                          ("genres and moods", "Heavy metal"), ("alarms and telephones", "Dial tone")):  # fmt: skip
+        assert label in named[family]
+    assert sum(map(len, named.values())) == len(set().union(*named.values()))  # no label twice
+
+
+def test_faint_tags_of_audioset_say_nothing_and_the_likeliest_of_a_family_counts() -> None:
+    rows = np.zeros((3, 527), dtype=np.float32)
+    rows[0, [72, 73]] = 0.002, 0.04
+    rows[1, [137, 216]] = 0.5, 0.9
+    found = audioset_families(rows)
+    np.testing.assert_array_equal(found[0], found[2])
+    names = list(AUDIOSET_FAMILIES)
+    assert found[1, names.index("music")] == pytest.approx(0.0, abs=1e-5)
+    assert found[1, -1] == found[1, names.index("genres and moods")] == pytest.approx(np.log(9), abs=1e-4)
