@@ -51,23 +51,11 @@ def styled(text: str, style: str) -> str:
 
 
 def cell(text: str, wide: int, *, padded: bool = True) -> str:
-    """`text`, made printable, in a column of `wide` characters: cut with an ellipsis where it is longer. Characters of
-    Chinese, Japanese and Korean are two columns wide on a terminal."""
-    clean, room = printable(text), wide
-    for place, char in enumerate(clean):
-        room -= _columns(char)
-        if room < 0 or (room < 1 and place + 1 < len(clean)):
-            shown = clean[:place] + "…"
-            return shown + " " * max(0, wide - sum(map(_columns, shown))) if padded else shown
-    return clean + " " * room if padded else clean
+    """`text`, made printable, in a column of `wide` characters: cut with an ellipsis where it is longer."""
+    from music_reclass.utils.words import columns, ellipsis
 
-
-def _columns(char: str) -> int:
-    if char.isascii():
-        return 1
-    import unicodedata
-
-    return 0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
+    shown = ellipsis(printable(text), wide)
+    return shown + " " * (wide - columns(shown)) if padded else shown
 
 
 def _safe(text: str) -> str:

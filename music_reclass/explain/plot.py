@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from music_reclass.errors import SkipTrack, UsageError
 from music_reclass.extractors.mel import PLOT_FLOOR, plot_spectrogram
 from music_reclass.utils.lazy import require
+from music_reclass.utils.words import ellipsis
 
 if TYPE_CHECKING:
     from music_reclass.classification.voter import Stage
@@ -113,6 +114,13 @@ _DASHES: tuple[Any, ...] = ((0, (5, 3)), (0, (1, 2)))
 _LEGIBLE = 0.1  # a genre that is never likelier than this has no line
 _GREY = "0.35"
 _HEADING: dict[str, Any] = {"loc": "left", "fontsize": 10, "color": _GREY}
+_TITLE, _VERDICT = 84, 112  # characters that have room over the picture
+_CJK = (
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK KR", "Noto Sans JP", "Noto Sans SC", "Noto Sans KR",
+    "Source Han Sans", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "IPAexGothic", "TakaoGothic",
+    "NanumGothic", "Unifont", "Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Yu Gothic", "Microsoft YaHei",
+    "Malgun Gothic", "Arial Unicode MS",
+)  # fmt: skip
 _LEFT, _WIDE = 0.085, 0.73  # of the figure; what is right of it holds the legends
 
 
@@ -136,13 +144,14 @@ def draw(
     figures: Any = require("matplotlib.figure", extra="plots")
     style = {
         "text.parse_math": False,  # a $ in a file name is a $
+        "font.family": ["DejaVu Sans", *_cjk_fonts()],
         "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": _GREY,
     }  # fmt: skip
     with matplotlib.rc_context(style), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of letters that the font lacks: a box stands for them
         figure = figures.Figure(figsize=(10, 6.8), dpi=130)
-        figure.text(_LEFT, 0.965, title, fontsize=13, fontweight="bold", va="center")
-        figure.text(_LEFT, 0.925, verdict, fontsize=11, va="center")
+        figure.text(_LEFT, 0.965, ellipsis(title, _TITLE), fontsize=13, fontweight="bold", va="center")
+        figure.text(_LEFT, 0.925, ellipsis(verdict, _VERDICT), fontsize=11, va="center")
         _sound(figure, over_time)
         _votes(figure.add_axes((_LEFT, 0.085, _WIDE, 0.37)), over_time, levels)
         content = io.BytesIO()
@@ -153,6 +162,13 @@ def draw(
 def origin(ending: str) -> dict[str, str]:
     """The metadata of a picture, by which it may be written over later (`cli.output`)."""
     return {"Software" if ending.lower() == ".png" else "Creator": "made by reclass"}
+
+
+def _cjk_fonts() -> list[str]:
+    """Installed fonts with Chinese, Japanese and Korean letters, for what the first font lacks."""
+    manager: Any = require("matplotlib.font_manager", extra="plots")
+    installed = {font.name for font in manager.fontManager.ttflist}
+    return [name for name in _CJK if name in installed]
 
 
 def lines(over_time: WindowVotes) -> list[tuple[str, list[float]]]:

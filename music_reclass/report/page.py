@@ -25,16 +25,19 @@ TITLE = "Library report"
 _COLOURS = {"confident": GREEN, "likely": BLUE, "unsure": AMBER, "skipped": GREY, "failed": RED}
 _GENRES = 30
 _STYLE = (
-    "nav a{margin-right:1rem}h2{margin-top:2.5rem;border-bottom:1px solid #8884}"
+    "nav a{margin-right:1rem;display:inline-block}h2{margin-top:2.5rem;border-bottom:1px solid #8884}"
     ".tiles{display:flex;flex-wrap:wrap;gap:.8rem;margin:1rem 0}"
     ".tiles div{border:1px solid #8886;border-radius:6px;padding:.5rem 1rem;min-width:7rem}"
     ".tiles b{display:block;font-size:1.5rem;font-variant-numeric:tabular-nums}"
-    ".pair{display:flex;flex-wrap:wrap;gap:1.5rem}.pair>div{flex:1 1 25rem;min-width:0}"
+    ".pair{display:flex;flex-wrap:wrap;gap:1.5rem}.pair>div{flex:1 1 min(25rem,100%);min-width:0}"
     ".note{opacity:.8;max-width:46rem}"
     "details{border-bottom:1px solid #8883;padding:.25rem 0}summary{cursor:pointer}"
     "summary span{opacity:.7;float:right;padding-left:1rem}.list td{text-align:left}"
-    ".list{width:100%;table-layout:fixed;margin:.4rem 0}.list td{overflow-wrap:anywhere}.list td:first-child{width:48%}"
+    ".list{width:100%;display:table;table-layout:fixed;margin:.4rem 0}"
+    ".list td{overflow-wrap:anywhere}.list td:first-child{width:48%}"
     "small{opacity:.7;overflow-wrap:anywhere}"
+    "@media(max-width:40rem){body{margin:1rem auto;padding:0 .7rem}summary span{float:none;display:block;padding:0}"
+    "td,th{padding:.15rem .4rem}}"
 )
 
 
@@ -195,7 +198,7 @@ def _failures(causes: Iterable[Cause]) -> Iterator[str]:
         more = cause.count - len(cause.examples)
         last = f"<p class='note'>and {more:,} more: <code>reclass status --failed</code></p>" if more > 0 else ""
         yield (
-            f"<details><summary>{escape(cause.outcome)}: {escape(cause.reason)} <span>{cause.count:,}</span></summary>"
+            f"<details><summary>{escape(text.cause_text(cause.reason))} <span>{cause.count:,}</span></summary>"
             f"<table class='list'>{shown}</table>{last}</details>"
         )
     if empty:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping, Sequence
 
+from music_reclass.utils.words import ellipsis
+
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222;"
-    "background:#fff}table{border-collapse:collapse;margin:1rem 0}td,th{padding:.15rem .7rem;text-align:right;"
+    "background:#fff;overflow-wrap:anywhere}table{border-collapse:collapse;margin:1rem 0;display:block;overflow-x:auto;"
+    "max-width:100%;overflow-wrap:normal}td,th{padding:.15rem .7rem;text-align:right;"
     "vertical-align:top}td:first-child,th:first-child{text-align:left}tr:nth-child(even){background:#f4f4f4}"
     ".warn{background:#fff3cd;border-left:4px solid #e0a800;padding:.4rem .8rem;margin:.4rem 0}"
     "svg{max-width:100%;height:auto}text{font:11px system-ui,sans-serif;fill:#222}"
@@ -85,9 +88,9 @@ def matrix(names: Sequence[str], counts: Sequence[Sequence[int]], verb: str, lab
     shapes = []
     for i, (name, row) in enumerate(zip(names, counts, strict=True)):
         y = top + i * cell
-        shapes.append(f"<text x='{left - 6}' y='{y + 17}' text-anchor='end'>{escape(name)}</text>")
+        shapes.append(f"<text x='{left - 6}' y='{y + 17}' text-anchor='end'>{_short(name)}</text>")
         x = left + i * cell
-        shapes.append(f"<text transform='translate({x + 17} {top - 6}) rotate(-60)'>{escape(name)}</text>")
+        shapes.append(f"<text transform='translate({x + 17} {top - 6}) rotate(-60)'>{_short(name)}</text>")
         total = max(1, sum(row))
         for j, count in enumerate(row):
             colour = GREEN if i == j else RED
@@ -111,7 +114,7 @@ def bars(rows: Sequence[tuple[str, float, str, str]], label: str) -> str:
     shapes = []
     for number, (name, value, words, colour) in enumerate(rows):
         y = 4 + number * step
-        shapes.append(f"<text x='{left - 8}' y='{y + 14}' text-anchor='end'>{escape(name)}</text>")
+        shapes.append(f"<text x='{left - 8}' y='{y + 14}' text-anchor='end'>{_short(name)}</text>")
         shapes.append(f"<rect x='{left}' y='{y}' width='{wide * value / most:.1f}' height='18' fill='{colour}'/>")
         shapes.append(f"<text x='{left + wide * value / most + 6:.1f}' y='{y + 14}'>{escape(words)}</text>")
     return _drawing("".join(shapes), left + wide + 220, 8 + step * len(rows), label)
@@ -148,6 +151,15 @@ def histogram(steps: int, parts: Mapping[str, tuple[Sequence[int], str]], across
         shapes.append(f"<text x='{left + tick * wide:.0f}' y='{base + 16}' text-anchor='middle'>{tick:g}</text>")
     shapes.append(f"<text x='{left + wide / 2:.0f}' y='{base + 32}' text-anchor='middle'>{escape(across)}</text>")
     return _drawing("".join(shapes), left + wide + 20, base + 40, label)
+
+
+_NAME = 18  # columns of a name beside a drawing
+
+
+def _short(name: str) -> str:
+    """A name that fits beside a drawing, as HTML: cut with an ellipsis, and whole where the pointer rests on it."""
+    shown = ellipsis(name, _NAME)
+    return escape(shown) if shown == name else f"{escape(shown)}<title>{escape(name)}</title>"
 
 
 def _drawing(shapes: str, wide: float, high: float, label: str) -> str:

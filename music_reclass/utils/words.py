@@ -1,4 +1,4 @@
-"""Counts in words: the number and its noun, singular or plural."""
+"""Counts with their nouns, singular or plural; texts cut to a width."""
 
 from __future__ import annotations
 
@@ -14,3 +14,32 @@ def counted(count: int, noun: str) -> str:
 def verb(count: int, one: str, several: str) -> str:
     """The form of a verb that goes with a count: `1 track has`, `2 tracks have`."""
     return one if count == 1 else several
+
+
+def ellipsis(text: str, wide: int) -> str:
+    """`text` in at most `wide` columns: where it is longer, cut in its middle, since names often differ at the end.
+
+    Characters of Chinese, Japanese and Korean are two columns wide.
+    """
+    if columns(text) <= wide:
+        return text
+    end = _first(text[::-1], wide // 3)[::-1]
+    return _first(text, wide - 1 - columns(end)).rstrip() + "…" + end
+
+
+def _first(text: str, wide: int) -> str:
+    """As much of the beginning of `text` as has room in `wide` columns."""
+    for place, char in enumerate(text):
+        wide -= columns(char)
+        if wide < 0:
+            return text[:place]
+    return text
+
+
+def columns(text: str) -> int:
+    """How wide a terminal shows `text`."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)

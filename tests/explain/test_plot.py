@@ -8,6 +8,7 @@ import pytest
 
 from music_reclass.domain import Vote
 from music_reclass.errors import MissingExtra, UsageError
+from music_reclass.explain import plot
 from music_reclass.explain.plot import WindowVotes, check_ending, draw, lines
 from music_reclass.utils import lazy
 
@@ -33,6 +34,31 @@ def test_the_picture_is_a_png_of_readable_size() -> None:
 
 def test_an_svg_holds_its_words() -> None:
     assert b"<svg" in draw(window_votes([(0.7, 0.3), (0.4, 0.6)]), TITLE, VERDICT, ending=".SVG")
+
+
+def svg_text(title: str, verdict: str = VERDICT) -> str:
+    """The picture as SVG whose words are text."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        return draw(window_votes([(0.7, 0.3), (0.4, 0.6)]), title, verdict, ending=".svg").decode()
+
+
+def test_a_long_name_is_cut_before_the_edge_of_the_picture() -> None:
+    found = svg_text("椎名林檎" * 30 + "x" * 30 + "_1.flac", "Jazz " * 60 + "end")
+    assert "_1.flac</text>" in found
+    assert "椎名林檎" * 12 not in found
+    assert found.count("…") == 2
+
+
+def test_letters_that_the_first_font_lacks_come_from_fonts_that_are_installed(
+    monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    monkeypatch.setattr(plot, "_CJK", ("No Such Font", "DejaVu Serif"))
+    found = svg_text("日本")
+    assert "DejaVu Serif" in found
+    assert "No Such Font" not in found
+    assert not recwarn.list
 
 
 def test_likely_genres_get_lines_and_the_others_none() -> None:

@@ -182,7 +182,7 @@ def test_hostile_names_are_shown_and_not_obeyed_wherever_they_stand() -> None:
 def test_a_cause_of_failure_names_some_files_and_says_how_many_more(count: int, words: str) -> None:
     examples = (("/m/a", "frame 1"), ("/m/b", ""))
     page = section(made(failures=(Cause("failed", "decode", count, examples),)), "failures")
-    assert f"<summary>failed: decode <span>{count}</span></summary>" in page
+    assert f"<summary>damaged <span>{count}</span></summary>" in page
     assert "<td>/m/a</td><td>frame 1</td>" in page
     assert words in page
     assert ("more:" in page) == bool(words)

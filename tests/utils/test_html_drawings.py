@@ -150,3 +150,20 @@ def test_every_point_of_the_unit_square_lies_within_the_drawing(points: list[tup
     for dot in drawn(text).iter("circle"):
         assert 0 <= float(dot.get("cx", "")) <= wide
         assert 0 <= float(dot.get("cy", "")) <= high
+
+
+def test_a_long_name_beside_a_drawing_is_cut_and_whole_where_the_pointer_rests() -> None:
+    name = "Neo-Psychedelic <Space> Rock of the North"
+    for drawing in (html.bars([(name, 1.0, "1", html.BLUE)], "bars"), html.matrix([name], [[1]], "as")):
+        shown = re.findall(r">([^<>]*…[^<>]*)<", drawing)
+        assert shown
+        assert all(len(text) <= 18 for text in shown)
+        assert "<title>Neo-Psychedelic &lt;Space&gt; Rock of the North</title>" in drawing
+
+
+def test_a_page_on_a_narrow_screen_scrolls_its_tables_and_breaks_long_words() -> None:
+    page = html.document("t", [html.table(("a",), [["b"]])])
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    assert re.search(r"body\{[^}]*overflow-wrap:anywhere", style)
+    assert re.search(r"table\{[^}]*overflow-x:auto[^}]*max-width:100%", style)
+    assert "svg{max-width:100%" in style

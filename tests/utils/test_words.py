@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import music_reclass
-from music_reclass.utils.words import counted, verb
+from music_reclass.utils.words import columns, counted, ellipsis, verb
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,22 @@ def test_a_noun_stands_in_the_number_of_its_count(count: int, noun: str, words: 
 
 def test_a_verb_goes_with_the_count() -> None:
     assert [verb(count, "has", "have") for count in (0, 1, 2)] == ["have", "has", "have"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wide", "shown"),
+    [
+        ("short", 5, "short"),
+        ("a long name_1.flac", 12, "a long…flac"),
+        ("a long name_2.flac", 15, "a long na….flac"),
+        ("椎名林檎椎名林檎", 9, "椎名林…檎"),
+        ("椎名林檎", 8, "椎名林檎"),
+        ("e\u0301" * 4, 4, "e\u0301" * 4),
+    ],
+)
+def test_a_long_text_is_cut_in_its_middle_to_the_width(text: str, wide: int, shown: str) -> None:
+    assert ellipsis(text, wide) == shown
+    assert columns(shown) <= wide
 
 
 # A count in a message to users whose noun is always plural; those that can be 1 use `counted`.
