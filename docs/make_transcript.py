@@ -15,10 +15,10 @@ from pathlib import Path
 PAGE = Path(__file__).parent / "tutorial" / "transcript.md"
 HEAD = """# A first hour, as it prints
 
-Every command below was run on a library of 30 files: ten tracks of the Free Music Archive, four recordings of classical and
-folk music and ragtime, copies without tags and in other formats, and files that no library should hold (empty, silent, cut
-off, read-only, with a damaged tag, in a format without genres). Written by `python docs/make_transcript.py`; the words are
-those of the program, long listings included.
+Every command below was run on a library of 30 files: ten tracks of the Free Music Archive, four recordings of classical
+and folk music and ragtime, copies without tags and in other formats, and files that no library should hold (empty,
+silent, cut off, read-only, with a damaged tag, in a format without genres). Written by
+`python docs/make_transcript.py`; the words are those of the program, long listings included.
 """
 # What the reader is told, and the command.
 STEPS = (
@@ -29,7 +29,7 @@ STEPS = (
     ("Why that genre?", "reclass explain ~/Music/Classics/hungarian_dance.flac"),
     ("Which genres do the files hold?", "reclass genres audit"),
     ("Write what was shown.", "reclass apply ~/Music --yes"),
-    ("A second scan opens no file, and finds nothing more to do.", "reclass scan ~/Music --yes"),
+    ("A second scan opens no file that it knows.", "reclass scan ~/Music --dry-run"),
     ("What was written, and back.", "reclass history 1"),
     ("", "reclass undo --yes"),
     ("", "reclass history"),
@@ -54,12 +54,12 @@ def make_files(music: Path, data: Path) -> None:
     for folder in ("FMA", "Classics", "Untagged", "Formats", "Odd"):
         (music / folder).mkdir(parents=True)
     for path in clips:
-        shutil.copy(path, music / "FMA")
+        shutil.copyfile(path, music / "FMA" / path.name)
     for path in classics:
-        shutil.copy(path, music / "Classics")
+        shutil.copyfile(path, music / "Classics" / path.name)
     for path in clips[3:6]:
         copy = music / "Untagged" / f"Track {path.stem}.mp3"
-        shutil.copy(path, copy)
+        shutil.copyfile(path, copy)
         File(copy).delete()
     for number, suffix in enumerate(("m4a", "ogg", "opus", "wav", "wma")):
         samples, rate = soundfile.read(clips[number * 2], dtype="float32", always_2d=True)
@@ -75,7 +75,7 @@ def make_files(music: Path, data: Path) -> None:
     soundfile.write(odd / "jingle.wav", samples[:rate], rate)
     soundfile.write(odd / "silence.flac", np.zeros((20 * rate, 2)), rate)
     soundfile.write(odd / "dance.au", samples, rate, format="AU")
-    shutil.copy(classics[0], odd / "protected.flac")
+    shutil.copyfile(classics[0], odd / "protected.flac")
     (odd / "protected.flac").chmod(0o444)
 
 

@@ -86,3 +86,28 @@ def test_the_layout_page_is_the_tree_of_modules_as_they_describe_themselves() ->
 def test_every_script_and_test_that_a_page_names_is_there(page: Path) -> None:
     named = re.findall(r"\b(?:tests|benchmarks|tools)/[a-z_0-9/]+\.py", page.read_text(encoding="utf-8"))
     assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_the_readme_installs_into_an_environment_of_its_own_and_says_what_it_knows_before_anything_is_run() -> None:
+    text = (ROOT / "README.md").read_text()
+    before = text.partition("```")[0]
+    assert "15 broad genres" in before
+    first = re.findall(r"```sh\n(.*?)```", text, flags=re.S)[0]
+    assert "python3 -m venv" in first  # Debian 12 refuses pip outside of one
+    assert re.search(r"^pip install", first, flags=re.M) is None
+    assert "humpback" not in text
+
+
+def test_the_transcript_has_no_word_that_the_program_no_longer_says() -> None:
+    text = (ROOT / "docs" / "tutorial" / "transcript.md").read_text()
+    for words in (
+        "recognised (about",
+        "not sure enough",
+        "Nothing was written (dry run).",
+        "Written: ",
+        "as before, to the byte",
+    ):
+        assert words in text
+    said = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "music_reclass").rglob("*.py"))
+    assert "recognised" in said
+    assert "not sure enough" in said

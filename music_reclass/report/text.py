@@ -91,7 +91,7 @@ def music_lines(stats: ScanStats, where: str) -> Iterator[str]:
     for name, stage in list(stats.stages.items())[1:]:
         if stage.extracted and stage.extracted < stats.found:
             took = duration(stage.seconds)
-            yield f"{counted(stage.extracted, 'uncertain track')} once more with the stage {name} in {took}."
+            yield f"{counted(stage.extracted, 'track')} once more with the stage {name} in {took}."
         if stage.unreached:
             count = counted(stage.unreached, "uncertain track")
             yield f"{count} did not get to the stage {name}; the next scan goes on there."

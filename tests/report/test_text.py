@@ -91,7 +91,7 @@ def test_the_music_is_counted_with_what_later_stages_took_on() -> None:
 
     assert list(text.music_lines(stats, "~/Music")) == [
         "~/Music: 9 tracks, all new. Analysed in 4.5 s.",
-        "1 uncertain track once more with the stage musicnn in 0.4 s.",
+        "1 track once more with the stage musicnn in 0.4 s.",
         "2 uncertain tracks did not get to the stage musicnn; the next scan goes on there.",
         "1 uncertain track could not be read by the stage musicnn.",
     ]
