@@ -151,7 +151,7 @@ def test_explain_listens_to_a_file_the_library_does_not_know(music: Path, shell:
     assert shell("explain", music / "Grid Nine" / "Night Shift" / "03 Sparks.aiff", "--json") == 0
     (account,) = shell.objects()
     assert account["in_library"] is False
-    assert set(account["votes"]) == {"fma518"}
+    assert set(account["votes"]) == {"content", "fma518"}
     assert not shell.db.exists()
 
 
