@@ -111,3 +111,17 @@ def test_the_transcript_has_no_word_that_the_program_no_longer_says() -> None:
     said = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "music_reclass").rglob("*.py"))
     assert "recognised" in said
     assert "not sure enough" in said
+
+
+def test_every_row_of_everyday_use_is_a_command_that_takes_these_flags() -> None:
+    known = dict(leaves(cli))
+    table = (ROOT / "README.md").read_text().partition("## Everyday use")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`reclass .*?) \|", table, flags=re.M)
+    assert len(rows) > 10
+    for words in (found for row in rows for found in re.findall(r"`(reclass [^`]*)`", row)):
+        parts = words.split()
+        name = max((name for name in known if words.startswith(name)), key=len)
+        flags = {flag for option in known[name].params for flag in option.opts}
+        assert {part for part in parts if part.startswith("--")} <= flags, words
+    assert "extra `plots`" in table
+    assert "`reclass eval`" not in table  # says nothing without data

@@ -125,7 +125,7 @@ def _conflicts(listing: Listing) -> Iterator[str]:
         yield "<p>None.</p>"
         return
     yield (
-        f"<p>{_size(listing)}, the surest decision first. They were left alone. To replace them after a look: "
+        f"<p>{_size(listing)}, the surest decision first; left alone. To replace after a look: "
         "<code>reclass apply --on-existing replace-conflict</code>. <code>reclass audit</code> finds the tags that are "
         "most likely wrong, by models that never met their artists.</p>"
     )
