@@ -73,7 +73,7 @@ def chosen_plan(plan: WritePlan, answers: Answers) -> WritePlan:
 
 
 def decide(
-    work: Session, tracks: Sequence[Track], genres: Sequence[str] | None, source: str, scope: str = "album"
+    work: Session, tracks: Sequence[Track], genres: Sequence[str] | None, source: str, *, scope: str = "album"
 ) -> None:
     """Store what the user said of these tracks, for their albums or whatever `scope` says, else for each track; it
     holds for the stored decisions at once."""
@@ -272,7 +272,7 @@ def edit(
             return 0
         else:
             chosen = known_genres(genres, work.taxonomy) if genres else None
-            decide(work, tracks, chosen, "edit", scope)
+            decide(work, tracks, chosen, "edit", scope=scope)
             plan = chosen_plan(plan, Answers(set(), {track.id for track in tracks} if chosen else set()))
         return conclude(work, plan, choice, command="edit", arguments={"paths": folders})
 

@@ -65,7 +65,7 @@ def undo(what: tuple[str, ...], only: tuple[str, ...], force: bool, choice: Choi
         code = 0
         for run, paths in sorted(chosen.items(), reverse=True) or [(number, set())]:
             wanted = paths if folders or only else None
-            report = _undo(work, run, force, choice, wanted)
+            report = _undo(work, run, choice, force=force, wanted=wanted)
             if not choice.as_json:
                 _show(report, choice.dry_run)
             code = 1 if report.counts["failed"] or report.counts["left"] else code
@@ -110,7 +110,7 @@ def _run_to_undo(settings: Settings, run: int | None) -> tuple[int, bool]:
         return number, command in COMMANDS
 
 
-def _undo(work: Session, run: int, force: bool, choice: Choice, wanted: set[str] | None) -> UndoReport:
+def _undo(work: Session, run: int, choice: Choice, *, force: bool, wanted: set[str] | None) -> UndoReport:
     """Undo a run, or the files `wanted` of it."""
     from music_reclass.features.library import Library
     from music_reclass.tagging.apply import note_file

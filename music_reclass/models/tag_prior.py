@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.extractors.efficientat import audioset_labels
-from music_reclass.extractors.musicnn import TAGS as JAMENDO
 from music_reclass.models.base import Floats
 from music_reclass.taxonomy import Taxonomy
 
@@ -33,8 +31,14 @@ _RAPPING = 36
 def tag_names(kind: str) -> tuple[str, ...]:
     """The tags of a tagger's feature kind in the order of its columns; () for a kind that holds no such tags."""
     if kind.startswith("efficientat") and kind.endswith("-tags"):
+        from music_reclass.extractors.efficientat import audioset_labels
+
         return audioset_labels()
-    return JAMENDO if kind == "musicnn-tags" else ()
+    if kind == "musicnn-tags":
+        from music_reclass.extractors.musicnn import TAGS
+
+        return TAGS
+    return ()
 
 
 def genre_of(tag: str, taxonomy: Taxonomy) -> str | None:
