@@ -40,6 +40,8 @@ NETWORK = " features"
 
 SLIGHT, CLEAR, STRONG = 0.25, 1.0, 2.0  # changes of log-odds: 0.50 becomes 0.56, 0.73, 0.88
 _EDGE = 1e-4
+_NAMING = "tags that name"
+_MOST_TAGS, _FAINT = 3, 0.02  # tags that are named, and from which strength on
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ class Attribution:
     """What points to `genre` and against it in one stage: its `probability`, and the `baseline` of a median track.
 
     `groups`: the contributions of the feature groups, the largest first; `families`: those of the eleven feature
-    families.
+    families; `tags`: that of the tags that name the genre, where the model counts a tagger's tags, and `strongest`
+    those of them that stand out, by their names in `data/evidence.toml` or the tagger's own, with their strengths.
     """
 
     stage: str
@@ -95,6 +98,8 @@ class Attribution:
     baseline: float
     groups: tuple[Contribution, ...]
     families: tuple[Contribution, ...]
+    tags: Contribution | None = None
+    strongest: tuple[tuple[str, float], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The attribution as plain values; `ordinary` is the baseline and `sides` are the feature groups."""
@@ -105,17 +110,18 @@ class Attribution:
             "ordinary": round(self.baseline, 4),
             "sides": [contribution.as_json() for contribution in self.groups],
             "families": [contribution.as_json() for contribution in self.families],
+            "tags": None if self.tags is None else {**self.tags.as_json(), "strongest": dict(self.strongest)},
         }
 
     def sentence(self) -> str:
         """The attribution in words, e.g. `harmony and tone colour point to Jazz, brightness against it`."""
         towards = [contribution.group for contribution in self.groups if contribution.mark.startswith("+")]
         against = [contribution.group for contribution in self.groups if contribution.mark.startswith("-")]
-        parts = [f"{_joined(towards)} {'points' if len(towards) == 1 else 'point'} to {self.genre}"] if towards else []
+        parts = [f"{_joined(towards)} {_verb(towards)} to {self.genre}"] if towards else []
         if against and parts:
             parts.append(f"{_joined(against)} against it")
         elif against:
-            parts.append(f"{_joined(against)} {'points' if len(against) == 1 else 'point'} against {self.genre}")
+            parts.append(f"{_joined(against)} {_verb(against)} against {self.genre}")
         if parts:
             return ", ".join(parts)
         if abs(_log_odds(self.probability) - _log_odds(self.baseline)) < SLIGHT:
@@ -133,8 +139,11 @@ def attribute(stage: Stage, row: Floats, genre: str) -> Attribution | None:
     medians = stage.bundle.medians()
     if medians is None or genre not in stage.genres:
         return None
-    groups = list(_groups(stage))
-    parts = [*groups, *_families(stage)]
+    groups, families = list(_groups(stage)), list(_families(stage))
+    named = _tags_of(stage, genre)
+    parts = [*groups, *families]
+    if named:
+        parts.append((f"{_NAMING} {genre}", (), np.array(list(named), dtype=np.int64)))
     rows = [row, medians]
     for _, _, columns in parts:
         without, alone = row.copy(), medians.copy()
@@ -145,26 +154,33 @@ def attribute(stage: Stage, row: Floats, genre: str) -> Attribution | None:
     contributions = [
         Contribution(
             name,
-            families,
+            members,
             without=float(likely[2 * number]),
             alone=float(likely[2 * number + 1]),
             change=float(odds[0] - odds[2 * number]),
             by_itself=float(odds[2 * number + 1] - odds[1]),
         )
-        for number, (name, families, _) in enumerate(parts, start=1)
+        for number, (name, members, _) in enumerate(parts, start=1)
     ]
+    heard = sorted(((float(row[column]), tag) for column, tag in named.items()), reverse=True)
     return Attribution(
         stage.name,
         genre,
         probability=float(likely[0]),
         baseline=float(likely[1]),
         groups=tuple(sorted(contributions[: len(groups)], key=lambda contribution: -abs(contribution.change))),
-        families=tuple(contributions[len(groups) :]),
+        families=tuple(contributions[len(groups) : len(groups) + len(families)]),
+        tags=contributions[-1] if named else None,
+        strongest=tuple((tag, strength) for strength, tag in heard[:_MOST_TAGS] if strength >= _FAINT),
     )
 
 
 def _log_odds(probability: float) -> float:
     return float(np.log(probability / (1 - probability)))
+
+
+def _verb(groups: list[str]) -> str:
+    return "point" if len(groups) > 1 or groups[0].endswith(NETWORK) else "points"
 
 
 def _joined(words: list[str]) -> str:
@@ -191,6 +207,20 @@ def _groups(stage: Stage) -> Iterator[tuple[str, tuple[str, ...], NDArray[np.int
         first += kind.dimension
     for network, columns in networks.items():
         yield f"{network}{NETWORK}", (), np.concatenate(columns)
+
+
+def _tags_of(stage: Stage, genre: str) -> dict[int, str]:
+    """The tags of a tagger that its model counts for `genre`, by their columns."""
+    from music_reclass.models.tag_prior import tag_names
+
+    kinds = [kind.name for kind in stage.kinds for _ in range(kind.dimension)]
+    labels = np.array([name == genre for name in stage.genres])
+    found: dict[int, str] = {}
+    for prior in getattr(stage.bundle.model, "priors", ()):
+        names = tag_names(kinds[prior.first])
+        places = np.flatnonzero(prior.members[:, labels].any(axis=1)).tolist()
+        found.update({prior.first + place: names[place] for place in places})
+    return found
 
 
 def _families(stage: Stage) -> Iterator[tuple[str, tuple[str, ...], NDArray[np.int64]]]:

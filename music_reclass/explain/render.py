@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from music_reclass.classification.policy import REASONS
 from music_reclass.classification.styles import USER_TAGS
 from music_reclass.domain import Outcome
-from music_reclass.explain.attribution import GLOSSES
+from music_reclass.explain.attribution import GLOSSES, NETWORK
 from music_reclass.explain.explanation import ALBUM_EXIT, ASKED, LAST, NOT_EXTRACTED, stage_agreement
 
 if TYPE_CHECKING:
@@ -174,7 +174,13 @@ def _contributions(found: Attribution) -> Iterator[str]:
         yield f"  {one.group:<{width}}  {_percent(one.without, digits):>{5 + digits}}  {one.mark:<3}  {note}".rstrip()
     quiet = [one.group for one in found.groups if not one.mark]
     if marked and quiet:
-        yield f"  hardly matter: {', '.join(quiet)}" if len(quiet) > 1 else f"  hardly matters: {quiet[0]}"
+        hardly = "matter" if len(quiet) > 1 or quiet[0].endswith(NETWORK) else "matters"
+        yield f"  hardly {hardly}: {', '.join(quiet)}"
+    if found.tags is not None and found.tags.mark:
+        names = ", ".join(f"{tag} {strength:.2f}" for tag, strength in found.strongest) or "hardly heard"
+        now = _percent(found.tags.without, digits)
+        side = "for" if found.tags.change > 0 else "against"
+        yield f"the tags that name {found.genre} ({names}) speak {side} it: as in typical music, it would have {now}"
 
 
 def _evidence(explanation: Explanation) -> Iterator[Line]:
@@ -182,7 +188,9 @@ def _evidence(explanation: Explanation) -> Iterator[Line]:
     shown = explanation.evidence[:MOST_TAGS]
     if not shown:
         return
-    yield "tags", "recognized in the sound, shown for comparison: strength (typical), + if it fits, genres it supports"
+    counted = explanation.attribution is not None and explanation.attribution.tags is not None
+    role = "" if counted else ", shown for comparison"
+    yield "tags", f"recognized in the sound{role}: strength (typical), + if it fits, genres it supports"
     width = max(len(item.name) for item in shown)
     genre = explanation.votes[-1].genre if explanation.votes else ""
     if explanation.attribution is not None:

@@ -114,3 +114,37 @@ def test_the_attribution_is_plain_json() -> None:
     found = attributed(stage(planted({"mfcc": 9.0})), np.full(518, 2.0))
     text = json.dumps(found.as_json(), allow_nan=False)
     assert json.loads(text)["sides"][0]["name"] == "tone colour"
+
+
+def test_the_tags_that_a_model_counts_for_the_genre_are_told_with_their_strengths() -> None:
+    from music_reclass.extractors.efficientat import audioset_labels
+    from music_reclass.models.mlp import Ensemble
+    from music_reclass.models.tag_prior import tag_priors
+    from music_reclass.taxonomy import load
+
+    names, network = audioset_labels(), FeatureKind("efficientat", "1", 4, "mid30")
+    tagger = FeatureKind("efficientat-tags", "1", len(names), "mid30")
+    columns = [f"{kind.name}_{number}" for kind in (network, tagger) for number in range(kind.dimension)]
+    layers = ((np.zeros((4, 2), dtype=np.float32), np.zeros(2, dtype=np.float32)),)
+    model = Ensemble(
+        {"unchanged": QuantileScale.fit(ROWS[:, :4])},
+        (("unchanged", layers),),
+        tag_priors(columns, ("Jazz", "Rock"), load()),
+        (np.ones(1, dtype=np.float32),),
+    )
+    row = np.zeros(4 + len(names), dtype=np.float32)
+    row[4 + names.index("Jazz")], row[4 + names.index("Swing music")], row[4 + names.index("Piano")] = 0.6, 0.3, 0.9
+    found = attributed(stage(model, (network, tagger)), row)
+    assert [tag for tag, _ in found.strongest] == ["Jazz", "Swing music"]
+    assert found.strongest[0][1] == pytest.approx(0.6)
+    assert found.tags is not None
+    assert found.tags.mark == "+++"
+    assert found.tags.without < 0.6 < found.probability
+    told = found.as_json()["tags"]
+    assert set(told["strongest"]) == {"Jazz", "Swing music"}
+    assert told["without"] == pytest.approx(found.tags.without, abs=1e-4)
+    assert found.sentence() == "efficientat features point to Jazz"
+
+
+def test_a_model_without_tags_tells_of_none() -> None:
+    assert attributed(stage(planted({"mfcc": 2.0})), np.full(518, 2.0)).as_json()["tags"] is None

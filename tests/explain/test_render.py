@@ -154,6 +154,22 @@ def test_the_attribution_is_a_sentence_and_a_table() -> None:
     assert "hardly matters: loudness" in found
 
 
+def test_tags_that_count_are_told_apart_from_those_that_are_shown_for_comparison() -> None:
+    shown = (Evidence("Jazz", "jazz", "genre", ("Jazz",), "because", 0.1, 0.0, 0.4),)
+    counted = Attribution(
+        "cheap", "Jazz", 0.91, 0.1, (), (), contribution("tags that name Jazz", 0.3, 3.2), (("Jazz", 0.4),)
+    )
+    found = text(explanation(attribution=counted, evidence=shown))
+    assert "the tags that name Jazz (Jazz 0.40) speak for it: as in typical music, it would have 30 %" in found
+    assert "recognized in the sound: strength" in found
+    against = replace(counted, tags=contribution("tags that name Jazz", 0.97, -1.2), strongest=())
+    found = text(explanation(attribution=against, evidence=shown))
+    assert "the tags that name Jazz (hardly heard) speak against it: as in typical music, it would have 97 %" in found
+    found = text(explanation(attribution=replace(counted, tags=None), evidence=shown))
+    assert "recognized in the sound, shown for comparison: strength" in found
+    assert "speak" not in found
+
+
 def test_near_the_ends_a_decimal_shows_what_none_would_hide() -> None:
     found = text(
         explanation(attribution=Attribution("cheap", "Rock", 0.984, 0.1, (contribution("harmony", 0.975, 0.5),), ()))
