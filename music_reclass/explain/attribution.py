@@ -162,7 +162,7 @@ def attribute(stage: Stage, row: Floats, genre: str) -> Attribution | None:
         )
         for number, (name, members, _) in enumerate(parts, start=1)
     ]
-    heard = sorted(((float(row[column]), tag) for column, tag in named.items()), reverse=True)
+    present = sorted(((float(row[column]), tag) for column, tag in named.items()), reverse=True)
     return Attribution(
         stage.name,
         genre,
@@ -171,7 +171,7 @@ def attribute(stage: Stage, row: Floats, genre: str) -> Attribution | None:
         groups=tuple(sorted(contributions[: len(groups)], key=lambda contribution: -abs(contribution.change))),
         families=tuple(contributions[len(groups) : len(groups) + len(families)]),
         tags=contributions[-1] if named else None,
-        strongest=tuple((tag, strength) for strength, tag in heard[:_MOST_TAGS] if strength >= _FAINT),
+        strongest=tuple((tag, strength) for strength, tag in present[:_MOST_TAGS] if strength >= _FAINT),
     )
 
 

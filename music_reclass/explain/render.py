@@ -177,7 +177,7 @@ def _contributions(found: Attribution) -> Iterator[str]:
         hardly = "matter" if len(quiet) > 1 or quiet[0].endswith(NETWORK) else "matters"
         yield f"  hardly {hardly}: {', '.join(quiet)}"
     if found.tags is not None and found.tags.mark:
-        names = ", ".join(f"{tag} {strength:.2f}" for tag, strength in found.strongest) or "hardly heard"
+        names = ", ".join(f"{tag} {strength:.2f}" for tag, strength in found.strongest) or "hardly there"
         now = _percent(found.tags.without, digits)
         side = "for" if found.tags.change > 0 else "against"
         yield f"the tags that name {found.genre} ({names}) speak {side} it: as in typical music, it would have {now}"

@@ -164,7 +164,7 @@ def test_tags_that_count_are_told_apart_from_those_that_are_shown_for_comparison
     assert "recognized in the sound: strength" in found
     against = replace(counted, tags=contribution("tags that name Jazz", 0.97, -1.2), strongest=())
     found = text(explanation(attribution=against, evidence=shown))
-    assert "the tags that name Jazz (hardly heard) speak against it: as in typical music, it would have 97 %" in found
+    assert "the tags that name Jazz (hardly there) speak against it: as in typical music, it would have 97 %" in found
     found = text(explanation(attribution=replace(counted, tags=None), evidence=shown))
     assert "recognized in the sound, shown for comparison: strength" in found
     assert "speak" not in found
