@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/low_rate.py [--data ../shared/data]
 
-Ten FMA clips, whose genre is known, and five recordings whose genre nobody states; each is decoded once for the features
-of all stages. MP3 of 16 kHz mono is what phones and dictation software keep: nothing above 8 kHz is left of the sound.
+Ten FMA clips, whose genre is known, and five recordings whose genre nobody states; each is decoded once for the
+features of all stages. Nothing above 8 kHz is left of the sound in such files.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def main() -> None:
                 found[name].append((original[name], degraded[name]))
                 as_text = [f"{best(made[name]):<14} {made[name].confidence:4.2f}" for made in (original, degraded)]
                 print(f"  {name:<12} {as_text[0]}   low rate: {as_text[1]}")
-        print("\n| last stage | same genre | right | decided | mean confidence | right | decided | mean confidence |")
+        print("\n| last stage | same genre | right | decided | confidence | low: right | decided | confidence |")
         print("|---|---|---|---|---|---|---|---|")
         for name, pairs in found.items():
             print(summary(name, pairs, list(stated.values())))
