@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from music_reclass.domain import CONTENT, SPEECH, Decision, Outcome, Vote
+from music_reclass.domain import CONTENT, MUSIC, SPEECH, Decision, Outcome, Vote
 from music_reclass.errors import BundleError
 from music_reclass.models.early_exit import LEAST
 from music_reclass.taxonomy import Taxonomy
@@ -27,6 +27,7 @@ REASONS: dict[str, str] = {
     "chosen": "you chose it",
     "left": "you said to leave it alone",
     "not_music": "it is no music",
+    "perhaps_not_music": "it is not surely music",
     "speech": "it is speech, and --speech asks for a genre of it",
 }
 """Every reason code a decision can have, as libraries store it, with the sentence for people."""
@@ -143,6 +144,13 @@ def not_music(votes: Sequence[Vote], thresholds: Mapping[str, Thresholds]) -> Vo
     return None if thresholds[cast[-1].stage].outcome(confidence) is Outcome.UNSURE else cast[-1]
 
 
+def perhaps_not_music(votes: Sequence[Vote], thresholds: Mapping[str, Thresholds]) -> bool:
+    """Whether music is less likely than what a stage of CONTENT would have to find something else to refuse the track:
+    neither is sure then. Such a track gets no genre either."""
+    cast = [vote for vote in votes if vote.stage in CONTENT and vote.stage in thresholds]
+    return bool(cast) and cast[-1].probabilities.get(MUSIC, 1.0) < min(thresholds[cast[-1].stage].likely, 1.0)
+
+
 def decide(
     votes: Sequence[Vote],
     thresholds: Mapping[str, Thresholds],
@@ -169,7 +177,9 @@ def decide(
     if not cast:
         return Decision(Outcome.UNSURE, "no_vote", votes=tuple(votes))
     last = cast[-1]
-    limits = thresholds[last.stage]
+    limits, perhaps = thresholds[last.stage], perhaps_not_music(votes, thresholds)
+    if perhaps:
+        limits = replace(limits, confident=math.inf, likely=math.inf, sure=math.inf)
     by_album = album is not None and not is_sure(cast, thresholds)
     heeded = album if album is not None and by_album else last
     kept = (*votes, *(vote for vote in (tags, album) if vote is not None))
@@ -192,6 +202,7 @@ def decide(
         elif taxonomy.written(opinion.genre) is None:
             outcome, reason = Outcome.UNSURE, "dropped"
     genres = () if outcome is Outcome.UNSURE else _genres(opinion, taxonomy, max_genres)
+    reason = "perhaps_not_music" if perhaps else reason
     return Decision(outcome, reason, genres, opinion.confidence, opinion.stage, kept)
 
 

@@ -48,12 +48,17 @@ def test_what_is_no_music_gets_no_genre_and_no_other_stage_is_asked() -> None:
     assert source.asked[CHEAP] == source.asked[COSTLY] == {1}
 
 
-@pytest.mark.parametrize("sound", [MUSIC, PERHAPS])
-def test_what_may_be_music_is_decided_as_if_nobody_had_asked(sound: list[float]) -> None:
+def test_what_is_music_is_decided_as_if_nobody_had_asked() -> None:
     vectors = {CHEAP: {0: JAZZ}, COSTLY: {0: JAZZ}}
     without = decided(dataclasses.replace(CASCADE, content=()), Vectors(vectors))[0]
-    found = decided(CASCADE, Vectors({**vectors, SOUND: {0: sound}}))[0]
+    found = decided(CASCADE, Vectors({**vectors, SOUND: {0: MUSIC}}))[0]
     assert dataclasses.replace(found, votes=found.votes[1:]) == without
+
+
+def test_what_is_neither_surely_music_nor_surely_something_else_gets_no_genre() -> None:
+    found = decided(CASCADE, Vectors({CHEAP: {0: JAZZ}, COSTLY: {0: JAZZ}, SOUND: {0: PERHAPS}}))[0]
+    assert (found.outcome, found.reason, found.genres) == (Outcome.UNSURE, "perhaps_not_music", ())
+    assert found.confidence == pytest.approx(0.6)  # the genre's, for whoever looks at it
 
 
 def test_without_a_vector_of_the_sound_a_track_counts_as_music() -> None:
