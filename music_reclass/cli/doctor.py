@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,7 +202,7 @@ def _checks(settings: Settings) -> Iterator[tuple[str, bool, str]]:
         ("packages", _packages),
         ("decoders", _decoders),
         ("self-test", _self_test),
-        ("model", _model),
+        ("model", partial(_model, settings)),
     ):
         yield label, *_guarded(check)
     yield "workers", True, f"{settings.workers} processes, {settings.timeout:g} s for one file at most"
@@ -253,11 +254,15 @@ def _self_test() -> str:
     return f"a tune written as FLAC and AAC, read back: {len(vectors[0])} features each"
 
 
-def _model() -> str:
-    from music_reclass.models.bundle import embedded
+def _model(settings: Settings) -> str:
+    """The stages of a scan, and which of them cannot run here."""
+    from music_reclass.cli.session import bundles_of_scan, usable
 
-    bundle = embedded()
-    return f"{bundle.name} {bundle.version}, {len(bundle.labels)} genres, digest {bundle.digest[:12]}"
+    chosen, obstacles = usable(bundles_of_scan(settings))
+    first, *later = chosen
+    text = f"{first.name} {first.version}, {len(first.labels)} genres, digest {first.digest[:12]}"
+    text += "".join(f"; then {bundle.name} {bundle.version}, digest {bundle.digest[:12]}" for bundle in later)
+    return text + (f"; cannot run here: {', '.join(obstacles)}" if obstacles else "")
 
 
 def _database(path: Path) -> str:

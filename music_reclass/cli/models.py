@@ -36,7 +36,7 @@ def list_models(verbose: bool, as_json: bool, settings: Settings) -> None:
     added."""
     from music_reclass.cli.session import available_bundles, library_exits, reading
     from music_reclass.extractors.weights import catalogue, store
-    from music_reclass.models.early_exit import exit_as_manifest, exit_rules
+    from music_reclass.models.early_exit import LEAST, exit_as_manifest, exit_rules
 
     stages = available_bundles(settings)
     certified: dict[str, tuple[ExitRule, ...]] = {}
@@ -50,7 +50,10 @@ def list_models(verbose: bool, as_json: bool, settings: Settings) -> None:
             continue
         say(stage.stage, f"{stage.name} {stage.version}  ({stage.digest[:12]})")
         say("labels", ", ".join(stage.labels))
-        say("thresholds", ", ".join(f"{name} >= {value:.2f}" for name, value in stage.thresholds.items()) or "none")
+        say(
+            "thresholds",
+            ", ".join(f"{name} >= {max(value, LEAST):.2f}" for name, value in stage.thresholds.items()) or "none",
+        )
         if stage is not stages[-1]:
             sentence = "no certificate with the stages behind it: it never exits"
             sentence = sentence if exit_rule is None else exit_rule.sentence()

@@ -366,7 +366,8 @@ def _named(words: str, known: list[str]) -> set[str] | None:
             needed(TAG_HEADS[name])
     if names[:1] != known[:1] or len(set(names)) != len(names) or not set(names) <= set(known):
         raise UsageError(
-            f"There are no stages {words!r}; say 1 (the first alone), {','.join(['1', *known[1:]])} or auto."
+            f"There are no stages {words!r}; say 1 (the first alone), {','.join(['1', *known[1:2]])} or auto. "
+            f"The first is always among them; the stages here are {', '.join(known)}."
         )
     return set(names)
 

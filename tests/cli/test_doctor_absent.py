@@ -74,7 +74,7 @@ def test_an_absent_package_is_named(shell: Shell, monkeypatch: pytest.MonkeyPatc
 def test_what_a_check_raises_is_its_result_and_the_others_go_on(
     check: str, error: Exception, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail() -> str:
+    def fail(*_: object) -> str:
         raise error
 
     monkeypatch.setattr(doctor, check, fail)
@@ -83,6 +83,17 @@ def test_what_a_check_raises_is_its_result_and_the_others_go_on(
     assert found[name] == (False, str(error))
     assert [other for other, (fine, _) in found.items() if not fine] == [name]
     assert list(found) == CHECKS
+
+
+def test_the_stages_of_a_scan_are_named_and_those_that_cannot_run(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "none"))
+    assert checks(shell)["model"][1].endswith("; cannot run here: efficientat")
+    monkeypatch.setattr("music_reclass.cli.session._obstacle", lambda bundle: None)
+    found = checks(shell)["model"][1]
+    assert "; then efficientat-mlp 1, digest " in found
+    assert "cannot run" not in found
 
 
 def test_codecs_that_ffmpeg_was_built_without_are_named_and_no_failure(

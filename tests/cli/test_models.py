@@ -64,6 +64,14 @@ def ladder_with_exit(folder, exit_rule):
     ladders.save_cascade((bundles.make(manifest, first.model), second), folder)
 
 
+def test_no_threshold_of_the_list_lies_below_the_least_that_decides():
+    assert bundles.embedded("efficientat").thresholds["likely"] < 0.5
+    lines = run("list").stdout.splitlines()
+    stated = [line for line in lines if line.startswith("thresholds")]
+    assert len(stated) == 3
+    assert "likely >= 0.50" in stated[1]
+
+
 def test_the_list_says_what_an_exit_guarantees_and_on_which_tracks(tmp_path):
     seen = {
         "clean": {"threshold": 0.71, "count": 800, "lost": 8, "exits": 0.31},
