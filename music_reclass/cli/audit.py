@@ -11,6 +11,7 @@ import click
 
 from music_reclass.cli.options import Choice, choice_flags, setting_flags
 from music_reclass.cli.output import complain, plain, print_json, printable, say, shorten_home
+from music_reclass.utils.words import counted
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
@@ -146,8 +147,8 @@ def _judged(database: Database, taxonomy: Taxonomy, seed: int) -> tuple[Dataset,
     data = to_dataset(raw, taxonomy, min(LEAST, max(2, len(raw.names) // 20)), artists=ARTISTS)
     if len(data.table.classes) < 2 or len(data) < 20:
         raise NothingToDo(
-            f"{len(data)} tagged tracks in {len(data.table.classes)} genres are too few to tell a wrong tag from a "
-            "right one."
+            f"Too few to tell a wrong tag from a right one: {counted(len(data), 'tagged track')} in "
+            f"{counted(len(data.table.classes), 'genre')}. Scan more tagged music first (reclass scan --dry-run PATH)."
         )
     written = dict(zip(map(os.fspath, raw.names), raw.genres, strict=True))
     tags = [written[name] for name in data.names]

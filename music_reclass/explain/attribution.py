@@ -103,6 +103,7 @@ class Attribution:
 
     def as_json(self) -> dict[str, Any]:
         """The attribution as plain values; `ordinary` is the baseline and `sides` are the feature groups."""
+        strongest = {tag: round(strength, 4) for tag, strength in self.strongest}
         return {
             "stage": self.stage,
             "genre": self.genre,
@@ -110,7 +111,7 @@ class Attribution:
             "ordinary": round(self.baseline, 4),
             "sides": [contribution.as_json() for contribution in self.groups],
             "families": [contribution.as_json() for contribution in self.families],
-            "tags": None if self.tags is None else {**self.tags.as_json(), "strongest": dict(self.strongest)},
+            "tags": None if self.tags is None else {**self.tags.as_json(), "strongest": strongest},
         }
 
     def sentence(self) -> str:
