@@ -31,11 +31,15 @@ if TYPE_CHECKING:
 @setting_flags("exit_policy", "effort", with_db=False)
 @json_flag
 def predict(table: Path, bundle: Path | None, as_json: bool, settings: Settings) -> None:
-    """Genre, confidence and all probabilities for each row of a feature table; a cascade is run as in a scan."""
+    """Genre, confidence and all probabilities for each row of a feature table; a cascade is run as in a scan.
+
+    With the embedded stages rows that are no music are skipped; a bundle of yours is asked about every row.
+    """
     from music_reclass.cli.session import exit_policy
 
     stages, file = _stages(bundle, table)
-    for number, row in enumerate(_predictions(stages, file, exit_policy(settings, None))):
+    policy = exit_policy(settings, None)
+    for number, row in enumerate(_predictions(stages, file, policy, detect=bundle is None)):
         stage = f"  {row['stage']}" if len(stages) > 1 else ""
         genre = row["genre"] or f"({row['content']})"
         emit(row, f"{number:>6}  {genre:<16} {row['confidence']:.2f}{stage}", as_json)
@@ -59,15 +63,19 @@ def _stages(bundle: Path | None, table: Path) -> tuple[list[Bundle], TableFile]:
     return without_alternative(able), file
 
 
-def _predictions(stages: Sequence[Bundle], file: TableFile, policy: ExitPolicy) -> Iterator[dict[str, Any]]:
-    """One object a row. A row that reaches a stage's exit goes no further, and one that is no music gets no genre."""
+def _predictions(
+    stages: Sequence[Bundle], file: TableFile, policy: ExitPolicy, *, detect: bool
+) -> Iterator[dict[str, Any]]:
+    """One object a row. A row that reaches a stage's exit goes no further; where this is to be detected, one that is no
+    music gets no genre."""
     from music_reclass.classification.voter import Stage, predict_rows
     from music_reclass.domain import CONTENT, Outcome
     from music_reclass.models.bundle import embedded
     from music_reclass.training.npz import kinds_in, rows_for
 
     read, available = file.table(labelled=False), set(kinds_in(file))
-    content = [bundle for bundle in map(embedded, CONTENT) if all(kind.name in available for kind in bundle.kinds)]
+    detectors = map(embedded, CONTENT if detect else ())
+    content = [bundle for bundle in detectors if all(kind.name in available for kind in bundle.kinds)]
     limits = {bundle.stage: Stage(bundle, bundle.labels).thresholds for bundle in stages}
     rows = predict_rows(
         stages, lambda bundle: rows_for(bundle.kinds, file, read), len(read), policy=policy, content=content

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from music_reclass.classification.voter import Cascade
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from music_reclass.utils.progress import StopRequest
 
 _MEASURED = 100  # tracks for which a stage's vectors were extracted, from which the seconds they took count
+
+
+_Why = TypeVar("_Why")  # an error, or a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,21 +252,26 @@ def _device_class(device: str) -> str:
 def usable(bundles: Sequence[Bundle], *, by_name: bool = False) -> tuple[list[Bundle], dict[str, ReclassError]]:
     """Those of `bundles` whose stages can run here, the first always; and for each other stage, why it cannot.
 
-    Unless they are asked for `by_name`, one of the embedded EfficientAT and MusiCNN is enough: EfficientAT if it can
-    run, and nothing is said of the one that is not needed.
+    Unless they are asked for `by_name`, one of the embedded EfficientAT and MusiCNN is enough.
     """
-    from music_reclass.models.bundle import embedded, without_alternative
-
     obstacles = {bundle.stage: _obstacle(bundle) for bundle in bundles[1:]}
     absent = {stage: obstacle for stage, obstacle in obstacles.items() if obstacle is not None}
     chosen = [bundle for bundle in bundles if bundle.stage not in absent]
     if by_name:
         return chosen, absent
+    if "efficientat" in absent:
+        absent.pop("musicnn", None)  # one cure is enough
+    return _with_one_alternative(chosen, absent)
+
+
+def _with_one_alternative(chosen: list[Bundle], absent: dict[str, _Why]) -> tuple[list[Bundle], dict[str, _Why]]:
+    """Of the embedded EfficientAT and MusiCNN the first that can run, and nothing of the one that is not needed."""
+    from music_reclass.models.bundle import embedded, without_alternative
+
+    alternatives = ("efficientat", "musicnn")
     kept = without_alternative(chosen)
-    if any(bundle.digest == embedded(stage).digest for bundle in kept for stage in ("efficientat", "musicnn")):
-        absent = {stage: obstacle for stage, obstacle in absent.items() if stage not in ("efficientat", "musicnn")}
-    elif {"efficientat", "musicnn"} <= set(absent):
-        del absent["musicnn"]
+    if any(bundle.digest == embedded(stage).digest for bundle in kept for stage in alternatives):
+        absent = {stage: why for stage, why in absent.items() if stage not in alternatives}
     return kept, absent
 
 
@@ -302,15 +310,27 @@ def bundles_for(request: DatasetRequest, settings: Settings) -> tuple[list[Bundl
         obstacle = lacking(request, bundle.kinds) if place else ""
         if place and not obstacle and request.form in AUDIO:
             obstacle = str(_obstacle(bundle) or "")
+        elif place and not obstacle and request.form == "library":
+            obstacle = _not_stored(bundle, settings)
         if obstacle:
             absent[bundle.stage] = obstacle
         else:
             chosen.append(bundle)
-    if settings.stages == "auto":
-        from music_reclass.models.bundle import without_alternative
+    return _with_one_alternative(chosen, absent) if settings.stages == "auto" else (chosen, absent)
 
-        chosen = without_alternative(chosen)
-    return chosen, absent
+
+def _not_stored(bundle: Bundle, settings: Settings) -> str:
+    """Which vectors of the stage of `bundle` the library does not hold of any track; "" where it holds all kinds."""
+    from contextlib import closing
+
+    from music_reclass.features.database import Database
+    from music_reclass.features.library import Library
+
+    if not settings.database.exists():
+        return ""
+    with closing(Database(settings.database)) as database:
+        lacking = [kind.name for kind in bundle.kinds if not Library(database).sampled_vectors(kind, 1)]
+    return f"the library holds no vectors of {lacking[0]}" if lacking else ""
 
 
 def available_bundles(settings: Settings) -> list[Bundle]:

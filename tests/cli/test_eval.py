@@ -58,7 +58,7 @@ def test_stages_whose_features_the_data_lack_are_left_out_and_named(
 ) -> None:
     assert shell("eval", "--data", table(tmp_path / "t.npz")) == 0
     assert "fma-mlp" in shell.out
-    assert "without the stage musicnn: the table holds no array musicnn" in shell.out
+    assert "without the stage efficientat: the table holds no array efficientat-tags" in shell.out
     assert shell("eval", "--data", with_musicnn(tmp_path / "o.npz", kinds="musicnn/1-0/mid30")) == 0
     assert "without the stage musicnn: it was trained on musicnn/1-425c7c95/mid30" in shell.out
     monkeypatch.setenv("RECLASS_STAGES", "1")

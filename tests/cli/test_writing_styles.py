@@ -75,6 +75,6 @@ def test_a_certified_style_is_written_and_every_byte_comes_back(scanned: Shell, 
 def test_the_plan_and_explain_name_the_style_and_the_genre_it_is_below(scanned: Shell, music: Path) -> None:
     certify(scanned, 0.5)
     assert scanned("apply", "--dry-run", "--styles", "genre") == 0
-    assert "-> Techno  (Electronic " in scanned.out
+    assert "-> Techno           (Electronic " in scanned.out
     assert scanned("explain", sorted(music.rglob("*.flac"))[0]) == 0
     assert "Techno 1.00 by discogs-styles: at least 84 % of such tracks are right (30 artists of yours)" in scanned.out

@@ -43,7 +43,7 @@ def test_a_line_with_empty_fields_is_left_out(folder: Path, line: str) -> None:
     changed(folder, 5, line)
     found = fma.read(folder)
     assert list(found.names) == ["2", "5", "10"]
-    assert found.notes == ("1 tracks of tracks.csv have no features and are left out",)
+    assert found.notes == ("1 track of tracks.csv without features left out",)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def fma(tmp_path: Path) -> Path:
 def test_tracks_of_a_larger_subset_are_left_out(fma: Path) -> None:
     files, notes = folders.fma_audio(fma, "medium")
     assert [file.genres for file in files] == [("Hip-Hop",)]
-    assert notes == ("1 files have no top genre in tracks.csv and are left out",)
+    assert notes == ("1 file without a top genre in tracks.csv left out",)
     both, none = folders.fma_audio(fma, "large")
     assert (len(both), none) == (2, ())
     with pytest.raises(UsageError, match="no subset"):
@@ -114,7 +114,7 @@ def test_a_name_that_is_no_number_of_a_track_is_left_out(fma: Path, name: str) -
     touch(fma / f"{name}.mp3")
     files, notes = folders.fma_audio(fma)
     assert len(files) == 2
-    assert notes == ("1 files have no top genre in tracks.csv and are left out",)
+    assert notes == ("1 file without a top genre in tracks.csv left out",)
 
 
 def test_numbers_that_are_none_in_tracks_csv_are_left_out(fma: Path) -> None:
