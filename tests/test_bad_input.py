@@ -139,6 +139,16 @@ def test_wrong_words_are_a_usage_error(words: list[str], shell: Shell) -> None:
     assert shell(*words) == 2
 
 
+def test_undo_names_a_word_that_is_no_run_and_no_path_and_makes_no_library(shell: Shell, tmp_path: Path) -> None:
+    assert shell("undo", "lats") == 2
+    assert shell.err.startswith("reclass: lats is neither the number of a run nor a file or folder; reclass history")
+    assert shell("undo", tmp_path / "gone.mp3") == 3
+    assert shell.err.endswith("gone.mp3 does not exist, and nothing that reclass wrote there still stands.\n")
+    assert shell("undo", tmp_path) == 3
+    assert "There is no library" in shell.err
+    assert not shell.db.exists()
+
+
 def test_a_missing_library_and_a_missing_run_are_one_sentence(music: Path, shell: Shell) -> None:
     for words in (["status"], ["undo"], ["history"], ["apply"], ["export"], ["genres", "audit"]):
         assert shell(*words) == 3, words

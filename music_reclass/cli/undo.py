@@ -46,7 +46,9 @@ def undo(what: tuple[str, ...], only: tuple[str, ...], force: bool, choice: Choi
     from music_reclass.report.text import counted
 
     given = int(what[0]) if what and what[0].isdecimal() and not os.path.lexists(what[0]) else None
-    folders = [os.path.realpath(path) for path in what[0 if given is None else 1 :]]
+    words = what[0 if given is None else 1 :]
+    folders = [os.path.realpath(path) for path in words]
+    _require_known(settings, words)
     number, is_on_plex = (0, False) if folders and given is None else _run_to_undo(settings, given)
     if is_on_plex:
         from music_reclass.cli.plex import restore_run
@@ -54,7 +56,7 @@ def undo(what: tuple[str, ...], only: tuple[str, ...], force: bool, choice: Choi
         if folders or only:
             raise UsageError(f"Run {number} wrote to a Plex server, and such a run is undone whole.")
         return restore_run(settings, number, force, choice)
-    with writing(settings, "undo") as work:
+    with writing(settings, "undo", must_exist=True) as work:
         chosen = _chosen(work.journal, number, folders, only)
         files = sum(map(len, chosen.values()))
         if not files and (folders or only):
@@ -75,6 +77,32 @@ def undo(what: tuple[str, ...], only: tuple[str, ...], force: bool, choice: Choi
         return code
 
 
+def _require_known(settings: Settings, words: Sequence[str]) -> None:
+    """Refuse a word that is no file or folder and names nothing that was written: UsageError for what may be meant as a
+    run, NothingToDo for a path."""
+    from music_reclass.cli.session import reading
+    from music_reclass.errors import NothingToDo, UsageError
+    from music_reclass.features.journal import Journal
+
+    unknown = [word for word in words if not os.path.lexists(word)]
+    if unknown and settings.database.exists():  # files that are gone or were moved are known by their old paths
+        with reading(settings) as library:
+            written = [path for _, path in Journal(library).standing()]
+        unknown = [word for word in unknown if not any(_is_below(path, os.path.realpath(word)) for path in written)]
+    for word in map(printable, unknown):
+        if os.sep in word:
+            raise NothingToDo(f"{word} does not exist, and nothing that reclass wrote there still stands.")
+        raise UsageError(
+            f"{word} is neither the number of a run nor a file or folder; reclass history lists the runs, and "
+            "reclass undo without a word undoes the newest."
+        )
+
+
+def _is_below(path: str, folder: str) -> bool:
+    """Whether `path` is `folder` or lies in it."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
 def _chosen(journal: Journal, run: int, folders: list[str], only: tuple[str, ...]) -> dict[int, set[str]]:
     """The files to undo by run: those of `run`, or for 0 each in its newest run; below `folders` and as `only` says."""
     from fnmatch import fnmatch
@@ -82,7 +110,7 @@ def _chosen(journal: Journal, run: int, folders: list[str], only: tuple[str, ...
     chosen: dict[int, set[str]] = {}
     met: set[str] = set()
     for number, path in journal.standing(run or None):
-        below = not folders or any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
+        below = not folders or any(_is_below(path, folder) for folder in folders)
         named = not only or any(fnmatch(os.path.basename(path), glob) or fnmatch(path, glob) for glob in only)
         if below and named and path not in met:
             met.add(path)

@@ -252,3 +252,12 @@ def test_a_file_called_like_a_run_is_a_file(
     (twice["one"].parent / "1").mkdir()
     assert shell("undo", "1", "--yes") == 3  # the folder, in which nothing was written
     assert genres(twice["one"]) == ("Rock",)
+
+
+def test_a_word_that_is_nothing_stops_undo_before_anything_is_undone(twice: dict[str, Path], shell: Shell) -> None:
+    assert shell("undo", twice["one"], "typo", "--yes") == 2
+    assert shell("undo", "1", "2", "--yes") == 2  # one run at a time
+    assert genres(twice["one"]) == ("Rock",)
+    twice["one"].unlink()
+    assert shell("undo", twice["one"], "--yes") == 1
+    assert "1 not restored" in shell.out
