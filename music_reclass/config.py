@@ -42,7 +42,7 @@ OTHER_VARIABLES = ("RECLASS_CONFIG", "RECLASS_DEBUG", "RECLASS_MODELS")  # read 
 PROFILES = ("native", "plex", "navidrome", "jellyfin", "joined", "single")
 EXIT_POLICY = r"certified|expected|fixed:(?:0?\.\d*[1-9]\d*|1(?:\.0*)?)"
 EFFORTS = ("quick", "balanced", "thorough")
-STYLES = ("off", "genre")
+STYLES = ("off", "genre", "style")
 CONFIDENCES = ("likely", "confident")
 _CONFIDENCE = r"likely|confident|0?\.\d+|0(?:\.0*)?|1(?:\.0*)?"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -131,8 +131,8 @@ class Settings:
     )
     styles: str = _setting(
         "off",
-        "Whether a style below the decided genre is written in its place (genre), where `calibrate --from-library` has "
-        "certified it by the library's own tags.",
+        "Whether a style below the decided genre is written in its place (genre), or beside it into the field STYLE "
+        "(style), where `calibrate --from-library` has certified it by the library's own tags.",
         choices=STYLES,
     )
     prior: str = _setting(

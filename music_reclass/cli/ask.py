@@ -151,8 +151,8 @@ def _show(rows: Sequence[Row]) -> None:
         plain(f"    {name:<40} {printable(shown(track.tags.genres))[:24]:<24} {mark} {printable(found)}")
     if len(rows) > _SHOWN:
         plain(f"    and {len(rows) - _SHOWN:,} more")
-    common = Counter(proposal.genres for _, proposal in rows if proposal is not None and proposal.writes)
-    text = ", ".join(f"{printable(', '.join(genres))} into {count:,}" for genres, count in common.most_common(3))
+    common = Counter(proposal.shown for _, proposal in rows if proposal is not None and proposal.writes)
+    text = ", ".join(f"{printable(written)} into {count:,}" for written, count in common.most_common(3))
     plain(f"  accept writes {text or 'nothing'}")
 
 

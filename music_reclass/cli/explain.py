@@ -45,7 +45,8 @@ def explain(file: Path, all_stages: bool, plot: Path | None, *, force: bool, as_
     from music_reclass.explain.explanation import explain
     from music_reclass.explain.render import render
     from music_reclass.extractors.device import Placement
-    from music_reclass.tagging.apply import WritePlan
+    from music_reclass.features.journal import Journal
+    from music_reclass.tagging.apply import WritePlan, styles_held
     from music_reclass.taxonomy import load
 
     if not file.exists():
@@ -58,12 +59,13 @@ def explain(file: Path, all_stages: bool, plot: Path | None, *, force: bool, as_
     taxonomy = load(settings.taxonomy)
     placement = Placement.from_settings(settings)
     with reading(settings) if settings.database.exists() else nullcontext() as library:
-        finer = None
+        finer = held = None
         if library is not None and settings.styles != "off":
             from music_reclass.classification.styles import StyleReader
 
             finer = StyleReader(library, taxonomy).finer
-        plan = WritePlan(lambda: iter(()), taxonomy, OnExisting(settings.on_existing), finer=finer)
+            held = styles_held(Journal(library)) if settings.styles == "style" else None
+        plan = WritePlan(lambda: iter(()), taxonomy, OnExisting(settings.on_existing), finer=finer, held=held)
         cascade = cascade_for(settings, taxonomy, library)
         explanation = explain(
             os.path.realpath(file), cascade, plan, database=library, placement=placement, all_stages=all_stages

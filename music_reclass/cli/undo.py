@@ -234,7 +234,12 @@ def _show_changes(journal: Journal, plex: PlexJournal, run: int, as_json: bool) 
         entry: dict[str, object] = {
             "path": then.path, "state": change.state, "before": then.before, "after": then.after, "note": change.note,
         }  # fmt: skip
-        emit(entry, f"{change.state:<9} {printable(shorten_home(then.path))}  {before} -> {after}", as_json)
+        what = f"{before} -> {after}"
+        if (style := then.style) is not None:
+            entry["style"] = {"before": style.before, "after": style.after}
+            values = [_short(one or ()) or "none" for one in (style.before, style.after)]
+            what = ("" if style.alone else f"{what}  ") + "style: " + " -> ".join(values)
+        emit(entry, f"{change.state:<9} {printable(shorten_home(then.path))}  {what}", as_json)
 
 
 def _short(values: Sequence[str]) -> str:

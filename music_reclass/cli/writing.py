@@ -25,15 +25,16 @@ REFUSED_SHOWN = 10
 def plan_for(work: Session, tracks: Callable[[], Iterator[Track]], *, decided: bool = True) -> WritePlan:
     """The changes that the settings allow for some tracks; styles only for tracks that the cascade has `decided`."""
     from music_reclass.domain import OnExisting
-    from music_reclass.tagging.apply import WritePlan
+    from music_reclass.tagging.apply import WritePlan, styles_held
 
     on_existing, profile = OnExisting(work.settings.on_existing), work.settings.profile
-    finer = None
+    finer = held = None
     if decided and work.settings.styles != "off":
         from music_reclass.classification.styles import StyleReader
 
         finer = StyleReader(work.database, work.taxonomy).finer
-    return WritePlan(tracks, work.taxonomy, on_existing, profile, finer, work.settings.min_confidence)
+        held = styles_held(work.journal) if work.settings.styles == "style" else None
+    return WritePlan(tracks, work.taxonomy, on_existing, profile, finer, held, work.settings.min_confidence)
 
 
 def conclude(
@@ -55,7 +56,7 @@ def conclude(
     tally = plan.tally()
     if not choice.as_json:
         _show_plan(plan, tally, show_all)
-    is_writing = not work.stop and tally.writes > 0 and confirm(_question(tally.writes), choice)
+    is_writing = not work.stop and tally.writes > 0 and confirm(_question(tally), choice)
     written: list[str] = []
     if is_writing:
         run = work.journal.begin_run(command, arguments)
@@ -72,10 +73,11 @@ def conclude(
     return 1 if tally.write_failures or (tally.failed if failures is None else failures) else code
 
 
-def _question(count: int) -> str:
+def _question(tally: WriteReport) -> str:
     from music_reclass.report.text import counted
 
-    return f"Write {counted(count, 'genre')}?"
+    what = counted(tally.writes, "genre") if not tally.styles else f"to {counted(tally.writes, 'file')}"
+    return f"Write {what}?"
 
 
 def _write(work: Session, plan: WritePlan, run: int, count: int, *, as_objects: bool) -> tuple[WriteReport, list[str]]:
@@ -166,11 +168,12 @@ def _arrow(track: Track, proposal: Proposal) -> str:
     from music_reclass.tagging.apply import shown
 
     decided = track.decision.genres if track.decision else ()
-    after = ", ".join(proposal.genres or decided)
+    after = proposal.shown or ", ".join(decided)
     certainty = percent(track.decision.confidence) if track.decision else ""
-    if proposal.style and track.decision:
+    if (proposal.style or proposal.style_field) and track.decision:
         certainty = f"({track.decision.genres[0]} {certainty})"
-    return f"{cell(shown(track.tags.genres), 20)} -> {styled(cell(after, 16), 'bold')} {certainty:>7}"
+    width = 32 if proposal.style_field else 16
+    return f"{cell(shown(track.tags.genres), 20)} -> {styled(cell(after, width), 'bold')} {certainty:>7}"
 
 
 def _later(work: Session, command: str, arguments: dict[str, object]) -> str:

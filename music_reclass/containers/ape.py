@@ -1,4 +1,4 @@
-"""The ID3v1, APEv2 and Lyrics3 tags behind a stream; the genre item in APEv2 (WavPack, Monkey's Audio, some MP3)."""
+"""The ID3v1, APEv2 and Lyrics3 tags behind a stream; genre or style in APEv2 (WavPack, Monkey's Audio, some MP3)."""
 
 from __future__ import annotations
 
@@ -136,8 +136,8 @@ class Ape(Container):
 
     @property
     def genres(self) -> list[Element]:
-        """The genre items; keys are written as one likes."""
-        return [item for item in self.items if item.name.lower() == b"genre"]
+        """The items of the field; keys are written as one likes."""
+        return [item for item in self.items if item.name.lower() == self.field.encode()]
 
     @property
     def texts(self) -> dict[bytes, bytes]:
@@ -154,17 +154,17 @@ class Ape(Container):
         return found
 
     def genre_field(self) -> Raw:
-        """The genre items, each with its size, flags and key."""
+        """The items of the field, each with its size, flags and key."""
         return tuple((SLOT, read_at(self.file, item.start, item.end - item.start)) for item in self.genres)
 
     def encode(self, genres: Sequence[str]) -> Raw:
         """One text item, the values divided by NUL; the key keeps the spelling that it has."""
-        key = self.genres[0].name if self.genres else b"Genre"
+        key = self.genres[0].name if self.genres else self.field.capitalize().encode()
         value = "\0".join(genres).encode()
         return ((SLOT, struct.pack("<II", len(value), 0) + key + b"\0" + value),)
 
     def splice(self, raw: Raw) -> list[Edit]:
-        """The edits that make `raw` the tag's genre; a new tag stands right behind the stream."""
+        """The edits that make `raw` the tag's field; a new tag stands right behind the stream."""
         contents = only_in_slot(raw, SLOT)
         new = b"".join(contents)
         if self.tag is None:

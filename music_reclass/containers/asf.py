@@ -1,4 +1,4 @@
-"""ASF (WMA): objects, audio payload, and the WM/Genre attributes."""
+"""ASF (WMA): objects, audio payload, and the attributes with the genre or the style."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import BinaryIO
 from uuid import UUID
 
-from music_reclass.containers.edits import Container, Edit, Raw, growth, in_slot, replaced
+from music_reclass.containers.edits import GENRE, Container, Edit, Raw, growth, in_slot, replaced
 from music_reclass.containers.structure import Element, Malformed, Span, read_at, size_of
 
 HEADER_SIZE = 24  # of an object: GUID and size
@@ -28,7 +28,9 @@ EXTENSION = guid("5FBF03B5-A92E-11CF-8EE3-00C00C205365")  # header extension
 PADDING = guid("1806D474-CADF-4509-A4BA-9AABCB96AAE8")
 FILE = guid("8CABDCA1-A947-11CF-8EE4-00C00C205365")  # file properties
 
-NAME = "WM/Genre\0".encode("utf-16-le")
+GENRE_NAME = "WM/Genre\0".encode("utf-16-le")
+STYLE_KEYS = ("STYLE", "WM/STYLE")  # in any case; the first is written
+STYLE_NAME = "STYLE\0".encode("utf-16-le")
 UNICODE = 0  # the type of a text attribute
 SLOTS = {EXTENDED: "extended", METADATA: "metadata", LIBRARY: "library"}  # the objects that hold attributes
 MOST = 0xFFFF  # attributes in an object, and bytes of a text in the extended description
@@ -107,8 +109,15 @@ class Asf(Container):
         return next((found for found in self.in_header if found.name == name), None)
 
     def genres(self, name: bytes) -> list[Element]:
-        """The genre attributes in the object that has this GUID."""
-        return [one for one in self.attributes[name][1] if one.name == NAME] if name in self.attributes else []
+        """The attributes of the field in the object that has this GUID."""
+        return (
+            [one for one in self.attributes[name][1] if self._is_of_field(one.name)] if name in self.attributes else []
+        )
+
+    def _is_of_field(self, name: bytes) -> bool:
+        if self.field == GENRE:
+            return name == GENRE_NAME
+        return name.decode("utf-16-le", "replace").rstrip("\0").upper() in STYLE_KEYS
 
     def payload(self) -> Iterator[Span]:
         """The content of the data object."""
@@ -118,7 +127,7 @@ class Asf(Container):
                 return  # indices and refuse may follow
 
     def genre_field(self) -> Raw:
-        """The genre attributes, whole, under the object they stand in."""
+        """The attributes of the field, whole, under the object they stand in."""
         return tuple(
             (slot, read_at(self.file, attribute.start, attribute.end - attribute.start))
             for name, slot in SLOTS.items()
@@ -128,22 +137,23 @@ class Asf(Container):
     def encode(self, genres: Sequence[str]) -> Raw:
         """The first genre goes to the extended description, where ffmpeg would let a second one hide it."""
         raw: list[tuple[str, bytes]] = []
+        key = GENRE_NAME if self.field == GENRE else STYLE_NAME
         for genre in genres:
             value = (genre + "\0").encode("utf-16-le")
             if not raw:
                 if len(value) > MOST:
                     raise Malformed("a genre too long for WMA")
-                attribute = struct.pack("<H", len(NAME)) + NAME + struct.pack("<HH", UNICODE, len(value)) + value
+                attribute = struct.pack("<H", len(key)) + key + struct.pack("<HH", UNICODE, len(value)) + value
                 raw.append((SLOTS[EXTENDED], attribute))
             else:
-                head = struct.pack("<HHHHI", 0, 0, len(NAME), UNICODE, len(value))
-                raw.append((SLOTS[LIBRARY], head + NAME + value))
+                head = struct.pack("<HHHHI", 0, 0, len(key), UNICODE, len(value))
+                raw.append((SLOTS[LIBRARY], head + key + value))
         return tuple(raw)
 
     def splice(self, raw: Raw) -> list[Edit]:
-        """The edits that make `raw` the genre field; the header's padding takes up the difference where it can."""
+        """The edits that make `raw` the field; the header's padding takes up the difference where it can."""
         if any(slot not in SLOTS.values() for slot, _data in raw):
-            raise Malformed("the genre is kept in another kind of tag now")
+            raise Malformed("the field is kept in another kind of tag now")
         extension = self.first(EXTENSION)
         edits: list[Edit] = []
         added = inside = 0  # objects added to the header, and bytes to its extension

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
 import zlib
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from music_reclass.containers.structure import Layout, Malformed, Span, read_at, size_of
 
@@ -86,6 +89,95 @@ def patched(source: Iterable[bytes], edits: Sequence[Edit]) -> Iterator[bytes]:
         yield edit.data
 
 
+Piece = tuple[int, int] | bytes  # bytes of the file that stay, from and to, or new ones
+
+
+def _pieces(edits: Sequence[Edit], size: int) -> Iterator[Piece]:
+    """What the edited file of `size` bytes consists of; `edits` are in file order."""
+    position = 0
+    for edit in edits:
+        if position < edit.start:
+            yield position, edit.start
+        if edit.data:
+            yield edit.data
+        position = edit.end
+    if position < size:
+        yield position, size
+
+
+class EditedFile(io.RawIOBase):
+    """A file as it will be after `edits`, which are in file order: read without being made."""
+
+    def __init__(self, source: BinaryIO, edits: Sequence[Edit]) -> None:
+        self._source = source
+        self._pieces = list(_pieces(edits, size_of(source)))
+        self._starts = [0]
+        for piece in self._pieces:
+            self._starts.append(self._starts[-1] + _length(piece))
+        self._position = 0
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """It can be read from any place."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Where the next byte is read."""
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._starts[-1]}[whence]
+        self._position = max(0, origin + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes, as many as lie in one piece."""
+        if self._position >= self._starts[-1]:
+            return 0
+        number = bisect_right(self._starts, self._position) - 1
+        piece, at = self._pieces[number], self._position - self._starts[number]
+        count = min(len(buffer), _length(piece) - at)
+        data = piece[at : at + count] if isinstance(piece, bytes) else read_at(self._source, piece[0] + at, count)
+        buffer[:count] = data
+        self._position += count
+        return count
+
+    def original(self, edits: Sequence[Edit]) -> list[Edit]:
+        """The edits to the source that do what `edits` do to this file; all in file order."""
+        found: list[Edit] = []
+        position, new = 0, b""
+        for piece in self._after(edits):
+            if isinstance(piece, bytes):
+                new += piece
+                continue
+            if new or piece[0] != position:
+                found.append(Edit(position, piece[0], new))
+            position, new = piece[1], b""
+        end = size_of(self._source)
+        return [*found, Edit(position, end, new)] if new or position < end else found
+
+    def _after(self, edits: Sequence[Edit]) -> Iterator[Piece]:
+        """What the file consists of after `edits` too."""
+        for wanted in _pieces(edits, self._starts[-1]):
+            if isinstance(wanted, bytes):
+                yield wanted
+                continue
+            start, end = wanted
+            number = bisect_right(self._starts, start) - 1
+            while start < end:
+                piece, begin = self._pieces[number], self._starts[number]
+                stop = min(end, self._starts[number + 1])
+                if isinstance(piece, bytes):
+                    yield piece[start - begin : stop - begin]
+                else:
+                    yield piece[0] + start - begin, piece[0] + stop - begin
+                start, number = stop, number + 1
+
+
+def _length(piece: Piece) -> int:
+    return len(piece) if isinstance(piece, bytes) else piece[1] - piece[0]
+
+
 def inverse(source: BinaryIO, edits: Sequence[Edit]) -> tuple[Edit, ...]:
     """The edits that turn the edited file back into `source`; `edits` are in file order."""
     reversed_edits = []
@@ -163,17 +255,23 @@ def _read_number(data: bytes, at: int) -> tuple[int, int]:
 
 # --- container formats ---------------------------------------------------------------------------------------
 
-# The genre field as the file holds it, byte for byte: (slot, bytes) in file order; () where it is absent.
-# A slot tells apart where a format keeps a genre: `gnre` or `©gen`, the ID3 chunk or RIFF's INFO.
+GENRE, STYLE = "genre", "style"  # the fields that are written
+
+# A field as the file holds it, byte for byte: (slot, bytes) in file order; () where it is absent.
+# A slot tells apart where a format keeps a field: `gnre` or `©gen`, the ID3 chunk or RIFF's INFO.
 Raw = tuple[tuple[str, bytes], ...]
 
 
 class Container(ABC):
-    """One open file of a format: its audio payload and its genre field. Malformed rather than a guess."""
+    """One open file of a format: its audio payload and one of its fields, the genre unless `field` says STYLE.
 
-    def __init__(self, file: BinaryIO, layout: Layout) -> None:
+    Malformed rather than a guess.
+    """
+
+    def __init__(self, file: BinaryIO, layout: Layout, field: str = GENRE) -> None:
         self.file = file
         self.layout = layout
+        self.field = field
 
     def payload(self) -> Iterator[Span | bytes]:
         """What the payload digest covers: byte ranges in file order, and bytes that stand in no one place."""
@@ -181,15 +279,15 @@ class Container(ABC):
 
     @abstractmethod
     def genre_field(self) -> Raw:
-        """The genre field as it is stored."""
+        """The field as it is stored."""
 
     @abstractmethod
     def encode(self, genres: Sequence[str]) -> Raw:
-        """The field that says `genres`, primary first, in this file's dialect (ID3 version, spelling of the key)."""
+        """The field that says `genres`, or styles, primary first, in this file's dialect (ID3 version, spelling)."""
 
     @abstractmethod
     def splice(self, raw: Raw) -> list[Edit]:
-        """The edits that make `raw` the file's only genre field, and leave everything else in the file as it is."""
+        """The edits that make `raw` the file's only such field, and leave everything else in the file as it is."""
 
 
 def in_slot(raw: Raw, name: str) -> tuple[bytes, ...]:
@@ -201,7 +299,7 @@ def only_in_slot(raw: Raw, name: str) -> tuple[bytes, ...]:
     """The bytes of a field that has this one slot; Malformed where it has others."""
     contents = in_slot(raw, name)
     if len(contents) != len(raw):
-        raise Malformed("the genre is kept in another kind of tag now")
+        raise Malformed("the field is kept in another kind of tag now")
     return contents
 
 

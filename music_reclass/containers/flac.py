@@ -42,7 +42,7 @@ class Flac(Container):
         """The block with the Vorbis comment, and the comment; an empty one where there is no such block."""
         block = next((block for block in self.blocks if block.name == VORBIS_COMMENT), None)
         data = new_comment() if block is None else read_at(self.file, block.body, block.end - block.body)
-        return block, Comment(data)
+        return block, Comment(data, field=self.field)
 
     def payload(self) -> Iterator[Span]:
         """STREAMINFO, then every frame."""
@@ -50,15 +50,15 @@ class Flac(Container):
         yield self.blocks[-1].end, self.layout.end
 
     def genre_field(self) -> Raw:
-        """The genre entries of the comment."""
+        """The entries of the field in the comment."""
         return self.comment[1].genre_field()
 
     def encode(self, genres: Sequence[str]) -> Raw:
-        """One entry a genre."""
+        """One entry a value."""
         return self.comment[1].encode(genres)
 
     def splice(self, raw: Raw) -> list[Edit]:
-        """The edits that make `raw` the genre field; the first padding block takes up the difference where it can."""
+        """The edits that make `raw` the field; the first padding block takes up the difference where it can."""
         block, comment = self.comment
         in_comment = comment.splice(raw)
         if block is None:

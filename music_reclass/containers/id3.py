@@ -1,4 +1,4 @@
-"""ID3: where the tags in front of a stream end; parses an ID3v2 tag and replaces its genre frame alone."""
+"""ID3: where the tags in front of a stream end; parses an ID3v2 tag and replaces its genre or style frame alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from music_reclass.containers.edits import Edit, Raw, growth, only_in_slot, replaced
+from music_reclass.containers.edits import GENRE, STYLE, Edit, Raw, growth, only_in_slot, replaced
 from music_reclass.containers.structure import Element, Malformed, peek
 
 HEADER_SIZE = 10
@@ -20,7 +20,8 @@ LARGEST = (1 << 28) - 1
 V1_SIZE = 128  # of an ID3v1 tag
 MOST_TAGS = 1000  # in a row; a file made of millions of empty tags must not hold up a scan
 
-_GENRE = (b"TCON", b"TCO")  # the second in ID3v2.2
+_NAMES = {GENRE: (b"TCON", b"TCO"), STYLE: (b"TXXX", b"TXX")}  # the second in ID3v2.2
+STYLE_KEY = "STYLE"  # the description of a frame with the style
 _NAME = re.compile(rb"[A-Z0-9]+")
 
 
@@ -67,7 +68,8 @@ class Tag:
     `extended_padding`: where an ID3v2.3 extended header says how much padding there is.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, field: str = GENRE) -> None:
+        self.field = field
         if len(data) < HEADER_SIZE or data[:3] != b"ID3":
             raise Malformed("no ID3v2 tag")
         self.version, self.flags = data[3], data[5]
@@ -98,31 +100,41 @@ class Tag:
 
     @property
     def genres(self) -> list[Element]:
-        """The genre frames."""
-        return [frame for frame in self.frames if frame.name in _GENRE]
+        """The frames of the field."""
+        return [frame for frame, _ in self._stored]
+
+    @property
+    def _stored(self) -> list[tuple[Element, bytes]]:
+        """The frames of the field with their contents."""
+        both = zip(self.frames, self.contents, strict=True)
+        return [one for one in both if one[0].name in _NAMES[self.field] and self._is_of_field(one[1])]
+
+    def _is_of_field(self, content: bytes) -> bool:
+        """Whether a frame is of the field by its description, which frames of the genre have not."""
+        return self.field == GENRE or [one.upper() for one in texts(content, self.version)[:1]] == [STYLE_KEY]
+
+    def values(self, content: bytes) -> tuple[str, ...]:
+        """The values in a frame of the field, as they are written."""
+        return texts(content, self.version)[self.field == STYLE :]
 
     def genre_field(self) -> Raw:
-        """The genre frames: flags and body of each, under a slot that names the version."""
-        return tuple(
-            (f"TCON/{self.version}", content)
-            for frame, content in zip(self.frames, self.contents, strict=True)
-            if frame.name in _GENRE
-        )
+        """The frames of the field: flags and body of each, under a slot that names the version."""
+        return tuple((slot(self.field, self.version), content) for _, content in self._stored)
 
     def encode(self, genres: Sequence[str]) -> Raw:
-        """One genre frame in the version of this tag."""
-        return encode(genres, self.version)
+        """One frame of the field in the version of this tag."""
+        return encode(genres, self.version, self.field)
 
     def splice(self, raw: Raw, *, even: bool = False) -> list[Edit]:
-        """The edits to the tag that make `raw` its genre; `even` rounds a longer tag up.
+        """The edits to the tag that make `raw` its field; `even` rounds a longer tag up.
 
         Padding is used before the tag grows. A tag that loses its last frame is removed, as ID3v2 knows no empty one.
         """
-        contents = only_in_slot(raw, f"TCON/{self.version}")
+        contents = only_in_slot(raw, slot(self.field, self.version))
         footer = HEADER_SIZE if self.version == 4 and self.flags & FOOTER else 0
         if not raw and len(self.frames) == len(self.genres):
             return [Edit(0, self.end + footer, b"")]
-        name = b"TCO" if self.version == 2 else b"TCON"
+        name = _NAMES[self.field][self.version == 2]
         new = b"".join(frame_bytes(name, one, self.version, plain_sizes=self.plain_sizes) for one in contents)
         if self.flags & UNSYNCHRONISED and self.version < 4:
             new = re.sub(rb"\xff(?=[\xe0-\xff\x00]|$)", b"\xff\x00", new, flags=re.DOTALL)
@@ -187,15 +199,22 @@ def _walk(body: bytes, at: int, version: int, *, plain: bool) -> Iterator[Elemen
         raise Malformed("something that is no frame behind the last ID3v2 frame")
 
 
-def encode(genres: Sequence[str], version: int) -> Raw:
-    """One genre frame with all `genres`, divided by NUL as ID3v2.4 has it and everybody reads in the older ones."""
+def slot(field: str, version: int) -> str:
+    """The slot of a field in a tag of this version."""
+    return f"{_NAMES[field][0].decode()}/{version}"
+
+
+def encode(genres: Sequence[str], version: int, field: str = GENRE) -> Raw:
+    """One frame with all `genres`, divided by NUL as ID3v2.4 has it and everybody reads in the older ones; in front
+    of styles the description."""
+    values = [STYLE_KEY, *genres] if field == STYLE else genres
     if version == 4:
-        body = bytes([UTF8]) + "\0".join(genres).encode()
-    elif all(genre.isascii() for genre in genres):
-        body = bytes([LATIN1]) + "\0".join(genres).encode("ascii")
+        body = bytes([UTF8]) + "\0".join(values).encode()
+    elif all(value.isascii() for value in values):
+        body = bytes([LATIN1]) + "\0".join(values).encode("ascii")
     else:
-        body = bytes([UTF16]) + b"\0\0".join(b"\xff\xfe" + genre.encode("utf-16-le") for genre in genres)
-    return ((f"TCON/{version}", (b"" if version == 2 else b"\0\0") + body),)
+        body = bytes([UTF16]) + b"\0\0".join(b"\xff\xfe" + value.encode("utf-16-le") for value in values)
+    return ((slot(field, version), (b"" if version == 2 else b"\0\0") + body),)
 
 
 def texts(content: bytes, version: int) -> tuple[str, ...]:

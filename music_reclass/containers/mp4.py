@@ -1,4 +1,4 @@
-"""MP4 and M4A: atoms, audio payload, and the `©gen` item of the iTunes list."""
+"""MP4 and M4A: atoms, audio payload, and the genre or style in the iTunes list."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import BinaryIO
 
-from music_reclass.containers.edits import Container, Edit, Raw, growth, replaced
+from music_reclass.containers.edits import GENRE, Container, Edit, Raw, growth, replaced
 from music_reclass.containers.structure import Element, Malformed, Span, Unwritable, read_at
 
 TEXT_GENRE, NUMBERED_GENRE = b"\xa9gen", b"gnre"
 GENRES = (TEXT_GENRE, NUMBERED_GENRE)
+FREEFORM = b"----"  # an item that names itself: who invented it, and what it is
+INVENTOR, STYLE_KEY = b"com.apple.iTunes", b"STYLE"
 UTF8 = 1  # the data type of text
 ITUNES_HANDLER = b"mdirappl"
 IN_META = (b"hdlr", b"keys", b"ilst", b"free")
@@ -73,8 +75,18 @@ class Mp4(Container):
 
     @property
     def genres(self) -> list[Element]:
-        """The genre items."""
-        return [item for item in self.items if item.name in GENRES]
+        """The items of the field."""
+        if self.field == GENRE:
+            return [item for item in self.items if item.name in GENRES]
+        return [item for item in self.items if item.name == FREEFORM and self._is_style(item)]
+
+    def _is_style(self, item: Element) -> bool:
+        """Whether an item that names itself is the style, in any case; one that does not add up is none."""
+        try:
+            named = [read_at(self.file, atom.body, atom.end - atom.body)[4:] for atom in self.children(item)][:2]
+        except Malformed:
+            return False
+        return [one.lower() for one in named] == [INVENTOR.lower(), STYLE_KEY.lower()]
 
     def tag_bytes(self) -> bytes:
         """The list in a file of its own, inside a `meta` as iTunes writes it; b"" without one."""
@@ -104,20 +116,24 @@ class Mp4(Container):
                 yield atom.body, atom.end
 
     def genre_field(self) -> Raw:
-        """The genre items, whole atoms."""
+        """The items of the field, whole atoms."""
         return tuple(
             (item.name.decode("latin-1"), read_at(self.file, item.start, item.end - item.start)) for item in self.genres
         )
 
     def encode(self, genres: Sequence[str]) -> Raw:
-        """One `©gen` item with a `data` atom a genre."""
+        """One item with a `data` atom a value: `©gen`, or one that names itself STYLE."""
         content = b"".join(make(b"data", struct.pack(">II", UTF8, 0) + genre.encode()) for genre in genres)
-        return ((TEXT_GENRE.decode("latin-1"), make(TEXT_GENRE, content)),)
+        if self.field == GENRE:
+            return ((TEXT_GENRE.decode("latin-1"), make(TEXT_GENRE, content)),)
+        named = make(b"mean", bytes(4) + INVENTOR) + make(b"name", bytes(4) + STYLE_KEY)
+        return ((FREEFORM.decode(), make(FREEFORM, named + content)),)
 
     def splice(self, raw: Raw) -> list[Edit]:
-        """The edits that make `raw` the genre field; offsets to media that move along are moved too."""
-        if any(name.encode("latin-1") not in GENRES for name, _data in raw):
-            raise Malformed("the genre is kept in another kind of tag now")
+        """The edits that make `raw` the field; offsets to media that move along are moved too."""
+        names = GENRES if self.field == GENRE else (FREEFORM,)
+        if any(name.encode("latin-1") not in names for name, _data in raw):
+            raise Malformed("the field is kept in another kind of tag now")
         new = b"".join(data for _name, data in raw)
         resized, listed = self.parents, len(self.parents) == 4
         if listed:

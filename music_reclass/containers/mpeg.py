@@ -1,4 +1,4 @@
-"""MP3, AAC (ADTS) and TTA: the frames of a stream, and its genre in ID3v2 and APEv2."""
+"""MP3, AAC (ADTS) and TTA: the frames of a stream, and its genre or style in ID3v2 and APEv2."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from music_reclass.containers import id3
 from music_reclass.containers.ape import SLOT, Ape, id3v1_tag
-from music_reclass.containers.edits import Container, Edit, Raw, only_in_slot
+from music_reclass.containers.edits import GENRE, Container, Edit, Raw, only_in_slot
 from music_reclass.containers.structure import Malformed, peek, read_at, size_of
 
 # --- frames ------------------------------------------------------------------------------------------------
@@ -124,12 +124,12 @@ class Mpeg(Container):
     def tag(self) -> id3.Tag | None:
         """The first ID3v2 tag, which is the one that readers use."""
         data = read_at(self.file, 0, id3.id3v2_end(self.file, 0, size_of(self.file)))
-        return id3.Tag(data) if data else None
+        return id3.Tag(data, self.field) if data else None
 
     @cached_property
     def ape(self) -> Ape | None:
         """The APEv2 tag; one that cannot be read counts as none beside ID3v2, and is never written to."""
-        ape = Ape(self.file, self.layout)
+        ape = Ape(self.file, self.layout, self.field)
         try:
             return ape if ape.tag and ape.items else None
         except Malformed:
@@ -139,49 +139,51 @@ class Mpeg(Container):
 
     @property
     def in_ape(self) -> bool:
-        """Whether the APEv2 tag has the genre too: where it says the same as ID3v2, or alone says something."""
+        """Whether the APEv2 tag has the field too: where it says the same as ID3v2, or alone says something."""
         if self.ape is None:
             return False
         if self.tag is None or not self.tag.genres:
             return bool(self.ape.genres or (self.tag is None and self.ape.texts))
-        said = [text for raw in self.tag.genre_field() for text in id3.texts(raw[1], self.tag.version)]
+        said = [text for _, content in self.tag.genre_field() for text in self.tag.values(content)]
         return said == [
             part.decode()
             for key, value in self.ape.texts.items()
-            if key.lower() == b"genre"
+            if key.lower() == self.field.encode()
             for part in value.split(b"\0")
         ]
 
     @property
     def only_ape(self) -> bool:
-        """Whether the genre goes to the APEv2 tag alone: a TTA file without ID3v2."""
+        """Whether the field goes to the APEv2 tag alone: a TTA file without ID3v2."""
         return self.layout.container == "tta" and self.tag is None and self.ape is not None
 
     def genre_field(self) -> Raw:
-        """The genre frames, and the items that say the same."""
+        """The frames of the field, and the items that say the same."""
         frames = self.tag.genre_field() if self.tag else ()
         return frames + (self.ape.genre_field() if self.ape and self.in_ape else ())
 
     def encode(self, genres: Sequence[str]) -> Raw:
-        """A frame in the version of the tag that is there, and an APE item where the genre belongs there too."""
-        frames = self.tag.encode(genres) if self.tag else id3.encode(genres, id3.NEW_VERSION)
+        """A frame in the version of the tag that is there, and an APE item where the field belongs there too."""
+        frames = self.tag.encode(genres) if self.tag else id3.encode(genres, id3.NEW_VERSION, self.field)
         items = self.ape.encode(genres) if self.ape and self.in_ape else ()
         return items if self.only_ape else frames + items
 
     def splice(self, raw: Raw) -> list[Edit]:
-        """The edits that make `raw` the genre field; a new ID3v2 tag repeats what ID3v1 and APEv2 tags say."""
+        """The edits that make `raw` the field; a new ID3v2 tag repeats what ID3v1 and APEv2 tags say."""
         items = tuple(one for one in raw if one[0] == SLOT)
         frames = tuple(one for one in raw if one[0] != SLOT)
         if items and self.ape is None:
-            raise Malformed("the genre is kept in another kind of tag now")
+            raise Malformed("the field is kept in another kind of tag now")
         edits = (
             self.ape.splice(items) if self.ape and (items or (self.in_ape and self.ape.genres and not frames)) else []
         )
         if self.tag:
             return edits + (self.tag.splice(frames) if frames or self.tag.genres else [])
-        contents = only_in_slot(frames, f"TCON/{id3.NEW_VERSION}")
+        contents = only_in_slot(frames, id3.slot(self.field, id3.NEW_VERSION))
         if not contents:
             return edits
+        if self.field != GENRE:
+            raise Malformed("a new ID3v2 tag needs a genre")  # it would hide that of the other tags
         genre = b"".join(id3.frame_bytes(b"TCON", one, id3.NEW_VERSION) for one in contents)
         return [Edit(0, 0, id3.new_tag(self._repeated() + genre)), *edits]
 

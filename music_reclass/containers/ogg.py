@@ -190,18 +190,18 @@ class Ogg(Container):
         codec, packet = self.codec, self.head[1][0]
         if codec == FLAC and packet[:1] not in (b"\x04", b"\x84"):
             raise Malformed("an Ogg FLAC stream without a comment")
-        return Comment(packet, CODECS[codec])
+        return Comment(packet, CODECS[codec], self.field)
 
     def genre_field(self) -> Raw:
-        """The genre entries of the comment."""
+        """The entries of the field in the comment."""
         return self.comment.genre_field()
 
     def encode(self, genres: Sequence[str]) -> Raw:
-        """One entry a genre."""
+        """One entry a value."""
         return self.comment.encode(genres)
 
     def splice(self, raw: Raw) -> list[Edit]:
-        """The edits that make `raw` the genre field.
+        """The edits that make `raw` the field.
 
         The pages keep their sizes as far as possible, so that what lies on them, a cover for instance, only moves past
         their headers; pages behind the comment are renumbered only if the number of pages changes.

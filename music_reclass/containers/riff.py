@@ -1,4 +1,4 @@
-"""WAV (RIFF, RF64, BW64) and AIFF: chunks, audio payload, the genre in an ID3 chunk and in the INFO list."""
+"""WAV (RIFF, RF64, BW64) and AIFF: chunks, audio payload, the genre or style in an ID3 chunk, the genre in INFO."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import BinaryIO, ClassVar, Literal
 
 from music_reclass.containers import id3
-from music_reclass.containers.edits import Container, Edit, Raw, growth, in_slot, only_in_slot, replaced
+from music_reclass.containers.edits import GENRE, Container, Edit, Raw, growth, in_slot, only_in_slot, replaced
 from music_reclass.containers.structure import Element, Malformed, Span, read_at
 
 Order = Literal["little", "big"]
@@ -89,24 +89,26 @@ class Form(Container):
     def tag(self) -> tuple[Element, id3.Tag] | None:
         """The ID3 chunk, and the tag in it."""
         chunk = next((chunk for chunk in self.inside if chunk.name.lower() == b"id3 "), None)
-        return chunk and (chunk, id3.Tag(read_at(self.file, chunk.body, chunk.end - chunk.body)))
+        return chunk and (chunk, id3.Tag(read_at(self.file, chunk.body, chunk.end - chunk.body), self.field))
 
     def genre_field(self) -> Raw:
-        """The genre frames of the ID3 tag."""
+        """The frames of the field in the ID3 tag."""
         return self.tag[1].genre_field() if self.tag else ()
 
     def encode(self, genres: Sequence[str]) -> Raw:
-        """A genre frame in the version of the tag that is there."""
-        return self.tag[1].encode(genres) if self.tag else id3.encode(genres, id3.NEW_VERSION)
+        """A frame of the field in the version of the tag that is there."""
+        return self.tag[1].encode(genres) if self.tag else id3.encode(genres, id3.NEW_VERSION, self.field)
 
     def splice(self, raw: Raw) -> list[Edit]:
-        """The edits that make `raw` the genre field."""
+        """The edits that make `raw` the field."""
         return self._finished(*self._in_tag(raw))
 
     def _in_tag(self, raw: Raw) -> tuple[list[Edit], bytes]:
         """The edits to the ID3 chunk, or the chunk to add."""
         if self.tag is None:
-            contents = only_in_slot(raw, f"TCON/{id3.NEW_VERSION}")
+            contents = only_in_slot(raw, id3.slot(self.field, id3.NEW_VERSION))
+            if contents and self.field != GENRE:
+                raise Malformed("a new ID3v2 tag needs a genre")  # it would hide that of the INFO list
             frames = b"".join(id3.frame_bytes(b"TCON", one, id3.NEW_VERSION) for one in contents)
             return [], self._chunk(self.id3_name, id3.new_tag(frames, padding=0)) if frames else b""
         chunk, tag = self.tag
@@ -192,18 +194,24 @@ class Wav(Form):
         return texts
 
     def genre_field(self) -> Raw:
-        """Frames of the ID3 tag, and entries of the INFO list."""
+        """Frames of the ID3 tag, and entries of the INFO list, which knows no style."""
         frames = super().genre_field()
+        if self.field != GENRE:
+            return frames
         entries = [entry for entry in self.info[1] if entry.name == b"IGNR"] if self.info else []
         return frames + tuple((INFO_SLOT, read_at(self.file, one.body, one.end - one.body)) for one in entries)
 
     def encode(self, genres: Sequence[str]) -> Raw:
         """All genres in the ID3 tag, the first one in INFO, which holds but one."""
         frames = super().encode(genres)
+        if self.field != GENRE:
+            return frames
         return (*frames, (INFO_SLOT, genres[0].encode() + b"\0")) if genres else frames
 
     def splice(self, raw: Raw) -> list[Edit]:
-        """The edits that make `raw` the genre field."""
+        """The edits that make `raw` the field."""
+        if self.field != GENRE:
+            return super().splice(raw)
         edits, new = self._in_tag(tuple(one for one in raw if one[0] != INFO_SLOT))
         entries = b"".join(self._chunk(b"IGNR", content) for content in in_slot(raw, INFO_SLOT))
         if self.info is None:

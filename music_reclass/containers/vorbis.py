@@ -1,11 +1,11 @@
-"""Vorbis comments (FLAC, Ogg): the genre entries, replaced in place."""
+"""Vorbis comments (FLAC, Ogg): the genre or style entries, replaced in place."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
 
-from music_reclass.containers.edits import Edit, Raw, only_in_slot, replaced
+from music_reclass.containers.edits import GENRE, Edit, Raw, only_in_slot, replaced
 from music_reclass.containers.structure import Element, Malformed
 
 SLOT = "comment"
@@ -18,8 +18,9 @@ class Comment:
     `count_at`: where the number of entries stands. `entries`: each named by its key, all positions within `data`.
     """
 
-    def __init__(self, data: bytes, start: int = 0) -> None:
+    def __init__(self, data: bytes, start: int = 0, field: str = GENRE) -> None:
         self.data = data
+        self.key = field.upper().encode()
         self.count_at = start + 4 + _number(data, start)
         self.entries: list[Element] = []
         for _ in range(_number(data, self.count_at)):
@@ -36,23 +37,24 @@ class Comment:
 
     @property
     def genres(self) -> list[Element]:
-        """The genre entries; keys are written as one likes."""
-        return [entry for entry in self.entries if self._text(entry)[:6].upper() == b"GENRE="]
+        """The entries of the field; keys are written as one likes."""
+        mark = self.key + b"="
+        return [entry for entry in self.entries if self._text(entry)[: len(mark)].upper() == mark]
 
     def _text(self, entry: Element) -> bytes:
         return self.data[entry.body : entry.end]
 
     def genre_field(self) -> Raw:
-        """The genre entries, spelling of the key and all."""
+        """The entries of the field, spelling of the key and all."""
         return tuple((SLOT, self._text(entry)) for entry in self.genres)
 
     def encode(self, genres: Sequence[str]) -> Raw:
-        """One entry a genre; the key keeps the spelling that it has."""
-        key = self.genres[0].name if self.genres else b"GENRE"
+        """One entry a value; the key keeps the spelling that it has."""
+        key = self.genres[0].name if self.genres else self.key
         return tuple((SLOT, key + b"=" + genre.encode()) for genre in genres)
 
     def splice(self, raw: Raw) -> list[Edit]:
-        """The edits to `data` that make `raw` its genre entries."""
+        """The edits to `data` that make `raw` the entries of its field."""
         contents = only_in_slot(raw, SLOT)
         new = b"".join(struct.pack("<I", len(data)) + data for data in contents)
         edits = replaced([(entry.start, entry.end) for entry in self.genres], self.end, new)

@@ -231,7 +231,7 @@ def _decision(explanation: Explanation, decision: Decision) -> Iterator[Line]:
     if explanation.proposal is not None:
         reason = explanation.proposal.reason
         if explanation.proposal.writes:
-            yield "so", f"write {', '.join(explanation.proposal.genres)} ({_WRITES.get(reason, reason)})"
+            yield "so", f"write {explanation.proposal.shown} ({_WRITES.get(reason, reason)})"
         else:
             yield "so", f"leave the tag alone ({REASONS.get(reason, reason)})"
 

@@ -20,6 +20,16 @@ Genres = tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
+class StyleChange:
+    """What is done to the style of a file, as `Intention` says it of the genre; `alone`: the genre stays as it is."""
+
+    before: Genres
+    after: Genres
+    raw_before: tuple[tuple[str, bytes], ...]
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Intention:
     """What is going to be done to one file: all that is known before it is touched.
 
@@ -37,6 +47,7 @@ class Intention:
     sha_before: bytes
     mtime_before: int
     undoes: int | None = None
+    style: StyleChange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +121,7 @@ class Journal:
         values = {
             "run_id": run, "undoes": intention.undoes, "path": os.fsencode(intention.path),
             "format": intention.format, "before": _packed(intention.before), "after": _packed(intention.after),
-            "raw_before": json.dumps([[slot, base64.b64encode(data).decode()] for slot, data in intention.raw_before]),
+            "raw_before": json.dumps(_texts(intention.raw_before)), "style": _packed_style(intention.style),
             "state": PLANNED, "temporary": os.fsencode(intention.temporary), "payload": intention.payload,
             "sha_before": intention.sha_before, "mtime_before": intention.mtime_before, "planned": now, "changed": now,
         }  # fmt: skip
@@ -168,7 +179,7 @@ class Journal:
         """One row, DamagedChange where it makes no sense; KeyError where there is none."""
         row = self._sql.execute(
             "SELECT path, run_id, state, format, before, after, raw_before, temporary, payload, sha_before,"
-            " mtime_before, undoes, sha_after, size_after, mtime_after, patch, note FROM change WHERE id = ?",
+            " mtime_before, undoes, sha_after, size_after, mtime_after, patch, note, style FROM change WHERE id = ?",
             (number,),
         ).fetchone()
         if row is None:
@@ -177,16 +188,25 @@ class Journal:
         try:
             intention = Intention(
                 path, row[3], _unpacked(row[4]), _unpacked(row[5]), _raw(row[6]),
-                os.fsdecode(row[7] or b""), row[8], row[9], row[10], row[11],
+                os.fsdecode(row[7] or b""), row[8], row[9], row[10], row[11], _style(row[17]),
             )  # fmt: skip
         except (ValueError, TypeError, KeyError, binascii.Error) as error:
             return DamagedChange(number, path, f"row {number} of the journal is damaged ({error})")
-        return Change(number, row[1], row[2], intention, *row[12:])
+        return Change(number, row[1], row[2], intention, *row[12:17])
 
     def stands_written(self, path: str) -> bool:
         """Whether some change of this very file stands written."""
         row = self._sql.execute(
             "SELECT 1 FROM change WHERE path = ? AND state = 'written' AND undoes IS NULL LIMIT 1", (os.fsencode(path),)
+        ).fetchone()
+        return row is not None
+
+    def wrote_style(self, path: str, style: tuple[str, ...]) -> bool:
+        """Whether a change of this very file that stands written gave it this style."""
+        row = self._sql.execute(
+            "SELECT 1 FROM change WHERE path = ? AND state = 'written' AND undoes IS NULL"
+            " AND CASE WHEN json_valid(style) THEN json_extract(style, '$.after') END = json(?) LIMIT 1",
+            (os.fsencode(path), _packed(style)),
         ).fetchone()
         return row is not None
 
@@ -239,6 +259,25 @@ def _unpacked(text: str | None) -> Genres:
     if not isinstance(genres, list) or not all(isinstance(genre, str) for genre in genres):
         raise ValueError("genres that are no list of texts")
     return tuple(genres)
+
+
+def _packed_style(style: StyleChange | None) -> str | None:
+    if style is None:
+        return None
+    fields = {"before": style.before, "after": style.after, "raw_before": _texts(style.raw_before)}
+    return json.dumps({**fields, "alone": style.alone}, ensure_ascii=False)
+
+
+def _style(text: str | None) -> StyleChange | None:
+    if text is None:
+        return None
+    found = json.loads(text)
+    before, after = (_unpacked(None if one is None else json.dumps(one)) for one in (found["before"], found["after"]))
+    return StyleChange(before, after, _raw(json.dumps(found["raw_before"])), bool(found["alone"]))
+
+
+def _texts(raw: tuple[tuple[str, bytes], ...]) -> list[list[str]]:
+    return [[slot, base64.b64encode(data).decode()] for slot, data in raw]
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ PASSING = ("permission", "io", "vanished", "no_space", "timeout", "crashed", "me
 WRITTEN_BY_US = """EXISTS (
     SELECT 1 FROM change c WHERE c.payload = t.digest AND c.state = 'written' AND c.undoes IS NULL
     AND CASE WHEN json_valid(c.after) THEN json(c.after) END = (SELECT json_group_array(value) FROM json_each(t.genres))
+    AND NOT CASE WHEN json_valid(c.style) THEN json_extract(c.style, '$.alone') ELSE 0 END
 )"""
 TAGGED_BY_USER = f"json_array_length(t.genres) > 0 AND NOT {WRITTEN_BY_US}"
 

@@ -227,4 +227,9 @@ STEPS: tuple[str, ...] = (
     DROP TABLE decision;
     ALTER TABLE decision_2 RENAME TO decision;
     """,
+    """
+    -- What a change does to the style: JSON object of `before`, `after`, `raw_before` as the columns have it of the
+    -- genre, and `alone`, true where the genre stays as it is; NULL: nothing.
+    ALTER TABLE change ADD COLUMN style TEXT;
+    """,
 )

@@ -169,6 +169,9 @@ def plan_lines(report: WriteReport) -> Iterator[str]:
         for number, then in ((changed, "to be filled in" if name == "fill" else "to be replaced"), (kept, _KEPT[name])):
             if number > 0:
                 rows.append((1, number, one if number == 1 else several, then))
+    if report.styles:
+        named = "style" if report.styles == 1 else "styles"
+        rows.append((1, report.styles, named, "to be written into the field STYLE"))
     if report.unwritable:
         causes: dict[str, int] = {}
         for (_, reason), count in report.unwritable.items():

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from music_reclass.containers.structure import opened
 from music_reclass.domain import Decision, OnExisting, Outcome, Relation
 from music_reclass.errors import FailTrack, TrackError
 from music_reclass.tagging.commit import WriteOptions, replace_file
-from music_reclass.tagging.policy import KEEP, NATIVE, NONE, SURE, Proposal, laid_out, propose
-from music_reclass.tagging.read import read_tags
-from music_reclass.tagging.rewrite import write_genres
+from music_reclass.tagging.policy import KEEP, NATIVE, NONE, SURE, WRITE, Proposal, laid_out, propose
+from music_reclass.tagging.read import read_tags, tag_errors
+from music_reclass.tagging.rewrite import may_get_style, write_tags
 from music_reclass.utils.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from music_reclass.features.journal import Journal
     from music_reclass.features.library import Library
     from music_reclass.taxonomy import Taxonomy
+
+# Of a track, and of whether its genre is written too: the style that is there, False where it is to stay as it is.
+Held = Callable[["Track", bool], "tuple[str, ...] | bool | None"]
+WriteOne = Callable[["Track", Sequence[str], str], None]  # a track, its genres, and its style; empty: stays as it is
 
 _Key = TypeVar("_Key", str, tuple[str, str])
 
@@ -45,6 +50,7 @@ class WriteReport:
     changes: dict[str, int] = field(default_factory=dict)  # files that would change, by relation
     expected_right: float = 0.0  # sum of the probabilities of the decided genres
     writes: int = 0
+    styles: int = 0  # of these, the files whose field for the style would change
     examples: list[tuple[Track, Proposal]] = field(default_factory=list)  # the first changes
     kinds: dict[tuple[str, str], int] = field(default_factory=dict)  # (before, after) -> files
     written: int = 0
@@ -77,7 +83,7 @@ class WriteReport:
             return
         if proposal.relation is not None:
             _add(self.relations, proposal.relation.value)
-            _add(self.changes, proposal.relation.value, int(proposal.writes))
+            _add(self.changes, proposal.relation.value, int(proposal.action == WRITE))
         if track.decision is not None and track.decision.genres:
             self.expected_right += track.decision.confidence
         if _is_refused(track, proposal):
@@ -86,7 +92,8 @@ class WriteReport:
             self.conflicts.append((track, proposal))
         if proposal.writes:
             self.writes += 1
-            kind = (shown(track.tags.genres), ", ".join(proposal.genres))
+            self.styles += bool(proposal.style_field)
+            kind = (shown(track.tags.genres), proposal.shown)
             if kind in self.kinds or len(self.kinds) < MOST_KINDS:
                 _add(self.kinds, kind)
             if len(self.examples) < EXAMPLES:
@@ -125,6 +132,7 @@ class WritePlan:
     on_existing: OnExisting
     profile: str = NATIVE
     finer: Callable[[Track, str], str | None] | None = None  # the style that may be written in the place of a genre
+    held: Held | None = None  # then the style is written into its own field instead, as far as this allows it
     min_confidence: str = "likely"
     chosen: frozenset[int] = frozenset()  # tracks for which the user chose a genre just now: it replaces any other
     _relations: dict[tuple[str, tuple[str, ...] | None], Relation] = field(default_factory=dict)
@@ -137,9 +145,32 @@ class WritePlan:
 
     def proposal_for(self, track: Track, decision: Decision) -> Proposal:
         """What would happen to one track's genre field."""
+        if self.held is not None:
+            proposal = self._laid_out(track, decision)
+            return replace(proposal, style_field=self._beside(track, decision, proposal))
         decision, style = self._with_style(track, decision)
         proposal = self._laid_out(track, decision)
         return replace(proposal, style=style if proposal.writes else "")
+
+    def _beside(self, track: Track, decision: Decision, proposal: Proposal) -> str:
+        """The style that may be written beside the genre; "" for none.
+
+        It must lie below the genre that the file will hold; one that is there and that the user gave stays.
+        """
+        if (
+            self.finer is None
+            or self.held is None
+            or proposal.action == NONE
+            or decision.reason == "chosen"
+            or track.unwritable in LASTING
+        ):
+            return ""
+        style = self.finer(track, decision.genres[0])
+        genres = proposal.genres if proposal.writes else track.tags.genres
+        if style is None or self._relation(style, genres) is not Relation.REFINE:
+            return ""
+        there = self.held(track, proposal.writes)
+        return "" if there is False or there == (style,) else style
 
     def _with_style(self, track: Track, decision: Decision) -> tuple[Decision, str]:
         """The decision with a style in the place of its genre, and that style; "" where there is none.
@@ -191,7 +222,7 @@ class WritePlan:
 
     def write(
         self,
-        write_one: Callable[[Track, Sequence[str]], None],
+        write_one: WriteOne,
         stop: Callable[[], bool],
         emit: Callable[[Track, Proposal | None, bool, str], None],
         progress: Progress | None = None,
@@ -203,7 +234,7 @@ class WritePlan:
             written, problem = False, ""
             if proposal is not None and proposal.writes and not stop():
                 try:
-                    write_one(track, proposal.genres)
+                    write_one(track, proposal.genres, proposal.style_field)
                     written = True
                     tally.written += 1
                 except TrackError as error:
@@ -221,12 +252,10 @@ def shown(genres: Sequence[str] | None) -> str:
     return "no genre" if genres is None else ", ".join(genres) or "an empty genre"
 
 
-def track_writer(
-    journal: Journal, library: Library, run: int, options: WriteOptions
-) -> Callable[[Track, Sequence[str]], None]:
-    """What writes one track's genres: the file by way of the journal, then the library's row of it."""
+def track_writer(journal: Journal, library: Library, run: int, options: WriteOptions) -> WriteOne:
+    """What writes one track's genres and style: the file by way of the journal, then the library's row of it."""
 
-    def write_one(track: Track, genres: Sequence[str]) -> None:
+    def write_one(track: Track, genres: Sequence[str], style: str) -> None:
         def after_step(name: str) -> None:
             # Before the journal's confirmation: killed in between, the change is open, and settling it does this again.
             if name == "sync folder":
@@ -235,14 +264,35 @@ def track_writer(
         known = (track.size, track.mtime_ns)
         try:
             replace_file(
-                journal, run, Path(track.path), write_genres(genres), options=options, known=known,
-                after_step=after_step,
+                journal, run, Path(track.path), write_tags(genres, style, _ours(journal, track.path)), options=options,
+                known=known, after_step=after_step,
             )  # fmt: skip
         except FailTrack as error:
             library.note_unwritable(track.path, error.reason)
             raise
 
     return write_one
+
+
+def styles_held(journal: Journal) -> Held:
+    """What looks into a track's file for its style: one that the user gave is left alone, as is one that cannot be
+    written."""
+
+    def held(track: Track, with_genre: bool) -> tuple[str, ...] | bool | None:
+        path = Path(track.path)
+        try:
+            with tag_errors(path), opened(path) as file:
+                return may_get_style(file, path, _ours(journal, track.path), with_genre=with_genre)
+        except TrackError:  # a genre that is to be written says why it cannot be
+            return False
+
+    return held
+
+
+def _ours(journal: Journal, path: str) -> Callable[[tuple[str, ...]], bool]:
+    """Whether a style in this file was written here."""
+    real = os.path.realpath(path)
+    return lambda style: journal.wrote_style(real, style)
 
 
 def note_file(library: Library, path: str) -> None:
@@ -270,6 +320,7 @@ def as_json(track: Track, proposal: Proposal | None, written: bool, problem: str
         "written": written,
         **({"content": track.content} if track.content else {}),
         **({"style": proposal.style} if proposal is not None and proposal.style else {}),
+        **({"style_field": proposal.style_field} if proposal is not None and proposal.style_field else {}),
         **({"detail": error.detail} if error and error.detail else {}),
         **({"problem": problem or track.unwritable} if problem or _is_refused(track, proposal) else {}),
         **({"warnings": list(track.warnings)} if track.warnings else {}),

@@ -157,6 +157,7 @@ def _plan(work: _Replacement) -> None:
     intention = Intention(
         str(work.path), prepared.format, prepared.before, prepared.after, prepared.raw_before, str(temporary),
         payload=b"", sha_before=b"", mtime_before=work.status.st_mtime_ns, undoes=prepared.undoes,
+        style=prepared.style,
     )  # fmt: skip
     work.change = work.journal.plan(work.run, intention)
     work.temporary = temporary

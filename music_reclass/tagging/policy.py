@@ -77,11 +77,17 @@ class Proposal:
     genres: tuple[str, ...] = ()
     relation: Relation | None = None
     style: str = ""  # the first of `genres`, where it is a style in the place of the decided genre
+    style_field: str = ""  # what the style, a field of its own, would hold; the action says nothing of it
 
     @property
     def writes(self) -> bool:
         """Whether the file would change."""
-        return self.action == WRITE
+        return self.action == WRITE or bool(self.style_field)
+
+    @property
+    def shown(self) -> str:
+        """What would be written, as people read it."""
+        return ", ".join((*self.genres, *([f"style {self.style_field}"] if self.style_field else ())))
 
 
 def propose(

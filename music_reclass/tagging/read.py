@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from music_reclass.containers.ape import id3v1_tag
-from music_reclass.containers.mp4 import GENRES as MP4_GENRES
+from music_reclass.containers.asf import STYLE_KEYS as ASF_STYLES
+from music_reclass.containers.edits import STYLE
 from music_reclass.containers.mp4 import Mp4
 from music_reclass.containers.riff import Wav
 from music_reclass.containers.sniff import sniff
@@ -51,7 +52,7 @@ TRUE_WORDS = frozenset({"1", "true", "yes"})
 
 @dataclass(frozen=True, slots=True)
 class FileTags:
-    """All tags of a file: `rest` holds every field but the genre, to be compared.
+    """All tags of a file: `rest` holds every field but genre and style, to be compared. `style` None: there is none.
 
     `version` is the ID3v2 version, None where there is no such tag.
     """
@@ -59,6 +60,7 @@ class FileTags:
     tags: TrackTags = NO_TAGS
     rest: Mapping[str, object] = field(default_factory=dict)
     version: tuple[int, ...] | None = None
+    style: tuple[str, ...] | None = None
 
 
 def genres_of(values: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -66,6 +68,12 @@ def genres_of(values: Iterable[str] | None) -> tuple[str, ...] | None:
     if values is None:
         return None
     return tuple(dict.fromkeys(value.strip() for value in values if value.strip()))
+
+
+def _styles(fields: Iterable[tuple[str, Iterable[object]]]) -> tuple[str, ...] | None:
+    """The values of the fields that hold the style, of (key, values) pairs; None without such a field."""
+    values = [list(values) for key, values in fields if key.upper() == "STYLE"]
+    return genres_of([str(value) for one in values for value in one]) if values else None
 
 
 def _joined(values: Iterable[object]) -> str:
@@ -132,11 +140,17 @@ def _id3_tags(tags: Any) -> FileTags:
         album=_joined(tags.get("TALB", ())),
         compilation=_joined(tags.get("TCMP", ())).lower() in TRUE_WORDS,
     )
-    rest: dict[str, object] = {key: _comparable(tags[key]) for key in tags if key != "TCON"}
+    rest: dict[str, object] = {key: _comparable(tags[key]) for key in tags if key != "TCON" and not _is_style(key)}
     if tags.unknown_frames:
         rest["unknown frames"] = sorted(bytes(frame) for frame in tags.unknown_frames)
     version = tuple(tags.version)
-    return FileTags(found, rest, version if version[0] == 2 else None)
+    style = _styles(("STYLE", tags[key].text) for key in tags if _is_style(key))
+    return FileTags(found, rest, version if version[0] == 2 else None, style)
+
+
+def _is_style(key: str) -> bool:
+    """Whether a frame holds the style, by the key that the tag library gives it; the second in ID3v2.2."""
+    return key.upper() in ("TXXX:STYLE", "TXX:STYLE")
 
 
 def _comparable(value: Any) -> object:
@@ -183,8 +197,10 @@ def _ape_tags(tags: Any) -> FileTags:
         album=_joined(texts("Album") or ()),
         compilation=_joined(texts("Compilation") or ()).lower() in TRUE_WORDS,
     )
-    rest = {f"APE {key}": (tags[key].kind, tags[key].value) for key in tags if key.lower() != "genre"}
-    return FileTags(found, rest)
+    # What is no text is there too, and somebody's.
+    style = [repr(tags["Style"].value)] if texts("Style") == [] and tags["Style"].value else texts("Style")
+    rest = {f"APE {key}": (tags[key].kind, tags[key].value) for key in tags if key.lower() not in ("genre", "style")}
+    return FileTags(found, rest, style=genres_of(style))
 
 
 def _mpeg(file: BinaryIO, layout: Layout) -> FileTags:
@@ -220,7 +236,12 @@ def _merged(first: FileTags, second: FileTags) -> FileTags:
         album=a.album or b.album,
         compilation=a.compilation or b.compilation,
     )
-    return FileTags(merged, {**first.rest, **second.rest}, first.version or second.version)
+    return FileTags(
+        merged,
+        {**first.rest, **second.rest},
+        first.version or second.version,
+        second.style if first.style is None else first.style,
+    )
 
 
 # --- the others --------------------------------------------------------------------------------------------
@@ -237,7 +258,7 @@ def _flac(file: BinaryIO, layout: Layout) -> FileTags:
         for block in flac.metadata_blocks
         if block is not flac.tags and block.code != mutagen.flac.Padding.code
     ]
-    return FileTags(found.tags, {**found.rest, "blocks": blocks})
+    return FileTags(found.tags, {**found.rest, "blocks": blocks}, style=found.style)
 
 
 def _ogg(file: BinaryIO, layout: Layout) -> FileTags:
@@ -275,8 +296,12 @@ def _vorbis_tags(tags: Any) -> FileTags:
         album=_joined(texts("album") or ()),
         compilation=_joined(texts("compilation") or ()).lower() in TRUE_WORDS,
     )
-    rest = [(key, value) for key, value in list.__iter__(tags) if key.lower() != "genre"]
-    return FileTags(found, {"vendor": tags.vendor, "comments": rest})
+    rest = [(key, value) for key, value in list.__iter__(tags) if key.lower() not in ("genre", "style")]
+    style = _styles((key, [value]) for key, value in list.__iter__(tags))
+    return FileTags(found, {"vendor": tags.vendor, "comments": rest}, style=style)
+
+
+_FREEFORM = "----:com.apple.itunes:"
 
 
 def _mp4(file: BinaryIO, layout: Layout) -> FileTags:
@@ -289,7 +314,8 @@ def _mp4(file: BinaryIO, layout: Layout) -> FileTags:
     with suppress(Malformed):  # such a file is read, and never written
         mine = Mp4(file, layout)
         # As stored: the tag library passes over items that it cannot read.
-        items = [read_at(file, one.start, one.end - one.start) for one in mine.items if one.name not in MP4_GENRES]
+        written = {one.start for field in (mine, Mp4(file, layout, STYLE)) for one in field.genres}
+        items = [read_at(file, one.start, one.end - one.start) for one in mine.items if one.start not in written]
         alone = mine.tag_bytes() if tags is None else b""
     if alone:  # in QuickTime's `meta` the tag library finds no tags, and other readers do
         tags = mutagen.mp4.MP4Tags(mutagen.mp4.Atoms(BytesIO(alone)), BytesIO(alone))
@@ -303,7 +329,9 @@ def _mp4(file: BinaryIO, layout: Layout) -> FileTags:
         compilation=bool(tags.get("cpil", False)),
     )
     chapters = [(chapter.start, chapter.title) for chapter in mp4.chapters or ()]
-    return FileTags(found, {"items": items, "chapters": chapters})
+    freeform = ((key[len(_FREEFORM) :], values) for key, values in tags.items() if key.lower().startswith(_FREEFORM))
+    style = _styles((key, [bytes(one).decode("utf-8", "replace") for one in values]) for key, values in freeform)
+    return FileTags(found, {"items": items, "chapters": chapters}, style=style)
 
 
 def _asf(file: BinaryIO, layout: Layout) -> FileTags:
@@ -326,9 +354,10 @@ def _asf(file: BinaryIO, layout: Layout) -> FileTags:
     rest = [
         (name, value.TYPE, value.value, value.language, value.stream)
         for name, value in list.__iter__(tags)
-        if name != "WM/Genre"
+        if name != "WM/Genre" and name.upper() not in ASF_STYLES
     ]
-    return FileTags(found, {"attributes": rest})
+    style = _styles(("STYLE", [value]) for name, value in list.__iter__(tags) if name.upper() in ASF_STYLES)
+    return FileTags(found, {"attributes": rest}, style=style)
 
 
 def _wav(file: BinaryIO, layout: Layout) -> FileTags:

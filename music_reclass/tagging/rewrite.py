@@ -1,21 +1,28 @@
-"""The three ways to change a file: write genres, restore its very bytes, restore the genre field alone."""
+"""The three ways to change a file: write genre and style, restore its very bytes, restore these fields alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from music_reclass.containers import FORMATS
-from music_reclass.containers.edits import Container, Edit, Raw, tidy, unpack
+from music_reclass.containers.edits import GENRE, STYLE, Container, Edit, EditedFile, Raw, tidy, unpack
 from music_reclass.containers.sniff import sniff
 from music_reclass.errors import FailTrack
-from music_reclass.features.journal import Change
+from music_reclass.features.journal import Change, StyleChange
 from music_reclass.tagging.read import FileTags, all_tags
 
-Genres = tuple[str, ...] | None
+Values = tuple[str, ...]
+Genres = Values | None
 MAKES_NEW_TAG = ("mpeg", "tta")  # formats whose new ID3v2 tag repeats what ID3v1 and APE tags say
+IN_ID3 = (
+    *MAKES_NEW_TAG,
+    "wav",
+    "aiff",
+)  # formats with the style in an ID3v2 tag, which comes with a genre or not at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,7 @@ class Prepared:
     sha_after: bytes | None = None
     mtime_ns: int | None = None
     undoes: int | None = None
+    style: StyleChange | None = None  # what is done to the style; None: nothing
 
 
 Rewrite = Callable[[BinaryIO, Path], Prepared]
@@ -43,11 +51,34 @@ Rewrite = Callable[[BinaryIO, Path], Prepared]
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A file's genre field as it is stored, and all its tags."""
+    """A file's genre and style as they are stored, and all its tags."""
 
-    container: Container
-    raw: Raw
+    containers: dict[str, Container]  # by the field they serve
+    raws: dict[str, Raw]
     tags: FileTags
+
+    @property
+    def container(self) -> Container:
+        """What serves the genre."""
+        return self.containers[GENRE]
+
+    @property
+    def raw(self) -> Raw:
+        """The genre as it is stored."""
+        return self.raws[GENRE]
+
+    @property
+    def style(self) -> Genres:
+        """The style decoded; () where the field is there but says nothing."""
+        return () if self.tags.style is None and self.raws[STYLE] else self.tags.style
+
+    def may_get_style(self, ours: Callable[[Values], bool], *, with_genre: bool) -> bool:
+        """Whether the style may be written: there is none, or one that `ours` says was written here."""
+        if self.format in IN_ID3 and self.tags.version is None and not with_genre:
+            return False
+        if self.style is not None and not self.raws[STYLE]:
+            return False  # in a form that is read and never written
+        return not self.style or ours(self.style)
 
     @property
     def format(self) -> str:
@@ -65,8 +96,8 @@ def _examine(file: BinaryIO, path: Path) -> _Found:
     if layout.container not in FORMATS and not layout.malformed:
         raise FailTrack("unsupported", f"{path.name}: genres of this kind of file can be read but not written.")
     tags = all_tags(file, layout)
-    container = FORMATS[layout.container](file, layout)
-    return _Found(container, container.genre_field(), tags)
+    containers = {field: FORMATS[layout.container](file, layout, field) for field in (GENRE, STYLE)}
+    return _Found(containers, {field: one.genre_field() for field, one in containers.items()}, tags)
 
 
 def current_genres(file: BinaryIO, path: Path) -> tuple[Genres, Raw]:
@@ -75,25 +106,67 @@ def current_genres(file: BinaryIO, path: Path) -> tuple[Genres, Raw]:
     return found.genres, found.raw
 
 
+def current_style(file: BinaryIO, path: Path) -> tuple[Genres, Raw]:
+    """The style of an open file, decoded and raw."""
+    found = _examine(file, path)
+    return found.style, found.raws[STYLE]
+
+
+def may_get_style(file: BinaryIO, path: Path, ours: Callable[[Values], bool], *, with_genre: bool) -> Genres | bool:
+    """False where the style of an open file is not to be written, else the style that is there."""
+    found = _examine(file, path)
+    return found.style if found.may_get_style(ours, with_genre=with_genre) else False
+
+
 def write_genres(genres: Sequence[str]) -> Rewrite:
     """The field gets `genres`, the primary one first."""
+    return write_tags(genres)
+
+
+def write_tags(genres: Sequence[str], style: str = "", ours: Callable[[Values], bool] = lambda style: False) -> Rewrite:
+    """The genre gets `genres`, the primary one first, and the style `style`; what is empty is left as it is.
+
+    A style that is there stays, unless `ours` says that it was written here.
+    """
     wanted = tuple(genres)
-    if not wanted or any(not genre.strip() or "\0" in genre for genre in wanted):
-        raise ValueError(f"not a list of genres: {wanted}")
+    if not (wanted or style) or any(
+        not value.strip() or "\0" in value for value in (*wanted, *([style] * bool(style)))
+    ):
+        raise ValueError(f"not a list of genres and a style: {wanted}, {style!r}")
 
     def prepare(file: BinaryIO, path: Path) -> Prepared:
         old = _examine(file, path)
-        edits = tidy(file, old.container.splice(old.container.encode(wanted)))
+        raws = {GENRE: old.container.encode(wanted)} if wanted else {}
+        if style and old.may_get_style(ours, with_genre=bool(wanted)):
+            raws[STYLE] = old.containers[STYLE].encode((style,))
+        edits = _spliced(file, old, raws)
 
         def check(copy: BinaryIO) -> None:
             new = _examine(copy, path)
-            if new.genres != wanted:
+            if GENRE in raws and new.genres != wanted:
                 raise FailTrack("verify", f"{path.name}: {wanted} was written, {new.genres} is read; left as it was.")
-            _same_besides(old, new, path)
+            if STYLE in raws and new.style != (style,):
+                raise FailTrack("verify", f"{path.name}: {style} was written, {new.style} is read; left as it was.")
+            _same_besides(old, new, path, raws)
 
-        return Prepared(old.format, old.genres, wanted, old.raw, edits, check)
+        changed = StyleChange(old.style, (style,), old.raws[STYLE], alone=not wanted) if STYLE in raws else None
+        return Prepared(old.format, old.genres, wanted or old.genres, old.raw, edits, check, style=changed)
 
     return prepare
+
+
+def _spliced(file: BinaryIO, old: _Found, raws: Mapping[str, Raw]) -> tuple[Edit, ...]:
+    """The edits that make `raws` the fields that they name, each put into the file that has those before it."""
+    edits: tuple[Edit, ...] = ()
+    for field, raw in raws.items():
+        if not edits:
+            edits = tidy(file, old.containers[field].splice(raw))
+            continue
+        edited = EditedFile(file, edits)
+        view = cast(BinaryIO, BufferedReader(edited))
+        container = FORMATS[old.format](view, sniff(view), field)
+        edits = tidy(file, edited.original(tidy(view, container.splice(raw))))
+    return edits
 
 
 def restore_bytes(change: Change) -> Rewrite:
@@ -118,32 +191,41 @@ def restore_bytes(change: Change) -> Rewrite:
     return prepare
 
 
-def restore_field(change: Change) -> Rewrite:
-    """The genre field alone, byte for byte, for a file that somebody has edited since."""
+def restore_field(change: Change, fields: Collection[str] = (GENRE,)) -> Rewrite:
+    """The genre, the style, or both alone, byte for byte, for a file that somebody has edited since."""
 
     def prepare(file: BinaryIO, path: Path) -> Prepared:
         old = _examine(file, path)
-        wanted = change.intention.raw_before
-        edits = tidy(file, old.container.splice(wanted))
+        then = change.intention
+        befores = {GENRE: then.raw_before, STYLE: then.style.raw_before if then.style else ()}
+        raws = {field: raw for field, raw in befores.items() if field in fields}
+        edits = _spliced(file, old, raws)
 
         def check(copy: BinaryIO) -> None:
             new = _examine(copy, path)
-            if new.raw != wanted:
-                raise FailTrack("verify", f"{path.name}: the old genre did not come back; left as it was.")
-            _same_besides(old, new, path)
+            for field, raw in raws.items():
+                if new.raws[field] != raw:
+                    raise FailTrack("verify", f"{path.name}: the old {field} did not come back; left as it was.")
+            _same_besides(old, new, path, raws)
 
-        before = change.intention.before
+        before = then.before if GENRE in raws else old.genres
         return Prepared(old.format, old.genres, before, old.raw, edits, check, undoes=change.id)
 
     return prepare
 
 
-def _same_besides(old: _Found, new: _Found, path: Path) -> None:
-    """FailTrack unless everything but the genre reads as before."""
+def _same_besides(old: _Found, new: _Found, path: Path, changed: Collection[str]) -> None:
+    """FailTrack unless everything but the `changed` fields reads as before."""
     then, now = old.tags, new.tags
     kept = all(key in now.rest and now.rest[key] == value for key, value in then.rest.items())
     added = now.rest.keys() - then.rest.keys() - {"vendor"}  # a new comment block names who made it
     fresh = then.version is None and old.format in MAKES_NEW_TAG
+    # A field that is not written is the same to the byte, but in a new tag, which repeats it.
+    for field in {GENRE, STYLE}.difference(changed):
+        repeated = fresh and field == STYLE
+        kept = kept and (repeated or old.raws[field] == new.raws[field])
+    if STYLE not in changed:
+        kept = kept and old.style == new.style
     # A tag that held nothing but the genre goes with it.
     version_kept = now.version is None or then.version in (None, now.version)
     if not kept or (added and not fresh) or not version_kept:

@@ -1,4 +1,4 @@
-"""Undoes a run: the very bytes where a file is as the run left it, else the genre alone; settles interrupted runs."""
+"""Undoes a run: the very bytes where a file is as it was left, else genre and style; settles interrupted runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from music_reclass.containers.edits import is_patch
+from music_reclass.containers.edits import GENRE, STYLE, is_patch
 from music_reclass.containers.structure import opened
 from music_reclass.errors import FailTrack, NothingToDo, TrackError, UsageError
 from music_reclass.features.journal import STAGED, WRITTEN, Change, DamagedChange, Journal
@@ -22,7 +22,7 @@ from music_reclass.tagging.commit import (
     sync_folder,
 )
 from music_reclass.tagging.read import tag_errors
-from music_reclass.tagging.rewrite import Rewrite, current_genres, restore_bytes, restore_field
+from music_reclass.tagging.rewrite import Rewrite, current_genres, current_style, restore_bytes, restore_field
 from music_reclass.utils.progress import Progress, Silent
 
 CONFIRMED = "confirmed"  # the file had been replaced
@@ -226,17 +226,42 @@ def _already(journal: Journal, change: Change, path: Path, detail: str, *, dry_r
 
 
 def _undo_field(journal: Journal, change: Change, path: Path, replace: Replace | None, *, force: bool) -> FileResult:
-    """Restore the genre field of a file that was edited since."""
+    """Restore the genre and the style of a file that was edited since, as far as they are what was written."""
+    ours, theirs = _fields(change, path)
+    names = " and ".join(ours)
+    if not ours and not theirs:
+        named = " and ".join(_written(change))
+        return _already(journal, change, path, f"its {named} was as before already", dry_run=replace is None)
+    changed = "; ".join(f"its {name} was changed since (now {now})" for name, now in theirs.items())
+    if not ours and not force:
+        return FileResult(str(path), LEFT, f"{changed}; --force brings the old one back")
+    if force:
+        ours, changed = [*ours, *theirs], ""
+        names = " and ".join(ours)
+    if replace is not None and replace(path, restore_field(change, ours)) is None:
+        raise FailTrack("tags", f"{path.name}: its old {names} cannot be put back into the tag that is there now.")
+    detail = f"only its {names} is as before: the file was edited since"
+    return FileResult(str(path), FIELD, f"{detail}; {changed}" if changed else detail)
+
+
+def _written(change: Change) -> list[str]:
+    """The fields that a change wrote."""
+    style = change.intention.style
+    return [GENRE] * (style is None or not style.alone) + [STYLE] * (style is not None)
+
+
+def _fields(change: Change, path: Path) -> tuple[list[str], dict[str, str]]:
+    """Of the fields that a change wrote and that are not as before: those that still hold it, and what is in others."""
+    then, ours, theirs = change.intention, list[str](), dict[str, str]()
     with tag_errors(path), opened(path) as file:
-        genres, raw = current_genres(file, path)
-    then = change.intention
-    if raw == then.raw_before:
-        return _already(journal, change, path, "its genre was as before already", dry_run=replace is None)
-    if genres != then.after and not force:
-        shown = "none" if genres is None else ", ".join(genres) or "an empty one"
-        return FileResult(
-            str(path), LEFT, f"its genre was changed since (now {shown}); --force brings the old one back"
-        )
-    if replace is not None and replace(path, restore_field(change)) is None:
-        raise FailTrack("tags", f"{path.name}: its old genre cannot be put back into the tag that is there now.")
-    return FileResult(str(path), FIELD, "only its genre is as before: the file was edited since")
+        for field in _written(change):
+            now, raw = current_genres(file, path) if field == GENRE else current_style(file, path)
+            style = then.style if field == STYLE else None
+            before, after = (style.raw_before, style.after) if style else (then.raw_before, then.after)
+            if raw == before:
+                continue
+            if now == after:
+                ours.append(field)
+            else:
+                theirs[field] = "none" if now is None else ", ".join(now) or "an empty one"
+    return ours, theirs

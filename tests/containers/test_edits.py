@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
+from io import BufferedReader
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from music_reclass.containers.edits import Edit, growth, inverse, pack, patched, tidy, unpack
+from music_reclass.containers.edits import Edit, EditedFile, growth, inverse, pack, patched, tidy, unpack
 
 
 def result(source: bytes, edits: tuple[Edit, ...]) -> bytes:
@@ -69,3 +72,28 @@ def test_what_is_no_patch_is_refused_in_one_way(data: bytes) -> None:
             unpack(packed)
         except ValueError:
             continue
+
+
+def _some_edits(random: Random, size: int) -> list[Edit]:
+    cuts = sorted(random.sample(range(size + 1), min(size + 1, 2 * random.randint(0, 4))))
+    return [
+        Edit(start, end, random.randbytes(random.randint(0, 5)))
+        for start, end in zip(cuts[::2], cuts[1::2], strict=False)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_an_edited_file_reads_as_if_it_were_made_and_further_edits_count_in_the_original(seed: int) -> None:
+    random = Random(seed)
+    data = random.randbytes(random.randint(0, 40))
+    first = _some_edits(random, len(data))
+    made = b"".join(patched([data], first))
+    view = EditedFile(io.BytesIO(data), first)
+    reader = BufferedReader(view)
+    assert (reader.read(), reader.seek(0, os.SEEK_END)) == (made, len(made))
+    place = random.randint(0, len(made))
+    reader.seek(place)
+    assert reader.read(7) == made[place : place + 7]
+    second = _some_edits(random, len(made))
+    both = tidy(io.BytesIO(data), view.original(second))
+    assert b"".join(patched([data], both)) == b"".join(patched([made], second))

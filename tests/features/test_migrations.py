@@ -65,4 +65,5 @@ def test_released_steps_are_never_edited() -> None:
         "5ae0996fac462e60",
         "c9b872a278197040",
         "5d1b6bda86854342",
+        "11b68be6e4fb3975",
     ]

@@ -55,7 +55,7 @@ def test_what_is_written_is_what_was_planned_and_every_track_is_emitted() -> Non
     written: list[tuple[str, tuple[str, ...]]] = []
     emitted: list[tuple[str, bool]] = []
     tally = plan().write(
-        lambda state, genres: written.append((state.path, tuple(genres))),
+        lambda state, genres, style: written.append((state.path, tuple(genres))),
         lambda: False,
         lambda state, proposal, done, problem: emitted.append((state.path, done)),
     )
@@ -64,7 +64,7 @@ def test_what_is_written_is_what_was_planned_and_every_track_is_emitted() -> Non
 
 
 def test_a_refused_file_costs_one_file_and_a_kind_we_cannot_write_is_no_failure() -> None:
-    def refuse(state: Track, genres: Sequence[str]) -> None:
+    def refuse(state: Track, genres: Sequence[str], style: str) -> None:
         raise FailTrack("unsupported" if "junk" in state.path else "permission", "no")
 
     tally = plan().write(refuse, lambda: False, lambda *_: None)
@@ -120,7 +120,7 @@ def test_a_file_scanned_by_a_version_that_digested_it_otherwise_is_known_as_writ
     scanned = Track(str(path), status.st_size, status.st_mtime_ns, digest=b"of an older version", vector=vector)
     (number,) = library.save([scanned], kind)
     run = journal.begin_run("apply", {})
-    track_writer(journal, library, run, WriteOptions())(scanned, ("Rock",))
+    track_writer(journal, library, run, WriteOptions())(scanned, ("Rock",), "")
     assert library.user_genres([number]) == {}
     assert library.paths_of_audio(payload_digest(path)) == [str(path)]
     assert library.vectors([number], kind)[number].tolist() == [1, 1, 1]
