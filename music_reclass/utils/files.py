@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from fnmatch import fnmatch
+from fnmatch import translate
+from functools import lru_cache
 from pathlib import Path
 
 from music_reclass.domain import Track
@@ -28,6 +30,7 @@ IGNORED_FOLDERS = frozenset(
     {"@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 )
 IGNORE_FILES = (".reclassignore", ".plexignore")
+MOST_GLOBS = 10_000  # of an ignore file: every name is compared with each
 LARGEST_IGNORE_FILE = 2**20  # bytes
 NETWORK_TYPES = frozenset(
     {
@@ -213,9 +216,14 @@ def _matches(entry: os.DirEntry[str], patterns: Sequence[Globs]) -> bool:
         prefix = folder.rstrip("/") + "/"
         if entry.path.startswith(prefix):
             names.add(entry.path[len(prefix) :])
-        if any(fnmatch(name, glob.removeprefix("./")) for glob in globs for name in names):
+        if any(matches(name) for matches in map(_matcher, globs) for name in names):
             return True
     return False
+
+
+@lru_cache(maxsize=2 * MOST_GLOBS)  # that of fnmatch holds 256 on Python 3.10
+def _matcher(glob: str) -> Callable[[str], re.Match[str] | None]:
+    return re.compile(translate(os.path.normcase(glob.removeprefix("./")))).match
 
 
 def _ignore_patterns(folder: str, names: set[str]) -> Iterator[str]:
@@ -225,6 +233,8 @@ def _ignore_patterns(folder: str, names: set[str]) -> Iterator[str]:
             continue
         lines = [line.strip() for line in _ignore_text(os.path.join(folder, name)).splitlines()]
         globs = [line.rstrip("/") for line in lines if line and not line.startswith("#")]
+        if len(globs) > MOST_GLOBS:
+            raise OSError(errno.EINVAL, f"its {name} holds more than {MOST_GLOBS:,} globs, so the folder is left out")
         yield from globs or ["*"]
 
 

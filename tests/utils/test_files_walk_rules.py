@@ -183,6 +183,16 @@ def test_an_ignore_file_that_is_no_plain_file_of_sane_size_hangs_nothing(kind: s
     assert "its .plexignore is no plain file of at most 1 MB" in errors[0]
 
 
+def test_an_ignore_file_of_endlessly_many_globs_leaves_its_folder_out(tmp_path: Path) -> None:
+    make(tmp_path, "a/1.mp3", "b/2.mp3")
+    (tmp_path / "a" / ".reclassignore").write_text("x\n" * 400_000)
+    errors: list[str] = []
+    found = [Path(one.path).name for one in walk([str(tmp_path)], on_error=lambda path, why: errors.append(str(why)))]
+    assert found == ["2.mp3"]
+    assert len(errors) == 1
+    assert "its .reclassignore holds more than 10,000 globs" in errors[0]
+
+
 def test_globs_may_be_relative_to_the_scanned_folder_or_to_that_of_the_ignore_file(tmp_path: Path) -> None:
     make(tmp_path, "live/1.mp3", "live/2.ogg", "Ida/live/3.mp3", "Ida/4.mp3")
     assert found(tmp_path, exclude=("live/*",)) == ["Ida/4.mp3", "Ida/live/3.mp3"]
