@@ -45,6 +45,8 @@ def ask_albums(
     written then. Choices are stored at once, unless this is a dry run, and hold over later scans."""
     answers = Answers(set(), set())
     for rows in _albums(plan, everything):
+        if work.stop:
+            break
         _show(rows)
         word = _answer()
         if word == QUIT:
@@ -172,34 +174,44 @@ def _answer() -> str:
 
 def _key(question: str) -> str | None:
     """One key where the terminal gives single ones, else a line; None at the end of input."""
+    from music_reclass.utils.progress import waiting_for_answer
+
     raw = sys.stdin.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb")
     if not raw:
         return _line(question)
-    plain(f"  {question}")
-    key = _single_key()
+    with waiting_for_answer():
+        plain(f"  {question}")
+        key = _single_key()
     if key == "\x03":  # Ctrl-C, as single keys come
         raise KeyboardInterrupt
     return None if key in ("\x04", "") else key
 
 
 def _single_key() -> str:
+    """One key; OSError where the terminal is gone."""
     if sys.platform == "win32":
         return click.getchar()
     import termios
     import tty
 
     descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
     try:
-        tty.setraw(descriptor, termios.TCSADRAIN)  # keeps what was typed ahead
-        return os.read(descriptor, 16).decode(errors="replace")
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        before = termios.tcgetattr(descriptor)
+        try:
+            tty.setraw(descriptor, termios.TCSADRAIN)  # keeps what was typed ahead
+            return os.read(descriptor, 16).decode(errors="replace")
+        finally:
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+    except termios.error as error:
+        raise OSError(*error.args) from error
 
 
 def _line(question: str) -> str | None:
-    plain(f"  {question}")
-    line = sys.stdin.readline()
+    from music_reclass.utils.progress import waiting_for_answer
+
+    with waiting_for_answer():
+        plain(f"  {question}")
+        line = sys.stdin.readline()
     return line.strip() if line else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -40,9 +41,15 @@ def config(
             value = "<hidden>" if value else ""
         if isinstance(value, Path):
             value = str(value)
+        if setting.name == "plex_url":
+            value = _URL_SECRETS.sub("<hidden>", value)
         text = shown_default(setting.name) if source == "default" else _in_words(value)
         line = f"{setting.name:<18} {printable(text):<40} {printable(shorten_home(source))}"
         emit({"setting": setting.name, "value": value, "source": source}, line, as_json)
+
+
+# What a URL may hold of secrets: user and password before the host, and everything after its path.
+_URL_SECRETS = re.compile(r"(?<=//)[^/?#]*(?=@)|(?<=[?#]).+", re.DOTALL)
 
 
 def _in_words(value: Any) -> str:

@@ -45,19 +45,20 @@ class Selection(NamedTuple):
     unwritable: bool = False  # those as well whose genre could not be written, whatever their outcome
 
     def tracks(self, decisions: Decisions, taxonomy: Taxonomy) -> Iterator[Track]:
-        """The tracks, by path."""
-        genres = {taxonomy.canonical(name) or name for name in self.genres}
+        """The tracks, by path. click.UsageError for a genre that the taxonomy does not know."""
+        genres = set(map(taxonomy.canonical, self.genres))
+        if None in genres:
+            unknown = next(name for name in self.genres if taxonomy.canonical(name) is None)
+            raise click.UsageError(f"There is no genre {unknown!r}; reclass genres list shows all.")
         for track in decisions.below(self.paths):
             among = track.outcome is not None and track.outcome.value in self.outcomes
             if self.outcomes and not among and not (self.unwritable and track.unwritable):
                 continue
             decided = track.decision.genres if track.decision is not None and track.error is None else ()
-            if genres and not any(
-                (taxonomy.canonical(one) or one) == genre or taxonomy.is_descendant(one, genre)
-                for one in decided
-                for genre in genres
-            ):
-                continue
+            if genres:
+                known = [genre for one in decided if (genre := taxonomy.canonical(one)) is not None]
+                if genres.isdisjoint([*known, *(above for genre in known for above in taxonomy.ancestors(genre))]):
+                    continue
             if self.relations and (
                 not decided or taxonomy.relation(decided[0], track.tags.genres).value not in self.relations
             ):

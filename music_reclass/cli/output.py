@@ -171,7 +171,10 @@ def confirm(question: str, choice: Choice, *, default: bool = False) -> bool:
     if choice.as_json or not interactive():
         complain(f"{question} Nothing was written: without a terminal, or with --json, that needs --yes.")
         return False
-    return click.confirm(f"\n{printable(question)}", default=default)
+    from music_reclass.utils.progress import waiting_for_answer
+
+    with waiting_for_answer():
+        return click.confirm(f"\n{printable(question)}", default=default)
 
 
 def write_file(path: Path, content: str | bytes | Iterable[str], *, force: bool = False) -> None:

@@ -236,6 +236,8 @@ class Journal:
 
     def command_of(self, run: int) -> str | None:
         """The command of a run; None where there is no such run."""
+        if run.bit_length() > 63:  # more than SQLite can hold
+            return None
         row = self._sql.execute("SELECT command FROM run WHERE id = ?", (run,)).fetchone()
         return None if row is None else str(row[0])
 

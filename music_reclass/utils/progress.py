@@ -94,9 +94,25 @@ class StopRequest:
         return self.requested
 
 
+_somebody_is_asked = False
+
+
+@contextmanager
+def waiting_for_answer() -> Iterator[None]:
+    """While the block runs nothing is half done, so a request to stop is heeded at once and not after the answer."""
+    global _somebody_is_asked
+    before, _somebody_is_asked = _somebody_is_asked, True
+    try:
+        yield
+    finally:
+        _somebody_is_asked = before
+
+
 @contextmanager
 def orderly_stop() -> Iterator[StopRequest]:
     """The first SIGINT, SIGTERM or SIGHUP within the block sets the request; the second raises KeyboardInterrupt.
+
+    Within `waiting_for_answer` the first raises it too.
 
     SIGHUP says that the terminal is gone, and counts unless it is ignored (nohup); then nothing more is printed there.
     """
@@ -109,9 +125,10 @@ def orderly_stop() -> Iterator[StopRequest]:
     def handle(number: int, frame: FrameType | None) -> None:
         if number == HANGUP:
             _silence(terminals)
-        if request.requested:
-            raise KeyboardInterrupt
+        at_once = request.requested or _somebody_is_asked
         request.requested = True
+        if at_once:
+            raise KeyboardInterrupt
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     if HANGUP is not None and signal.getsignal(HANGUP) != signal.SIG_IGN:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,40 @@ def test_single_keys_on_a_terminal(library: DecidedLibrary, shell: Shell, tmp_pa
     assert code == 0
     assert "\x1b[2J" not in screen
     assert read_tags(song).genres == ("Rock",)
+
+
+def test_a_signal_ends_the_questions_at_once(
+    library: DecidedLibrary, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.add(Tune("One/a.mp3", "Rock"), Tune("Two/b.mp3", "Jazz"))
+    before = digests(library.folder)
+
+    class Keyboard(io.StringIO):
+        def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
+            signal.raise_signal(signal.SIGTERM)
+            return "a\n"
+
+    monkeypatch.setattr("sys.stdin", Keyboard())
+    assert shell("edit", library.folder) == 130
+    assert shell.out.count("[a]ccept") == 1
+    assert shell.err.strip() == "Interrupted."
+    assert digests(library.folder) == before
+
+
+def test_a_terminal_that_is_gone_is_no_bug(
+    library: DecidedLibrary, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    termios = pytest.importorskip("termios")
+    library.add(Tune("One/a.mp3", "Rock"))
+    before = digests(library.folder)
+
+    def fails(*_: object) -> None:
+        raise termios.error(5, "Input/output error")
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stdin.fileno", lambda: 0, raising=False)
+    monkeypatch.setattr("termios.tcgetattr", fails)
+    assert shell("edit", library.folder) == 1
+    assert shell.err == "reclass: Input/output error.\n"
+    assert digests(library.folder) == before

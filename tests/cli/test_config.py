@@ -20,6 +20,18 @@ def settings_of(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, di
     return {one["setting"]: one for one in map(json.loads, capsys.readouterr().out.splitlines())}
 
 
+def test_an_address_is_shown_without_its_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RECLASS_CONFIG", str(tmp_path / "none.toml"))
+    for given, shown in (
+        ("http://192.168.1.10:32400", "http://192.168.1.10:32400"),
+        ("https://me:s3cret@plex:32400/web?X-Plex-Token=s3cret", "https://<hidden>@plex:32400/web?<hidden>"),
+        ("http://me:s3@cret@plex/#s3cret", "http://<hidden>@plex/#<hidden>"),
+    ):
+        assert settings_of(capsys, "--plex-url", given)["plex_url"]["value"] == shown
+
+
 def test_each_setting_comes_with_its_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -204,6 +204,18 @@ def test_listings_take_genres_outcomes_relations_and_paths(mixed: DecidedLibrary
     assert "Jazz, Blues -> Rock 0.90" in shell.out
 
 
+@pytest.mark.parametrize("command", ["status", "export", "report"])
+def test_a_genre_that_nobody_knows_is_named(command: str, mixed: DecidedLibrary, shell: Shell) -> None:
+    assert shell(command, "--genre", "Nope") == 2
+    assert "There is no genre 'Nope'; reclass genres list shows all." in shell.err
+    assert "Nope" not in shell.out
+
+
+def test_a_listing_by_genre_passes_decisions_of_another_taxonomy_by(library: DecidedLibrary, shell: Shell) -> None:
+    library.add(Tune("a.mp3", "My Own Genre"), Tune("b.mp3", "Rock"))
+    assert listed(shell, "--genre", "Rock") == ["b.mp3"]
+
+
 def test_an_export_and_a_report_take_the_same_choices(mixed: DecidedLibrary, shell: Shell) -> None:
     assert shell("export", "--format", "jsonl", "--outcome", "unsure", mixed.folder / "Two") == 0
     assert [Path(one["path"]).name for one in shell.objects()] == ["unsure.mp3"]

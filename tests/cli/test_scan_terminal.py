@@ -49,6 +49,7 @@ def on_a_terminal(*words: str | Path, keys: bytes, colour: bool = True, question
         (b"n\n", 0, "Nothing was written. To write this one: reclass apply"),
         (b"\n", 0, "Nothing was written. To write this one: reclass apply"),
         (b"\x04", 130, "Interrupted."),  # Ctrl-D
+        (b"\x03n\n", 130, "Interrupted."),  # Ctrl-C, heeded before the answer
     ],
 )
 def test_the_plan_comes_first_and_only_a_yes_writes(

@@ -150,6 +150,13 @@ def test_a_run_that_is_not_there_is_named_before_anybody_is_asked(
     assert terminal.questions == []
 
 
+@pytest.mark.parametrize("command", ["undo", "history"])
+def test_a_number_larger_than_any_run_is_no_run(command: str, library: DecidedLibrary, shell: Shell) -> None:
+    library.add(Tune("a.mp3"))
+    assert shell(command, str(2**63)) == 3
+    assert shell.err == f"reclass: There is no run {2**63}; reclass history lists the runs.\n"
+
+
 def test_an_undo_cannot_be_undone_and_a_run_only_once(library: DecidedLibrary, shell: Shell) -> None:
     library.add(Tune("a.mp3"))
     assert shell("apply", "--yes") == 0

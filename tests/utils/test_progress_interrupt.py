@@ -5,7 +5,20 @@ import signal
 
 import pytest
 
-from music_reclass.utils.progress import orderly_stop
+from music_reclass.utils.progress import orderly_stop, waiting_for_answer
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_ends_a_question(number: int) -> None:
+    with orderly_stop() as stop:
+        with pytest.raises(KeyboardInterrupt), waiting_for_answer():
+            signal.raise_signal(number)
+        assert stop
+    with orderly_stop() as stop:
+        with waiting_for_answer():
+            pass
+        signal.raise_signal(number)
+        assert stop
 
 
 def test_the_first_signal_asks_and_the_second_insists() -> None:
