@@ -31,6 +31,7 @@ IGNORED_FOLDERS = frozenset(
 )
 IGNORE_FILES = (".reclassignore", ".plexignore")
 MOST_GLOBS = 10_000  # of an ignore file: every name is compared with each
+LONGEST_GLOB = 1000  # characters
 LARGEST_IGNORE_FILE = 2**20  # bytes
 NETWORK_TYPES = frozenset(
     {
@@ -233,8 +234,9 @@ def _ignore_patterns(folder: str, names: set[str]) -> Iterator[str]:
             continue
         lines = [line.strip() for line in _ignore_text(os.path.join(folder, name)).splitlines()]
         globs = [line.rstrip("/") for line in lines if line and not line.startswith("#")]
-        if len(globs) > MOST_GLOBS:
-            raise OSError(errno.EINVAL, f"its {name} holds more than {MOST_GLOBS:,} globs, so the folder is left out")
+        if len(globs) > MOST_GLOBS or any(len(glob) > LONGEST_GLOB for glob in globs):
+            most = f"more than {MOST_GLOBS:,} globs or one of more than {LONGEST_GLOB:,} characters"
+            raise OSError(errno.EINVAL, f"its {name} holds {most}, so the folder is left out")
         yield from globs or ["*"]
 
 
