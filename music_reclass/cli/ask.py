@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from music_reclass.cli.options import Choice, choice_flags, setting_flags
-from music_reclass.cli.output import plain, printable, say, shorten_home, styled
+from music_reclass.cli.output import emit, plain, printable, shorten_home, styled
 
 if TYPE_CHECKING:
     from music_reclass.cli.session import Session
@@ -263,6 +263,7 @@ def edit(
     from music_reclass.cli.writing import conclude, plan_for
     from music_reclass.errors import NothingToDo
     from music_reclass.features.decisions import Decisions
+    from music_reclass.utils.words import counted
 
     if (bool(genres) + leave + clear) > 1:
         raise click.UsageError("Say one of --genre, --leave and --clear.")
@@ -277,10 +278,13 @@ def edit(
             plan = ask_albums(work, plan, "edit", everything=True, dry_run=choice.dry_run)
             choice = Choice(choice.dry_run, yes=True)
         elif choice.dry_run:
-            say("edit", "nothing was stored, as this is a dry run")
+            nothing = "nothing was stored, as this is a dry run"
+            emit({"stored": False, "tracks": len(tracks)}, nothing, choice.as_json, "edit")
             return 0
         elif clear:
-            _clear(work, tracks, scope)
+            dropped = _clear(work, tracks, scope)
+            text = f"{counted(dropped, 'decision')}; the next scan or relabel decides again"
+            emit({"cleared": dropped}, text, choice.as_json, "cleared")
             return 0
         else:
             chosen = known_genres(genres, work.taxonomy) if genres else None
@@ -289,10 +293,10 @@ def edit(
         return conclude(work, plan, choice, command="edit", arguments={"paths": folders})
 
 
-def _clear(work: Session, tracks: Sequence[Track], scope: str) -> None:
+def _clear(work: Session, tracks: Sequence[Track], scope: str) -> int:
+    """Drop what the user decided of these tracks; how many decisions that were."""
     from music_reclass.features.decisions import Decisions
     from music_reclass.features.user_decisions import UserDecisions, keys_of
-    from music_reclass.report.text import counted
 
     known = UserDecisions(work.database)
     keys: list[Mapping[str, str]] = [keys_of(track.digest, track.tags) for track in tracks]
@@ -300,4 +304,4 @@ def _clear(work: Session, tracks: Sequence[Track], scope: str) -> None:
     affected |= {("track", found["track"]) for found in keys if "track" in found}
     dropped = sum(known.remove(place, name) for place, name in affected)
     Decisions(work.database).put_user_decisions(_ids_of(work, affected))
-    say("cleared", f"{counted(dropped, 'decision')}; the next scan or relabel decides again")
+    return dropped

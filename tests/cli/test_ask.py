@@ -92,6 +92,14 @@ def test_edit_decides_without_a_question_and_takes_it_back(library: DecidedLibra
     assert shell("edit", library.folder / "nowhere") == 3
 
 
+def test_edit_prints_objects_alone_where_they_are_asked_for(library: DecidedLibrary, shell: Shell) -> None:
+    library.add(Tune("a.mp3"))
+    assert shell("edit", library.folder, "--genre", "Jazz", "--json", "--dry-run") == 0
+    assert shell.objects() == [{"stored": False, "tracks": 1}]
+    assert shell("edit", library.folder, "--clear", "--json") == 0
+    assert shell.objects() == [{"cleared": 0}]
+
+
 def test_single_keys_on_a_terminal(library: DecidedLibrary, shell: Shell, tmp_path: Path) -> None:
     (song,) = library.add(Tune("One/a\x1b[2J.mp3", "Rock"))
     code, screen = on_a_terminal("edit", library.folder, "--db", shell.db, keys=b"a", question=b"[q]uit?")
