@@ -18,10 +18,10 @@ from music_reclass.cli.plex_output import compare_flags, path_map
 if TYPE_CHECKING:
     from music_reclass.cli.session import Session
     from music_reclass.config import Settings
+    from music_reclass.plex.http import Server
     from music_reclass.plex.library import PlexLibrary
     from music_reclass.plex.model import ItemEdit, Section
     from music_reclass.plex.plan import SyncRequest
-    from music_reclass.plex.server import Server
     from music_reclass.plex.write import Outcome
 
 STOPPED = "Stopped as you asked; what was sent is verified and logged: the same command goes on from here."
@@ -93,7 +93,7 @@ def restore_run(settings: Settings, run: int | None, force: bool, choice: Choice
     from music_reclass.errors import NothingToDo
     from music_reclass.features.plex import PlexJournal
     from music_reclass.plex import write
-    from music_reclass.plex.server import connect
+    from music_reclass.plex.login import connect
 
     with reading(settings):
         pass  # a library that is not there is said before the server is asked
@@ -163,7 +163,7 @@ def check(as_json: bool, settings: Settings) -> int:
 @setting_flags()
 def libraries(as_json: bool, settings: Settings) -> None:
     """The libraries of the server."""
-    from music_reclass.plex.server import connect
+    from music_reclass.plex.login import connect
 
     for one in connect(settings).sections():
         if as_json:
@@ -288,7 +288,7 @@ def _request(*, pairs: tuple[str, ...], match_words: bool, track_subgenres: bool
 
 def _connect(settings: Settings) -> tuple[Server, Section]:
     """The server and music library that the settings name."""
-    from music_reclass.plex.server import connect
+    from music_reclass.plex.login import connect
 
     server = connect(settings)
     return server, server.music(settings.plex_library)

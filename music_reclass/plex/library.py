@@ -17,13 +17,13 @@ from music_reclass.features.plex import (
     imported_paths,
     local_tracks,
 )
+from music_reclass.plex.http import TOGETHER, in_batches
 from music_reclass.plex.paths import NO_MAP, PathMap, infer, is_windows, parts_of, path_of, spread
-from music_reclass.plex.server import TOGETHER, in_batches
 from music_reclass.utils.progress import Bar, progress_bar
 
 if TYPE_CHECKING:
+    from music_reclass.plex.http import Server
     from music_reclass.plex.model import Listed, Section
-    from music_reclass.plex.server import Server
 
 SAMPLES = 200
 MOST_FOLDERS = 25  # requests; above that, wider folders are asked for

@@ -13,8 +13,8 @@ from music_reclass.plex.paths import NO_MAP, PathMap
 from music_reclass.plex.write import log_edits, parameters
 
 if TYPE_CHECKING:
+    from music_reclass.plex.http import Server
     from music_reclass.plex.library import PlexLibrary
-    from music_reclass.plex.server import Server
 
 MARK = "Reclass Selftest"
 ABSENT = "Reclass Absent"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.features.plex import local_tracks
+from music_reclass.plex.http import TOGETHER, in_batches
 from music_reclass.plex.model import ALBUM, ARTIST, TRACK, Listed, Section
 from music_reclass.plex.paths import LocalIndex, Match, PathMap, match
 from music_reclass.plex.plan import (
@@ -19,13 +20,12 @@ from music_reclass.plex.plan import (
     desired_group_state,
     desired_track_state,
 )
-from music_reclass.plex.server import TOGETHER, in_batches
 from music_reclass.tagging.policy import SURE
 
 if TYPE_CHECKING:
+    from music_reclass.plex.http import Server
     from music_reclass.plex.library import PlexLibrary
     from music_reclass.plex.model import ItemEdit
-    from music_reclass.plex.server import Server
     from music_reclass.taxonomy import Taxonomy
 
 AUTO_LEVEL = "auto"

@@ -9,16 +9,16 @@ from urllib.parse import quote
 
 from music_reclass.errors import NothingToDo, ServerError, UsageError
 from music_reclass.features.plex import ABANDONED, UNDONE, WRITTEN, PlexChange
+from music_reclass.plex.http import TOGETHER, Refused
 from music_reclass.plex.library import PlexLibrary
 from music_reclass.plex.model import ItemEdit, same_tags, without
 from music_reclass.plex.plan import LEAVE, RESTORE, Row
-from music_reclass.plex.server import TOGETHER, Refused
 from music_reclass.utils.progress import Bar, Progress, progress_bar
 
 if TYPE_CHECKING:
     from music_reclass.features.plex import PlexJournal
+    from music_reclass.plex.http import Server
     from music_reclass.plex.model import Item, Section
-    from music_reclass.plex.server import Server
 
 # What may concern one item, or the length of the request, and so is asked again in halves.
 DIVISIBLE = frozenset({400, 404, 409, 413, 414, 431})

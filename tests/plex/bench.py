@@ -15,9 +15,9 @@ from music_reclass.config import Secret
 from music_reclass.features.database import Database
 from music_reclass.features.journal import Journal
 from music_reclass.features.plex import PlexJournal
+from music_reclass.plex.http import Client, Server
 from music_reclass.plex.library import PlexLibrary
 from music_reclass.plex.plan import Row, SyncRequest
-from music_reclass.plex.server import Client, Server
 from music_reclass.plex.sync import plan_sync
 from music_reclass.plex.write import Outcome, plan_restore, restore, settle_open, write
 from music_reclass.taxonomy import Taxonomy, load

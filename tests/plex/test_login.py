@@ -6,7 +6,7 @@ import pytest
 
 from music_reclass.config import Secret, Settings
 from music_reclass.errors import UsageError
-from music_reclass.plex.server import url_and_token
+from music_reclass.plex.login import url_and_token
 
 TOKEN = "s3cret_T0ken"
 URL = "http://nas:32400"

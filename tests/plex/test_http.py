@@ -3,7 +3,8 @@
 import pytest
 
 from music_reclass.errors import NothingToDo, ServerError, UsageError
-from music_reclass.plex.server import PAGE, Refused, connect, in_batches
+from music_reclass.plex.http import PAGE, Refused, in_batches
+from music_reclass.plex.login import connect
 from tests.fakes.plex_server import TOKEN, FakePlex
 from tests.plex.bench import connected
 

@@ -7,7 +7,7 @@ import traceback
 import pytest
 
 from music_reclass.errors import ReclassError, ServerError
-from music_reclass.plex.server import DELAYS, Client, Refused
+from music_reclass.plex.http import DELAYS, Client, Refused
 from tests.fakes.plex_server import TOKEN, FakePlex
 from tests.plex.bench import Clock, connected
 
