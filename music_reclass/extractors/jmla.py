@@ -17,6 +17,8 @@ from music_reclass.extractors.network import (
     Network,
     NetworkExtractor,
     check_packages,
+    in_format,
+    like_weights,
     load_exactly,
     slopes_file,
 )
@@ -64,7 +66,7 @@ def encoder(tensors: Mapping[str, NDArray[Any]], heads: int) -> Any:
 
 def patch_mean(model: Any, mels: Any) -> Any:
     """The mean of the patch tokens after the final norm, float32 (n, width), of log-mels (n, 80, frames)."""
-    tokens = model(mels.unsqueeze(1).expand(-1, 3, -1, -1))
+    tokens = model(like_weights(model, mels).unsqueeze(1).expand(-1, 3, -1, -1))
     return tokens[:, 1:].float().mean(dim=1)  # the first token is untrained in a masked autoencoder
 
 
@@ -167,8 +169,8 @@ class Jmla(NetworkExtractor):
         parts = windows.audible(windows.spread(samples, JMLA_SAMPLES, MOST_WINDOWS))
         return np.stack([jmla_input(part) for part in parts])
 
-    def _build(self) -> Any:
-        return encoder(read_safetensors(self._installed.weights), self.heads)
+    def _build(self, precision: str) -> Any:
+        return in_format(encoder(read_safetensors(self._installed.weights), self.heads), precision)
 
 
 def jmla(excerpt: str, placement: Placement) -> Jmla:

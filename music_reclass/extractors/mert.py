@@ -13,7 +13,15 @@ from music_reclass.domain import FeatureKind
 from music_reclass.errors import ReclassError
 from music_reclass.extractors import windows
 from music_reclass.extractors.batching import Slope
-from music_reclass.extractors.network import Blueprint, Network, NetworkExtractor, check_packages, slopes_file
+from music_reclass.extractors.network import (
+    Blueprint,
+    Network,
+    NetworkExtractor,
+    check_packages,
+    in_format,
+    like_weights,
+    slopes_file,
+)
 from music_reclass.extractors.weights.checkpoint import read_safetensors
 from music_reclass.extractors.weights.store import Installed, needed, read_json
 from music_reclass.utils.lazy import require
@@ -139,7 +147,7 @@ def layer_means(model: Any, waves: Any, layers: tuple[int, ...]) -> Any:
         means[layer] = states.float().mean(dim=1)
 
     with _hooked(model.encoder.layers, [layer for layer in layers if layer < depth], keep):
-        last = model(waves).last_hidden_state
+        last = model(like_weights(model, waves)).last_hidden_state
     if depth in layers:
         keep(depth, last)
     return torch.stack([means[layer] for layer in layers], dim=1)
@@ -190,7 +198,7 @@ def chunked_convolutions(model: Any, chunks: int) -> Iterator[None]:
 
     class InChunks(nn.Module):  # type: ignore[misc, name-defined]
         def forward(self, waves: Any) -> Any:
-            return _features(whole.conv_layers, waves[:, None], chunks)
+            return _features(whole.conv_layers, like_weights(model, waves)[:, None], chunks)
 
     model.feature_extractor = InChunks()
     try:
@@ -208,7 +216,7 @@ def _features(layers: Any, waves: Any, chunks: int) -> Any:
     shift = first.layer_norm.bias[:, None] - mean * scale
     done = []
     for chunk in _cut([layer.conv for layer in layers], waves, chunks):
-        hidden = first.activation(first.conv(chunk).float() * scale + shift)
+        hidden = first.activation((first.conv(chunk).float() * scale + shift).to(chunk.dtype))
         for layer in rest:
             hidden = layer(hidden)
         done.append(hidden)
@@ -317,11 +325,12 @@ class Mert(NetworkExtractor):
         whole = {self.kind: vector}
         return whole if self.kind == self._plain else {**whole, self._plain: vector[self._plain_part]}
 
-    def _build(self) -> Any:
+    def _build(self, precision: str) -> Any:
         config = read_json(self._installed.folder / "config.json")
         if config is None:
             raise ReclassError(f"{self._installed.folder} has lost its config.json; install the model again.")
-        return shorten(hubert(read_safetensors(self._installed.weights), config), self._layers)
+        model = shorten(hubert(read_safetensors(self._installed.weights), config), self._layers)
+        return in_format(model, precision)
 
     def _forward(self, model: Any, batch: Any) -> Any:
         return layer_means(model, batch, self._layers).flatten(1)

@@ -1,4 +1,4 @@
-"""A torch network on a device: lazy loading, adaptive batches, mixed precision; extractors that are such a network."""
+"""A torch network on a device: lazy loading, adaptive batches, short formats; extractors that are such a network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.util
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,19 +42,28 @@ CHUNKS = (4, 16)  # into which the work on a window that does not fit is cut, in
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """What a network is: how to build it (on the processor, in float32) and how to use it.
+    """What a network is: how to build it and how to use it.
 
-    `forward(module, batch)` takes a tensor (n, ...) and gives float32 (n, ...). `slope` is the float32 memory of a
-    batch as measured or estimated beforehand; `slopes` is the file that remembers measured ones.
+    `build(precision)` gives the module on the processor, in that number format (`fp32`, `bf16` or `fp16`).
+    `forward(module, batch)` takes a float32 tensor (n, ...), whatever the module's format, and gives float32 (n, ...).
+    `slope` is the memory of a batch in float32, as measured or estimated beforehand, `short_slope` in a short format
+    (None: half of it); `slopes` is the file that remembers measured ones.
     `in_chunks(module, batch, chunks)` gives what `forward` gives with less memory and more time, where that is known.
     """
 
     name: str
-    build: Callable[[], Any]
+    build: Callable[[str], Any]
     forward: Callable[[Any, Any], Any]
     slope: Slope
     slopes: Path
     in_chunks: Callable[[Any, Any, int], Any] | None = None
+    short_slope: Slope | None = None
+
+    def seed(self, precision: str) -> Slope:
+        """The memory of a batch in a number format, before any is measured."""
+        if precision == "fp32":
+            return self.slope
+        return self.short_slope or Slope(self.slope.fixed / 2, self.slope.each / 2)
 
 
 class Network:
@@ -63,7 +72,7 @@ class Network:
     def __init__(self, blueprint: Blueprint, placement: Placement) -> None:
         self._blueprint = blueprint
         self._placement = placement
-        self._modules: dict[str, Any] = {}
+        self._modules: dict[tuple[str, str], Any] = {}  # by device and number format
         self._sizes: dict[tuple[str, str, tuple[int, ...]], BatchSize] = {}
         self._device: Device | None = None
         self._single = placement.precision == "fp32"
@@ -149,11 +158,11 @@ class Network:
         self, batch: list[NDArray[np.float32]], device: Device, precision: str, chunks: int = 1
     ) -> NDArray[np.float32]:
         torch = require("torch", "neural")
-        module = self._module(device)
+        module = self._module(device, precision)
         tensor = torch.from_numpy(np.stack(batch))
         if not device.is_cpu:
             tensor = tensor.pin_memory().to(device.name, non_blocking=True)
-        with torch.inference_mode(), self._autocast(torch, device, precision):
+        with torch.inference_mode():
             if chunks > 1 and self._blueprint.in_chunks is not None:
                 rows = self._blueprint.in_chunks(module, tensor, chunks)
             else:
@@ -161,22 +170,15 @@ class Network:
         result: NDArray[np.float32] = rows.float().cpu().numpy()
         return result
 
-    def _autocast(self, torch: Any, device: Device, precision: str) -> AbstractContextManager[Any]:
-        if precision == "fp32":
-            return nullcontext()
-        kind = torch.bfloat16 if precision == "bf16" else torch.float16
-        context: AbstractContextManager[Any] = torch.autocast(device.name.split(":")[0], dtype=kind)
-        return context
-
-    def _module(self, device: Device) -> Any:
-        if device.name not in self._modules:
-            self._modules[device.name] = self._blueprint.build().eval().to(device.name)
-        return self._modules[device.name]
+    def _module(self, device: Device, precision: str) -> Any:
+        key = (device.name, precision)
+        if key not in self._modules:
+            self._modules[key] = self._blueprint.build(precision).eval().to(device.name)
+        return self._modules[key]
 
     def _slope(self, torch: Any, shape: tuple[int, ...]) -> Slope:
-        """Memory by batch: measured once on a card and remembered, else the blueprint's, half for short numbers."""
-        share = 1.0 if self.precision == "fp32" else 0.5
-        seed = Slope(self._blueprint.slope.fixed * share, self._blueprint.slope.each * share)
+        """Memory by batch: measured once on a card and remembered, else the blueprint's."""
+        seed = self._blueprint.seed(self.precision)
         if self.device.is_cpu:
             return seed
         key = "|".join((self._blueprint.name, self.precision, "x".join(map(str, shape)), self.device.title))
@@ -206,7 +208,7 @@ class Network:
     def _weights_fit(self) -> bool:
         """Load the weights; they take their share of the memory before the rest is counted."""
         try:
-            self._module(self.device)
+            self._module(self.device, self.precision)
         except RuntimeError as error:
             if self.device.is_cpu or not is_out_of_memory(error):
                 raise
@@ -270,6 +272,19 @@ class NetworkExtractor(ABC):
 def slopes_file(installed: Installed) -> Path:
     """Where measured memory slopes are kept, for all models together."""
     return installed.folder.parent / "slopes.json"
+
+
+FORMATS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}  # as torch names them
+
+
+def in_format(module: Any, precision: str) -> Any:
+    """The module with its weights in a number format (`fp32`, `bf16` or `fp16`)."""
+    return module.to(getattr(require("torch", "neural"), FORMATS[precision]))
+
+
+def like_weights(module: Any, batch: Any) -> Any:
+    """The batch in the number format of the module's weights."""
+    return batch.to(next(module.parameters()).dtype)
 
 
 def load_exactly(model: Any, tensors: Mapping[str, NDArray[Any]], title: str) -> Any:

@@ -22,6 +22,8 @@ from music_reclass.extractors.network import (
     Network,
     NetworkExtractor,
     check_packages,
+    in_format,
+    like_weights,
     load_exactly,
     slopes_file,
 )
@@ -58,8 +60,9 @@ class Tagger(NetworkExtractor):
         name, slope = f"{self.kind_name}-{version}", Slope(0, self.window_bytes)
         self.network = Network(Blueprint(name, self._load, self.forward, slope, slopes_file(installed)), placement)
 
-    def _load(self) -> Any:
-        return self.build(read_safetensors(self._installed.weights), _config(self._installed))
+    def _load(self, precision: str) -> Any:
+        model = self.build(read_safetensors(self._installed.weights), _config(self._installed))
+        return in_format(model, precision)
 
     @staticmethod
     @abstractmethod
@@ -174,7 +177,7 @@ class AstTagger(Tagger):
     @staticmethod
     def forward(model: Any, batch: Any) -> Any:
         """The sigmoid of each tag, float32 (n, tags), of log-mels (n, 1024, 128)."""
-        return model(batch).logits.float().sigmoid()
+        return model(like_weights(model, batch)).logits.float().sigmoid()
 
 
 def _ast(tensors: Mapping[str, NDArray[Any]], config: Config, title: str) -> Any:
@@ -237,7 +240,7 @@ class MaestTagger(Tagger):
     @staticmethod
     def forward(model: Any, batch: Any) -> Any:
         """The sigmoid of each style, float32 (n, 400), of log-mels (n, 1876, 96)."""
-        return model(batch).logits.float().sigmoid()
+        return model(like_weights(model, batch)).logits.float().sigmoid()
 
 
 def maest_styles(excerpt: str, placement: Placement) -> MaestTagger:
@@ -317,7 +320,7 @@ class GenreHubert(Tagger):
     @staticmethod
     def forward(model: Any, batch: Any) -> Any:
         """The softmax over ten genres, float32 (n, 10), of waves (n, samples)."""
-        return model(batch).logits.float().softmax(dim=-1)
+        return model(like_weights(model, batch)).logits.float().softmax(dim=-1)
 
 
 def genre_hubert(excerpt: str, placement: Placement) -> GenreHubert:

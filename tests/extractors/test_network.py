@@ -23,18 +23,25 @@ class Doubler(torch.nn.Module):
         super().__init__()
         self.capacity, self.overflow, self.batches, self.formats = capacity, overflow, [], []
 
+    def in_format(self, precision):
+        """A module for each number format, as a blueprint builds them; all note down in one place."""
+        module = Doubler(self.capacity, self.overflow)
+        module.batches, module.formats, module.precision = self.batches, self.formats, precision
+        return module
+
     def forward(self, batch):
-        short = torch.is_autocast_enabled("cpu")
+        assert batch.dtype == torch.float32
+        short = self.precision != "fp32"
         if len(batch) > self.capacity:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
         self.batches.append(len(batch))
-        self.formats.append("short" if short else "fp32")
+        self.formats.append(self.precision)
         rows = 2 * torch.stack([batch.sum(dim=1), torch.full((len(batch),), float(batch.shape[1]))], dim=1)
         return rows * float("inf") if short and self.overflow else rows
 
 
 def network(module, tmp_path, precision="fp32", device="cpu"):
-    blueprint = Blueprint("doubler", lambda: module, lambda m, b: m(b), Slope(0, 1000), tmp_path / "slopes.json")
+    blueprint = Blueprint("doubler", module.in_format, lambda m, b: m(b), Slope(0, 1000), tmp_path / "slopes.json")
     return Network(blueprint, Placement(device, "", precision))
 
 
@@ -57,8 +64,8 @@ def test_windows_of_other_lengths_never_share_a_batch(tmp_path):
 def test_weights_that_were_let_go_of_are_loaded_again(tmp_path):
     built = []
 
-    def build():
-        built.append(Doubler())
+    def build(precision):
+        built.append(Doubler().in_format(precision))
         return built[-1]
 
     blueprint = Blueprint("doubler", build, lambda m, b: m(b), Slope(0, 1000), tmp_path / "slopes.json")
@@ -71,7 +78,7 @@ def test_weights_that_were_let_go_of_are_loaded_again(tmp_path):
 
 
 def test_no_window_no_row_and_nothing_is_loaded(tmp_path):
-    blueprint = Blueprint("none", lambda: 1 / 0, lambda m, b: b, Slope(0, 1), tmp_path / "slopes.json")
+    blueprint = Blueprint("none", lambda _: 1 / 0, lambda m, b: b, Slope(0, 1), tmp_path / "slopes.json")
     assert list(Network(blueprint, Placement("cpu")).map([])) == []
 
 
@@ -87,7 +94,7 @@ def test_a_processor_that_cannot_hold_one_window_says_so(tmp_path):
 
 
 def test_another_error_is_not_taken_for_want_of_memory(tmp_path):
-    blueprint = Blueprint("broken", Doubler, lambda m, b: 1 / 0, Slope(0, 1), tmp_path / "slopes.json")
+    blueprint = Blueprint("broken", Doubler().in_format, lambda m, b: 1 / 0, Slope(0, 1), tmp_path / "slopes.json")
     with pytest.raises(ZeroDivisionError):
         list(Network(blueprint, Placement("cpu")).map(windows(2)))
 
@@ -97,14 +104,14 @@ def test_short_numbers_that_overflow_fall_back_to_float32_once_and_for_good(tmp_
     doubler = network(module, tmp_path, precision="bf16")
     rows = list(doubler.map(windows(6)))
     assert np.isfinite(rows).all()
-    assert module.formats.count("short") == 1
+    assert module.formats.count("bf16") == 1
     assert doubler.precision == "fp32"
 
 
 def test_short_numbers_that_stay_finite_are_kept(tmp_path):
     module = Doubler()
     list(network(module, tmp_path, precision="bf16").map(windows(6)))
-    assert set(module.formats) == {"short"}
+    assert set(module.formats) == {"bf16"}
 
 
 def test_a_row_that_is_not_finite_in_float32_fails_its_track():
@@ -136,7 +143,7 @@ class SimulatedCard(Network):
             self.on_card.append(len(batch))
         return np.stack([window[:2] for window in batch])
 
-    def _module(self, device):
+    def _module(self, device, precision):
         return None
 
 
@@ -154,7 +161,7 @@ def card(tmp_path, monkeypatch):
     )
     for name, answer in vars(made_up).items():
         monkeypatch.setattr(torch.cuda, name, answer)
-    blueprint = Blueprint("net", lambda: None, lambda m, b: b, Slope(0, 117e6), tmp_path / "slopes.json")
+    blueprint = Blueprint("net", lambda _: None, lambda m, b: b, Slope(0, 117e6), tmp_path / "slopes.json")
     return lambda capacity: SimulatedCard(blueprint, Placement("cuda"), capacity)
 
 
@@ -197,7 +204,9 @@ class SmallCard(SimulatedCard):
 def test_a_window_without_room_is_computed_in_chunks_then_in_more_of_them_then_by_the_processor(
     capacity, on_card, on_processor, chunked, card, tmp_path
 ):
-    blueprint = Blueprint("net", lambda: None, lambda m, b: b, Slope(0, 117e6), tmp_path / "s.json", lambda m, b, n: b)
+    blueprint = Blueprint(
+        "net", lambda _: None, lambda m, b: b, Slope(0, 117e6), tmp_path / "s.json", lambda m, b, n: b
+    )
     network = SmallCard(blueprint, Placement("cuda"), capacity)
     rows = list(network.map(np.full(1600, number, np.float32) for number in range(2)))
     assert np.concatenate(rows).tolist() == [0, 1]
@@ -207,7 +216,7 @@ def test_a_window_without_room_is_computed_in_chunks_then_in_more_of_them_then_b
 def test_a_card_without_room_for_the_weights_leaves_all_to_the_processor(card, monkeypatch):
     network = card(1000)
 
-    def too_large(device):
+    def too_large(device, precision):
         if not device.is_cpu:
             raise RuntimeError("CUDA out of memory")
 
