@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 # Before NumPy loads: on a busy machine one thread is many times faster than two, and vectors are the same to the bit.
@@ -23,11 +24,14 @@ settings.load_profile("shared machine")
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    _without_settings(monkeypatch, tmp_path_factory.getbasetemp() / "home")
+
+
+def _without_settings(patch: pytest.MonkeyPatch, home: Path) -> None:
     for name in [name for name in os.environ if name.startswith("RECLASS_")]:
-        monkeypatch.delenv(name)
-    home = tmp_path_factory.getbasetemp() / "home"
+        patch.delenv(name)
     for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
-        monkeypatch.setenv(name, str(home / name))
+        patch.setenv(name, str(home / name))
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +46,27 @@ def demo_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def music(demo_library: Path, tmp_path: Path) -> Path:
     """A copy of the demo's library that may be written to."""
     return copied(demo_library, tmp_path / "Music")
+
+
+@pytest.fixture(scope="session")
+def _scanned_once(demo_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a copy of the demo's library in `Music`, and in `library.sqlite3` what a scan of it has stored."""
+    folder = tmp_path_factory.mktemp("scanned")
+    with pytest.MonkeyPatch.context() as patch:
+        _without_settings(patch, tmp_path_factory.getbasetemp() / "home")
+        copied(demo_library, folder / "Music")
+        assert (
+            run(["scan", str(folder / "Music"), "--dry-run", "--quiet", "--db", str(folder / "library.sqlite3")]) == 0
+        )
+    return folder
+
+
+@pytest.fixture
+def scanned(_scanned_once: Path, demo_library: Path, shell: Shell) -> Path:
+    """The demo's library as `music`, of which the shell's database knows what one scan has stored: no audio is read."""
+    shutil.rmtree(_scanned_once / "Music")
+    shutil.copyfile(_scanned_once / "library.sqlite3", shell.db)
+    return copied(demo_library, _scanned_once / "Music")
 
 
 @pytest.fixture

@@ -160,13 +160,13 @@ def test_a_missing_library_and_a_missing_run_are_one_sentence(music: Path, shell
 
 
 def test_a_newer_a_foreign_and_a_locked_database_are_exit_code_four(
-    music: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    scanned: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Database(shell.db, steps=(*STEPS, "CREATE TABLE later (x INTEGER) STRICT;")).close()
-    assert shell("scan", music) == 4
+    assert shell("scan", scanned) == 4
     assert "newer release" in shell.err
     shell.db.write_bytes(b"no database at all " * 1000)
-    assert shell("scan", music) == 4
+    assert shell("scan", scanned) == 4
     assert "not a reclass database" in shell.err
     for path in shell.db.parent.glob("library.sqlite3*"):
         path.unlink()
@@ -174,7 +174,7 @@ def test_a_newer_a_foreign_and_a_locked_database_are_exit_code_four(
     monkeypatch.setattr("music_reclass.features.database.BUSY_SECONDS", 0.1)
     holder = sqlite3.connect(shell.db, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
-    assert shell("scan", music) == 4
+    assert shell("scan", scanned) == 4
     assert "locked by another program" in shell.err
     holder.close()
 
@@ -200,8 +200,8 @@ def test_a_full_disk_under_the_database_is_one_sentence_and_nothing_is_half_stor
     assert "11 tracks" in shell.out
 
 
-def test_a_damaged_database_is_one_sentence_whatever_asks_for_it(music: Path, shell: Shell) -> None:
-    shell("scan", music, "--dry-run")
+def test_a_damaged_database_is_one_sentence_whatever_asks_for_it(scanned: Path, shell: Shell) -> None:
+    shell("scan", scanned, "--dry-run")
     content = bytearray(shell.db.read_bytes())
     content[len(content) // 3 :] = b"\xa5" * (len(content) - len(content) // 3)
     shell.db.write_bytes(content)

@@ -34,13 +34,13 @@ def test_scan_writes_and_undo_gives_every_byte_back(music: Path, shell: Shell) -
     assert not list(music.rglob(".*"))
 
 
-def test_a_dry_run_and_a_scan_without_terminal_write_nothing(music: Path, shell: Shell) -> None:
-    before = digests(music)
-    assert shell("scan", music, "--dry-run") == 0
+def test_a_dry_run_and_a_scan_without_terminal_write_nothing(scanned: Path, shell: Shell) -> None:
+    before = digests(scanned)
+    assert shell("scan", scanned, "--dry-run") == 0
     assert "Nothing was written (dry run)." in shell.out
-    assert shell("scan", music) == 0
+    assert shell("scan", scanned) == 0
     assert "Nothing was written. To write" in shell.out
-    assert digests(music) == before
+    assert digests(scanned) == before
 
 
 def test_what_is_known_is_not_read_again_and_moved_files_are_recognised(music: Path, shell: Shell) -> None:
@@ -57,27 +57,27 @@ def test_what_is_known_is_not_read_again_and_moved_files_are_recognised(music: P
         assert sql.execute("SELECT count(*) FROM track").fetchone() == (11,)
 
 
-def test_after_our_own_write_and_undo_nothing_is_read_again(music: Path, shell: Shell) -> None:
-    shell("scan", music, "--yes")
-    shell("scan", music, "--dry-run")
+def test_after_our_own_write_and_undo_nothing_is_read_again(scanned: Path, shell: Shell) -> None:
+    shell("scan", scanned, "--yes")
+    shell("scan", scanned, "--dry-run")
     assert "11 tracks, all known." in shell.out
     shell("undo", "--yes")
-    shell("scan", music, "--dry-run")
+    shell("scan", scanned, "--dry-run")
     assert "11 tracks, all known." in shell.out
 
 
-def test_apply_writes_what_an_earlier_scan_decided(music: Path, shell: Shell) -> None:
-    shell("scan", music, "--dry-run", "--json")
+def test_apply_writes_what_an_earlier_scan_decided(scanned: Path, shell: Shell) -> None:
+    shell("scan", scanned, "--dry-run", "--json")
     planned = {item["path"] for item in shell.objects() if item["action"] == "write"}
-    assert shell("apply", music / "Grid Nine", "--yes", "--json") == 0
+    assert shell("apply", scanned / "Grid Nine", "--yes", "--json") == 0
     written = {item["path"] for item in shell.objects() if item["written"]}
     assert written == {path for path in planned if "Grid Nine" in path}
     assert shell("apply", "--yes", "--json") == 0
     assert {item["path"] for item in shell.objects() if item["written"]} == planned - written
 
 
-def test_a_file_edited_after_the_scan_is_not_overwritten(music: Path, shell: Shell) -> None:
-    shell("scan", music, "--dry-run", "--json")
+def test_a_file_edited_after_the_scan_is_not_overwritten(scanned: Path, shell: Shell) -> None:
+    shell("scan", scanned, "--dry-run", "--json")
     target = next(Path(item["path"]) for item in shell.objects() if item["action"] == "write")
     os.utime(target, ns=(1, 1))
     content = target.read_bytes()
@@ -86,38 +86,38 @@ def test_a_file_edited_after_the_scan_is_not_overwritten(music: Path, shell: She
     assert target.read_bytes() == content
 
 
-def test_two_runs_are_taken_back_one_after_the_other(music: Path, shell: Shell) -> None:
-    before = digests(music)
-    shell("scan", music / "Grid Nine", "--yes")
-    middle = digests(music)
-    shell("scan", music, "--yes", "--on-existing", "replace")
-    assert digests(music) != middle
+def test_two_runs_are_taken_back_one_after_the_other(scanned: Path, shell: Shell) -> None:
+    before = digests(scanned)
+    shell("scan", scanned / "Grid Nine", "--yes")
+    middle = digests(scanned)
+    shell("scan", scanned, "--yes", "--on-existing", "replace")
+    assert digests(scanned) != middle
     assert shell("undo", "--yes") == 0
-    assert digests(music) == middle
+    assert digests(scanned) == middle
     assert shell("undo", "--yes") == 0
-    assert digests(music) == before
+    assert digests(scanned) == before
     assert shell("undo", "--yes") == 3
     assert shell("history", "--json") == 0
     assert [item["command"] for item in shell.objects()] == ["scan", "scan", "undo", "undo"]
 
 
-def test_a_moved_file_is_undone_where_it_is_now(music: Path, shell: Shell) -> None:
-    before = digests(music)
-    shell("scan", music, "--yes")
-    (music / "Grid Nine").rename(music / "Elsewhere")
-    shell("scan", music, "--dry-run")
+def test_a_moved_file_is_undone_where_it_is_now(scanned: Path, shell: Shell) -> None:
+    before = digests(scanned)
+    shell("scan", scanned, "--yes")
+    (scanned / "Grid Nine").rename(scanned / "Elsewhere")
+    shell("scan", scanned, "--dry-run")
     assert shell("undo", "--yes") == 0
-    (music / "Elsewhere").rename(music / "Grid Nine")
-    assert digests(music) == before
+    (scanned / "Elsewhere").rename(scanned / "Grid Nine")
+    assert digests(scanned) == before
 
 
-def test_keep_and_replace_and_the_guard_against_coarsening(music: Path, shell: Shell) -> None:
-    shell("scan", music, "--dry-run", "--json", "--on-existing", "replace-conflict")
+def test_keep_and_replace_and_the_guard_against_coarsening(scanned: Path, shell: Shell) -> None:
+    shell("scan", scanned, "--dry-run", "--json", "--on-existing", "replace-conflict")
     finer = shell.by_name()["04 Clock Out.wma"]
     assert (finer["before"], finer["relation"], finer["action"]) == (["Techno"], "agree", "keep")
-    shell("scan", music, "--dry-run", "--json", "--on-existing", "keep")
+    shell("scan", scanned, "--dry-run", "--json", "--on-existing", "keep")
     assert {item["relation"] for item in shell.objects() if item["action"] == "write"} == {"fill"}
-    shell("scan", music, "--dry-run", "--json", "--on-existing", "replace")
+    shell("scan", scanned, "--dry-run", "--json", "--on-existing", "replace")
     assert shell.by_name()["04 Clock Out.wma"]["action"] == "write"
 
 
@@ -156,12 +156,12 @@ def test_explain_listens_to_a_file_the_library_does_not_know(music: Path, shell:
     assert not shell.db.exists()
 
 
-def test_a_taxonomy_of_ones_own_decides_again_without_reading(music: Path, shell: Shell, tmp_path: Path) -> None:
-    shell("scan", music, "--dry-run", "--json")
+def test_a_taxonomy_of_ones_own_decides_again_without_reading(scanned: Path, shell: Shell, tmp_path: Path) -> None:
+    shell("scan", scanned, "--dry-run", "--json")
     before = shell.by_name()
     (tmp_path / "own.toml").write_text('[output]\nElectronic = "Electronica"\n')
     (tmp_path / "config.toml").write_text(f'taxonomy = "{tmp_path / "own.toml"}"\n')
-    shell("scan", music, "--dry-run", "--json", "--config", tmp_path / "config.toml")
+    shell("scan", scanned, "--dry-run", "--json", "--config", tmp_path / "config.toml")
     after = shell.by_name()
     for name, item in before.items():
         assert after[name]["genres"] == [{"Electronic": "Electronica"}.get(genre, genre) for genre in item["genres"]]
@@ -278,9 +278,9 @@ def test_a_genre_field_of_any_length_costs_no_time(tmp_path: Path, shell: Shell)
     assert shell("genres", "audit", "--json") == 0
 
 
-def test_a_run_that_wrote_nothing_offers_no_way_back(music: Path, shell: Shell) -> None:
-    for path in music.rglob("*.*"):
+def test_a_run_that_wrote_nothing_offers_no_way_back(scanned: Path, shell: Shell) -> None:
+    for path in scanned.rglob("*.*"):
         path.chmod(0o444)
-    assert shell("scan", music, "--yes") == 1
+    assert shell("scan", scanned, "--yes") == 1
     assert "0 files" in shell.out
     assert "take it back" not in shell.out

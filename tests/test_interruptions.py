@@ -121,18 +121,18 @@ STEPS = ["preflight", "examine", "plan", "copy", "verify", "stage", "look again"
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_scan_killed_while_writing_is_made_whole_by_the_next_command(step: str, music: Path, shell: Shell) -> None:
-    before = digests(music)
-    assert shell("scan", music, "--dry-run") == 0
+def test_a_scan_killed_while_writing_is_made_whole_by_the_next_command(step: str, scanned: Path, shell: Shell) -> None:
+    before = digests(scanned)
+    assert shell("scan", scanned, "--dry-run") == 0
     words = [sys.executable, "-c", KILLED_WHILE_WRITING, step, "apply", "--yes", "--db", str(shell.db)]
     assert subprocess.run(words, capture_output=True, check=False).returncode == -signal.SIGKILL
     assert shell("apply", "--yes", "--json") == 0
-    assert not list(music.rglob(".reclass-*"))
+    assert not list(scanned.rglob(".reclass-*"))
     assert shell("history", "--json") == 0
     while shell("undo", "--yes") == 0:
         pass
     assert shell.codes[-1] == 3, shell.err
-    assert digests(music) == before
+    assert digests(scanned) == before
     with sqlite3.connect(shell.db) as sql:
         states = {state for (state,) in sql.execute("SELECT DISTINCT state FROM change")}
     assert not states & {"planned", "staged"}
@@ -144,8 +144,8 @@ def test_the_steps_of_the_write_path_are_those_tried_here() -> None:
     assert [name for name, _ in commit.STEPS] == STEPS
 
 
-def test_output_into_a_closed_pipe_is_no_error(music: Path, shell: Shell) -> None:
-    shell("scan", music, "--dry-run")
+def test_output_into_a_closed_pipe_is_no_error(scanned: Path, shell: Shell) -> None:
+    shell("scan", scanned, "--dry-run")
     command = f"{sys.executable} -m music_reclass export --format jsonl --db {shell.db} | head -n 1"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert json.loads(result.stdout)["path"]
@@ -166,11 +166,11 @@ sys.exit(run(sys.argv[1:]))
 """
 
 
-def test_a_signal_in_the_very_moment_of_the_replacement_loses_no_way_back(music: Path, shell: Shell) -> None:
-    before = digests(music)
-    assert shell("scan", music, "--dry-run") == 0
+def test_a_signal_in_the_very_moment_of_the_replacement_loses_no_way_back(scanned: Path, shell: Shell) -> None:
+    before = digests(scanned)
+    assert shell("scan", scanned, "--dry-run") == 0
     words = [sys.executable, "-c", STRUCK_AFTER_REPLACING, "apply", "--yes", "--db", str(shell.db)]
     assert subprocess.run(words, capture_output=True, check=False).returncode == 130
-    assert digests(music) != before
+    assert digests(scanned) != before
     assert shell("undo", "--yes") == 0
-    assert digests(music) == before
+    assert digests(scanned) == before

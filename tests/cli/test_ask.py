@@ -25,55 +25,55 @@ def types(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
 
 
 def test_a_chosen_genre_and_a_never_hold_over_the_next_scan_and_relabel(
-    music: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    scanned: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = digests(music)
+    before = digests(scanned)
     types(monkeypatch, "c", "gregorian metal", "Jazz, Blues", "n", "?", "l")
-    assert shell("scan", music, *SCAN, "--max-genres", "2") == 0
+    assert shell("scan", scanned, *SCAN, "--max-genres", "2") == 0
     assert shell.out.count("[a]ccept") == 4  # three albums, and once more after the help
     assert "There is no genre 'gregorian metal'" in shell.out
-    chosen = [name for name, held in genres(music).items() if held == ("Jazz", "Blues")]
+    chosen = [name for name, held in genres(scanned).items() if held == ("Jazz", "Blues")]
     assert len(chosen) >= 3  # a whole album, whatever was there
-    changed = [name for name, digest in digests(music).items() if digest != before[name]]
+    changed = [name for name, digest in digests(scanned).items() if digest != before[name]]
     assert {Path(name).name for name in changed} == set(chosen)
-    for command in (("scan", music, "-j", "1", "--stages", "1", "-n", "--rescan"), ("relabel",)):
+    for command in (("scan", scanned, "-j", "1", "--stages", "1", "-n", "--rescan"), ("relabel",)):
         assert shell(*command) == 0
         shell("export", "--format", "jsonl")
         by_name = shell.by_name()
         assert {tuple(by_name[name]["genres"]) for name in chosen} == {("Jazz", "Blues")}
         assert [one["reason"] for one in by_name.values()].count("left") >= 3
-    song = next(path for path in music.rglob("*") if path.name == chosen[0])
+    song = next(path for path in scanned.rglob("*") if path.name == chosen[0])
     assert shell("explain", song) == 0
     assert "chose Jazz, Blues, which holds" in shell.out
     types(monkeypatch, "l")
-    shell("scan", music, *SCAN)
+    shell("scan", scanned, *SCAN)
     assert shell.out.count("[a]ccept") == 1  # the two that were decided are not asked about again
     assert shell("undo", "1", "-y") == 0
-    assert digests(music) == before
+    assert digests(scanned) == before
 
 
 def test_accept_writes_what_was_shown_and_the_end_of_input_writes_no_more(
-    music: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    scanned: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = digests(music)
+    before = digests(scanned)
     types(monkeypatch, "a")
-    assert shell("scan", music, *SCAN, "--on-existing", "replace") == 0
-    changed = {name.split("/")[0] for name, digest in digests(music).items() if digest != before[name]}
+    assert shell("scan", scanned, *SCAN, "--on-existing", "replace") == 0
+    changed = {name.split("/")[0] for name, digest in digests(scanned).items() if digest != before[name]}
     assert len(changed) == 1
     types(monkeypatch, "q")
-    assert shell("scan", music, *SCAN, "--on-existing", "replace") == 0
+    assert shell("scan", scanned, *SCAN, "--on-existing", "replace") == 0
     assert "Nothing to write" in shell.out
 
 
-def test_a_dry_run_stores_no_answer(music: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = digests(music)
+def test_a_dry_run_stores_no_answer(scanned: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digests(scanned)
     types(monkeypatch, "n", "c", "n")
-    assert shell("scan", music, *SCAN, "-n") == 0
+    assert shell("scan", scanned, *SCAN, "-n") == 0
     types(monkeypatch, "n", "n", "n")
-    shell("scan", music, *SCAN, "-n")
+    shell("scan", scanned, *SCAN, "-n")
     assert shell.out.count("[a]ccept") == 3
-    assert digests(music) == before
-    assert shell("scan", music, *SCAN, "-y") == 2
+    assert digests(scanned) == before
+    assert shell("scan", scanned, *SCAN, "-y") == 2
 
 
 def test_edit_decides_without_a_question_and_takes_it_back(library: DecidedLibrary, shell: Shell) -> None:

@@ -8,9 +8,9 @@ from music_reclass.cli import output
 from tests.library import Shell, digests
 
 
-def test_a_run_is_listed_with_its_files_undone_and_then_nothing_is_left(music: Path, shell: Shell) -> None:
-    before = digests(music)
-    assert shell("scan", music / "Grid Nine", "--yes", "--on-existing", "replace", "--json") == 0
+def test_a_run_is_listed_with_its_files_undone_and_then_nothing_is_left(scanned: Path, shell: Shell) -> None:
+    before = digests(scanned)
+    assert shell("scan", scanned / "Grid Nine", "--yes", "--on-existing", "replace", "--json") == 0
     written = {item["path"]: item for item in shell.objects() if item["written"]}
     assert written
 
@@ -29,26 +29,26 @@ def test_a_run_is_listed_with_its_files_undone_and_then_nothing_is_left(music: P
     assert "--yes" in shell.err
     assert shell("undo", "--dry-run") == 0
     assert "dry run" in shell.out
-    assert digests(music) != before
+    assert digests(scanned) != before
     assert shell("undo", "--yes") == 0
     assert f"{len(written)} as before, to the byte" in shell.out
-    assert digests(music) == before
+    assert digests(scanned) == before
     assert shell("undo") == 3
     assert "There is nothing to undo" in shell.err
     assert shell("history") == 0
     assert "undo of run 1" in shell.out
 
 
-def test_who_declines_keeps_the_files_as_they_are(music: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    shell("scan", music / "Grid Nine", "--yes", "--on-existing", "replace")
-    before = digests(music)
+def test_who_declines_keeps_the_files_as_they_are(scanned: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell("scan", scanned / "Grid Nine", "--yes", "--on-existing", "replace")
+    before = digests(scanned)
     monkeypatch.setattr(output, "interactive", lambda: True)
     monkeypatch.setattr("click.confirm", lambda question, default: not default)  # undo proposes to go on
     assert shell("undo") == 0
-    assert digests(music) == before
+    assert digests(scanned) == before
 
 
-def test_a_run_that_is_not_there_is_named(music: Path, shell: Shell) -> None:
-    shell("scan", music / "Grid Nine", "--dry-run")
+def test_a_run_that_is_not_there_is_named(scanned: Path, shell: Shell) -> None:
+    shell("scan", scanned / "Grid Nine", "--dry-run")
     assert shell("history", "7") == 3
     assert "There is no run 7" in shell.err

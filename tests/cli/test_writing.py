@@ -9,8 +9,8 @@ from music_reclass.cli import output
 from tests.library import Shell, digests
 
 
-def test_somebody_who_is_asked_decides(music: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    before, questions = digests(music), []
+def test_somebody_who_is_asked_decides(scanned: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, questions = digests(scanned), []
 
     def answer(question: str, default: bool) -> bool:
         questions.append((question.strip(), default))
@@ -18,13 +18,13 @@ def test_somebody_who_is_asked_decides(music: Path, shell: Shell, monkeypatch: p
 
     monkeypatch.setattr(output, "interactive", lambda: True)
     monkeypatch.setattr("click.confirm", answer)
-    words = ("scan", music / "Grid Nine", "--on-existing", "replace", "--stages", "1")
+    words = ("scan", scanned / "Grid Nine", "--on-existing", "replace", "--stages", "1")
     assert shell(*words) == 0
     assert "the same command with --yes" in shell.out
-    assert digests(music) == before
+    assert digests(scanned) == before
     assert shell(*words) == 0
     assert "reclass undo 1" in shell.out
-    assert digests(music) != before
+    assert digests(scanned) != before
     assert questions[0] == questions[1]
     assert questions[0][0].startswith("Write ")
     assert questions[0][1] is False
@@ -32,7 +32,7 @@ def test_somebody_who_is_asked_decides(music: Path, shell: Shell, monkeypatch: p
     assert len(questions) == 2
 
 
-def test_nothing_to_write_says_what_the_policy_is(music: Path, shell: Shell) -> None:
-    assert shell("scan", music / "Grid Nine", "--yes", "--on-existing", "keep") == 0
-    shell("scan", music / "Grid Nine", "--yes", "--on-existing", "keep")
+def test_nothing_to_write_says_what_the_policy_is(scanned: Path, shell: Shell) -> None:
+    assert shell("scan", scanned / "Grid Nine", "--yes", "--on-existing", "keep") == 0
+    shell("scan", scanned / "Grid Nine", "--yes", "--on-existing", "keep")
     assert "Nothing to write." in shell.out

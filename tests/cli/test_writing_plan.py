@@ -217,11 +217,11 @@ def test_a_long_name_is_cut_with_an_ellipsis_and_a_wide_one_keeps_the_columns(
     ],
 )
 def test_apply_is_named_only_where_it_writes_the_very_same(
-    words: list[str], later: str, music: Path, shell: Shell
+    words: list[str], later: str, scanned: Path, shell: Shell
 ) -> None:
-    assert shell("scan", music, "--dry-run", *words) == 0
+    assert shell("scan", scanned, "--dry-run", *words) == 0
     (line,) = [line for line in shell.out.splitlines() if line.startswith("Nothing was written")]
-    assert line.rpartition(": ")[2] == later.format(folder=music, db=shell.db)
+    assert line.rpartition(": ")[2] == later.format(folder=scanned, db=shell.db)
 
 
 def test_names_and_genres_with_escapes_reach_the_terminal_as_text(library: DecidedLibrary, shell: Shell) -> None:
@@ -379,10 +379,10 @@ def test_quiet_leaves_lines_out_and_problems_in(library: DecidedLibrary, shell: 
     assert "Rock" in shell.out
 
 
-def test_conflicts_are_listed_when_asked_for(music: Path, shell: Shell) -> None:
-    shell("scan", music, "-n", "-j", "1", "--limit", "3")
+def test_conflicts_are_listed_when_asked_for(scanned: Path, shell: Shell) -> None:
+    shell("scan", scanned, "-n", "-j", "1", "--limit", "3")
     assert len([line for line in shell.out.splitlines() if "3 tracks" in line]) == 1
-    shell("scan", music, "-n", "-j", "1", "--conflicts")
+    shell("scan", scanned, "-n", "-j", "1", "--conflicts")
     assert "The tag says something else:" in shell.out
     listed = shell.out.partition("The tag says something else:")[2]
     assert "left alone" in listed or "none" in listed
