@@ -20,28 +20,55 @@ if TYPE_CHECKING:
     from music_reclass.config import Settings
     from music_reclass.extractors.device import Device
 
-JETSON = Path("/proc/device-tree/model")
-
 
 @click.command("gpu")
 @click.option("--gpu-memory", "ceiling", default="", help="Count with a ceiling: 4GiB, 512MiB, or a share such as 0.5.")
 @json_flag
-def gpu(ceiling: str, as_json: bool) -> None:
-    """Show the devices that MERT and OpenJMLA could run on."""
+def gpu(ceiling: str, as_json: bool) -> int:
+    """Show the devices that MERT and OpenJMLA could run on; where one is not used, the command that mends it."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as version_of
+
+    from music_reclass.errors import MissingExtra
+    from music_reclass.utils import torch_install
     from music_reclass.utils.lazy import require
 
-    torch = require("torch", "neural")
-    found = [_facts(device, torch, ceiling) for device in _devices(torch)]
-    cure = _cure(torch, len(found) > 1)
+    found: list[dict[str, Any]] = []
+    version = cuda = None
+    machine = torch_install.this_machine(_driver())
+    try:
+        torch = require("torch", "neural")
+    except (MissingExtra, ImportError, OSError) as error:  # absent, or installed and does not load
+        try:
+            advice = torch_install.broken(machine, version_of("torch"), str(error))
+        except PackageNotFoundError:
+            advice = torch_install.missing(machine)
+    else:
+        version, cuda = torch.__version__, torch.version.cuda
+        cards = [device for device in _devices(torch) if not device.is_cpu]
+        found = [_facts(device, torch, ceiling) for device in _devices(torch)]
+        advice = torch_install.cure(machine, version, cuda, tuple(card.capability for card in cards))
     if as_json:
-        print_json({"torch": torch.__version__, "cuda": torch.version.cuda, "devices": found, "cure": cure})
-        return
-    say("torch", f"{torch.__version__}, " + (f"CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"))
-    for facts in found:
-        for label, text in _lines(facts):
-            say(label, text)
-    if cure:
-        plain(cure)
+        print_json(
+            {"torch": version, "cuda": cuda, "devices": found, "cure": advice.sentence, "install": list(advice.lines)}
+        )
+    else:
+        if version is not None:
+            say("torch", f"{version}, " + (f"CUDA {cuda}" if cuda else "without CUDA"))
+        for facts in found:
+            for label, text in _lines(facts):
+                say(label, text)
+        for line in (advice.sentence, *advice.lines):
+            if line:
+                plain(printable(line))
+    return 0 if version is not None else 1
+
+
+def _driver() -> str:
+    from music_reclass.extractors.device import nvml_reading
+
+    reading = nvml_reading("")
+    return (reading.driver or "") if reading is not None else ""
 
 
 def _devices(torch: Any) -> list[Device]:
@@ -94,20 +121,6 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         reported += [f"busy {facts['busy_percent']} %"] if facts["busy_percent"] is not None else []
         yield "NVML", ", ".join(reported) or "does not answer here (usual on a Jetson)"
         yield "batches", ", ".join(f"{name} {count}" for name, count in facts["batch"].items()) + " windows (predicted)"
-
-
-def _cure(torch: Any, has_card: bool) -> str:
-    """What to do where there is a card that this torch cannot use; empty where nothing is amiss."""
-    from music_reclass.extractors.device import nvml_reading
-
-    if has_card:
-        return ""
-    board = JETSON.read_text(errors="replace").strip("\0\n ") if JETSON.is_file() else ""
-    if "Jetson" in board:
-        return f"{board}: torch {torch.__version__} cannot use its GPU; install NVIDIA's torch for JetPack."
-    if (reading := nvml_reading("")) is not None and reading.driver:
-        return f"NVIDIA driver {reading.driver} is here, but torch {torch.__version__} cannot use a card with it."
-    return ""
 
 
 _MOST = 20_000  # tracks looked at, spread over the library

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from importlib import metadata
 from types import SimpleNamespace
 
 import pytest
@@ -13,23 +15,23 @@ from music_reclass.errors import UsageError
 from music_reclass.extractors import device
 from music_reclass.extractors import device as memory
 from music_reclass.extractors.device import NvmlReading
-from music_reclass.utils import lazy
+from music_reclass.utils import lazy, torch_install
+from music_reclass.utils.torch_install import Machine
 from tests.extractors.test_device import GIB, ORIN, RTX, Torch
 
 
 @pytest.fixture
-def machine(monkeypatch, tmp_path):
-    """Pretends a machine: its torch, what NVML says, and the board's name if it has one."""
+def machine(monkeypatch):
+    """Pretends a machine: its torch, what NVML says, and what else decides which torch fits."""
 
-    def pretend(torch, nvml=None, board=""):
+    def pretend(torch, nvml=None, **facts):
         torch.__version__, torch.version = "2.8.0", SimpleNamespace(cuda="12.6")
         monkeypatch.setattr(lazy, "require", lambda *_: torch)
         monkeypatch.setattr(memory, "nvml_reading", lambda _: nvml)
         defaults = {"nvml": lambda _: nvml, "available": lambda: 6 * GIB}
         monkeypatch.setattr(device.free_bytes, "__kwdefaults__", defaults)
-        if board:
-            (tmp_path / "model").write_text(board + "\0")
-        monkeypatch.setattr(doctor_gpu, "JETSON", tmp_path / "model")
+        known = lambda driver: Machine(driver=driver, card=bool(driver), **facts)  # noqa: E731
+        monkeypatch.setattr(torch_install, "this_machine", known)
 
     return pretend
 
@@ -68,9 +70,16 @@ def test_a_jetson_whose_nvml_says_nothing_is_no_error(machine):
     assert "does not answer here" in text
 
 
-def test_a_jetson_with_the_wrong_torch_gets_the_cure(machine):
-    machine(Torch(), board="NVIDIA Jetson Orin NX")
-    assert "NVIDIA Jetson Orin NX: torch 2.8.0 cannot use its GPU" in run()
+def test_a_jetson_with_the_wrong_torch_gets_the_very_command(machine):
+    machine(Torch(), board="NVIDIA Jetson Orin NX", jetpack="6.2", python=(3, 10))
+    text = run()
+    assert (
+        "torch 2.8.0 cannot use the GPU of this Jetson. NVIDIA Jetson Orin NX with JetPack 6.2 needs NVIDIA's" in text
+    )
+    assert "pip install 'numpy<2' https://developer.download.nvidia.com/compute/redist/jp/v61/" in text
+    shown = json.loads(run("--json"))
+    assert [line.split()[3] for line in shown["install"][:2]] == ["uninstall", "install"]
+    assert shown["cure"] in text
 
 
 def test_a_driver_without_a_torch_for_it_gets_the_cure(machine):
@@ -81,5 +90,35 @@ def test_a_driver_without_a_torch_for_it_gets_the_cure(machine):
 def test_a_plain_processor_is_fine(machine):
     machine(Torch())
     shown = json.loads(run("--json"))
-    assert shown["cure"] == ""
+    assert (shown["cure"], shown["install"]) == ("", [])
     assert [entry["device"] for entry in shown["devices"]] == ["cpu"]
+
+
+def test_without_torch_the_command_that_installs_it_is_printed_and_the_exit_code_is_1(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(metadata, "version", absent)
+    monkeypatch.setattr(torch_install, "this_machine", lambda driver: Machine(driver="570.1", card=True))
+    text = run()
+    assert text.startswith("There is no torch here. The NVIDIA driver is 570.1.\n")
+    assert "install 'torch>=2.4' --index-url https://download.pytorch.org/whl/cu128\n" in text
+    shown = json.loads(run("--json"))
+    assert (shown["torch"], shown["cuda"], shown["devices"]) == (None, None, [])
+    assert len(shown["install"]) == 1
+    assert CliRunner().invoke(doctor_gpu.gpu, [], standalone_mode=False).return_value == 1
+
+
+def test_a_torch_that_does_not_load_is_named_with_what_it_says(machine, monkeypatch):
+    def fails(*_):
+        raise OSError("libcusparseLt.so.0: cannot open shared object file")
+
+    machine(Torch(), board="NVIDIA Jetson Orin NX", jetpack="6.2", python=(3, 10))
+    monkeypatch.setattr(lazy, "require", fails)
+    monkeypatch.setattr(metadata, "version", lambda _: "2.5.0a0+872d972e41.nv24.08")
+    shown = json.loads(run("--json"))
+    assert shown["torch"] is None
+    assert "libcusparseLt.so.0" in shown["cure"]
+    assert any("apt-get install -y libcusparselt0" in line for line in shown["install"])
+
+
+def absent(name):
+    raise metadata.PackageNotFoundError(name)
