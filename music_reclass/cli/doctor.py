@@ -185,7 +185,7 @@ def tags(file: Path, as_json: bool) -> None:
 
 
 PACKAGES = ("numpy", "scipy", "soundfile", "av", "soxr", "mutagen", "rich", "click", "platformdirs")
-EXTRAS = {"torch": "neural", "transformers": "neural", "sklearn": "train", "librosa": "test"}
+EXTRAS = {"torch": "neural", "sklearn": "train", "librosa": "test"}
 
 
 @click.group(invoke_without_command=True)

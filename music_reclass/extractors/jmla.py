@@ -18,13 +18,12 @@ from music_reclass.extractors.network import (
     NetworkExtractor,
     check_packages,
     in_format,
-    like_weights,
     load_exactly,
     slopes_file,
 )
+from music_reclass.extractors.transformer import vision_transformer, without_memory
 from music_reclass.extractors.weights.checkpoint import read_safetensors
 from music_reclass.extractors.weights.store import Installed, needed
-from music_reclass.utils.lazy import require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     Tensors = dict[str, NDArray[Any]]
     Settings = Mapping[str, dict[str, Any]]
 
-_NORM_EPSILON = 1e-6
-PATCH = 16
 PATCHES = 5 * 187  # of a log-mel of 80 x 2992
 
 
@@ -52,96 +49,31 @@ def canonical(tensors: Tensors, settings: Settings) -> tuple[Tensors, Settings]:
     return plain, settings
 
 
-def encoder(tensors: Mapping[str, NDArray[Any]], heads: int) -> Any:
+def encoder(tensors: Mapping[str, NDArray[Any]], heads: int, precision: str = "fp32") -> Any:
     """The transformer with exactly these tensors, in evaluation mode; ReclassError for a missing or extra one."""
-    model = transformer(
-        width=tensors["pos_embed"].shape[-1],
-        tokens=tensors["pos_embed"].shape[-2],
-        depth=len({name.split(".")[1] for name in tensors if name.startswith("layers.")}),
-        hidden=len(tensors["layers.0.ffn.layers.0.0.weight"]),
-        heads=heads,
+    model = without_memory(
+        lambda: transformer(
+            width=tensors["pos_embed"].shape[-1],
+            tokens=tensors["pos_embed"].shape[-2],
+            depth=len({name.split(".")[1] for name in tensors if name.startswith("layers.")}),
+            hidden=len(tensors["layers.0.ffn.layers.0.0.weight"]),
+            heads=heads,
+        )
     )
-    return load_exactly(model, tensors, "OpenJMLA")
-
-
-def patch_mean(model: Any, mels: Any) -> Any:
-    """The mean of the patch tokens after the final norm, float32 (n, width), of log-mels (n, 80, frames)."""
-    tokens = model(like_weights(model, mels).unsqueeze(1).expand(-1, 3, -1, -1))
-    return tokens[:, 1:].float().mean(dim=1)  # the first token is untrained in a masked autoencoder
+    return load_exactly(in_format(model, precision), tensors.items(), "OpenJMLA")
 
 
 def transformer(
     *, width: int = 768, depth: int = 12, heads: int = 12, hidden: int = 3072, tokens: int = 1 + PATCHES
 ) -> Any:
-    """An untrained transformer of the published size or another: (n, 3, height, width) to (n, tokens, width)."""
-    torch = require("torch", "neural")
-    nn = torch.nn
-
-    class Patches(nn.Module):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.projection = nn.Conv2d(3, width, PATCH, stride=PATCH)
-
-        def forward(self, x: Any) -> Any:
-            return self.projection(x).flatten(2).transpose(1, 2)
-
-    class Transformer(nn.Module):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
-            # Comes from the file: the authors' sine-cosine grid has a quirk that a fresh one would not have.
-            self.pos_embed = nn.Parameter(torch.zeros(1, tokens, width))
-            self.patch_embed = Patches()
-            self.layers = nn.ModuleList(_layer(nn, width, hidden, heads) for _ in range(depth))
-            self.ln1 = nn.LayerNorm(width, eps=_NORM_EPSILON)
-
-        def forward(self, mels: Any) -> Any:
-            x = self.patch_embed(mels)
-            x = torch.cat([self.cls_token.to(x.dtype).expand(len(x), -1, -1), x], dim=1) + self.pos_embed
-            for layer in self.layers:
-                x = layer(x)
-            return self.ln1(x)
-
-    return Transformer()
+    """The transformer without weights, of the published size or another: images (n, 3, height, width) to tokens."""
+    return vision_transformer(width=width, depth=depth, heads=heads, hidden=hidden, tokens=tokens, channels=3)
 
 
-def _layer(nn: Any, width: int, hidden: int, heads: int) -> Any:
-    """One untrained layer: tokens (n, count, width) to tokens of the same shape."""
-
-    def norm() -> Any:
-        return nn.LayerNorm(width, eps=_NORM_EPSILON)
-
-    class Attention(nn.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.qkv = nn.Linear(width, 3 * width)
-            self.proj = nn.Linear(width, width)
-
-        def forward(self, x: Any) -> Any:
-            n, tokens, _ = x.shape
-            split = self.qkv(x).reshape(n, tokens, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
-            mixed = nn.functional.scaled_dot_product_attention(*split)
-            return self.proj(mixed.transpose(1, 2).reshape(n, tokens, width))
-
-    class Feedforward(nn.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            widen = nn.Sequential(nn.Linear(width, hidden), nn.GELU())
-            self.layers = nn.Sequential(widen, nn.Linear(hidden, width))
-
-        def forward(self, x: Any) -> Any:
-            return self.layers(x)
-
-    class Layer(nn.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.ln1, self.attn, self.ln2, self.ffn = norm(), Attention(), norm(), Feedforward()
-
-        def forward(self, x: Any) -> Any:
-            x = x + self.attn(self.ln1(x))
-            return x + self.ffn(self.ln2(x))
-
-    return Layer()
+def patch_mean(model: Any, mels: Any) -> Any:
+    """The mean of the patch tokens after the final norm, float32 (n, width), of log-mels (n, 80, frames)."""
+    tokens = model(mels.unsqueeze(1).expand(-1, 3, -1, -1))
+    return tokens[:, 1:].float().mean(dim=1)  # the first token is untrained in a masked autoencoder
 
 
 # Bump it with every change that moves the numbers; the weights are part of the version.
@@ -170,7 +102,7 @@ class Jmla(NetworkExtractor):
         return np.stack([jmla_input(part) for part in parts])
 
     def _build(self, precision: str) -> Any:
-        return in_format(encoder(read_safetensors(self._installed.weights), self.heads), precision)
+        return encoder(read_safetensors(self._installed.weights), self.heads, precision)
 
 
 def jmla(excerpt: str, placement: Placement) -> Jmla:

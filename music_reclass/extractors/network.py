@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -282,17 +282,21 @@ def in_format(module: Any, precision: str) -> Any:
     return module.to(getattr(require("torch", "neural"), FORMATS[precision]))
 
 
-def like_weights(module: Any, batch: Any) -> Any:
-    """The batch in the number format of the module's weights."""
-    return batch.to(next(module.parameters()).dtype)
+def load_exactly(model: Any, tensors: Iterable[tuple[str, NDArray[Any]]], title: str) -> Any:
+    """`model` in evaluation mode with exactly these tensors; ReclassError for a missing, extra or misshapen one.
 
-
-def load_exactly(model: Any, tensors: Mapping[str, NDArray[Any]], title: str) -> Any:
-    """`model` in evaluation mode with exactly these tensors; ReclassError for a missing, extra or misshapen one."""
+    It may have been made without memory (`transformer.without_memory`). The tensors come one at a time, and each is
+    at once converted to the number format that the model has in its place: never more than one is held in another.
+    """
     torch = require("torch", "neural")
+    formats = {name: tensor.dtype for name, tensor in model.state_dict().items()}
+    state = {}
+    for name, tensor in tensors:
+        state[name] = torch.tensor(tensor).to(formats.get(name))
+        del tensor  # before the next is read
     try:
-        model.load_state_dict({name: torch.tensor(tensor) for name, tensor in tensors.items()}, strict=True)
+        model.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:
         line = str(error).split("\n")[1 if "\n" in str(error) else 0].strip()
         raise ReclassError(f"These weights do not fit {title} ({line}); install the model again.") from error
-    return model.eval()
+    return model.eval().requires_grad_(False)

@@ -11,24 +11,25 @@ import numpy as np
 
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import ReclassError
-from music_reclass.extractors import windows
+from music_reclass.extractors import hubert, windows
 from music_reclass.extractors.batching import Slope
 from music_reclass.extractors.discogs import style_names
 from music_reclass.extractors.efficientat import TAGS, audioset_labels
 from music_reclass.extractors.mel import AST, AST_SAMPLES, MAEST, MAEST_SAMPLES, ast_input, maest_input
-from music_reclass.extractors.mert import standardised, transformers_package
+from music_reclass.extractors.mert import standardised
 from music_reclass.extractors.network import (
     Blueprint,
     Network,
     NetworkExtractor,
     check_packages,
     in_format,
-    like_weights,
     load_exactly,
     slopes_file,
 )
+from music_reclass.extractors.transformer import PATCH, joined, renamer, vision_transformer, without_memory
 from music_reclass.extractors.weights.checkpoint import read_safetensors
 from music_reclass.extractors.weights.store import Installed, needed, read_json
+from music_reclass.utils.lazy import require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,12 +62,11 @@ class Tagger(NetworkExtractor):
         self.network = Network(Blueprint(name, self._load, self.forward, slope, slopes_file(installed)), placement)
 
     def _load(self, precision: str) -> Any:
-        model = self.build(read_safetensors(self._installed.weights), _config(self._installed))
-        return in_format(model, precision)
+        return self.build(read_safetensors(self._installed.weights), _config(self._installed), precision)
 
     @staticmethod
     @abstractmethod
-    def build(tensors: Mapping[str, NDArray[Any]], config: Config) -> Any:
+    def build(tensors: Mapping[str, NDArray[Any]], config: Config, precision: str) -> Any:
         """The torch module with exactly these tensors, of the sizes in config.json; ReclassError for any other set."""
 
     @staticmethod
@@ -151,12 +151,6 @@ def ast_published_name(name: str) -> str:
     return name
 
 
-def _new_name(name: str) -> str:
-    for old, new in _RENAMED:
-        name = name.replace(old, new)
-    return name
-
-
 class AstTagger(Tagger):
     """AST (ast-finetuned-audioset-10-10-0.4593): AudioSet's 527 tags, each by itself."""
 
@@ -170,28 +164,73 @@ class AstTagger(Tagger):
         return np.stack([ast_input(part) for part in parts])
 
     @staticmethod
-    def build(tensors: Mapping[str, NDArray[Any]], config: Config) -> Any:
-        """transformers' ASTForAudioClassification."""
-        return _ast(tensors, {**AST_PUBLISHED, **config}, AST_TITLE)
+    def build(tensors: Mapping[str, NDArray[Any]], config: Config, precision: str) -> Any:
+        """An audio spectrogram transformer (arXiv 2104.01778)."""
+        return _ast(tensors, {**AST_PUBLISHED, **config}, precision, AST_TITLE)
 
     @staticmethod
     def forward(model: Any, batch: Any) -> Any:
         """The sigmoid of each tag, float32 (n, tags), of log-mels (n, 1024, 128)."""
-        return model(like_weights(model, batch)).logits.float().sigmoid()
+        return _ast_scores(model, batch).sigmoid()
 
 
-def _ast(tensors: Mapping[str, NDArray[Any]], config: Config, title: str) -> Any:
-    """transformers' ASTForAudioClassification of the sizes in `config`, with exactly these tensors."""
-    transformers = transformers_package()
-    shape = {key: config[key] for key in AST_PUBLISHED}
-    model = transformers.ASTForAudioClassification(transformers.ASTConfig(**shape, num_labels=len(config["id2label"])))
-    wanted = model.state_dict().keys()
-    return load_exactly(model, {n if n in wanted else _new_name(n): t for n, t in tensors.items()}, title)
+_AST = "audio_spectrogram_transformer."
+_OURS = renamer(
+    (
+        (f"{_AST}encoder.layer.", "layers."),
+        (f"{_AST}embeddings.patch_embeddings.", "patch_embed."),
+        (f"{_AST}embeddings.position_embeddings", "pos_embed"),
+        (f"{_AST}embeddings.cls_token", "cls_token#0"),
+        (f"{_AST}embeddings.distillation_token", "cls_token#1"),
+        (f"{_AST}layernorm.", "ln1."),
+        (".attention.output.dense.", ".attn.proj."),
+        (".intermediate.dense.", ".ffn.layers.0.0."),
+        (".output.dense.", ".ffn.layers.1."),
+        (".layernorm_before.", ".ln1."),
+        (".layernorm_after.", ".ln2."),
+        ("classifier.layernorm.", "head.0."),
+        ("classifier.dense.", "head.1."),
+        *(
+            (f".attention.attention.{name}.{part}", f".attn.qkv.{part}#{number}")
+            for number, name in enumerate(("query", "key", "value"))
+            for part in ("weight", "bias")
+        ),
+    )
+)
+
+
+def _ast(tensors: Mapping[str, NDArray[Any]], config: Config, precision: str, title: str) -> Any:
+    """The transformer of the sizes in `config` and its head (in float32), with exactly these tensors."""
+    width, stride, epsilon = config["hidden_size"], config["time_stride"], config["layer_norm_eps"]
+    patches = [(config[size] - PATCH) // stride + 1 for size in ("num_mel_bins", "max_length")]
+
+    def made() -> Any:
+        nn = require("torch", "neural").nn
+        model = vision_transformer(
+            width=width,
+            depth=config["num_hidden_layers"],
+            heads=config["num_attention_heads"],
+            hidden=config["intermediate_size"],
+            tokens=2 + patches[0] * patches[1],
+            stride=stride,
+            summaries=2,
+            epsilon=epsilon,
+        )
+        in_format(model, precision)
+        model.head = nn.Sequential(nn.LayerNorm(width, eps=epsilon), nn.Linear(width, len(config["id2label"])))
+        return model
+
+    return load_exactly(without_memory(made), joined(tensors, lambda name: _OURS(ast_published_name(name))), title)
+
+
+def _ast_scores(model: Any, mels: Any) -> Any:
+    """The scores before the sigmoid, float32 (n, outputs), of log-mels (n, frames, mels)."""
+    return model.head(model(mels.unsqueeze(1).transpose(2, 3))[:, :2].float().mean(dim=1))
 
 
 def ast_tags(excerpt: str, placement: Placement) -> AstTagger:
     """The extractor for one excerpt; MissingWeights where the model is not installed."""
-    check_packages("torch", "transformers")
+    check_packages("torch")
     return AstTagger(excerpt, needed("ast"), placement)
 
 
@@ -233,19 +272,19 @@ class MaestTagger(Tagger):
         return np.stack([maest_input(part) for part in parts])
 
     @staticmethod
-    def build(tensors: Mapping[str, NDArray[Any]], config: Config) -> Any:
-        """transformers' ASTForAudioClassification."""
-        return _ast(tensors, {**MAEST_PUBLISHED, **config}, MAEST_TITLE)
+    def build(tensors: Mapping[str, NDArray[Any]], config: Config, precision: str) -> Any:
+        """An audio spectrogram transformer of longer windows (arXiv 2309.16418)."""
+        return _ast(tensors, {**MAEST_PUBLISHED, **config}, precision, MAEST_TITLE)
 
     @staticmethod
     def forward(model: Any, batch: Any) -> Any:
         """The sigmoid of each style, float32 (n, 400), of log-mels (n, 1876, 96)."""
-        return model(like_weights(model, batch)).logits.float().sigmoid()
+        return _ast_scores(model, batch).sigmoid()
 
 
 def maest_styles(excerpt: str, placement: Placement) -> MaestTagger:
     """The extractor for one excerpt; MissingWeights where the model is not installed."""
-    check_packages("torch", "transformers")
+    check_packages("torch")
     return MaestTagger(excerpt, needed("maest"), placement)
 
 
@@ -305,25 +344,27 @@ class GenreHubert(Tagger):
         )
 
     @staticmethod
-    def build(tensors: Mapping[str, NDArray[Any]], config: Config) -> Any:
-        """transformers' HubertForSequenceClassification."""
-        transformers = transformers_package()
+    def build(tensors: Mapping[str, NDArray[Any]], config: Config, precision: str) -> Any:
+        """DistilHuBERT and its head (in float32) over the mean of its last layer."""
         shape = {key: config.get(key, value) for key, value in HUBERT_PUBLISHED.items()}
-        labelled = {**shape, "num_labels": len(config["id2label"])}
-        model = transformers.HubertForSequenceClassification(
-            transformers.HubertConfig(**labelled, mask_time_prob=0.0, mask_feature_prob=0.0)
-        )
-        wanted = model.state_dict().keys()
-        old = {new: old for old, new in _HUBERT_RENAMED.items()}
-        return load_exactly(model, {n if n in wanted else old.get(n, n): t for n, t in tensors.items()}, HUBERT_TITLE)
+        layers = (shape["num_hidden_layers"],)
+
+        def made() -> Any:
+            nn = require("torch", "neural").nn
+            model = hubert.hubert(shape, layers, precision)
+            sizes = shape["hidden_size"], shape["classifier_proj_size"], len(config["id2label"])
+            model.projector, model.classifier = nn.Linear(*sizes[:2]), nn.Linear(*sizes[1:])
+            return model
+
+        return load_exactly(without_memory(made), hubert.named(tensors, shape, layers), HUBERT_TITLE)
 
     @staticmethod
     def forward(model: Any, batch: Any) -> Any:
         """The softmax over ten genres, float32 (n, 10), of waves (n, samples)."""
-        return model(like_weights(model, batch)).logits.float().softmax(dim=-1)
+        return model.classifier(model.projector(model(batch)[:, 0])).softmax(dim=-1)
 
 
 def genre_hubert(excerpt: str, placement: Placement) -> GenreHubert:
     """The extractor for one excerpt; MissingWeights where the model is not installed."""
-    check_packages("torch", "transformers")
+    check_packages("torch")
     return GenreHubert(excerpt, needed("hubert"), placement)

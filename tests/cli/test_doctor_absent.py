@@ -113,7 +113,7 @@ def test_extras_are_named_with_what_would_install_them_and_never_fail(
     monkeypatch.setattr(util, "find_spec", lambda name: name == "torch" or None)
     fine, detail = checks(shell)["extras"]
     assert fine
-    assert detail.startswith("installed: torch; not installed: transformers (music_reclass[neural]), ")
+    assert detail.startswith("installed: torch; not installed: sklearn (music_reclass[train]), ")
     monkeypatch.setattr(util, "find_spec", lambda name: None)
     assert "installed: none;" in checks(shell)["extras"][1]
 

@@ -25,9 +25,10 @@ from music_reclass.extractors.taggers import (
 from music_reclass.extractors.weights import store
 from music_reclass.extractors.weights.checkpoint import write_safetensors
 
+# sixteen channels in a group: oneDNN of torch 2.13 computes a grouped convolution of eight wrongly in bfloat16
 CONFIG = mert.CONFIG_95M | {
     "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "conv_dim": [16] * 7,
-    "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4,
+    "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2,
 }  # fmt: skip
 PRE_NORM = CONFIG | {"do_stable_layer_norm": True}
 VARIANT = mert.Variant("mert", 32, 12, 7)
@@ -43,7 +44,7 @@ MAEST = MAEST_PUBLISHED | {
 }  # fmt: skip
 GENRE_HUBERT = HUBERT_PUBLISHED | {
     "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64, "conv_dim": [16] * 7,
-    "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4, "classifier_proj_size": 8,
+    "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2, "classifier_proj_size": 8,
     "id2label": dict(zip(map(str, range(10)), HUBERT_GENRES, strict=True)),
 }  # fmt: skip
 WEIGHTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "weights" / "musicnn_jamendo.pth"
@@ -61,6 +62,16 @@ def random_hubert(config=CONFIG, seed=0):
         for tensor in model.parameters():
             tensor.add_(0.05 * torch.randn_like(tensor))
     return model
+
+
+def hidden_means(model, waves):
+    """The means over time of all hidden states of transformers' model, (n, layers + 1, hidden), as it gives them."""
+    import torch
+
+    with torch.inference_mode():
+        out = model(waves, output_hidden_states=True)
+    # of a pre-norm model, what `hidden_states` calls the last differs between transformers 4 and 5
+    return torch.stack([states.mean(dim=1) for states in (*out.hidden_states[:-1], out.last_hidden_state)], dim=1)
 
 
 def arrays(model):

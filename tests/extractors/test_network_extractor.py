@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import FailTrack, ReclassError, SkipTrack
-from music_reclass.extractors.network import NetworkExtractor, load_exactly, slopes_file
+from music_reclass.extractors.network import FORMATS, NetworkExtractor, in_format, load_exactly, slopes_file
 from music_reclass.extractors.weights.store import Installed
 
 
@@ -68,11 +70,15 @@ def test_slopes_of_all_models_share_a_file(tmp_path):
     assert {slopes_file(model) for model in models} == {tmp_path / "slopes.json"}
 
 
+def layer(torch, **kind):
+    return torch.nn.Linear(3, 2, **kind)
+
+
 @pytest.mark.parametrize("change", ["missing", "extra", "shape"])
 def test_weights_are_loaded_exactly_or_not_at_all(change):
     torch = pytest.importorskip("torch")
     tensors = {"weight": np.ones((2, 3), np.float32), "bias": np.zeros(2, np.float32)}
-    model = load_exactly(torch.nn.Linear(3, 2), tensors, "a layer")
+    model = load_exactly(layer(torch), tensors.items(), "a layer")
     assert not model.training
     assert model(torch.ones(1, 3)).tolist() == [[3.0, 3.0]]
     if change == "missing":
@@ -82,4 +88,29 @@ def test_weights_are_loaded_exactly_or_not_at_all(change):
     else:
         tensors["bias"] = np.zeros(3, np.float32)
     with pytest.raises(ReclassError, match="do not fit a layer"):
-        load_exactly(torch.nn.Linear(3, 2), tensors, "a layer")
+        load_exactly(layer(torch), tensors.items(), "a layer")
+
+
+def test_weights_come_one_at_a_time_each_into_the_format_of_its_place():
+    torch = pytest.importorskip("torch")
+    held = []
+
+    def tensors():
+        for name, shape in (("weight", (2, 3)), ("bias", (2,))):
+            array = np.ones(shape, np.float32)
+            assert all(former() is None for former in held)
+            held.append(weakref.ref(array))
+            yield name, array
+            del array
+
+    model = load_exactly(layer(torch, device="meta", dtype=torch.bfloat16), tensors(), "a layer")
+    assert {tensor.dtype for tensor in model.parameters()} == {torch.bfloat16}
+    assert not any(tensor.is_meta or tensor.requires_grad for tensor in model.parameters())
+    assert model(torch.ones(1, 3).bfloat16()).tolist() == [[4.0, 4.0]]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_format_is_that_of_all_weights(precision):
+    torch = pytest.importorskip("torch")
+    made = in_format(layer(torch), precision)
+    assert {tensor.dtype for tensor in made.parameters()} == {getattr(torch, FORMATS[precision])}

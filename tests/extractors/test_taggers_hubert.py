@@ -87,7 +87,7 @@ def test_a_tensor_that_does_not_fit_is_an_error():
     tensors = arrays(random_genre_hubert(mask_time_prob=0.0, mask_feature_prob=0.0))
     del tensors["projector.bias"]
     with pytest.raises(ReclassError, match="do not fit DistilHuBERT"):
-        taggers.GenreHubert.build(tensors, GENRE_HUBERT)
+        taggers.GenreHubert.build(tensors, GENRE_HUBERT, "fp32")
 
 
 def test_half_a_minute_is_one_window_and_a_whole_file_three():

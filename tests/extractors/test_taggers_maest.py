@@ -101,7 +101,7 @@ def test_a_tensor_that_does_not_fit_is_an_error():
     tensors = {taggers.ast_published_name(name): t for name, t in arrays(random_ast(config=MAEST)).items()}
     del tensors["classifier.dense.bias"]
     with pytest.raises(ReclassError, match="do not fit MAEST"):
-        taggers.MaestTagger.build(tensors, MAEST)
+        taggers.MaestTagger.build(tensors, MAEST, "fp32")
 
 
 def test_windows_are_half_minutes_one_of_an_excerpt_six_of_a_whole_file():

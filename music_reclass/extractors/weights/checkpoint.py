@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import pickletools
 import zipfile
@@ -29,32 +30,57 @@ def is_safetensors(path: Path) -> bool:
         return brace == b"{" and 2 <= length <= min(_HEADER_LIMIT, os.fstat(file.fileno()).st_size - 8)
 
 
-def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
-    """Every tensor by name, mapped from the disk read-only; bfloat16 comes as float32. ReclassError if damaged."""
+class Tensors(Mapping[str, NDArray[Any]]):
+    """The tensors of a safetensors file by name, each mapped from the disk, read-only, while somebody holds it."""
+
+    def __init__(self, path: Path, start: int, entries: dict[str, Any]) -> None:
+        self._path, self._start, self._entries = path, start, entries
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        entry = self._entries[name]
+        first, last = entry["data_offsets"]
+        raw: NDArray[Any] = np.empty(0, np.uint8)
+        if last > first:
+            raw = np.memmap(self._path, np.uint8, "r", self._start + first, (last - first,))
+        if entry["dtype"] == "BF16":
+            flat: NDArray[Any] = (raw.view("<u2").astype(np.uint32) << np.uint32(16)).view(np.float32)
+        else:
+            flat = raw.view(np.dtype(_TYPES[entry["dtype"]]))
+        return flat.reshape([int(n) for n in entry["shape"]])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+def read_safetensors(path: Path) -> Tensors:
+    """The tensors by name, none read before it is asked for; bfloat16 comes as float32. ReclassError if damaged."""
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if length > _HEADER_LIMIT:
                 raise ValueError("the header is too long")
             header = json.loads(file.read(length))
-        data = np.memmap(path, dtype=np.uint8, mode="r")[8 + length :]
+            room = os.fstat(file.fileno()).st_size - 8 - length
         entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        return {name: _tensor(data, entry) for name, entry in entries.items()}
+        for entry in entries.values():
+            _check(entry, room)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReclassError(f"{path} is no whole safetensors file ({error}); install the model again.") from error
+    return Tensors(path, 8 + length, entries)
 
 
-def _tensor(data: NDArray[Any], entry: Mapping[str, Any]) -> NDArray[Any]:
+def _check(entry: Mapping[str, Any], room: int) -> None:
+    """ValueError, KeyError or TypeError unless a tensor lies within the file and is as long as its shape says."""
     start, stop = entry["data_offsets"]
-    if not 0 <= start <= stop <= len(data):
+    if not 0 <= start <= stop <= room:
         raise ValueError("a tensor lies beyond the end of the file")
-    raw = data[start:stop]
-    shape = tuple(int(n) for n in entry["shape"])
-    if entry["dtype"] == "BF16":
-        flat: NDArray[Any] = (raw.view("<u2").astype(np.uint32) << np.uint32(16)).view(np.float32)
-    else:
-        flat = raw.view(np.dtype(_TYPES[entry["dtype"]]))
-    return flat.reshape(shape)
+    width = 2 if entry["dtype"] == "BF16" else np.dtype(_TYPES[entry["dtype"]]).itemsize
+    shape = [int(n) for n in entry["shape"]]
+    if min(shape, default=0) < 0 or math.prod(shape) * width != stop - start:
+        raise ValueError("a tensor is not as long as its shape says")
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:

@@ -256,7 +256,7 @@ def canonical(
 def read_checkpoint(path: Path) -> Tensors:
     """The tensors of a safetensors file or of one that torch.save wrote; ReclassError for anything else."""
     if is_safetensors(path):
-        return read_safetensors(path)
+        return dict(read_safetensors(path))
     tree = read_torch(path)
     if isinstance(tree, dict) and isinstance(tree.get("state_dict"), dict):
         tree = tree["state_dict"]

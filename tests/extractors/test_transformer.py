@@ -1,0 +1,77 @@
+"""Transformer layers equal torch's own; checkpoints are read into them part by part."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from music_reclass.extractors.transformer import (  # noqa: E402
+    joined,
+    layer,
+    renamer,
+    vision_transformer,
+    without_memory,
+)
+
+SIZES = {"width": 32, "hidden": 48, "heads": 4}
+
+
+@pytest.mark.parametrize("post_norm", [False, True])
+def test_a_layer_is_torchs_own(post_norm):
+    torch.manual_seed(0)
+    theirs = torch.nn.TransformerEncoderLayer(
+        32, 4, 48, activation="gelu", layer_norm_eps=1e-6, batch_first=True, norm_first=not post_norm
+    ).eval()
+    names = {
+        "self_attn.in_proj_weight": "attn.qkv.weight", "self_attn.in_proj_bias": "attn.qkv.bias",
+        "self_attn.out_proj.weight": "attn.proj.weight", "self_attn.out_proj.bias": "attn.proj.bias",
+    }  # fmt: skip
+    parts = renamer((("linear1", "ffn.layers.0.0"), ("linear2", "ffn.layers.1"), ("norm", "ln")))
+    with torch.no_grad():
+        for tensor in theirs.parameters():
+            tensor.add_(0.1 * torch.randn_like(tensor))
+    ours = layer(**SIZES, epsilon=1e-6, post_norm=post_norm)
+    ours.load_state_dict({names.get(name, parts(name)): tensor for name, tensor in theirs.state_dict().items()})
+    tokens = torch.randn(2, 7, 32)
+    with torch.no_grad():  # torch's inference mode would take a fused path of its own
+        assert torch.allclose(ours(tokens), theirs(tokens), atol=1e-5)
+
+
+def test_a_module_without_memory_has_names_and_shapes_only():
+    model = without_memory(lambda: vision_transformer(depth=2, tokens=9, summaries=2, **SIZES))
+    assert all(tensor.is_meta for tensor in model.parameters())
+    assert model.cls_token.shape == (1, 2, 32)
+    assert model.state_dict().keys() == vision_transformer(depth=2, tokens=9, **SIZES).state_dict().keys()
+
+
+class Read(dict):
+    """Tensors that note down which of them are read."""
+
+    def __init__(self, *names):
+        super().__init__((name, np.full((2, 3), number, np.float32)) for number, name in enumerate(names))
+        self.read = []
+
+    def __getitem__(self, name):
+        self.read.append(name)
+        return super().__getitem__(name)
+
+
+def test_parts_of_a_tensor_are_joined_and_what_is_not_wanted_is_never_read():
+    tensors = Read("key", "training", "query", "norm", "value")
+    ours = {"query": "qkv#0", "key": "qkv#1", "value": "qkv#2", "norm": "ln"}
+    whole = dict(joined(tensors, ours.get))
+    assert whole.keys() == {"qkv", "ln"}
+    assert whole["qkv"][:, 0].tolist() == [2, 2, 0, 0, 4, 4]
+    assert "training" not in tensors.read
+
+
+def test_tokens_are_joined_one_after_the_other():
+    tokens = {"cls": np.zeros((1, 1, 4), np.float32), "distillation": np.ones((1, 1, 4), np.float32)}
+    (whole,) = dict(joined(tokens, {"cls": "t#0", "distillation": "t#1"}.get)).values()
+    assert whole[0, :, 0].tolist() == [0, 1]
+
+
+def test_a_tensor_of_which_a_part_is_missing_is_left_out():
+    assert dict(joined(Read("query", "value"), {"query": "qkv#0", "value": "qkv#2"}.get)) == {}
