@@ -27,10 +27,21 @@ _FLOOR = 1e-6  # a stage that rounds to zero has not proved anything impossible
 _MANY_ARTISTS = frozenset(
     key(name)
     for name in (
-        "Various Artists, Various, VA, Verschiedene Interpreten, Varios Artistas, Artisti Vari, Divers, Diverse, "
-        "Diverse Artister, Compilation, Soundtrack, Original Soundtrack"
-    ).split(", ")
+        "Various Artists; Various; VA; V.A.; V/A; Various Interprets; Compilation; Compilations; Sampler; "
+        "Soundtrack; Soundtracks; Original Soundtrack; Original Motion Picture Soundtrack; OST; Original Cast; "
+        "Original Broadway Cast; Soundtrack/Cast Album; Varios Artistas; Varios; Varios Intérpretes; Vários Artistas; "
+        "Vários Intérpretes; Artistes variés; Artistes divers; Divers; Divers artistes; Multi-interprètes; "
+        "Verschiedene Interpreten; Verschiedene Künstler; Verschiedene; Diverse; Diverse Interpreten; "
+        "Diverse Künstler; Artisti Vari; Autori Vari; AA.VV.; Interpreti Vari; Diverse Artister; Diverse Kunstnere; "
+        "Blandade artister; Diverse artiesten; Verschillende artiesten; Eri esittäjiä; Useita esittäjiä; "
+        "Różni wykonawcy; Różni artyści; Různí umělci; Různí interpreti; Rôzni interpreti; Različni izvajalci; "
+        "Razni izvođači; Vegyes előadók; Különböző előadók; Diverși artiști; Çeşitli sanatçılar; Karışık; "
+        "Διάφοροι καλλιτέχνες; Разные исполнители; Сборник; Различни изпълнители; Різні виконавці; 群星; 合輯; 合辑; "
+        "华语群星; オムニバス; ヴァリアス・アーティスト; ヴァリアス; 여러 아티스트; "
+        "다양한 아티스트; אמנים שונים; فنانون متنوعون"
+    ).split("; ")
 )
+_OTHER_ARTISTS = 3  # so many artists beside the album's, on most of its tracks, make a compilation
 _NOBODY = frozenset(
     key(name)
     for name in "Unknown Artist, Unknown, No Artist, Unknown Album, non-album tracks, Untitled, None".split(", ")
@@ -53,6 +64,16 @@ def album_of(path: str, tags: TrackTags) -> tuple[str, str, str] | None:
     if _DISC.fullmatch(os.path.basename(folder)):
         folder = os.path.dirname(folder)
     return artist, tags.album, folder
+
+
+def is_compilation(album_artist: str, artists: Sequence[str]) -> bool:
+    """Whether an album is one of various artists: by the name it is filed under, in one of many languages, or because
+    most of its tracks, whose artists are given, have others. A guest ("Ada feat. Bob") is no other artist."""
+    whole = key(album_artist)
+    if whole in _MANY_ARTISTS:
+        return True
+    names = [name for name in map(key, artists) if name and not (whole and (whole in name or name in whole))]
+    return len(set(names)) >= _OTHER_ARTISTS and 2 * len(names) > len(artists)
 
 
 def artist_of(tags: TrackTags) -> str:

@@ -41,7 +41,7 @@ def diff(*, as_json: bool, settings: Settings, **flags: Any) -> None:
     from music_reclass.cli.session import reading
     from music_reclass.features.plex import PlexJournal
     from music_reclass.plex.library import PlexLibrary
-    from music_reclass.plex.sync import plan_sync
+    from music_reclass.plex.plan import plan_sync
     from music_reclass.taxonomy import load
 
     request = _request(min_confidence=settings.min_confidence, **flags)
@@ -57,7 +57,7 @@ def diff(*, as_json: bool, settings: Settings, **flags: Any) -> None:
 @setting_flags("min_confidence", "plex_library")
 def sync(*, choice: Choice, settings: Settings, **flags: Any) -> int:
     """Write the decisions into the Plex library: shown first, verified after, and restored by `plex restore`."""
-    from music_reclass.plex.sync import plan_sync
+    from music_reclass.plex.plan import plan_sync
 
     request = _request(min_confidence=settings.min_confidence, **flags)
     with _writing(settings, "plex sync", must_exist=True) as (work, target):
@@ -71,7 +71,7 @@ def sync(*, choice: Choice, settings: Settings, **flags: Any) -> int:
         target.store_map(plan.path_map)
         run, outcome = _write(
             work, target, plan.edits, "plex sync",
-            server=target.server.client.name, level=plan.level, mode=request.mode,
+            server=target.server.client.name, level=",".join(plan.levels), mode=request.mode,
         )  # fmt: skip
         output.show_outcome(outcome, run, choice.as_json, then=f"restore it: reclass plex restore {run}")
         return _code(outcome)
@@ -79,7 +79,11 @@ def sync(*, choice: Choice, settings: Settings, **flags: Any) -> int:
 
 @plex.command()
 @click.argument("run", type=int, required=False)
-@click.option("--force", is_flag=True, help="Bring the old genres back even where somebody has set others since.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Bring the old genres back even where somebody has set others since, or where another item is found.",
+)
 @choice_flags
 @setting_flags()
 def restore(run: int | None, force: bool, choice: Choice, settings: Settings) -> int:
@@ -114,7 +118,7 @@ def restore_run(settings: Settings, run: int | None, force: bool, choice: Choice
             journal.settle(settled)
         if not edits:
             return left
-        outcome = write.restore(server, journal, number, edits, stop=lambda: bool(work.stop))
+        outcome = write.restore(server, journal, edits, stop=lambda: bool(work.stop))
         output.show_outcome(outcome, number, choice.as_json, verb="restored")
         return max(_code(outcome), left)
 
@@ -251,13 +255,11 @@ def files_in_plex(work: Session, pairs: tuple[str, ...], paths: Sequence[str]) -
 
 def sync_after_scan(work: Session, pairs: tuple[str, ...], written: Sequence[str], as_json: bool) -> int:
     """For `scan --sync-plex`: refresh the folders of the files `written` and write their genres; the exit code."""
-    from music_reclass.plex.plan import SyncRequest
-    from music_reclass.plex.sync import AUTO_LEVEL, plan_after_scan
+    from music_reclass.plex.plan import SyncRequest, plan_after_scan
     from music_reclass.plex.write import Outcome
 
     target = _open(work)
     request = SyncRequest(
-        level=AUTO_LEVEL,
         given=path_map(pairs),
         only=frozenset(written),
         allow_partial=True,
@@ -279,11 +281,14 @@ def sync_after_scan(work: Session, pairs: tuple[str, ...], written: Sequence[str
     return 1 if outcome.failed or outcome.changed else 0
 
 
-def _request(*, pairs: tuple[str, ...], match_words: bool, track_subgenres: bool, **flags: Any) -> SyncRequest:
+def _request(
+    *, pairs: tuple[str, ...], match_words: bool, track_subgenres: bool, mode: str | None, **flags: Any
+) -> SyncRequest:
     """What to compare, from the flags of `compare_flags`."""
     from music_reclass.plex.plan import SyncRequest
 
-    return SyncRequest(given=path_map(pairs), by_tags=match_words, subgenres=track_subgenres, **flags)
+    given = path_map(pairs)
+    return SyncRequest(given=given, by_tags=match_words, subgenres=track_subgenres, mode=mode or "", **flags)
 
 
 def _connect(settings: Settings) -> tuple[Server, Section]:

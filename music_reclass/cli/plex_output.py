@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from music_reclass.cli.options import map_flag
-from music_reclass.cli.output import complain, plain, print_json, printable, say, shorten_home, styled
+from music_reclass.cli.output import cell, complain, plain, print_json, printable, say, shorten_home, styled
 from music_reclass.utils.words import counted
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from music_reclass.domain import Finding
     from music_reclass.plex.library import ImportReport
     from music_reclass.plex.paths import PathMap
-    from music_reclass.plex.plan import Row
-    from music_reclass.plex.sync import SyncPlan
+    from music_reclass.plex.plan import Row, SyncPlan
     from music_reclass.plex.write import Outcome
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -44,13 +43,13 @@ def compare_flags(command: Command) -> Command:
             help="Lock what is written, or the next refresh takes it back (default).",
         ),
         click.option(
-            "--mode", type=click.Choice(MODES), default="auto", show_default=True,
-            help="auto: replace ours and what says nothing, add to the rest; fill: empty and junk only; "
+            "--mode", type=click.Choice(MODES), show_default="auto for tracks, else fill",
+            help="auto: replace ours and what says nothing, add to the rest; fill: empty, junk and ours only; "
             "add: never remove; set: replace, but never a finer genre by its parent.",
         ),
         click.option(
-            "--level", type=click.Choice(LEVELS), default="track", show_default=True,
-            help="auto: tracks, or albums where this server's tracks carry no genre.",
+            "--level", type=click.Choice(LEVELS), default="auto", show_default=True,
+            help="auto: albums and tracks, or albums alone where this server's tracks carry no genre.",
         ),
         map_flag,
     ):  # fmt: skip
@@ -66,7 +65,8 @@ def path_map(pairs: tuple[str, ...]) -> PathMap:
     return PathMap(tuple((server, os.path.realpath(os.path.expanduser(local))) for server, local in parsed))
 
 
-SHOWN = 24  # rows shown to people; --json gives all
+SHOWN = 15  # albums shown to people; --json gives all
+KINDS_SHOWN = 5  # lines of one album
 LEFT_SHOWN = 10  # of a restore
 
 REASONS = {
@@ -113,23 +113,38 @@ def show_plan(plan: SyncPlan, as_json: bool) -> None:
     )
     for server, local in plan.path_map.pairs:
         say("map", f"'{printable(server)}' -> '{printable(shorten_home(local))}'")
-    edited = [row for row in plan.rows if row.edit is not None]
-    for row in edited[:SHOWN]:
-        _show_row(row)
-    if len(edited) > SHOWN:
-        plain(f"    ... and {len(edited) - SHOWN:,} more (all of them: plex diff --json)")
+    albums: dict[str, list[Row]] = {}
+    for row in plan.rows:
+        if row.edit is not None:
+            albums.setdefault(row.edit.item.group, []).append(row)
+    for album, rows in list(albums.items())[:SHOWN]:
+        _show_album(album, rows)
+    if len(albums) > SHOWN:
+        plain(f"    ... and {counted(len(albums) - SHOWN, 'more album')} (every item: plex diff --json)")
     actions = Counter(row.action for row in plan.rows)
     say("plan", " · ".join(f"{name} {actions[name]:,}" for name in ("set", "noop", "skip")))
-    for (action, reason), count in Counter((row.action, row.reason) for row in plan.rows).most_common():
-        say("", f"{count:>8,}  {action}: {REASONS.get(reason, reason)}")
+    kinds = Counter((row.level, row.action, row.reason) for row in plan.rows)
+    for (level, action, reason), count in kinds.most_common():
+        say("", f"{counted(count, level):>14}  {action}: {REASONS.get(reason, reason)}")
 
 
-def _show_row(row: Row) -> None:
-    before = ", ".join(row.before) or "(none)"
-    after = styled(", ".join(row.after), "bold")
+def _show_album(album: str, rows: Sequence[Row]) -> None:
+    """One album: what it gets itself, and its tracks by what they hold and get."""
+    plain(f"    {printable(album)}")
+    kinds: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        kinds.setdefault((row.level, ", ".join(row.before) or "(none)", _after(row)), []).append(row)
+    for (level, before, after), same in list(kinds.items())[:KINDS_SHOWN]:
+        one = same[0].edit.item.title if same[0].edit is not None and level == "track" else f"the {level}"
+        plain(f"        {cell(one if len(same) == 1 else counted(len(same), level), 36)} {cell(before, 24)} -> {after}")
+    if len(kinds) > KINDS_SHOWN:
+        plain(f"        ... and {counted(sum(map(len, list(kinds.values())[KINDS_SHOWN:])), 'more track')}")
+
+
+def _after(row: Row) -> str:
+    """The genres that a row sets, and a style."""
     styles = [one.after for one in row.edit.fields if one.field == "style"] if row.edit is not None else []
-    style = f"  style: {printable(', '.join(styles[0]))}" if styles else ""
-    plain(f"    {printable(row.title)[:52]:<52} {printable(before)[:24]:<24} -> {after}{style}")
+    return styled(", ".join(row.after), "bold") + (f"  style: {printable(', '.join(styles[0]))}" if styles else "")
 
 
 def outcome_as_json(outcome: Outcome) -> dict[str, Any]:

@@ -240,6 +240,14 @@ class Server:
             if not found or (start >= int(total) if total.isdigit() else found < PAGE):
                 return
 
+    def names(self, section: Section, field: str, level: str) -> tuple[str, ...]:
+        """What items of this level hold in a field (genre, style) anywhere in the library, as the server spells it."""
+        try:
+            page = self.client.get(f"/library/sections/{section.key}/{field}?type={KIND_NUMBER[level]}")
+        except Refused:  # an older server has no list for this level
+            return ()
+        return tuple(title for one in (page if page is not None else ()) if (title := one.attrib.get("title")))
+
     def items(self, keys: Iterable[int]) -> Iterator[Item]:
         """The whole items with these keys, in that order; those that are gone are left out."""
         for batch in in_batches(list(keys), TOGETHER):

@@ -66,6 +66,7 @@ class Item:
     files: tuple[str, ...]
     tags: Mapping[str, Tags]  # by field: genre, style, label
     locked: frozenset[str]
+    section: int = 0  # the library that holds it; 0 where the server does not say
     read: float = field(default=0.0, compare=False)  # when the server was asked, on the clock of the client
 
     def value(self, name: str) -> Tags:
@@ -88,6 +89,11 @@ class Item:
     def label(self) -> str:
         """Artist, album and title in one line."""
         return " - ".join(part for part in (self.artist, self.album, self.title) if part)
+
+    @property
+    def group(self) -> str:
+        """Artist and album of a track; an album or artist itself."""
+        return " - ".join(part for part in (self.artist, self.album) if part) if self.level == TRACK else self.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +193,9 @@ def item_of(element: Element, read: float = 0.0) -> Item | None:
         album=get(above[0], ""),
         artist=get(above[1], ""),
         files=_files(element) if level == TRACK else (),
-        tags={name: _each_once(values) for name, values in tags.items()},
+        tags={name: tuple(dict.fromkeys(values)) for name, values in tags.items()},
         locked=frozenset(locked),
+        section=_number(get("librarySectionID")),
         read=read,
     )
 
@@ -205,10 +212,6 @@ def carries_genres(container: Element, level: str) -> bool:
 
 def _files(element: Element) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.attrib["file"] for part in element.iter("Part") if part.attrib.get("file")))
-
-
-def _each_once(values: list[str]) -> Tags:
-    return tuple(dict.fromkeys(values))
 
 
 def _number(text: str | None) -> int:

@@ -11,7 +11,7 @@ from music_reclass.errors import NothingToDo, ServerError, UsageError
 from music_reclass.features.plex import ABANDONED, UNDONE, WRITTEN, PlexChange
 from music_reclass.plex.http import TOGETHER, Refused
 from music_reclass.plex.library import PlexLibrary
-from music_reclass.plex.model import ItemEdit, same_tags, without
+from music_reclass.plex.model import ALBUM, ARTIST, TRACK, ItemEdit, same_tags, tag_key, without
 from music_reclass.plex.plan import LEAVE, RESTORE, Row
 from music_reclass.utils.progress import Bar, Progress, progress_bar
 
@@ -98,6 +98,7 @@ FRESH_SECONDS = 60.0  # what was read longer ago is read again before it is over
 CHANGED, GONE, UNVERIFIED = "changed meanwhile", "gone from the server", "not as asked after two attempts"
 
 Ids = tuple[int, ...]
+Seen = dict[int, "Item | None"]  # by key what the server holds; None for what is gone
 
 
 @dataclass(slots=True)
@@ -120,17 +121,28 @@ class Outcome:
 def write(library: PlexLibrary, edits: Sequence[ItemEdit], run_id: int = 0, *, title: str = "writing") -> Outcome:
     """Send the edits in batches and verify each; when asked to stop, what was sent is still verified and settled.
 
-    New edits go into the edit log as those of run `run_id`; edits that restore settle the rows that they undo.
+    New edits go into the edit log as those of run `run_id`; edits that restore settle the rows that they undo. One
+    request reads back what was sent and looks whether what comes next is still as it was planned.
     """
     with library.bar(title, len(edits)) as progress:
         work = _Work(library, run_id, progress)
-        for batch in grouped(edits):
-            if library.stop():
-                work.outcome.stopped = True
-                break
-            work.send(batch)
-        work.verify(0)
+        for level in dict.fromkeys(edit.item.level for edit in edits):
+            for batches in rounds(edit for edit in edits if edit.item.level == level):
+                work.send(batches)
+            work.verify(work.read([]))
     return work.outcome
+
+
+def rounds(edits: Iterable[ItemEdit]) -> Iterator[list[list[ItemEdit]]]:
+    """The batches of `grouped`, several together as long as they hold no more than TOGETHER items."""
+    together: list[list[ItemEdit]] = []
+    for batch in grouped(edits):
+        if together and sum(map(len, together)) + len(batch) > TOGETHER:
+            yield together
+            together = []
+        together.append(batch)
+    if together:
+        yield together
 
 
 class _Work:
@@ -139,32 +151,45 @@ class _Work:
         self._library, self._server, self._run_id = library, library.server, run_id
         self._sender = Sender(library.server, library.section)
         self._progress = progress
-        self._sent: list[tuple[ItemEdit, Ids]] = []
+        self._sent: list[tuple[ItemEdit, Ids]] = []  # and not yet verified
         self._locks_seen = False
 
-    def send(self, batch: list[ItemEdit]) -> None:
-        """Log and send what is still as it was planned."""
-        batch = self._still_so(batch)
-        if not batch:
+    def send(self, batches: Sequence[list[ItemEdit]]) -> None:
+        """Verify what was sent before, then log and send what is as it was planned; nothing once asked to stop."""
+        if self._library.stop():
+            self.outcome.stopped = True
             return
-        logged = list(zip(batch, log_edits(self._library, batch, self._run_id), strict=True))
-        failures = {id(edit): why for edit, why in self._sender.send(batch)}
-        refused = [(edit, ids) for edit, ids in logged if id(edit) in failures]
-        for edit, _ in refused:
-            self.outcome.failed.append((edit.item.label, failures[id(edit)]))
-        self._settle([(ids, _failed(edit), failures[id(edit)]) for edit, ids in refused])
-        self._progress.advance(len(refused))
-        self._sent += [(edit, ids) for edit, ids in logged if id(edit) not in failures]
-        self.verify(TOGETHER)
+        seen = self.read([edit for batch in batches for edit in batch if self._is_stale(edit.item)])
+        self.verify(seen)
+        for batch in batches:
+            if self._library.stop():
+                self.outcome.stopped = True
+                return
+            self._send(self._still_so(batch, seen))
 
-    def _still_so(self, batch: list[ItemEdit]) -> list[ItemEdit]:
-        """The edits whose item is as it was when it was read; read again if that is some time ago."""
-        if self._server.client.clock() - min(edit.item.read for edit in batch) <= FRESH_SECONDS:
-            return batch
-        items = {item.key: item for item in self._server.items(edit.item.key for edit in batch)}
+    def read(self, edits: Iterable[ItemEdit]) -> Seen:
+        """What the server holds now of the items of `edits` and of what is not verified yet."""
+        keys = dict.fromkeys(edit.item.key for edit in (*(edit for edit, _ in self._sent), *edits))
+        return {**dict.fromkeys(keys), **{item.key: item for item in self._server.items(keys)}}
+
+    def verify(self, seen: Seen) -> None:
+        """Settle what was sent by what the server holds."""
+        sent, self._sent = self._sent, []
+        self._check_locks([edit for edit, _ in sent], seen)
+        self._settle([(ids, *self._verdict(edit, seen[edit.item.key])) for edit, ids in sent])
+        self._progress.advance(len(sent))
+
+    def _is_stale(self, item: Item) -> bool:
+        return self._server.client.clock() - item.read > FRESH_SECONDS
+
+    def _still_so(self, batch: list[ItemEdit], seen: Seen) -> list[ItemEdit]:
+        """The edits whose item is as it was when it was planned."""
+        known = [seen.get(edit.item.key, edit.item) for edit in batch]
+        if any(item is not None and self._is_stale(item) for item in known):  # the requests before took long
+            again = {item.key: item for item in self._server.items(edit.item.key for edit in batch)}
+            known = [again.get(edit.item.key) for edit in batch]
         left = []
-        for edit in batch:
-            now = items.get(edit.item.key)
+        for edit, now in zip(batch, known, strict=True):
             if now is not None and edit.is_open(now):
                 left.append(edit)
             else:
@@ -172,14 +197,16 @@ class _Work:
                 self._progress.advance()
         return left
 
-    def verify(self, least: int) -> None:
-        """Read back what was sent, as soon as there are `least` items of it; all of it for 0."""
-        while self._sent and len(self._sent) >= least:
-            some, self._sent = self._sent[:TOGETHER], self._sent[TOGETHER:]
-            items = {item.key: item for item in self._server.items(edit.item.key for edit, _ in some)}
-            self._check_locks([edit for edit, _ in some], items)
-            self._settle([(ids, *self._verdict(edit, items.get(edit.item.key))) for edit, ids in some])
-            self._progress.advance(len(some))
+    def _send(self, batch: list[ItemEdit]) -> None:
+        if not batch:
+            return
+        logged = list(zip(batch, log_edits(self._library, batch, self._run_id), strict=True))
+        failures = {id(edit): why for edit, why in self._sender.send(batch)}
+        refused = [(edit, ids) for edit, ids in logged if id(edit) in failures]
+        self.outcome.failed += [(edit.item.label, failures[id(edit)]) for edit, _ in refused]
+        self._settle([(ids, _failed(edit), failures[id(edit)]) for edit, ids in refused])
+        self._progress.advance(len(refused))
+        self._sent += [(edit, ids) for edit, ids in logged if id(edit) not in failures]
 
     def _verdict(self, edit: ItemEdit, item: Item | None) -> tuple[str, str]:
         """State and note of one edit by what the server holds now; asked once more if it is not what we sent."""
@@ -198,14 +225,15 @@ class _Work:
         self.outcome.failed.append((edit.item.label, why))
         return state, why
 
-    def _check_locks(self, edits: Sequence[ItemEdit], items: dict[int, Item]) -> None:
+    def _check_locks(self, edits: Sequence[ItemEdit], seen: Seen) -> None:
         """Stop at once if the server hides locks where we look for them: then we cannot see those of users either."""
-        wanted = [edit for edit in edits if any(one.lock_after for one in edit.fields) and edit.item.key in items]
-        if self._locks_seen or not wanted:
+        locking = (edit for edit in edits if any(one.lock_after for one in edit.fields))
+        items = [item for edit in locking if (item := seen[edit.item.key]) is not None]
+        if self._locks_seen or not items:
             return
-        self._locks_seen = any(items[edit.item.key].locked for edit in wanted)
+        self._locks_seen = any(item.locked for item in items)
         if not self._locks_seen:
-            alone = next(self._server.items([wanted[0].item.key]), None)
+            alone = next(self._server.items([items[0].key]), None)
             if alone is not None and alone.locked:
                 raise ServerError(
                     "This Plex server shows locks only item by item, so locks that users set cannot be respected; "
@@ -286,7 +314,7 @@ def unlocking(library: PlexLibrary) -> list[ItemEdit]:
 COMMANDS = ("plex sync", "plex unlock", "plex selftest")
 """The commands whose runs are restored on the server and not in files."""
 
-OTHER = "another item has its number now"
+LIBRARY_GONE = "the library is gone from the server"
 
 
 def plan_restore(
@@ -297,7 +325,7 @@ def plan_restore(
 
     Nothing is written: an item that is gone today may be there again when a question was answered with no. NothingToDo
     if nothing of the run is left to restore. With `force` the former value comes back even where somebody has set
-    another since.
+    another since, and to whatever item has the number where ours is not found.
     """
     made_on = journal.machine_of_run(run_id)
     if made_on is None:
@@ -310,20 +338,70 @@ def plan_restore(
             by_item.setdefault(change.rating_key, []).append(change)
     if not by_item:
         raise NothingToDo(f"Nothing of run {run_id} is on the Plex server any more.")
-    items = {item.key: item for item in server.items(by_item)}
+    sections = server.sections()
+    holders = {item.key: item for item in server.items(by_item)}
+    firsts = [changes[0] for changes in by_item.values()]
+    found = {one.rating_key: holders[one.rating_key] for one in firsts if is_same(holders.get(one.rating_key), one)}
+    found |= _found_elsewhere(server, sections, [one for one in firsts if one.rating_key not in found])
     rows: list[Row] = []
     settled: list[tuple[int, str, str]] = []
     for key, changes in by_item.items():
-        item = items.get(key)
-        if item is None:
+        item = found.get(key, holders.get(key) if force else None)
+        if item is None and key in holders:
+            rows.append(_left(changes[0], _taken_by(holders[key])))
+        elif item is None:
             rows.append(_left(changes[0], GONE))
             settled += [(change.id, ABANDONED, GONE) for change in changes]
-        elif not _is_the_same(item, changes[0]):
-            rows.append(_left(changes[0], OTHER))
+        elif (item.section or changes[0].section) not in {section.key for section in sections}:
+            rows.append(_left(changes[0], LIBRARY_GONE))
         else:
+            item = replace(item, section=item.section or changes[0].section)
             settled += [(change.id, UNDONE, "") for change in changes if item.is_before(change.edit)]
             rows += _rows_back(item, [change for change in changes if not item.is_before(change.edit)], force)
     return rows, settled
+
+
+def is_same(item: Item | None, change: PlexChange) -> bool:
+    """Whether an item is the one that we edited: a track by its file, an album or artist by its names, any by its guid.
+
+    Plex changes the guid of what it matches anew, and counts anew in a library that was rebuilt: then local://NUMBER,
+    the guid of what it does not know, may mean another item.
+    """
+    if item is None or item.level != change.level:
+        return False
+    if item.guid == change.guid and not item.guid.startswith("local:"):
+        return True
+    if change.level == TRACK and change.file:
+        return change.file in item.files
+    return tag_key(item.label) == tag_key(change.title)
+
+
+def _found_elsewhere(server: Server, sections: Sequence[Section], lost: Sequence[PlexChange]) -> dict[int, Item]:
+    """By their former number the items that have another one now; names count where only one album or artist has them.
+
+    All tracks of the music libraries are listed for it, once.
+    """
+    if not lost:
+        return {}
+    places: dict[tuple[str, str], set[int]] = {}
+    for one in (one for section in sections if section.is_music for one in server.tracks(section)):
+        album = " - ".join(part for part in (one.album_artist, one.album) if part)
+        for level, name, key in ((ALBUM, album, one.album_key), (ARTIST, one.album_artist, one.artist_key)):
+            places.setdefault((level, tag_key(name)), set()).add(key)
+        for file in one.files:
+            places.setdefault((TRACK, file), set()).add(one.key)
+    moved = {}
+    for change in lost:
+        keys = places.get((change.level, change.file if change.level == TRACK else tag_key(change.title)), set())
+        if len(keys) == 1:
+            moved[change.rating_key] = next(iter(keys))
+    items = {item.key: item for item in server.items(dict.fromkeys(moved.values()))}
+    return {number: items[key] for number, key in moved.items() if key in items}
+
+
+def _taken_by(item: Item) -> str:
+    what = item.files[0] if item.files else item.label
+    return f"not found, and its number now means {what} (--force restores that)"
 
 
 def _left(change: PlexChange, why: str) -> Row:
@@ -340,34 +418,18 @@ def _rows_back(item: Item, changes: Sequence[PlexChange], force: bool) -> Iterat
     yield from (_left(change, f"{change.edit.field} {CHANGED}") for change in changes if change not in back)
 
 
-def _is_the_same(item: Item, change: PlexChange) -> bool:
-    """Whether the number still means the item that we edited: a rebuilt server counts anew.
-
-    Tracks that Plex does not know have the guid local://NUMBER, so their file must agree too.
-    """
-    if item.guid != change.guid:
-        return False
-    return not change.file or not change.guid.startswith("local:") or change.file in item.files
-
-
 def restore(
     server: Server,
     journal: PlexJournal,
-    run_id: int,
     edits: Sequence[ItemEdit],
     *,
     stop: Callable[[], bool] = lambda: False,
     bar: Bar = progress_bar,
 ) -> Outcome:
-    """Send the edits of `plan_restore`, verify them, and mark the rows of the run in the edit log."""
+    """Write the edits of `plan_restore`: what shall be there is what the log has from before."""
     total = Outcome()
-    number_of = {change.rating_key: change.section for change in journal.of_run(run_id)}
-    sections = {section.key: section for section in server.sections()}
-    for number in sorted(set(number_of.values())):
-        part = [edit for edit in edits if number_of[edit.item.key] == number]
-        if number in sections:
-            library = PlexLibrary(server, sections[number], journal, stop=stop, bar=bar)
-            total.add(write(library, part, title="restoring"))
-        else:
-            total.failed += [(edit.item.label, "the library is gone from the server") for edit in part]
+    for section in server.sections():
+        part = [edit for edit in edits if edit.item.section == section.key]
+        if part:
+            total.add(write(PlexLibrary(server, section, journal, stop=stop, bar=bar), part, title="restoring"))
     return total

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from music_reclass.classification.albums import album_of, consensus, effective_tracks, group_by_album
+from music_reclass.classification.albums import album_of, consensus, effective_tracks, group_by_album, is_compilation
 from music_reclass.domain import TrackTags, Vote
 from tests.classification.fakes import Track, vote
 
@@ -96,3 +96,37 @@ def test_a_consensus_does_not_depend_on_the_order_of_the_tracks(rows: list[tuple
 def test_many_tracks_are_worth_little_more_than_one() -> None:
     assert effective_tracks(1) == 1.0
     assert 1.0 < effective_tracks(3) < effective_tracks(10) < effective_tracks(1000) < 4 / 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Various Artists", "various artists", "VA", "V.A.", "SOUNDTRACK/CAST ALBUM", "Varios Artistas",
+        "Vários Artistas", "Artistes Variés", "Verschiedene Künstler", "Artisti vari", "AA.VV.",
+        "Diverse artiesten", "Blandade Artister",
+        "Różni wykonawcy", "Různí interpreti", "Разные исполнители", "群星", "ヴァリアス・アーティスト",
+        "여러 아티스트",
+    ],
+)  # fmt: skip
+def test_various_artists_are_known_in_many_languages(name: str) -> None:
+    assert is_compilation(name, [])
+    assert album_of("/music/1.mp3", TrackTags(album="Hits", album_artist=name)) is None
+
+
+@pytest.mark.parametrize(
+    ("album_artist", "artists", "is_one"),
+    [
+        ("Ada", ["Ada"] * 5, False),
+        ("Ada", ["Ada feat. Bob", "Ada & Cid", "Ada with Dan"], False),
+        ("Ada", ["Ada", "Ada", "Ada", "Bob", "Cid", "Dan"], False),
+        ("Ada", ["Ada", "Bob", "Cid", "Dan"], True),
+        ("Ada and Bob", ["Ada", "Bob", "Ada"], False),
+        ("Ada", ["Bob"] * 9, False),
+        ("", ["Bob", "Cid", "Dan"], True),
+        ("Various Production", ["Various Production"] * 3, False),
+    ],
+)
+def test_an_album_whose_tracks_mostly_have_other_artists_is_a_compilation(
+    album_artist: str, artists: list[str], is_one: bool
+) -> None:
+    assert is_compilation(album_artist, artists) is is_one

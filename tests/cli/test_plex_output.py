@@ -12,21 +12,20 @@ from music_reclass.cli.plex_output import path_map, show_map, show_outcome, show
 from music_reclass.domain import Finding
 from music_reclass.plex.model import Item, ItemEdit, Section
 from music_reclass.plex.paths import PathMap
-from music_reclass.plex.plan import LEAVE, RESTORE, SET, SKIP, Row
-from music_reclass.plex.sync import SyncPlan
+from music_reclass.plex.plan import LEAVE, RESTORE, SET, SKIP, Row, SyncPlan
 from music_reclass.plex.write import Outcome
 
 SECTION = Section(5, "Music", "artist", ("/data",))
 
 
-def row(number: int, after: str) -> Row:
-    item = Item("track", number, "g", f"Tune {number}", "", "Ada", (), {"genre": ("Other",)}, frozenset())
+def row(number: int, after: str, album: str = "Blue") -> Row:
+    item = Item("track", number, "g", f"Tune {number}", album, "Ada", (), {"genre": ("Other",)}, frozenset())
     edit = ItemEdit(item, (item.edit("genre", (after,), lock=True),))
     return Row(SET, "junk", "track", number, item.label, before=("Other",), after=(after,), edit=edit)
 
 
 def plan(*rows: Row, warning: str = "") -> SyncPlan:
-    return SyncPlan(SECTION, "track", warning, 100, 90, PathMap((("/data", "/home/me"),)), rows)
+    return SyncPlan(SECTION, ("track",), warning, 100, 90, PathMap((("/data", "/home/me"),)), rows)
 
 
 def test_a_plan_knows_its_edits_and_prints_the_same_however_often(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,14 +40,40 @@ def test_a_plan_knows_its_edits_and_prints_the_same_however_often(capsys: pytest
     assert "locked by somebody" in first
 
 
-def test_people_see_the_first_rows_and_json_has_all(capsys: pytest.CaptureFixture[str]) -> None:
-    many = plan(*(row(number, "Jazz") for number in range(30)), warning="a warning.")
+def album_row(title: str) -> Row:
+    item = Item("album", 99, "g", title, "", "Ada", (), {}, frozenset())
+    edit = ItemEdit(item, (item.edit("genre", ("Rock",), lock=True), item.edit("style", ("Shoegaze",), lock=True)))
+    return Row(SET, "fill", "album", 99, item.label, after=("Rock",), edit=edit)
+
+
+def test_people_see_albums_with_their_kinds_of_change(capsys: pytest.CaptureFixture[str]) -> None:
+    show_plan(plan(album_row("Blue"), row(1, "Rock"), row(2, "Rock"), row(3, "Jazz"), row(4, "Rock", "Red")), False)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[2:8] == [
+        "Ada - Blue",
+        "the album (none) -> Rock style: Shoegaze",
+        "2 tracks Other -> Rock",
+        "Tune 3 Other -> Jazz",
+        "Ada - Red",
+        "Tune 4 Other -> Rock",
+    ]
+    assert "4 tracks set: junk" in lines
+    assert "1 album set: fill" in lines
+
+
+def test_people_see_the_first_albums_and_json_has_all(capsys: pytest.CaptureFixture[str]) -> None:
+    many = plan(*(row(number, "Jazz", f"CD {number}") for number in range(30)), warning="a warning.")
     show_plan(many, False)
     shown = capsys.readouterr()
-    assert (shown.out.count("Other"), "and 6 more" in shown.out) == (24, True)
+    assert (shown.out.count("Other"), "and 15 more albums" in shown.out) == (15, True)
     assert "Warning: a warning." in shown.err
     show_plan(many, True)
     assert [json.loads(line)["rating_key"] for line in capsys.readouterr().out.splitlines()] == list(range(30))
+
+
+def test_an_album_with_many_kinds_of_change_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    show_plan(plan(*(row(number, f"Genre {number}") for number in range(8))), False)
+    assert "... and 3 more tracks" in capsys.readouterr().out
 
 
 def test_what_goes_back_comes_before_what_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,6 +53,7 @@ class Thing:
     tags: dict[str, list[str]] = field(default_factory=dict)
     locked: set[str] = field(default_factory=set)
     guid: str = ""
+    artist: str = ""  # of a track, where it is not that of its album
 
     @property
     def genres(self) -> list[str]:
@@ -145,6 +146,24 @@ class FakePlex:
             if "genre" not in thing.locked:
                 thing.tags["genre"] = list(thing.embedded)
 
+    def match_anew(self, key: int) -> None:
+        """What the server does when it finds out what a track is: another guid, all else as it was."""
+        self.things[key].guid = f"plex://track/5d07cd{key:018x}"
+        self._fixed.clear()
+
+    def number_anew(self, *, swapped: bool = False) -> None:
+        """The library is made anew from the same folders: other numbers, `swapped` those of other items; a track that
+        the server does not know has its number as guid."""
+        numbers = {key: key + 1000 for key in self.things}
+        if swapped:
+            numbers = dict(zip(self.things, reversed(self.things), strict=True))
+        for thing in self.things.values():
+            thing.key, thing.parent = numbers[thing.key], numbers.get(thing.parent, 0)
+            if thing.guid.startswith("local:"):
+                thing.guid = f"local://{thing.key}"
+        self.things = {thing.key: thing for thing in sorted(self.things.values(), key=lambda thing: thing.key)}
+        self._fixed.clear()
+
     # --- life ------------------------------------------------------------------------------------------------
 
     @property
@@ -194,6 +213,8 @@ class FakePlex:
         if parts[:2] == ["library", "sections"] and len(parts) == 4 and parts[2] == str(SECTION):
             if parts[3] == "all":
                 return self._edit(request) if request.method == "PUT" else self._all(dict(request.query), window)
+            if parts[3] in ("genre", "style"):
+                return self._names(parts[3], dict(request.query))
             if parts[3] == "refresh":
                 path = dict(request.query).get("path", "")
                 self.refreshed.append(path)
@@ -231,6 +252,19 @@ class FakePlex:
             f'librarySectionID="{SECTION}">{meta}{body}</MediaContainer>'
         )
 
+    def _names(self, field: str, query: dict[str, str]) -> tuple[int, str]:
+        """The tags that things of a type hold, in the form of recorded servers."""
+        kind = KINDS[int(query["type"])]
+        if kind == "track" and not self.track_genres:
+            return 400, ""
+        held = {tag for thing in self.things.values() if thing.kind == kind for tag in thing.tags.get(field, [])}
+        shown = "".join(
+            f'<Directory fastKey="/library/sections/{SECTION}/all?{field}={n}" key="{n}" title={quoteattr(tag)} '
+            f'type="{field}"/>'
+            for n, tag in enumerate(sorted(held))
+        )
+        return 200, f'<MediaContainer size="{len(held)}" viewGroup="secondary">{shown}</MediaContainer>'
+
     def _metadata(self, keys: list[int]) -> tuple[int, str]:
         found = [self.things[key] for key in keys if key in self.things]
         if not found or (self.whole_404 and len(found) < len(keys)):
@@ -266,6 +300,7 @@ class FakePlex:
         return (
             f'<{"Track" if thing.kind == "track" else "Directory"} ratingKey="{thing.key}" '
             f'key="/library/metadata/{thing.key}" guid="{thing.guid}" type="{thing.kind}" {named}'
+            f"{f'originalTitle={quoteattr(thing.artist)} ' if thing.artist else ''}"
             f'title={quoteattr(thing.title)} duration="{int(thing.seconds * 1000)}" '
             f'librarySectionID="{SECTION}">{media}'
         )

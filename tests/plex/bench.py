@@ -17,8 +17,7 @@ from music_reclass.features.journal import Journal
 from music_reclass.features.plex import PlexJournal
 from music_reclass.plex.http import Client, Server
 from music_reclass.plex.library import PlexLibrary
-from music_reclass.plex.plan import Row, SyncRequest
-from music_reclass.plex.sync import plan_sync
+from music_reclass.plex.plan import Row, SyncRequest, plan_sync
 from music_reclass.plex.write import Outcome, plan_restore, restore, settle_open, write
 from music_reclass.taxonomy import Taxonomy, load
 from music_reclass.utils.progress import Silent
@@ -111,12 +110,13 @@ class Bench:
             settle_open(server, self.journal)
         return PlexLibrary(server, section, self.journal, stop=stop, bar=no_bar)
 
-    def rows(self, **request: Any) -> list[Row]:
-        return list(plan_sync(self.target(settle=False), SyncRequest(**request), self.taxonomy).rows)
+    def rows(self, level: str = "track", **request: Any) -> list[Row]:
+        """The rows of one level, or with "auto" those of albums and tracks."""
+        return list(plan_sync(self.target(settle=False), SyncRequest(level, **request), self.taxonomy).rows)
 
-    def sync(self, stop: Any = lambda: False, **request: Any) -> tuple[int, Outcome]:
+    def sync(self, stop: Any = lambda: False, level: str = "track", **request: Any) -> tuple[int, Outcome]:
         target = self.target(stop=stop)
-        plan = plan_sync(target, SyncRequest(**request), self.taxonomy)
+        plan = plan_sync(target, SyncRequest(level, **request), self.taxonomy)
         run = Journal(self.database).begin_run("plex sync", {"at": time.time()})
         return run, write(target, plan.edits, run)
 
@@ -130,7 +130,7 @@ class Bench:
         edits = [row.edit for row in rows if row.edit is not None]
         if not dry_run:
             self.journal.settle(settled)
-        outcome = Outcome() if dry_run else restore(server, self.journal, run, edits, bar=no_bar, **options)
+        outcome = Outcome() if dry_run else restore(server, self.journal, edits, bar=no_bar, **options)
         return [row for row in rows if row.edit is None], outcome
 
     def states(self, run: int) -> list[str]:

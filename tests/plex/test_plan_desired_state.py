@@ -32,37 +32,36 @@ def test_a_track_says_its_top_genre_and_more_only_if_asked(taxonomy: Taxonomy) -
 
 
 def test_an_album_says_what_most_of_its_tracks_say(taxonomy: Taxonomy) -> None:
-    desired = desired_group_state([decided("Shoegaze")] * 7 + [decided("Jazz")] * 3, "Ada", taxonomy)
+    desired = desired_group_state([decided("Shoegaze")] * 7 + [decided("Jazz")] * 3, taxonomy)
     assert desired.decision is not None
     assert (desired.decision.genres, desired.styles) == (("Rock",), ("Shoegaze",))
     assert desired.decision.outcome is Outcome.CONFIDENT
 
 
 def test_two_genres_that_share_an_album_are_both_said(taxonomy: Taxonomy) -> None:
-    desired = desired_group_state([decided("Rock")] * 5 + [decided("Jazz")] * 4 + [decided("Folk")], "Ada", taxonomy)
+    desired = desired_group_state([decided("Rock")] * 5 + [decided("Jazz")] * 4 + [decided("Folk")], taxonomy)
     assert desired.decision is not None
     assert desired.decision.genres == ("Rock", "Jazz")
     assert desired.styles == ()
 
 
 @pytest.mark.parametrize(
-    ("decisions", "artist", "reason"),
+    ("decisions", "reason"),
     [
-        ([decided("Rock")] * 4, "Various Artists", "various-artists"),
-        ([decided(genre) for genre in ("Rock", "Jazz", "Folk", "Blues")], "Ada", "no-consensus"),
-        ([decided("Rock"), None, None], "Ada", "unsure"),
-        ([], "Ada", "unsure"),
-        ([decided(outcome=Outcome.UNSURE)] * 3, "Ada", "unsure"),
+        ([decided(genre) for genre in ("Rock", "Jazz", "Folk", "Blues")], "no-consensus"),
+        ([decided("Rock"), None, None], "unsure"),
+        ([], "unsure"),
+        ([decided(outcome=Outcome.UNSURE)] * 3, "unsure"),
     ],
 )
 def test_an_album_without_agreement_says_nothing(
-    decisions: list[Decision | None], artist: str, reason: str, taxonomy: Taxonomy
+    decisions: list[Decision | None], reason: str, taxonomy: Taxonomy
 ) -> None:
-    desired = desired_group_state(decisions, artist, taxonomy)
+    desired = desired_group_state(decisions, taxonomy)
     assert (desired.decision, desired.reason) == (None, reason)
 
 
 def test_likely_tracks_make_a_likely_album(taxonomy: Taxonomy) -> None:
-    desired = desired_group_state([decided("Rock", outcome=Outcome.LIKELY)] * 3, "Ada", taxonomy)
+    desired = desired_group_state([decided("Rock", outcome=Outcome.LIKELY)] * 3, taxonomy)
     assert desired.decision is not None
     assert desired.decision.outcome is Outcome.LIKELY

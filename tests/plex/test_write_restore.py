@@ -3,7 +3,7 @@
 import pytest
 
 from music_reclass.errors import NothingToDo, UsageError
-from music_reclass.plex.write import CHANGED, COMMANDS, GONE, OTHER, plan_restore
+from music_reclass.plex.write import CHANGED, COMMANDS, GONE, LIBRARY_GONE, plan_restore
 from tests.fakes.plex_server import FakePlex
 from tests.plex.bench import Bench, connected
 
@@ -60,19 +60,77 @@ def test_a_track_that_is_gone_harms_no_other(bench: Bench, fake: FakePlex, run: 
     assert ([(row.title, row.reason) for row in left], outcome.written) == ([("Ada - Blue - Tune 1", GONE)], 4)
 
 
-@pytest.mark.parametrize("change", ["guid", "file"])
-def test_a_number_that_now_means_another_item_is_left_alone(
-    bench: Bench, fake: FakePlex, run: int, change: str
+def test_tracks_that_plex_matched_anew_are_taken_back_with_their_locks(bench: Bench, fake: FakePlex, run: int) -> None:
+    for thing in fake.tracks()[:3]:
+        fake.match_anew(thing.key)
+    left, outcome = bench.restore(run)
+    assert (left, outcome.written) == ([], 5)
+    assert all((thing.genres, thing.locked) == (["Other"], set()) for thing in fake.tracks())
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_tracks_of_a_library_that_counts_anew_are_found_by_their_files(
+    bench: Bench, fake: FakePlex, run: int, swapped: bool
+) -> None:
+    fake.number_anew(swapped=swapped)
+    left, outcome = bench.restore(run)
+    assert (left, outcome.written) == ([], 5)
+    assert all((thing.genres, thing.locked) == (["Other"], set()) for thing in fake.tracks())
+    assert set(bench.states(run)) == {"undone"}
+
+
+@pytest.mark.parametrize("level", ["album", "artist"])
+def test_albums_and_artists_are_found_again_by_their_names(bench: Bench, fake: FakePlex, level: str) -> None:
+    fake.album("Ada", "Blue", 3)
+    fake.album("Bob", "Blue", 3)
+    bench.decide_all("Jazz")
+    run, outcome = bench.sync(level=level)
+    assert outcome.written == 2
+    fake.number_anew(swapped=True)  # nothing may go by number alone
+    left, outcome = bench.restore(run)
+    assert (left, outcome.written) == ([], 2)
+    assert not any(thing.genres or thing.locked for thing in fake.things.values())
+
+
+def test_an_album_that_was_renamed_in_a_library_that_counts_anew_is_named(bench: Bench, fake: FakePlex) -> None:
+    fake.album("Ada", "Blue", 3)
+    bench.decide_all("Jazz")
+    run, _ = bench.sync(level="album")
+    (album,) = (thing for thing in fake.things.values() if thing.kind == "album")
+    album.guid, album.title = "plex://album/other", "Red"
+    fake._fixed.clear()
+    left, outcome = bench.restore(run)
+    assert [row.reason for row in left] == ["not found, and its number now means Ada - Red (--force restores that)"]
+    assert (outcome.written, album.genres, album.locked) == (0, ["Jazz"], {"genre"})
+    assert bench.restore(run, force=True)[1].written == 1
+    assert (album.genres, album.locked) == ([], set())
+
+
+@pytest.mark.parametrize("guid", ["local://100", "plex://track/other"])
+def test_a_number_that_now_means_another_file_is_named_and_left_unless_forced(
+    bench: Bench, fake: FakePlex, run: int, guid: str
 ) -> None:
     thing = fake.tracks()[0]
     fake._fixed.clear()
-    if change == "guid":
-        thing.guid = "plex://track/other"
-    else:
-        thing.files = ["/data/music/Else/Where/1.mp3"]
+    thing.guid, thing.files = guid, ["/data/music/Else/Where/1.mp3"]
     left, outcome = bench.restore(run)
-    assert ([(row.title, row.reason) for row in left], outcome.written) == ([("Ada - Blue - Tune 1", OTHER)], 4)
-    assert thing.genres == ["Jazz"]
+    assert [(row.title, row.reason) for row in left] == [
+        ("Ada - Blue - Tune 1",
+         "not found, and its number now means /data/music/Else/Where/1.mp3 (--force restores that)"),
+    ]  # fmt: skip
+    assert (outcome.written, thing.genres) == (4, ["Jazz"])
+    left, outcome = bench.restore(run, force=True)
+    assert (left, outcome.written, thing.genres, thing.locked) == ([], 1, ["Other"], set())
+
+
+def test_a_file_that_was_moved_is_known_by_the_guid_that_plex_gave_its_track(bench: Bench, fake: FakePlex) -> None:
+    (thing,) = fake.album("Ada", "Blue", 1, guid="plex://track/1")
+    bench.decide_all("Jazz")
+    run, _ = bench.sync()
+    thing.files = ["/data/music/Else/Where/1.mp3"]
+    fake._fixed.clear()
+    assert bench.restore(run)[1].written == 1
+    assert (thing.genres, thing.locked) == ([], set())
 
 
 def test_another_server_is_refused(bench: Bench, fake: FakePlex, run: int) -> None:
@@ -87,8 +145,9 @@ def test_another_server_is_refused(bench: Bench, fake: FakePlex, run: int) -> No
 def test_a_library_that_is_gone_is_reported(bench: Bench, fake: FakePlex, run: int) -> None:
     sections = fake._sections
     fake._sections = lambda: sections().replace('key="5"', 'key="6"')  # type: ignore[method-assign]
-    _, outcome = bench.restore(run)
-    assert {why for _, why in outcome.failed} == {"the library is gone from the server"}
+    left, outcome = bench.restore(run)
+    assert ({row.reason for row in left}, outcome.written) == ({LIBRARY_GONE}, 0)
+    assert set(bench.states(run)) == {"written"}
 
 
 def test_stopped_and_resumed_it_ends_the_same(bench: Bench, fake: FakePlex) -> None:

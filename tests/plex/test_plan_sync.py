@@ -7,7 +7,7 @@ import pytest
 
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.plex.paths import PathMap
-from music_reclass.plex.sync import AUTO_LEVEL, level_for
+from music_reclass.plex.plan import AUTO_LEVEL, levels_for
 from tests.fakes.plex_server import FakePlex
 from tests.plex.bench import LOCAL, SERVER, Bench, connected, decide, local
 
@@ -90,14 +90,15 @@ def test_only_the_files_asked_for_are_compared(bench: Bench, fake: FakePlex) -> 
 def test_auto_falls_back_to_albums_and_track_refuses_where_tracks_have_no_genre(fake: FakePlex) -> None:
     server = connected(fake)
     section = server.music()
-    assert level_for(server, section, AUTO_LEVEL) == ("track", "")
+    assert levels_for(server, section, AUTO_LEVEL) == (("album", "track"), "")
+    assert levels_for(server, section, "track") == (("track",), "")
     fake.track_genres = False
-    level, warning = level_for(server, section, AUTO_LEVEL)
-    assert level == "album"
-    assert "albums are written instead" in warning
-    assert level_for(server, section, "artist") == ("artist", "")
+    levels, warning = levels_for(server, section, AUTO_LEVEL)
+    assert levels == ("album",)
+    assert "only albums are written" in warning
+    assert levels_for(server, section, "artist") == (("artist",), "")
     with pytest.raises(UsageError, match="--level album"):
-        level_for(server, section, "track")
+        levels_for(server, section, "track")
 
 
 def test_albums_get_the_consensus_and_its_styles(bench: Bench, fake: FakePlex) -> None:
@@ -156,3 +157,69 @@ def test_a_server_on_this_machine_needs_no_known_files(tmp_path: Path, bench: Be
         Path(thing.files[0]).touch()
     fake.locations = [str(folder)]
     assert bench.target().infer_map().pairs == ((str(folder), str(folder)),)
+
+
+def test_albums_and_tracks_are_planned_in_one_run(bench: Bench, fake: FakePlex) -> None:
+    fake.album("Ada", "Blue", 5)
+    bench.decide_all("Shoegaze")
+    rows = bench.rows("auto")
+    assert [(row.level, row.after) for row in rows] == [("album", ("Rock",))] + [("track", ("Rock",))] * 5
+    _, outcome = bench.sync(level="auto")
+    assert outcome.written == 6
+    assert not [row for row in bench.rows("auto") if row.edit]
+
+
+def test_nothing_is_written_or_locked_beside_the_genre_that_an_agent_gave_an_album(
+    bench: Bench, fake: FakePlex
+) -> None:
+    agents, junk, ours = (fake.album(name, "Blue", 3)[0].parent for name in ("Ada", "Bob", "Cid"))
+    fake.things[agents].tags["genre"], fake.things[junk].tags["genre"] = ["Folk"], ["Other"]
+    bench.decide_all("Shoegaze")
+    assert {row.key: row.action for row in bench.rows("album")} == {agents: "noop", junk: "set", ours: "set"}
+    bench.sync(level="album")
+    assert (fake.things[agents].tags, fake.things[agents].locked) == ({"genre": ["Folk"]}, set())
+    bench.database.connection.execute("""UPDATE decision SET genres = '["Bebop"]'""")
+    bench.sync(level="album")
+    assert [fake.things[key].tags for key in (agents, junk, ours)] == [
+        {"genre": ["Folk"]}, {"genre": ["Jazz"], "style": ["Bebop"]}, {"genre": ["Jazz"], "style": ["Bebop"]},
+    ]  # fmt: skip
+    assert {row.key: row.after for row in bench.rows("album", mode="auto")}[agents] == ("Folk", "Jazz")
+
+
+@pytest.mark.parametrize(
+    ("there", "decided", "written"),
+    [
+        (["R&B"], "Soul-RnB", "R&B"),
+        (["HIP-HOP", "Rap/Hip-Hop"], "Hip-Hop", "HIP-HOP"),
+        (["Funk, Soul", "Rhythm And Blues"], "Soul-RnB", "Rhythm And Blues"),
+        (["Electronica"], "Electronic", "Electronica"),
+        (["Electronica", "Electronic"], "Electronic", "Electronic"),
+        (["Rock"], "Jazz", "Jazz"),
+    ],
+)
+def test_genres_are_written_as_the_library_spells_them(
+    bench: Bench, fake: FakePlex, there: list[str], decided: str, written: str
+) -> None:
+    (outside,) = fake.album("Eve", "Green", 1, root="/outside")
+    fake.things[outside.parent].tags["genre"] = there
+    tracks = fake.album("Ada", "Blue", 3)
+    decide(bench.database, [(local(thing.files[0]), decided) for thing in tracks])
+    rows = [row for row in bench.rows("auto", allow_partial=True) if row.edit]
+    assert [row.after for row in rows] == [(written,)] * 4
+
+
+def test_a_server_without_a_list_of_its_genres_gets_ours(bench: Bench, fake: FakePlex) -> None:
+    fake.album("Ada", "Blue", 1)
+    bench.decide_all("Soul-RnB")
+    fake._names = lambda field, query: (404, "")  # type: ignore[method-assign]
+    assert [row.after for row in bench.rows()] == [("Soul-RnB",)]
+
+
+def test_an_album_whose_tracks_have_other_artists_is_a_compilation(bench: Bench, fake: FakePlex) -> None:
+    for artist, guests in (("DJ Ada", ["Bob", "Cid", "Dan"]), ("Eve", ["Eve feat. Bob", "Eve & Cid", "Eve, Dan"])):
+        for thing, guest in zip(fake.album(artist, "Blue", 3), guests, strict=True):
+            thing.artist = guest
+    bench.decide_all("Jazz")
+    assert [(row.title, row.reason) for row in bench.rows("album")] == [
+        ("DJ Ada - Blue", "various-artists"), ("Eve - Blue", "fill"),
+    ]  # fmt: skip

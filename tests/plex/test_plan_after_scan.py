@@ -7,8 +7,7 @@ import pytest
 from music_reclass.features.journal import Journal
 from music_reclass.plex.library import PlexLibrary
 from music_reclass.plex.paths import NO_MAP, PathMap
-from music_reclass.plex.plan import SyncRequest
-from music_reclass.plex.sync import AUTO_LEVEL, SyncPlan, plan_after_scan
+from music_reclass.plex.plan import SyncPlan, SyncRequest, plan_after_scan
 from music_reclass.plex.write import write
 from tests.fakes.plex_server import FakePlex
 from tests.plex.bench import Bench, decide
@@ -25,7 +24,7 @@ def music(tmp_path: Path, fake: FakePlex) -> Path:
 
 
 def planned(target: PlexLibrary, bench: Bench, written: list[str], given: PathMap = NO_MAP) -> tuple[SyncPlan, int]:
-    request = SyncRequest(level=AUTO_LEVEL, given=given, only=frozenset(written), allow_partial=True)
+    request = SyncRequest(level="track", given=given, only=frozenset(written), allow_partial=True)
     return plan_after_scan(target, request, bench.taxonomy)
 
 
