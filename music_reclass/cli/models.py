@@ -116,12 +116,21 @@ def _show(model: Model, installed: Installed | None, as_json: bool) -> None:
 @json_flag
 def download(name: str | None, yes: bool, trust: bool, as_json: bool) -> None:
     """Download the weights of NAME (default: the recommended model), after showing their licence once. -y accepts it
-    without asking."""
+    without asking. Where they lie in the Hugging Face cache, they are taken from there."""
     from music_reclass.extractors.weights import catalogue
 
     model = catalogue.model(name or catalogue.RECOMMENDED)
     _accept_licence(model, yes)
-    _show_installed(model, _fetched(model, trust), as_json)
+    _show_installed(model, _from_hub_cache(model, trust) or _fetched(model, trust), as_json)
+
+
+def _from_hub_cache(model: Model, trust: bool) -> Installed | None:
+    from music_reclass.extractors.weights import install
+
+    installed = install.from_hub_cache(model, trust)
+    if installed is not None:
+        complain(printable(f"Nothing is downloaded: the Hugging Face cache has it, {installed.origin}"))
+    return installed
 
 
 def _fetched(model: Model, trust: bool = False) -> Installed:
@@ -168,15 +177,22 @@ def offer_recommended(choice: Choice, settings: Settings) -> None:
 
 @models.command("install")
 @click.argument("name")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path), required=False)
 @trust_flag
 @json_flag
-def install_model(name: str, path: Path, trust: bool, as_json: bool) -> None:
-    """Take the weights of NAME from PATH: the file as published, a safetensors file, or their folder."""
-    from music_reclass.extractors.weights import catalogue, install
+def install_model(name: str, path: Path | None, trust: bool, as_json: bool) -> None:
+    """Take the weights of NAME from PATH: the file as published, a safetensors file, or their folder. Without PATH they
+    are looked for in the Hugging Face cache."""
+    from music_reclass.errors import NothingToDo
+    from music_reclass.extractors.weights import catalogue, install, store
 
     model = catalogue.model(name)
-    installed = install.from_disk(model, path, trust)
+    installed = _from_hub_cache(model, trust) if path is None else install.from_disk(model, path, trust)
+    if installed is None:
+        raise NothingToDo(
+            f"The Hugging Face cache ({store.hub_cache()}) has no published {model.files[0].name} of {model.name}; "
+            f"name the file, or fetch it: reclass models download {model.name}"
+        )
     if not as_json and model.licence != "MIT":
         complain(f"{model.name} is under {model.licence}; read it with: reclass models licence {model.name}")
     _show_installed(model, installed, as_json)

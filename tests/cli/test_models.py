@@ -172,3 +172,38 @@ def test_a_download_ends_with_the_installed_model(monkeypatch):
 
     monkeypatch.setattr(install, "from_internet", arrives)
     assert "reclass models verify musicnn" in run("download", "musicnn", "-y").stdout
+
+
+def in_the_hub_cache(tmp_path, monkeypatch):
+    """The catalogue's MusiCNN as if it were of the hub, random weights of it in the hub's cache."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    snapshot = tmp_path / "hub" / "models--owner--name" / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    write_safetensors(snapshot / "w.safetensors", small_models.random_musicnn())
+    url = f"https://huggingface.co/owner/name/resolve/{'a' * 40}/w.safetensors"
+    file = catalogue.RemoteFile("w.safetensors", url, 1000, store.file_digest(snapshot / "w.safetensors"))
+    model = dataclasses.replace(catalogue.model("musicnn"), files=(file,))
+    monkeypatch.setitem(catalogue.MODELS, "musicnn", model)
+    return snapshot / "w.safetensors"
+
+
+@pytest.mark.parametrize("words", [("download", "musicnn", "-y"), ("install", "musicnn")])
+def test_weights_in_the_hugging_face_cache_are_used_and_that_is_said(words, tmp_path, monkeypatch):
+    path = in_the_hub_cache(tmp_path, monkeypatch)
+    monkeypatch.setattr(install, "from_internet", lambda *_: pytest.fail("it is here already"))
+    result = CliRunner().invoke(command.models, list(words), standalone_mode=False)
+    assert f"Nothing is downloaded: the Hugging Face cache has it, {path}" in result.stderr
+    assert "72 tensors" in result.stdout
+
+
+def test_install_without_a_path_says_where_it_looked(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    with pytest.raises(NothingToDo, match=rf"{tmp_path}/hub\) has no published pytorch_model\.bin of mert"):
+        run("install", "mert")
+
+
+def test_a_download_goes_on_where_the_cache_has_other_weights(tmp_path, monkeypatch):
+    write_safetensors(in_the_hub_cache(tmp_path, monkeypatch), small_models.random_musicnn(seed=1))
+    made = small_models.install("musicnn", small_models.random_musicnn())
+    monkeypatch.setattr(install, "from_internet", lambda *_: made)
+    assert "72 tensors" in run("download", "musicnn", "-y").stdout

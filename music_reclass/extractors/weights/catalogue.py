@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 from importlib import resources
+from typing import NamedTuple
 
 from music_reclass.errors import UsageError
+
+HUB = "https://huggingface.co"
+
+
+class HubFile(NamedTuple):
+    """Where a file lies on the Hugging Face hub."""
+
+    repository: str  # OWNER/NAME
+    revision: str  # a commit, or main
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +29,12 @@ class RemoteFile:
     url: str
     size: int  # bytes; approximate where no digest is known
     sha256: str | None = None
+
+    @property
+    def hub(self) -> HubFile | None:
+        """The same place as the hub names it; None for a file from elsewhere."""
+        found = re.fullmatch(rf"{re.escape(HUB)}/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.url)
+        return HubFile(*found.groups()) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +71,9 @@ class Model:
         return resources.files("music_reclass").joinpath(f"data/licences/{self.name}.txt").read_text(encoding="utf-8")
 
 
-def _hub(repository: str, *files: tuple[str, int, str | None], folder: str = "resolve/main") -> tuple[RemoteFile, ...]:
-    base = f"https://huggingface.co/{repository}/{folder}"
+def _hub(repository: str, *files: tuple[str, int, str | None], at: str = "main") -> tuple[RemoteFile, ...]:
+    """Files of a repository; `at` is a commit where one is known to hold them, and may go on with a folder."""
+    base = f"{HUB}/{repository}/resolve/{at}"
     return tuple(RemoteFile(name, f"{base}/{name}", size, sha) for name, size, sha in files)
 
 
@@ -88,7 +107,14 @@ MODELS: dict[str, Model] = {
             "efficientat-mn10",
             "EfficientAT mn10, the wider one: 960 numbers and 527 tags of a track, without torch, four times the work",
             ("efficientat-mn10", "efficientat-mn10-tags"),
-            (RemoteFile("mn10_as_mAP_471.pt", f"{_EFFICIENTAT}/mn10_as_mAP_471.pt", 19_700_000),),
+            (
+                RemoteFile(
+                    "mn10_as_mAP_471.pt",
+                    f"{_EFFICIENTAT}/mn10_as_mAP_471.pt",
+                    19_708_753,
+                    "0bd7dc2443af498c289a2e739f02ebb515d6aa3fd3ab9db539c86123ae368a4e",
+                ),
+            ),
             "MIT",
             312,
             4_901_277,
@@ -117,9 +143,14 @@ MODELS: dict[str, Model] = {
             ("mert", "mert-layers"),
             _hub(
                 "m-a-p/MERT-v1-95M",
-                ("pytorch_model.bin", 378_000_000, None),
-                ("config.json", 1_820, None),
-                ("preprocessor_config.json", 211, None),
+                (
+                    "pytorch_model.bin",
+                    377_552_987,
+                    "a2b8b747f72c06e0595aeae41ae5473f4364938c6b39b2c58be38c48e6bd3fcd",
+                ),
+                ("config.json", 1_817, "ea2627c4c7825cd66f3c944b6b966331604c35928174e0100cd4a82829424e32"),
+                ("preprocessor_config.json", 211, "cc5a5e4a5d3b1a758a5ed984b2eaa15bb0522d811d44a9eed82bfca4baa0dc8f"),
+                at="12af15fef9d0ac838c3f475bfbbf26d2060dd4f5",
             ),
             "CC-BY-NC-4.0",
             211,
@@ -140,6 +171,7 @@ MODELS: dict[str, Model] = {
                 ),
                 ("config.json", 2_030, None),
                 ("preprocessor_config.json", 212, None),
+                at="5240c2708a5acaee1007f43fb9735c7dcd0b78c9",
             ),
             "CC-BY-NC-4.0",
             403,
@@ -151,7 +183,10 @@ MODELS: dict[str, Model] = {
             "jmla",
             "The audio encoder of OpenJMLA, a vision transformer over mel spectrograms: 768 numbers of a track",
             ("jmla",),
-            _hub("UniMus/OpenJMLA", ("epoch_20.pth", 345_464_000, None)),
+            _hub(  # no commit of this repository is known from a second source
+                "UniMus/OpenJMLA",
+                ("epoch_20.pth", 345_464_000, "cffdf796c0506b5dba4f48dfb1e8d0bbddac95545503cfbaa9661c9bddf07901"),
+            ),
             "cc (which one is not said)",
             150,
             86_366_208,
@@ -164,9 +199,14 @@ MODELS: dict[str, Model] = {
             ("ast-tags",),
             _hub(
                 "MIT/ast-finetuned-audioset-10-10-0.4593",
-                ("model.safetensors", 346_000_000, None),
-                ("config.json", 26_800, None),
-                ("preprocessor_config.json", 297, None),
+                (
+                    "model.safetensors",
+                    346_404_948,
+                    "ae0c1e2ad4e1381d851fa9bf298ba13ebc9c5a914cdee2dbe427a6583869924d",
+                ),
+                ("config.json", 26_763, "a93d525511d77e8ecc933d09674b85099815bbbb417c228a4edd655e252fb9ff"),
+                ("preprocessor_config.json", 297, "8d04ba5a9c6fca5d39d0de2b1fd05ecf79deb589fbba279728bbebac39934231"),
+                at="f826b80d28226b62986cc218e5cec390b1096902",
             ),
             "BSD-3-Clause",
             203,
@@ -217,7 +257,7 @@ MODELS: dict[str, Model] = {
                 ("model.safetensors", 94_800_000, None),
                 ("config.json", 1_880, None),
                 ("preprocessor_config.json", 212, None),
-                folder="resolve/fbc00535b3780f278ee7e114165082160a195f1a/checkpoint",
+                at="fbc00535b3780f278ee7e114165082160a195f1a/checkpoint",
             ),
             "MIT",
             52,

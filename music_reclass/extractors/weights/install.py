@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import http.client
 import importlib
+import logging
 import os
 import shutil
 import socket
@@ -12,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,7 @@ from music_reclass.domain import Finding
 from music_reclass.errors import NothingToDo, ReclassError, ServerError
 from music_reclass.extractors.registry import extractor
 from music_reclass.extractors.weights import store
-from music_reclass.extractors.weights.catalogue import Model, RemoteFile
+from music_reclass.extractors.weights.catalogue import HUB, HubFile, Model, RemoteFile
 from music_reclass.extractors.weights.checkpoint import is_safetensors, read_safetensors, read_torch, write_safetensors
 from music_reclass.utils.lazy import require
 
@@ -44,7 +46,8 @@ Progress = Callable[[int], None]  # gets how many more bytes have come
 def fetch(file: RemoteFile, folder: Path, progress: Progress, pause: Callable[[float], None] = time.sleep) -> Path:
     """The file in `folder`; what an earlier attempt left as `NAME.part` is continued, not fetched again.
 
-    Raises ServerError, after four attempts where that may help; what has come by then stays for the next time.
+    A file of the Hugging Face hub is fetched by huggingface_hub where that is installed. Raises
+    ServerError, after four attempts where that may help; what has come by then stays for the next time.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / file.name
@@ -53,13 +56,21 @@ def fetch(file: RemoteFile, folder: Path, progress: Progress, pause: Callable[[f
         return target
     part = folder / f"{file.name}.part"
     _check_room(folder, file.size - _size(part))
+    if file.hub is not None:
+        if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+            raise ServerError(
+                f"HF_HUB_OFFLINE is set, so {file.url} is not fetched; reclass models install takes a file that came "
+                "another way."
+            )
+        if not _size(part) and _by_hub_library(file.hub, folder / "hub", target, progress):
+            return target
     problem: Exception | None = None
     progress(_size(part))
     for attempt in range(_ATTEMPTS):
         if attempt:
             pause(2.0**attempt)
         try:
-            _continue(file.url, part, progress)
+            _continue(_address(file), part, progress)
             os.replace(part, target)
             return target
         except urllib.error.HTTPError as error:
@@ -78,12 +89,70 @@ def fetch(file: RemoteFile, folder: Path, progress: Progress, pause: Callable[[f
     ) from problem
 
 
+def _hub_address() -> str:
+    """Where the hub answers: HF_ENDPOINT names a mirror."""
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or HUB
+
+
+def _address(file: RemoteFile) -> str:
+    return file.url if file.hub is None else _hub_address() + file.url.removeprefix(HUB)
+
+
+def _by_hub_library(file: HubFile, folder: Path, target: Path, progress: Progress) -> bool:
+    """Fetch by huggingface_hub, which resumes, finds the user's token and knows the hub's own protocol.
+
+    False where it is not installed or fails: then the plain download tries, and says what is wrong.
+    """
+    try:
+        library = importlib.import_module("huggingface_hub")
+        bar, counted = _counting_bar(progress)
+        keywords = {"tqdm_class": bar} if "tqdm_class" in signature(library.hf_hub_download).parameters else {}
+    except (ImportError, AttributeError):
+        return False
+    try:
+        made = library.hf_hub_download(
+            file.repository,
+            file.path,
+            revision=file.revision,
+            local_dir=folder,
+            token=os.environ.get("HF_TOKEN") or None,
+            endpoint=os.environ.get("HF_ENDPOINT") or None,
+            **keywords,
+        )
+    except Exception as error:  # its own errors, and those of whichever HTTP library its release uses
+        logging.getLogger(__name__).info("huggingface_hub could not fetch %s: %s", file.path, error)
+        progress(-counted[0])
+        return False
+    os.replace(made, target)
+    progress(_size(target) - counted[0])
+    return True
+
+
+def _counting_bar(progress: Progress) -> tuple[type, list[int]]:
+    """A progress bar for huggingface_hub that shows nothing and reports to `progress`; and what it has reported."""
+    counted = [0]
+
+    def count(more: float | None) -> None:
+        counted[0] += int(more or 0)
+        progress(int(more or 0))
+
+    class Bar(importlib.import_module("tqdm").tqdm):  # type: ignore[misc]  # one that tqdm's users may ask anything
+        def __init__(self, *arguments: Any, **keywords: Any) -> None:
+            count(keywords.get("initial"))
+            super().__init__(*arguments, **{**keywords, "disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            count(n)
+
+    return Bar, counted
+
+
 def _continue(url: str, part: Path, progress: Progress) -> None:
     """Append to `part` what is missing, or begin anew where the server's file has changed or it cannot resume."""
     mark = part.with_name(f"{part.name}.etag")
     have = _size(part)
     request = urllib.request.Request(url, headers={"User-Agent": f"reclass/{__version__}"})
-    if (token := os.environ.get("HF_TOKEN")) and url.startswith("https://huggingface.co/"):
+    if (token := os.environ.get("HF_TOKEN")) and url.startswith(f"{_hub_address()}/"):
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     known = mark.read_text() if have and mark.is_file() else ""
     if known:
@@ -149,9 +218,21 @@ def from_internet(model: Model, progress: Progress, trust: bool = False) -> stor
     folder = store.models_folder() / ".downloads" / model.name
     paths = [fetch(file, folder, progress) for file in model.files]
     try:
+        for file, path in zip(model.files[1:], paths[1:], strict=True):
+            if file.sha256 not in (None, store.file_digest(path)) and not trust:
+                raise ReclassError(f"This is not the published {file.name} of {model.name}; fetch it again.")
         return _install(model, paths[0], model.files[0].url, trust)
     finally:
         shutil.rmtree(folder)  # installed, or not worth keeping: a wrong file would stand in the way of the right one
+
+
+def from_hub_cache(model: Model, trust: bool = False) -> store.Installed | None:
+    """Install from Hugging Face's cache, where the weights may lie already; None where it has no copy of them."""
+    file = model.files[0]
+    for path in store.in_hub_cache(file):
+        if trust or file.sha256 in (None, store.file_digest(path)):
+            return _install(model, path, str(path), trust)
+    return None
 
 
 def from_disk(model: Model, path: Path, trust: bool = False) -> store.Installed:

@@ -1,11 +1,12 @@
-"""Where installed weights lie, and what is known about them: manifest, pinned digests, licences that were shown."""
+"""Where installed weights lie, what is known about them (manifest, pins, licences), and Hugging Face's cache."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from music_reclass.errors import ReclassError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from music_reclass.extractors.weights.catalogue import RemoteFile
 
 WEIGHTS = "model.safetensors"
 GRAPH = "model.onnx"  # in the place of WEIGHTS, for a model that is run as it was published
@@ -125,6 +128,45 @@ def remember_offer(model: str, day: str) -> None:
 def _note(name: str, model: str, day: str) -> None:
     path = models_folder() / name
     write_json(path, {**(read_json(path) or {}), model: day})
+
+
+def hub_cache() -> Path:
+    """Where programs keep what they fetched from the Hugging Face hub: HF_HUB_CACHE, else `hub` in HF_HOME."""
+    for variable, below in (
+        ("HF_HUB_CACHE", ""),
+        ("HUGGINGFACE_HUB_CACHE", ""),  # its former name
+        ("HF_HOME", "hub"),
+        ("XDG_CACHE_HOME", "huggingface/hub"),
+    ):
+        if named := os.environ.get(variable):
+            return Path(os.path.expandvars(os.path.expanduser(named))) / below
+    return Path(os.path.expanduser("~/.cache/huggingface/hub"))
+
+
+def in_hub_cache(file: RemoteFile) -> Iterator[Path]:
+    """Copies of a file in that cache: of the catalogue's commit, else of `main`, else of the newest.
+
+    The layout is huggingface_hub's: snapshots/COMMIT/file, a link into blobs/, where a large file is named by its
+    sha256; copies whose name says that they are other weights than the published are left out. Nothing is written.
+    """
+    hub = file.hub
+    if hub is None:
+        return
+    repository = hub_cache() / f"models--{hub.repository.replace('/', '--')}"
+    try:
+        newest = sorted((repository / "snapshots").iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)
+        main = repository / "refs" / "main"
+        followed = main.read_text().strip() if main.is_file() else ""
+    except OSError:  # no cache, none of this model, or none that may be read
+        return
+    wanted = [folder for folder in newest if folder.name == hub.revision]
+    wanted += [folder for folder in newest if folder.name == followed]
+    for folder in dict.fromkeys(wanted + newest):
+        path = folder / hub.path
+        blob = path.resolve().name
+        others = file.sha256 is not None and re.fullmatch("[0-9a-f]{64}", blob) and blob != file.sha256
+        if path.is_file() and not others:
+            yield path
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

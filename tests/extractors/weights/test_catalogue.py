@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 
 import pytest
 
@@ -33,3 +34,13 @@ def test_an_unknown_model_is_answered_with_the_nearest() -> None:
         model("mer")
     with pytest.raises(UsageError, match="there are efficientat"):
         model("zzz")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_files_are_named_at_a_commit_where_one_is_known_and_digests_are_whole(name: str) -> None:
+    hub = [file.hub for file in model(name).files if file.hub is not None]
+    assert len({place.revision for place in hub}) <= 1
+    if name in ("mert", "mert-330m", "ast", "hubert"):
+        assert all(re.fullmatch("[0-9a-f]{40}", place.revision) for place in hub)
+    for file in model(name).files:
+        assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
