@@ -1,6 +1,6 @@
 """What half a minute of sound costs each network on the processor: seconds, memory, and what bfloat16 changes.
 
-    OMP_NUM_THREADS=1 python benchmarks/networks.py
+    python benchmarks/networks.py
 
 Random weights in the exact architectures (values do not change the work), one thread, windows as `features` cuts them;
 the best of three. Memory is the most that torch's allocator holds for one window beyond the weights.
@@ -21,8 +21,8 @@ from neural import most_held
 NAMES = ("mert", "mert-330m", "jmla")
 
 
-def installed(folder: Path) -> None:
-    """Random weights of all three, installed."""
+def installed(folder: Path, names: tuple[str, ...] = NAMES) -> None:
+    """Random weights in these architectures, installed."""
     torch = importlib.import_module("torch")
     transformers = importlib.import_module("transformers")
     from music_reclass.extractors import mert
@@ -33,11 +33,15 @@ def installed(folder: Path) -> None:
     torch.manual_seed(0)
     configs = {"mert": mert.CONFIG_95M, "mert-330m": mert.CONFIG_330M}
     for name, config in configs.items():
+        if name not in names:
+            continue
         model = transformers.HubertModel(transformers.HubertConfig(**config))
         (folder / name).mkdir()
         tensors = {key: value.numpy() for key, value in model.state_dict().items()}
         write_safetensors(folder / name / "model.safetensors", tensors)
         install.from_disk(catalogue.model(name), folder / name, trust=True)
+    if "jmla" not in names:
+        return
     encoder = transformer()
     (folder / "jmla").mkdir()
     write_safetensors(
@@ -66,8 +70,7 @@ def measured(name: str, precision: str) -> tuple[np.ndarray, float, float]:
 
 
 def main() -> None:
-    torch = importlib.import_module("torch")
-    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RECLASS_MODELS"] = str(Path(folder) / "models")
         installed(Path(folder))

@@ -150,9 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=2, help="threads of a network on a processor")
     arguments = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     sys.path.insert(0, str(ROOT))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
+import math
 import os
 import re
 import sys
@@ -153,7 +155,9 @@ class Settings:
     detach_hard_links: bool = _setting(
         False, "Write to hard-linked files, which parts them from their other names; else left alone."
     )
-    device: str = _setting("auto", "Where networks run: auto, cpu, cuda, cuda:1.", metavar="NAME")
+    device: str = _setting(
+        "auto", "Where networks run: auto, cpu, cuda, cuda:1, or several cards: cuda:0,cuda:1.", metavar="NAME"
+    )
     gpu_memory: str = _setting(
         "",
         "How much of the card networks may take: 4GiB, or a share such as 0.5.",
@@ -198,7 +202,7 @@ class Settings:
     @property
     def workers(self) -> int:
         """How many worker processes to run, at least one."""
-        return self.jobs if self.jobs > 0 else max(1, min((os.cpu_count() or 2) - 1, 8))
+        return self.jobs if self.jobs > 0 else max(1, min(usable_cores() - 1, 8))
 
     @property
     def worker_bytes(self) -> int:
@@ -209,6 +213,40 @@ class Settings:
     def max_seconds(self) -> float | None:
         """How long the later stages may work; None: no limit."""
         return seconds_of(self.max_time) if self.max_time else None
+
+
+def usable_cores(groups: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> int:
+    """How many cores this process may keep busy: those it may run on, fewer where a container or service has a quota.
+
+    `membership` names the control groups of this process below `groups`; the quota (version 1 or 2) of any group above
+    counts. A part of a core counts as one, as in other programs that read the quota.
+    """
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        count = os.cpu_count() or 2
+    try:
+        paths = {line.split(":", 2)[2] for line in membership.read_text().splitlines()}
+    except (OSError, IndexError):
+        paths = {"/"}
+    below = {parent for path in paths for parent in (Path(path), *Path(path).parents)} | {Path("/")}
+    for root, parent in itertools.product((groups, groups / "cpu"), below):
+        quota = _quota(root / parent.relative_to("/"))
+        if quota is not None:
+            count = min(count, math.ceil(quota))
+    return max(1, count)
+
+
+def _quota(group: Path) -> float | None:
+    """The cores that a control group allows; None for no limit."""
+    try:
+        if (group / "cpu.max").exists():
+            quota, period = (group / "cpu.max").read_text().split()
+        else:
+            quota, period = ((group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return float(quota) / float(period) if float(quota) > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):  # "max", or there is no such group
+        return None
 
 
 def seconds_of(text: str) -> float:

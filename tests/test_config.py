@@ -1,12 +1,14 @@
 """Settings: who overrides whom, and what a wrong word gets."""
 
+import os
 from pathlib import Path
 
 import click
 import pytest
 
+from music_reclass import config
 from music_reclass.cli.options import setting_flags
-from music_reclass.config import PROFILES, Settings, declared, load, seconds_of
+from music_reclass.config import PROFILES, Settings, declared, load, seconds_of, usable_cores
 from music_reclass.domain import OnExisting
 from music_reclass.errors import UsageError
 
@@ -146,3 +148,38 @@ def test_an_exit_policy_is_one_of_its_words_or_a_confidence(tmp_path: Path) -> N
     for word in ("fixed", "fixed:", "fixed:0", "fixed:0.0", "fixed:1.5", "fixed:-1", "fixed:nan", "guess", ""):
         with pytest.raises(UsageError, match="exit_policy"):
             load({"exit_policy": word}, None, {})
+
+
+@pytest.mark.parametrize(
+    ("files", "membership", "cores"),
+    [
+        ({}, "0::/", 16),
+        ({"cpu.max": "max 100000"}, "0::/", 16),
+        ({"cpu.max": "200000 100000"}, "0::/", 2),  # a container
+        ({"system.slice/plex.service/cpu.max": "350000 100000"}, "0::/system.slice/plex.service", 4),
+        ({"user.slice/cpu.max": "50000 100000"}, "0::/user.slice/user-1.slice/session", 1),
+        ({"other.slice/cpu.max": "200000 100000"}, "0::/user.slice", 16),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, "3:cpuacct,cpu:/", 16),
+        ({"cpu/box/cpu.cfs_quota_us": "300000", "cpu/box/cpu.cfs_period_us": "100000"}, "3:cpu:/box\n1:pids:/", 3),
+        ({"cpu.max": "no number"}, "", 16),
+    ],
+)
+def test_a_container_has_the_cores_of_its_quota(
+    files: dict[str, str], membership: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    for name, text in files.items():
+        (tmp_path / "groups" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "groups" / name).write_text(text + "\n")
+    (tmp_path / "membership").write_text(membership + "\n")
+    assert usable_cores(tmp_path / "groups", tmp_path / "membership") == cores
+
+
+def test_where_nothing_is_said_of_affinity_or_groups_all_cores_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert usable_cores(tmp_path, tmp_path / "absent") == 6
+    monkeypatch.setattr(config, "usable_cores", lambda: 6)
+    assert (Settings().workers, Settings(jobs=7).workers) == (5, 7)

@@ -413,8 +413,7 @@ class ExtractionRunner:
 
         layers = self._layers(kind) if self._settings.all_layers else None
         network = layers or self._network(kind)
-        # Where the network itself runs on the processor, more than one worker would only take its time away.
-        jobs = 1 if network.network.device.is_cpu else min(self._settings.workers, len(tracks))
+        jobs = min(self._settings.workers, len(tracks))
         reader = partial(
             _read_track, reader=partial(read_windows, kind=network.kind.name, excerpt=network.kind.excerpt)
         )

@@ -15,7 +15,7 @@ import click
 from music_reclass import __version__
 from music_reclass.cli.output import SafeStream, complain, plain, printable
 from music_reclass.errors import ReclassError, TrackError
-from music_reclass.utils.workers import THREAD_VARIABLES
+from music_reclass.utils.workers import limit_threads
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 COMMANDS = {  # name: where the command is, and its first sentence; only the module of the command that runs is imported
@@ -108,8 +108,7 @@ def _show_next_step() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and leave with its exit code; a traceback never reaches the user."""
-    for name in THREAD_VARIABLES:  # small matrices on a busy machine are many times slower with several threads
-        os.environ.setdefault(name, "1")
+    limit_threads()
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     logging.lastResort = _Problems(logging.WARNING)
     sys.exit(run(arguments))

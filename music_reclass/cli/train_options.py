@@ -131,7 +131,8 @@ def trees(options: TrainOptions) -> Estimator:
     """Gradient-boosted trees, on the GPU if the flags say so."""
     from music_reclass.models import xgb
 
-    return xgb.xgb_estimator(seed=options.seed, device=options.device if options.device.startswith("cuda") else "cpu")
+    device = options.device.split(",")[0]  # trees take one card
+    return xgb.xgb_estimator(seed=options.seed, device=device if device.startswith("cuda") else "cpu")
 
 
 def save_stage(result: Trained, options: TrainOptions) -> None:

@@ -8,7 +8,7 @@ import importlib
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,13 +140,25 @@ OOM_TEXTS = (
 class Placement:
     """What the user asked for: a device, a memory ceiling (`4GiB`, `0.5`; empty: none) and a precision."""
 
-    device: str = "auto"  # auto, cpu, cuda, cuda:1
+    device: str = "auto"  # auto, cpu, cuda, cuda:1; several: cuda:0,cuda:1
     memory: str = ""
     precision: str = "auto"  # one of config.PRECISIONS
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise UsageError(f"There is no precision {self.precision!r}; choose one of {', '.join(PRECISIONS)}.")
+
+        names = [name.strip() for name in self.device.split(",")]
+        cards = [name for name in names if re.fullmatch(r"cuda:\d+", name)]
+        if len(names) > 1 and set(names) != {"cpu"} and (len(cards) < len(names) or len(set(cards)) < len(names)):
+            raise UsageError(
+                f"{self.device!r} is no list of devices; write cards once each and with their numbers, cuda:0,cuda:1."
+            )
+
+    @property
+    def each(self) -> list[Placement]:
+        """A placement for each device of the list; this one alone where there is no list."""
+        return [replace(self, device=name.strip()) for name in self.device.split(",")]
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Placement:
@@ -200,8 +212,9 @@ def _cuda(torch: Any, index: int) -> Device:
 
 
 def choose(placement: Placement, torch: Any) -> Device:
-    """The device asked for, or the first there is; UsageError if it is not there."""
+    """The device asked for, the first of several, or the first there is; UsageError if it is not there."""
     found = devices(torch)
+    placement = placement.each[0]
     if placement.device == "auto":
         return found[0]
     wanted = "cuda:0" if placement.device == "cuda" else placement.device

@@ -6,7 +6,7 @@ import importlib.util
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from music_reclass.extractors.device import (
 from music_reclass.extractors.weights.store import Installed, read_json, write_json
 from music_reclass.extractors.windows import finite
 from music_reclass.utils.lazy import require
+from music_reclass.utils.workers import network_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,7 +77,13 @@ class Network:
         self._sizes: dict[tuple[str, str, tuple[int, ...]], BatchSize] = {}
         self._device: Device | None = None
         self._single = placement.precision == "fp32"
+        self.decoders = 1  # worker processes that read files for it, and want their share of the processor
         self.chunked = 0  # windows that were computed in chunks, because they did not fit whole
+
+    @property
+    def placement(self) -> Placement:
+        """What was asked for, perhaps several devices."""
+        return self._placement
 
     @property
     def device(self) -> Device:
@@ -162,7 +169,7 @@ class Network:
         tensor = torch.from_numpy(np.stack(batch))
         if not device.is_cpu:
             tensor = tensor.pin_memory().to(device.name, non_blocking=True)
-        with torch.inference_mode():
+        with torch.inference_mode(), _threads(torch, self.decoders) if device.is_cpu else nullcontext():
             if chunks > 1 and self._blueprint.in_chunks is not None:
                 rows = self._blueprint.in_chunks(module, tensor, chunks)
             else:
@@ -223,6 +230,19 @@ class Network:
                 raise
             return False
         return True
+
+
+@contextmanager
+def _threads(torch: Any, decoders: int) -> Iterator[None]:
+    """While the block runs, torch computes with the threads that it may have beside so many workers."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(network_threads(decoders))
+    with suppress(RuntimeError):  # it can be said once, before anything ran; nothing here runs side by side
+        torch.set_num_interop_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def check_packages(*names: str) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
 
-from music_reclass.errors import TrackError
+from music_reclass.errors import ReclassError, TrackError
 from music_reclass.extractors.registry import EXTRACTORS, extractor
-from music_reclass.utils.workers import WorkerPool
+from music_reclass.utils.lazy import require
+from music_reclass.utils.workers import WorkerPool, network_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,9 +24,15 @@ if TYPE_CHECKING:
     from music_reclass.extractors.device import Placement
     from music_reclass.extractors.network import NetworkExtractor
 
+    Group = list[tuple["Item", NDArray[np.float32]]]  # whole tracks with their windows
+
 Item = TypeVar("Item")
 AHEAD_OF_GPU = 256 * 1024**2  # bytes of windows decoded ahead: several batches
 AHEAD_OF_CPU = 16 * 1024**2
+GROUP = 64  # windows that the process of a card is given at once: two batches
+PATIENCE = 10.0  # for such a group, in times of the seconds that one file may take
+PERIOD = 10.0  # seconds of which a network on the processor may wait for windows
+WAITING = 0.1  # this share; if it waits longer, another worker decodes
 
 
 def read_windows(path: str | Path, kind: str, excerpt: str) -> NDArray[np.float32]:
@@ -71,17 +80,168 @@ def embed(
     memory: int = 0,
     prepare: Callable[[], None] | None = prepare_worker,
     stop: Callable[[], bool] = lambda: False,
+    open_network: Callable[[str, str, Placement], NetworkExtractor] = network_extractor,
 ) -> Generator[tuple[Item, NDArray[np.float32] | TrackError], None, None]:
     """Each item with its vector or what was wrong with it, as it is done; a TrackError never ends the run.
 
-    `read` runs in `jobs` worker processes (one is enough where the network runs on the processor) and gives the
-    windows of one item. `items` are drawn in another thread: they must not come from a database cursor. Once
-    `stop` is true no track is begun; those under way still come. Closing the iterator ends everything.
+    Where the network is placed on several devices, each has a process with a network of its own, that `open_network`
+    gives for its kind, excerpt and device; ReclassError where none of them is left.
+
+    `read` runs in `jobs` worker processes and gives the windows of one item; where the network runs on the processor
+    one worker starts, and others only while the network waits for windows, as each takes a core from it. `items` are
+    drawn in another thread: they must not come from a database cursor. Once `stop` is true no track is begun; those
+    under way still come. Closing the iterator ends everything.
     """
-    limit = AHEAD_OF_CPU if network.network.device.is_cpu else AHEAD_OF_GPU
-    pool = WorkerPool(read, jobs, timeout, prepare, memory=memory)
-    with _DecodedAhead(items, pool, limit) as tracks:
-        yield from assembled(tracks, network, stop)
+    placements = network.network.placement.each
+    several = len(placements) > 1
+    # of a list no card is touched in this process
+    on_processor = placements[0].device == "cpu" if several else network.network.device.is_cpu
+    pool = WorkerPool(read, 1 if on_processor else jobs, timeout, prepare, memory=memory)
+    network.network.decoders = 1
+
+    def one_more() -> None:
+        pool.jobs = network.network.decoders = pool.jobs + 1
+
+    with _DecodedAhead(items, pool, AHEAD_OF_CPU if on_processor else AHEAD_OF_GPU) as tracks:
+        fed = growing(tracks, lambda: pool.jobs < jobs, one_more) if on_processor else tracks
+        if several:
+            _require(placements)
+            opens = [partial(open_network, network.kind.name, network.kind.excerpt, one) for one in placements]
+            yield from _spread(fed, opens, network, timeout=PATIENCE * timeout, stop=stop)
+        else:
+            yield from assembled(fed, network, stop)
+
+
+def growing(
+    tracks: Iterable[Item],
+    may_grow: Callable[[], bool],
+    grow: Callable[[], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Item]:
+    """The same tracks; calls `grow` after each period of which more than the share `WAITING` went by until tracks came.
+
+    The first track is not waited for: the workers start.
+    """
+    since: float | None = None
+    waited = 0.0
+    asked = clock()
+    for track in tracks:
+        came = clock()
+        if since is None:
+            since = asked = came
+        waited += came - asked
+        if came - since >= PERIOD:
+            if waited > WAITING * (came - since) and may_grow():
+                grow()
+            since, waited = came, 0.0
+        yield track
+        asked = clock()
+
+
+def _spread(
+    tracks: Iterable[tuple[Item, NDArray[np.float32] | TrackError]],
+    opens: Sequence[Callable[[], NetworkExtractor]],
+    network: NetworkExtractor,
+    *,
+    timeout: float,
+    stop: Callable[[], bool],
+) -> Iterator[tuple[Item, NDArray[np.float32] | TrackError]]:
+    """What `assembled` gives, in any order, by a process for each of `opens`, which has a network of its own.
+
+    What a process holds that ends, hangs or meets an error goes to the others; ReclassError where none is left.
+    """
+    failed: deque[tuple[Item, TrackError]] = deque()
+    on_cards = network.network.placement.each[0].device != "cpu"
+    groups = _groups(tracks, failed, stop, GROUP if on_cards else 1)
+    returned: deque[Group[Item]] = deque()
+    problem: Exception | None = None
+
+    def source() -> Iterator[Group[Item]]:
+        while group := returned.popleft() if returned else next(groups, None):
+            yield group
+
+    threads = max(1, network_threads() // len(opens))
+    functions = [partial(_vectors, opens=each, threads=threads) for each in opens]
+    # Groups of cards are on their way while a card works on the group before.
+    with WorkerPool(functions, len(opens), timeout, ahead=2 if on_cards else 1, nice=0) as pool:
+        while True:
+            for group, answer in pool.map(source()):
+                while failed:
+                    yield failed.popleft()
+                if isinstance(answer, Exception):
+                    problem = answer
+                    returned.append(group)
+                    continue
+                vectors, chunked = answer
+                network.network.chunked += chunked
+                yield from zip((item for item, _ in group), vectors, strict=True)
+            if not returned:
+                break
+            if not pool.has_workers:
+                raise (
+                    problem
+                    if isinstance(problem, ReclassError)
+                    else ReclassError(
+                        f"No device of {network.network.placement.device} is left ({problem}); what is decided stands. "
+                        "Scan again, or on another device: --device cpu."
+                    )
+                )
+    yield from failed
+
+
+def _require(placements: Sequence[Placement]) -> None:
+    """UsageError where a card is not there."""
+    if any(one.device != "cpu" for one in placements):
+        from music_reclass.extractors.device import choose
+
+        for one in placements:
+            choose(one, require("torch", "neural"))
+
+
+def _groups(
+    tracks: Iterable[tuple[Item, NDArray[np.float32] | TrackError]],
+    failed: deque[tuple[Item, TrackError]],
+    stop: Callable[[], bool],
+    most: int,
+) -> Iterator[Group[Item]]:
+    """Whole tracks of up to `most` windows together, or one track, until `stop`; `failed` takes those with an error."""
+    group: Group[Item] = []
+    for item, answer in tracks:
+        if stop():
+            return
+        if isinstance(answer, TrackError):
+            failed.append((item, answer))
+            continue
+        if group and sum(len(windows) for _, windows in group) + len(answer) > most:
+            yield group
+            group = []
+        group.append((item, answer))
+    if group:
+        yield group
+
+
+def _vectors(
+    group: Group[Item], opens: Callable[[], NetworkExtractor], threads: int
+) -> tuple[list[NDArray[np.float32] | TrackError], int] | ReclassError:
+    """In a process of a device: the vectors of a group and how many windows were computed in chunks."""
+    try:
+        network = _opened(opens, threads)
+        before = network.network.chunked
+        answers = [answer for _, answer in assembled(group, network)]
+        return answers, network.network.chunked - before
+    except ReclassError as error:
+        return error
+
+
+@lru_cache(maxsize=1)
+def _opened(opens: Callable[[], NetworkExtractor], threads: int) -> NetworkExtractor:
+    """The network of this process, whose device is the one that torch takes where none is named."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # torch is not loaded yet
+    network = opens()
+    if network.network.placement.device != "cpu":
+        # page-locked memory would else open a context on the first card
+        require("torch", "neural").cuda.set_device(network.network.device.name)
+    return network
 
 
 def assembled(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import queue
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -22,6 +25,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+MOST_THREADS = 16  # of one network; beyond that its small batches wait for each other more than they compute
 STARTUP_SECONDS = 120.0  # a cold disk or a Jetson takes long to import SciPy; the first item waits for it
 
 
@@ -29,10 +33,41 @@ STARTUP_SECONDS = 120.0  # a cold disk or a Jetson takes long to import SciPy; t
 class _Worker:
     process: SpawnProcess
     pipe: Connection
-    item: Any = None
-    busy: bool = False
+    items: deque[Any] = field(default_factory=deque)  # the first is at work, the others wait in the worker
     deadline: float = 0.0
     warm: bool = False
+
+
+_environment = threading.Lock()  # two pools may start their workers from two threads
+_set_here: set[str] = set()  # variables that `limit_threads` has set, not the user
+
+
+def limit_threads() -> None:
+    """Let libraries compute with one thread in this process, unless its environment says otherwise.
+
+    Call it before NumPy loads. Threads of torch that wait for each other sleep: on a busy machine two that spin took
+    twice the processor's time of one, for no gain; asleep they cost nothing (performance.md).
+    """
+    for name in THREAD_VARIABLES:  # small matrices on a busy machine are many times slower with several threads
+        if name not in os.environ:
+            os.environ[name] = "1"
+            _set_here.add(name)
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def network_threads(decoders: int = 1) -> int:
+    """With how many threads a network on the processor computes beside `decoders` busy workers.
+
+    What the user's OMP_NUM_THREADS says, else all cores but those of the workers, at least two where there are two:
+    a worker that feeds a network of that speed is mostly idle.
+    """
+    from music_reclass.config import usable_cores
+
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if "OMP_NUM_THREADS" not in _set_here and asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    cores = usable_cores()
+    return max(min(cores, 2), min(cores - decoders, MOST_THREADS))
 
 
 class WorkerPool(Generic[Item, Result]):
@@ -42,24 +77,30 @@ class WorkerPool(Generic[Item, Result]):
     `function` raises comes back as the result of its item; so does any other exception, as FailTrack("bug").
     A worker that exceeds `timeout` seconds on one item, or dies, is replaced. An item for which a worker wants more
     than `memory` bytes in all (0: no limit; on Linux only) comes back as FailTrack("memory").
+
+    Several functions: one worker for each. One that dies, or whose answer is an exception, is not replaced; the items
+    it holds come back with that exception. A worker may hold `ahead` items, so that the next is there when one is done.
     """
 
     def __init__(
         self,
-        function: Callable[[Item], Result],
+        function: Callable[[Item], Result] | Sequence[Callable[[Item], Result]],
         jobs: int,
         timeout: float,
         prepare: Callable[[], None] | None = None,
         *,
         memory: int = 0,
+        ahead: int = 1,
+        nice: int = 5,
     ) -> None:
-        self._function = function
-        self._memory = memory
+        self._replaces = callable(function)
+        self._functions = deque([function] if callable(function) else function)  # of workers to be started
+        self._limits = memory, nice, ahead
         self._prepare = prepare
         self._timeout = timeout
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
-        self._jobs = max(1, jobs)
+        self.jobs = max(1, jobs)  # may grow while `map` runs
 
     def __enter__(self) -> WorkerPool[Item, Result]:
         return self
@@ -67,10 +108,15 @@ class WorkerPool(Generic[Item, Result]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def map(self, items: Iterable[Item]) -> Iterator[tuple[Item, Result | TrackError]]:
-        """Each item with its result, in the order of completion; at most `jobs` items are under way.
+    @property
+    def has_workers(self) -> bool:
+        """Whether a worker is there or may be started."""
+        return bool(self._workers or self._functions)
 
-        To stop in order, end `items`: what is under way still comes back.
+    def map(self, items: Iterable[Item]) -> Iterator[tuple[Item, Result | TrackError]]:
+        """Each item with its result, in the order of completion; at most `jobs` items are under way, or `ahead` each.
+
+        To stop in order, end `items`: what is under way still comes back. Where no worker is left it ends early.
         """
         source = iter(items)
         exhausted = False
@@ -82,7 +128,7 @@ class WorkerPool(Generic[Item, Result]):
                     exhausted = True
                     break
                 self._give(worker, item)
-            if not any(worker.busy for worker in self._workers):
+            if not any(worker.items for worker in self._workers):
                 return
             yield from self._collect()
 
@@ -96,66 +142,85 @@ class WorkerPool(Generic[Item, Result]):
         self._workers.clear()
 
     def _idle(self) -> _Worker | None:
-        for worker in self._workers:
-            if not worker.busy:
-                return worker
-        return self._start() if len(self._workers) < self._jobs else None
+        """A worker that may have one more item, first one without any."""
+        fewest = min(self._workers, key=lambda worker: len(worker.items), default=None)
+        if fewest is not None and not fewest.items:
+            return fewest
+        if self._functions and len(self._workers) < self.jobs:
+            return self._start()
+        return fewest if fewest is not None and len(fewest.items) < self._limits[-1] else None
 
     def _start(self) -> _Worker:
-        before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-        os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read when NumPy loads in the child
-        try:
+        function = self._functions[0] if self._replaces else self._functions.popleft()
+        with _one_thread():
             ours, theirs = self._context.Pipe()
-            order = (theirs, self._function, self._prepare, self._memory)
+            order = (theirs, function, self._prepare, self._limits)
             process = self._context.Process(target=_serve, args=order, daemon=True)
             process.start()
             theirs.close()
+        worker = _Worker(process, ours)
+        self._workers.append(worker)
+        return worker
+
+    def _give(self, worker: _Worker, item: Item) -> None:
+        if not worker.items:
+            self._set_deadline(worker)
+        worker.items.append(item)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            # If it died while idle, `_collect` sees the closed pipe and answers for the item.
+            worker.pipe.send(item)
+
+    def _set_deadline(self, worker: _Worker) -> None:
+        worker.deadline = time.monotonic() + self._timeout + (0.0 if worker.warm else STARTUP_SECONDS)
+
+    def _collect(self) -> list[tuple[Item, Result | TrackError]]:
+        busy = {worker.pipe: worker for worker in self._workers if worker.items}
+        patience = max(0.0, min(worker.deadline for worker in busy.values()) - time.monotonic())
+        answered: list[tuple[Item, Result | TrackError]] = []
+        for pipe in wait(list(busy), timeout=patience):
+            worker = busy.pop(pipe)  # type: ignore[call-overload]
+            try:
+                answer = worker.pipe.recv()
+            except (EOFError, ConnectionResetError):
+                worker.process.join()
+                code = worker.process.exitcode
+                answered += self._retire(worker, FailTrack("crashed", f"the decoder crashed (exit code {code})"))
+                continue
+            if isinstance(answer, Exception) and not self._replaces:
+                answered += self._retire(worker, answer)
+                continue
+            worker.warm = True
+            answered.append((worker.items.popleft(), answer))
+            self._set_deadline(worker)
+        now = time.monotonic()
+        for worker in busy.values():
+            if worker.process.is_alive() and now >= worker.deadline and not worker.pipe.poll():
+                answered += self._retire(worker, FailTrack("timeout", f"gave up after {self._timeout:g} seconds"))
+        return answered
+
+    def _retire(self, worker: _Worker, answer: Any) -> list[tuple[Item, Any]]:
+        """End a worker; the items that it holds, each with this answer."""
+        self._workers.remove(worker)
+        worker.pipe.close()
+        worker.process.kill()
+        worker.process.join()
+        return [(item, answer) for item in worker.items]
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Processes that start within the block give BLAS one thread; this process keeps what it has."""
+    with _environment:
+        before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read when NumPy loads in the child
+        try:
+            yield
         finally:
             for name, value in before.items():
                 if value is None:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
-        worker = _Worker(process, ours)
-        self._workers.append(worker)
-        return worker
-
-    def _give(self, worker: _Worker, item: Item) -> None:
-        worker.item, worker.busy = item, True
-        worker.deadline = time.monotonic() + self._timeout + (0.0 if worker.warm else STARTUP_SECONDS)
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            # If it died while idle, `_collect` sees the closed pipe and answers for the item.
-            worker.pipe.send(item)
-
-    def _collect(self) -> list[tuple[Item, Result | TrackError]]:
-        busy = {worker.pipe: worker for worker in self._workers if worker.busy}
-        patience = max(0.0, min(worker.deadline for worker in busy.values()) - time.monotonic())
-        answered: list[tuple[Item, Result | TrackError]] = []
-        for pipe in wait(list(busy), timeout=patience):
-            worker = busy[pipe]  # type: ignore[index]
-            try:
-                answer = worker.pipe.recv()
-            except (EOFError, ConnectionResetError):
-                worker.process.join()
-                code = worker.process.exitcode
-                answered.append((worker.item, FailTrack("crashed", f"the decoder crashed (exit code {code})")))
-                self._retire(worker)
-                continue
-            worker.busy, worker.warm = False, True
-            answered.append((worker.item, answer))
-        now = time.monotonic()
-        for worker in busy.values():
-            if worker.busy and worker.process.is_alive() and now >= worker.deadline and not worker.pipe.poll():
-                seconds = f"{self._timeout:g}"
-                answered.append((worker.item, FailTrack("timeout", f"gave up after {seconds} seconds")))
-                self._retire(worker)
-        return answered
-
-    def _retire(self, worker: _Worker) -> None:
-        self._workers.remove(worker)
-        worker.pipe.close()
-        worker.process.kill()
-        worker.process.join()
 
 
 def _limit_memory(size: int) -> None:
@@ -168,20 +233,22 @@ def _limit_memory(size: int) -> None:
             resource.setrlimit(resource.RLIMIT_DATA, (size, hard))
 
 
-def _serve(pipe: Connection, function: Callable[[Any], Any], prepare: Callable[[], None] | None, memory: int) -> None:
+def _serve(
+    pipe: Connection,
+    function: Callable[[Any], Any],
+    prepare: Callable[[], None] | None,
+    limits: tuple[int, int, int],
+) -> None:
+    memory, nice, ahead = limits
     for name in ("SIGINT", "SIGHUP"):  # Ctrl-C and a closed terminal are for the parent, which ends the run in order
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     if hasattr(os, "nice"):
-        os.nice(5)
+        os.nice(nice)
     if prepare is not None:
         prepare()
     _limit_memory(memory)
-    while True:
-        try:
-            item = pipe.recv()
-        except (EOFError, ConnectionResetError):
-            return  # the parent is gone, however it ended
+    for item in _received(pipe) if ahead == 1 else _received_ahead(pipe):
         try:
             answer = function(item)
         except (SkipTrack, FailTrack) as error:
@@ -194,3 +261,24 @@ def _serve(pipe: Connection, function: Callable[[Any], Any], prepare: Callable[[
             pipe.send(answer)
         except (BrokenPipeError, ConnectionResetError):
             return
+
+
+def _received(pipe: Connection) -> Iterator[Any]:
+    """Items as they come, until the parent is gone, however it ended."""
+    with contextlib.suppress(EOFError, ConnectionResetError):
+        while True:
+            yield pipe.recv()
+
+
+def _received_ahead(pipe: Connection) -> Iterator[Any]:
+    """The same items, taken in by a thread while another item is worked on."""
+    taken: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+
+    def take_in() -> None:
+        for item in _received(pipe):
+            taken.put((item,))
+        taken.put(())
+
+    threading.Thread(target=take_in, name="take in", daemon=True).start()
+    while received := taken.get():
+        yield received[0]

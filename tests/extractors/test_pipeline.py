@@ -11,6 +11,7 @@ from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.extractors import pipeline
 from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.extractors.batching import BatchSize, adaptive_map
+from music_reclass.extractors.device import Placement
 from music_reclass.extractors.registry import network_kinds
 
 
@@ -18,6 +19,7 @@ class Network:
     """Adds one to a window; batches of up to five."""
 
     device = SimpleNamespace(is_cpu=True)
+    placement = Placement("cpu")
 
     def __init__(self):
         self.batches = []
@@ -95,6 +97,41 @@ def test_worker_processes_read_ahead_and_every_item_has_one_answer():
     assert all(done[n].tolist() == [n + 1, n + 1] for n in (1, 2, 4, 5, 6))
 
 
+def fed(arrivals, most, own_seconds=1.0):
+    """How many workers feed a network after each track, which comes after so many seconds and takes its own."""
+    workers, now, seen = [1], [0.0], []
+
+    def tracks():
+        for seconds in arrivals:
+            now[0] += seconds
+            yield seconds
+
+    def grow():
+        workers[0] += 1
+
+    for _ in pipeline.growing(tracks(), lambda: workers[0] < most, grow, clock=lambda: now[0]):
+        seen.append(workers[0])
+        now[0] += own_seconds
+    return seen
+
+
+def test_a_network_that_waits_for_windows_gets_another_worker_each_period_up_to_the_most():
+    assert fed([60.0] + [0.0] * 40, most=8) == [1] * 41  # the start is no waiting
+    assert fed([0.0] + [0.1] * 40, most=8)[-1] == 1  # a tenth
+    slow = fed([0.0] + [1.0] * 40, most=4)
+    assert slow[:12] == [1] * 5 + [2] * 5 + [3] * 2
+    assert slow[-1] == 4
+
+
+def test_where_the_network_is_on_the_processor_each_worker_more_takes_a_core_from_it(monkeypatch):
+    monkeypatch.setattr(pipeline, "PERIOD", 0.0)
+    monkeypatch.setattr(pipeline, "WAITING", 0.0)
+    extractor = Extractor()
+    done = dict(pipeline.embed(range(4, 7), read, extractor, jobs=2, timeout=60, prepare=None))
+    assert sorted(done) == [4, 5, 6]
+    assert extractor.network.decoders == 2
+
+
 def test_closing_early_ends_the_workers(monkeypatch):
     monkeypatch.setattr(pipeline, "AHEAD_OF_CPU", 8)
     stream = pipeline.embed(iter([1, 2, 4, 5, 6, 8]), read, Extractor(), jobs=1, timeout=60, prepare=None)
@@ -123,7 +160,6 @@ def test_files_go_from_disk_to_the_windows_of_their_extractor(tmp_path, monkeypa
 
 
 def test_the_kinds_with_a_network_are_opened_at_a_placement(tmp_path, monkeypatch):
-    from music_reclass.extractors.device import Placement
     from tests.extractors import small_models
 
     pytest.importorskip("torch")

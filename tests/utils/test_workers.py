@@ -7,8 +7,9 @@ import time
 
 import pytest
 
+from music_reclass import config
 from music_reclass.errors import FailTrack, SkipTrack, TrackError
-from music_reclass.utils.workers import WorkerPool
+from music_reclass.utils.workers import WorkerPool, network_threads
 
 
 def act(order: str) -> str:
@@ -72,6 +73,20 @@ def test_workers_use_one_thread_and_the_parent_keeps_its_own_setting(monkeypatch
     with WorkerPool(threads, jobs=1, timeout=30) as pool:
         assert dict(pool.map(["x"])) == {"x": "1"}
     assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("cores", "decoders", "threads"),
+    [(1, 1, 1), (2, 1, 2), (3, 1, 2), (4, 1, 3), (16, 1, 15), (16, 6, 10), (4, 4, 2), (64, 1, 16)],
+)
+def test_a_network_has_the_cores_that_workers_leave_it(
+    cores: int, decoders: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(config, "usable_cores", lambda: cores)
+    assert network_threads(decoders) == threads
+    monkeypatch.setenv("OMP_NUM_THREADS", "5,2")  # for nested regions too
+    assert network_threads(decoders) == 5
 
 
 def test_ending_the_items_ends_the_run_in_order() -> None:
