@@ -190,7 +190,8 @@ def _without_user_settings() -> Iterator[None]:
 
 
 PAGE = 1000  # tracks in one page of a listing
-TOGETHER = 100  # items in one address: 1 kB of it; proxies refuse 8
+TOGETHER = 100  # items in one edit
+READ_TOGETHER = 200  # items in one address to read: 2 kB of it; proxies refuse 8
 KIND_NUMBER = {ARTIST: 8, ALBUM: 9, TRACK: 10}
 Thing = TypeVar("Thing")
 TOO_MUCH = frozenset({400, 404, 413, 414})  # may mean "too many at once", or that one of them is gone
@@ -201,6 +202,8 @@ class Server:
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self._known = 0  # an item that is there
+        self._leaves_out: bool | None = None  # whether an answer for several items leaves out what is gone
 
     def sections(self) -> tuple[Section, ...]:
         """All libraries."""
@@ -250,23 +253,41 @@ class Server:
 
     def items(self, keys: Iterable[int]) -> Iterator[Item]:
         """The whole items with these keys, in that order; those that are gone are left out."""
-        for batch in in_batches(list(keys), TOGETHER):
+        for batch in in_batches(list(keys), READ_TOGETHER):
             found = {item.key: item for item in self._together(batch)}
+            self._known = next(iter(found), self._known)
             yield from (found[key] for key in batch if key in found)
 
     def _together(self, keys: Sequence[int]) -> list[Item]:
-        path = f"/library/metadata/{','.join(map(str, keys))}"
-        read = self.client.clock()
+        path, read = _page_of(keys), self.client.clock()
         try:
             page = self.client.get(path, _window(0, len(keys)))
         except Refused as refusal:
             if refusal.status not in TOO_MUCH:
                 raise self._unusable(refusal, path) from refusal
-            if len(keys) == 1:
+            if len(keys) == 1 or (refusal.status == 404 and self._leaves_out_gone(keys[0])):
                 return []
             half = len(keys) // 2
             return self._together(keys[:half]) + self._together(keys[half:])
         return [item for one in (() if page is None else page) if (item := item_of(one, read)) is not None]
+
+    def _leaves_out_gone(self, key: int) -> bool:
+        """Whether a 404 for several items, of which `key` is one, says that all of them are gone: so it is where an
+        answer leaves out what is gone, and not where one item that is gone spoils it. The server is asked once."""
+        if self._leaves_out is None:
+            known = self._known or next(
+                (one.key for section in self.sections() if section.is_music for one in self._first(section)), 0
+            )
+            try:
+                page = self.client.get(_page_of([known, key]), _window(0, 2))
+                self._leaves_out = page is not None and len(page) == 1
+            except Refused:
+                self._leaves_out = False
+        return self._leaves_out
+
+    def _first(self, section: Section) -> list[Listed]:
+        path = f"/library/sections/{section.key}/all?type={KIND_NUMBER[TRACK]}"
+        return [listed_of(element) for element in self._page(path, _window(0, 1)) if element.tag == "Track"]
 
     def edit(self, section: Section, level: str, keys: Sequence[int], fields: Mapping[str, str | int]) -> None:
         """Change `fields` of the items; raises Refused where the server refuses these items or this request.
@@ -318,6 +339,10 @@ def in_batches(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:
     """`things` in runs of at most `size`."""
     for start in range(0, len(things), size):
         yield things[start : start + size]
+
+
+def _page_of(keys: Sequence[int]) -> str:
+    return f"/library/metadata/{','.join(map(str, keys))}"
 
 
 def _window(start: int, size: int) -> dict[str, str]:

@@ -12,7 +12,7 @@ from music_reclass.classification.albums import is_compilation
 from music_reclass.domain import Decision, OnExisting, Outcome, Relation
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.features.plex import local_tracks
-from music_reclass.plex.http import TOGETHER, in_batches
+from music_reclass.plex.http import READ_TOGETHER, in_batches
 from music_reclass.plex.model import (
     ALBUM,
     ARTIST,
@@ -202,7 +202,7 @@ def _rows(library: PlexLibrary, level: str, matched: Matched, comparison: Compar
         return
     genre, style = (spelling(_names(library, field, level), taxonomy) for field in ("genre", "style"))
     with library.bar(f"comparing {level}s", len(open_states)) as progress:
-        for keys in in_batches(list(open_states), TOGETHER):
+        for keys in in_batches(list(open_states), READ_TOGETHER):
             if library.stop():
                 return
             items = {item.key: item for item in library.server.items(keys)}

@@ -18,6 +18,8 @@
 | F14 | `before_put`: called before a PUT takes effect, e.g. to let a user edit                          |
 | F15 | `Thing.locked`: fields that a user locked                                                        |
 | F16 | `TOKEN` is what must never be seen outside the header                                            |
+| F23 | `read_seconds`, `edit_seconds`: what a request takes, and each item of it; `spent` counts them      |
+| F24 | `match_anew()`, `number_anew()`: other guids, other numbers                                       |
 """
 
 from __future__ import annotations
@@ -93,6 +95,8 @@ class FakePlex:
         self.before_put: Callable[[list[int]], None] = lambda keys: None
         self.after_put: Callable[[int], None] = lambda number: None
         self.requests: list[Request] = []
+        self.read_seconds = self.edit_seconds = (0.0, 0.0)
+        self.spent = 0.0
         self.puts = 0
         self.unbounded = 0
         self.refreshed: list[str] = []
@@ -221,6 +225,13 @@ class FakePlex:
                 self.on_refresh(path)
                 return 200, ""
         return 404, ""
+
+    def spend(self, request: Request, window: tuple[int, int] | None) -> None:
+        """Let the time pass that an answer takes; nobody waits for it."""
+        first, each = self.edit_seconds if request.method == "PUT" else self.read_seconds
+        named = dict(request.query).get("id", request.path.rpartition("/")[2]).split(",")
+        listed = min(window[1], len(self.things)) if window is not None and request.path.endswith("/all") else 0
+        self.spent += first + each * max(listed, len(named) if named[0].isdigit() else 0)
 
     def _sections(self) -> str:
         busy = self.refreshing_polls > 0
@@ -378,6 +389,7 @@ class _Handler(BaseHTTPRequestHandler):
         query = parse_qsl(address.query, keep_blank_values=True)
         request = Request(self.command, address.path, query, self.path)
         plex.requests.append(request)
+        plex.spend(request, self._window(dict(query)))
         plex.tokens_in_addresses += TOKEN in self.path
         fault = plex.faults.pop(0) if plex.faults else None
         if fault == "drop":

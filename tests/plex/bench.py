@@ -48,6 +48,17 @@ class Clock:
         self.now += seconds
 
 
+class MovingClock(Clock):
+    """Time that also passes while a server answers."""
+
+    def __init__(self, fake: FakePlex) -> None:
+        super().__init__()
+        self._fake = fake
+
+    def __call__(self) -> float:
+        return self.now + self._fake.spent
+
+
 def connected(fake: FakePlex, clock: Clock | None = None, token: str = TOKEN, **options: Any) -> Server:
     """The real client on real sockets, with time that does not pass."""
     clock = clock or Clock()

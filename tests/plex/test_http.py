@@ -117,3 +117,41 @@ def test_settings_lead_to_the_server(fake: FakePlex, monkeypatch: pytest.MonkeyP
 
 def test_batches_lose_nothing() -> None:
     assert [list(batch) for batch in in_batches([1, 2, 3, 4, 5], 2)] == [[1, 2], [3, 4], [5]]
+
+
+@pytest.mark.parametrize(("together", "requests"), [(True, 3), (False, 3)])
+def test_a_library_that_is_gone_is_found_gone_by_one_request_per_two_hundred(
+    fake: FakePlex, together: bool, requests: int
+) -> None:
+    keys = [thing.key for thing in fake.album("Ada", "Blue", 400)]
+    server = connected(fake)
+    if together:
+        list(server.items(keys[:1]))  # so an item is known
+    for key in keys[1:]:
+        del fake.things[key]
+    before = len(fake.requests)
+    assert list(server.items(keys[200:])) == []
+    assert len(fake.requests) - before <= 1 + requests
+    before = len(fake.requests)
+    assert list(server.items(keys[200:])) == []
+    assert len(fake.requests) - before == 1
+
+
+def test_an_item_that_is_gone_costs_nothing_where_answers_leave_it_out(fake: FakePlex) -> None:
+    keys = [thing.key for thing in fake.album("Ada", "Blue", 200)]
+    for key in keys[3:200:7]:
+        del fake.things[key]
+    server = connected(fake)
+    before = len(fake.requests)
+    assert len(list(server.items(keys))) == len(fake.tracks())
+    assert len(fake.requests) - before == 1
+
+
+def test_where_one_item_that_is_gone_spoils_an_answer_the_others_are_found(fake: FakePlex) -> None:
+    keys = [thing.key for thing in fake.album("Ada", "Blue", 200)]
+    fake.whole_404 = True
+    del fake.things[keys[77]]
+    server = connected(fake)
+    before = len(fake.requests)
+    assert [item.key for item in server.items(keys)] == [key for key in keys if key != keys[77]]
+    assert len(fake.requests) - before <= 20
