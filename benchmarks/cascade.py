@@ -46,7 +46,7 @@ from music_reclass.models.early_exit import (
 from music_reclass.models.exit_policy import EFFORTS, SECONDS, ExitPolicy
 from music_reclass.models.linear import linear_estimator
 from music_reclass.models.mlp import EMBEDDING_RECIPE, mlp_estimator
-from music_reclass.models.xgb import xgb_estimator
+from music_reclass.models.trees import trees_estimator
 from music_reclass.training import npz
 from music_reclass.training.cascade import train_cascade
 from music_reclass.training.train import StageRecipe, answerable, cross_validate, train
@@ -100,7 +100,7 @@ class Judged:
 
 def estimators(seed: int) -> tuple[Estimator, ...]:
     """What a stage of `reclass train all` is made of."""
-    return mlp_estimator(seed), xgb_estimator(seed=seed), linear_estimator(seed=seed)
+    return mlp_estimator(seed), trees_estimator(seed=seed), linear_estimator(seed=seed)
 
 
 def taught(data: Dataset, rows: Dataset, seed: int) -> dict[str, NDArray[np.float64]]:

@@ -1,13 +1,16 @@
-"""Three studies on a training table: the stack against its members, promises on 200 splits, found label errors.
+"""Studies on a training table: the stack against its members, trees, promises on 200 splits, found label errors.
 
 python benchmarks/table_studies.py stack TABLE.npz [VIEWS.npz]
+python benchmarks/table_studies.py trees TABLE.npz         (XGBoost against scikit-learn's HistGradientBoosting)
 python benchmarks/table_studies.py promises TABLE.npz
 python benchmarks/table_studies.py audit TABLE.npz
 """
 
 from __future__ import annotations
 
+import io
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +27,7 @@ from music_reclass.models.linear import linear_estimator
 from music_reclass.models.mlp import mlp_estimator
 from music_reclass.models.precision import certified_threshold
 from music_reclass.models.stacking import member_weights, stacked, translated_estimator
-from music_reclass.models.xgb import xgb_estimator
+from music_reclass.models.trees import HGB, XGB, trees_estimator
 from music_reclass.taxonomy import load
 from music_reclass.training import npz
 from music_reclass.training.label_issues import find_label_issues
@@ -46,7 +49,7 @@ def stack(table: Path, augmentations: Path | None) -> None:
     gains = []
     for seed in range(3):
         folds = folds_of(data, seed)
-        estimators = [mlp_estimator(seed=seed), xgb_estimator(seed=seed), linear_estimator(seed=seed)]
+        estimators = [mlp_estimator(seed=seed), trees_estimator(seed=seed), linear_estimator(seed=seed)]
         each = [out_of_fold(data, degraded, estimator.fit, folds) for estimator in estimators]
         scores = Scores(np.arange(len(data)), tuple(each), folds, folds=True)
         _, notes = member_weights(scores, data.labels, [one.name for one in estimators])
@@ -61,6 +64,30 @@ def stack(table: Path, augmentations: Path | None) -> None:
         )
     mean = np.mean(gains, axis=0)
     print(f"mean of the seeds: {mean.mean():+.4f} (standard error by artist {error_by_group(mean, data.groups):.4f})")
+
+
+def trees(table: Path) -> None:
+    """Both learners of trees: right on artists they never saw, processor time, and the size of one model's arrays."""
+    data = npz.read(table).table
+    right: dict[str, list[Marks]] = {XGB: [], HGB: []}
+    for seed in range(3):
+        for learner, found in right.items():
+            estimator, started = trees_estimator(seed, learner), time.process_time()
+            scores = out_of_fold(data, None, estimator.fit, folds_of(data, seed))
+            seconds = time.process_time() - started
+            found.append(hits(scores[:, 0], data.labels))
+            print(f"seed {seed}, {learner}: {found[-1].mean():.4f} right, {seconds:.1f} s for five folds", flush=True)
+    gain = np.mean(right[HGB], axis=0) - np.mean(right[XGB], axis=0)
+    error = error_by_group(gain, data.groups)
+    print(f"{HGB} is better than {XGB} by {gain.mean():+.4f} (standard error by artist {error:.4f})")
+    for learner in right:
+        model = trees_estimator(0, learner).fit(data, None)
+        file = io.BytesIO()
+        np.savez_compressed(file, **model.arrays())
+        started = time.process_time()
+        model.log_probabilities(data.rows)
+        each = (time.process_time() - started) / len(data)
+        print(f"{learner}: {file.tell() / 1024:.0f} KiB compressed, {1e6 * each:.0f} us a track to predict")
 
 
 def error_by_group(values: Doubles, groups: Groups) -> float:
@@ -247,6 +274,8 @@ def main() -> None:
     study, table, *augmentations = sys.argv[1:]
     if study == "stack":
         stack(Path(table), Path(augmentations[0]) if augmentations else None)
+    elif study == "trees":
+        trees(Path(table))
     elif study == "promises":
         promises(Path(table))
     elif study == "audit":

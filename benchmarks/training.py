@@ -13,7 +13,7 @@ from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.models.dataset import Dataset, Table, fma518
 from music_reclass.models.linear import linear_estimator
 from music_reclass.models.mlp import WIDE_RECIPE, mlp_estimator
-from music_reclass.models.xgb import xgb_estimator
+from music_reclass.models.trees import HGB, XGB, trees_estimator
 from music_reclass.training.train import StageRecipe, train
 
 ROWS, GENRES, ARTISTS = 17_000, 16, 4_000
@@ -39,7 +39,8 @@ def made() -> Dataset:
 def main() -> None:
     """Time the estimators."""
     data = made()
-    for estimator in (mlp_estimator(recipe=WIDE_RECIPE), linear_estimator(), xgb_estimator(rounds=60)):
+    trees = (trees_estimator(learner=learner, rounds=60) for learner in (XGB, HGB))
+    for estimator in (mlp_estimator(recipe=WIDE_RECIPE), linear_estimator(), *trees):
         started, busy = time.perf_counter(), time.process_time()
         result = train(data, StageRecipe(estimator.name, ("fma518",), (estimator,)))
         seconds = time.perf_counter() - started

@@ -26,7 +26,7 @@ from music_reclass.models.linear import linear_estimator
 from music_reclass.models.metrics import balanced_accuracy, expected_calibration_error
 from music_reclass.models.mlp import FMA_RECIPE, mlp_estimator
 from music_reclass.models.transforms import INPUTS, QuantileScale
-from music_reclass.models.xgb import xgb_estimator
+from music_reclass.models.trees import trees_estimator
 from music_reclass.training import npz
 
 Doubles = NDArray[np.float64]
@@ -134,7 +134,7 @@ def trials() -> tuple[Trial, ...]:
             "20 nearest neighbours, key-free",
             plain("key_free", lambda: KNeighborsClassifier(20, weights="distance"), weighted=False),
         ),
-        Trial("boosted trees, 518 columns", lambda seed: xgb_estimator(seed=seed).fit),
+        Trial("boosted trees, 518 columns", lambda seed: trees_estimator(seed=seed).fit),
         Trial("networks, 518 columns, without views", networks(members=eight["unchanged"]), augmentations=False),
         Trial("networks, 518 columns", networks(members=eight["unchanged"])),
         Trial("networks, 518 columns, never transposed", networks(members=eight["unchanged"], transposed=0.0)),

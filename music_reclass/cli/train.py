@@ -77,7 +77,7 @@ def train_fma_mlp(options: TrainOptions) -> None:
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @takes(TrainOptions)
 def train_fma_xgb(options: TrainOptions) -> None:
-    """Gradient-boosted trees on fma518 vectors, by XGBoost; predictions need NumPy alone."""
+    """Gradient-boosted trees on fma518 vectors, by XGBoost or else scikit-learn; predictions need NumPy alone."""
     _train("fma-xgb", options)
 
 

@@ -167,8 +167,7 @@ def _stage_recipe(kinds: tuple[str, ...], data: Dataset, options: TrainOptions) 
     from music_reclass.training.train import StageRecipe
     from music_reclass.utils.lazy import require
 
-    for package in ("sklearn", "xgboost"):  # said before the first network has trained
-        require(package, extra="train")
+    require("sklearn", extra="train")  # said before the first network has trained
     estimators = (networks(options, data.of(kinds)), trees(options), linear_estimator(seed=options.seed))
     name = "fma-mlp" if kinds[-1] == FIRST else f"{kinds[-1]}-ensemble"
     return StageRecipe(name, kinds, estimators, PrecisionTarget.of(options.target_precision))

@@ -128,11 +128,14 @@ def networks(options: TrainOptions, data: Dataset) -> Estimator:
 
 
 def trees(options: TrainOptions) -> Estimator:
-    """Gradient-boosted trees, on the GPU if the flags say so."""
-    from music_reclass.models import xgb
+    """Gradient-boosted trees, by XGBoost where it is installed or the flags name a GPU. MissingExtra."""
+    from music_reclass.models import trees
 
-    device = options.device.split(",")[0]  # trees take one card
-    return xgb.xgb_estimator(seed=options.seed, device=device if device.startswith("cuda") else "cpu")
+    card = options.device.split(",")[0]  # trees take one card
+    device = card if card.startswith("cuda") else "cpu"
+    learner = trees.learner_for(device)
+    trees.check_learner(learner)
+    return trees.trees_estimator(options.seed, learner, device=device)
 
 
 def save_stage(result: Trained, options: TrainOptions) -> None:

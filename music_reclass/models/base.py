@@ -27,7 +27,7 @@ CLEAN = 0.4  # weight of a row as it is, against all its degraded versions toget
 MODELS = {
     "mlp-ensemble": "music_reclass.models.mlp:restored",
     "linear": "music_reclass.models.linear:restored",
-    "trees": "music_reclass.models.xgb:restored",
+    "trees": "music_reclass.models.trees:restored",
     "stack": "music_reclass.models.stacking:restored_stack",
     "selected": "music_reclass.models.stacking:restored_selection",
     "translated": "music_reclass.models.stacking:restored_translation",

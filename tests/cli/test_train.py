@@ -1,6 +1,9 @@
 """`reclass train`: every sibling writes a bundle that predicts; FMA columns reach what is known; defaults stick."""
 
 import json
+import re
+import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,7 @@ import pytest
 
 from music_reclass.config import remember
 from music_reclass.models import bundle as bundles
+from music_reclass.models import trees
 from tests.library import Shell
 from tests.training.making import learnable, write_features, write_tracks
 from tests.training.synthetic import arrays, views_of, written
@@ -20,11 +24,18 @@ def table(tmp_path: Path) -> Path:
     return written(tmp_path, "t.npz", arrays(90))
 
 
+@pytest.fixture
+def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trees, "trees_estimator", partial(trees.trees_estimator, rounds=6))
+
+
+@pytest.mark.usefixtures("few_trees")
 @pytest.mark.parametrize("words", [("fma-linear",), ("fma-xgb",), ("fma-mlp", "--epochs", "4")])
 def test_every_sibling_writes_a_bundle_that_predicts(
     words: tuple[str, ...], shell: Shell, table: Path, tmp_path: Path
 ) -> None:
-    pytest.importorskip({"fma-linear": "sklearn", "fma-xgb": "xgboost"}.get(words[0], "numpy"))
+    if words[0] != "fma-mlp":
+        pytest.importorskip("sklearn")
     views = written(tmp_path, "v.npz", views_of(arrays(90)))
     out, page = tmp_path / "bundle", tmp_path / "page.html"
 
@@ -37,9 +48,37 @@ def test_every_sibling_writes_a_bundle_that_predicts(
     assert bundle.manifest["training"]["views"] == ["quiet", "bright"]
 
 
+@pytest.mark.usefixtures("few_trees")
+@pytest.mark.parametrize("words", [("fma-xgb",), ("fma-mlp", "--epochs", "2", "--ensemble"), ("all", "--epochs", "2")])
+def test_where_xgboost_is_absent_scikit_learn_grows_the_trees(
+    words: tuple[str, ...], shell: Shell, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sklearn")
+    monkeypatch.setitem(sys.modules, "xgboost", None)
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "no models"))
+
+    assert shell("train", *words, "--table", table, "--out", tmp_path / "b") == 0
+
+    if words[0] == "fma-xgb":
+        assert bundles.load(tmp_path / "b").manifest["training"]["estimators"] == ["hgb"]
+    else:
+        assert re.search(r"alone: nets \d\.\d+, hgb \d\.\d+, linear", shell.out + shell.err)
+    assert shell("eval", "--data", table, "--bundle", tmp_path / "b", "--json") == 0
+    assert shell.objects()[0]["count"] == 90
+
+
+def test_a_graphics_card_needs_xgboost_and_that_is_said(
+    shell: Shell, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "xgboost", None)
+
+    assert shell("train", "fma-xgb", "--table", table, "--out", tmp_path / "b", "--device", "cuda") == 2
+    assert "pip install 'music_reclass[xgb]'" in shell.err
+
+
+@pytest.mark.usefixtures("few_trees")
 def test_an_ensemble_says_what_the_stack_and_its_members_reach(shell: Shell, table: Path, tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
-    pytest.importorskip("xgboost")
 
     assert shell("train", "fma-mlp", "--table", table, "--out", tmp_path / "b", "--epochs", "3", "--ensemble") == 0
     assert "the stack is" in shell.out

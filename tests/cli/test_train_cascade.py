@@ -15,19 +15,18 @@ from music_reclass.classification.policy import Thresholds, tied
 from music_reclass.cli.main import run
 from music_reclass.domain import Vote
 from music_reclass.models import bundle as bundles
-from music_reclass.models import xgb as boosted
+from music_reclass.models import trees
 from music_reclass.models.early_exit import exit_rules_of
 from music_reclass.models.exit_policy import ExitPolicy
 from tests.library import Shell
 from tests.training.synthetic import arrays, with_later_kinds, written
 
 pytest.importorskip("sklearn")
-pytest.importorskip("xgboost")
 
 
 @pytest.fixture(autouse=True)
 def small_trees_and_no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boosted, "xgb_estimator", partial(boosted.xgb_estimator, rounds=6))
+    monkeypatch.setattr(trees, "trees_estimator", partial(trees.trees_estimator, rounds=6))
     monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "no models"))
 
 

@@ -12,7 +12,7 @@ from music_reclass.models.bundle import Bundle, make
 from music_reclass.models.linear import LinearModel
 from music_reclass.models.stacking import Stack
 from music_reclass.models.transforms import QuantileScale
-from music_reclass.models.xgb import TreesModel
+from music_reclass.models.trees import TreesModel
 
 FMA = FeatureKind("fma518", "1", 518, "mid30")
 COSTLY = FeatureKind("costly", "1", 4, "mid30")

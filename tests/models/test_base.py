@@ -17,7 +17,7 @@ from music_reclass.models.dataset import Augmentations, Table
 from music_reclass.models.linear import linear_estimator
 from music_reclass.models.mlp import WIDE_RECIPE, mlp_estimator
 from music_reclass.models.stacking import Selected, Stack, combined, learned_weights
-from music_reclass.models.xgb import xgb_estimator
+from music_reclass.models.trees import HGB, XGB, trees_estimator
 from tests.training.synthetic import CLASSES, SMALL, arrays
 
 KIND = {"name": "fma518", "version": "1", "dimension": 518, "excerpt": "mid30"}
@@ -34,7 +34,8 @@ def needs(package: str) -> pytest.MarkDecorator:
 
 ESTIMATORS: list[Any] = [
     pytest.param(linear_estimator(strength=0.1), marks=needs("sklearn"), id="linear"),
-    pytest.param(xgb_estimator(rounds=12, threads=1), marks=needs("xgboost"), id="xgb"),
+    pytest.param(trees_estimator(learner=XGB, rounds=12), marks=needs("xgboost"), id="xgb"),
+    pytest.param(trees_estimator(learner=HGB, rounds=12), marks=needs("sklearn"), id="hgb"),
     pytest.param(mlp_estimator(recipe=replace(WIDE_RECIPE, hidden=(32, 16), epochs=12, batch=32)), id="wide"),
     pytest.param(mlp_estimator(recipe=replace(SMALL, epochs=12)), id="small"),
 ]

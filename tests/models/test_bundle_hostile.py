@@ -119,7 +119,7 @@ def test_an_array_that_belongs_to_no_member_of_a_stack_is_refused(tmp_path: Path
 
 
 def test_depths_without_bounds_are_refused(tmp_path: Path) -> None:
-    from tests.models.test_xgb import tree
+    from tests.models.test_trees import tree
 
     arrays = {name: np.asarray(array) for name, array in tree().arrays().items()}
     for depth in (float("inf"), -1, 65, "deep", None):

@@ -11,7 +11,7 @@ from music_reclass.models.calibration import Calibration
 from music_reclass.models.linear import LinearModel
 from music_reclass.models.stacking import Selected, Stack, TranslatedModel
 from music_reclass.models.transforms import INPUTS, QuantileScale
-from music_reclass.models.xgb import TreesModel
+from music_reclass.models.trees import TreesModel
 
 ROWS = np.random.default_rng(5).normal(size=(99, 518)).astype(np.float32) + np.arange(518, dtype=np.float32)
 MEDIANS = np.median(ROWS, axis=0)

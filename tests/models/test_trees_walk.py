@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from music_reclass.models.xgb import TreesModel, restored
+from music_reclass.models.trees import TreesModel, restored
 
 
 def grown(seed: int, trees: int = 5, depth: int = 3, columns: int = 6, labels: int = 3) -> TreesModel:
