@@ -187,7 +187,11 @@ class Settings:
     plex_library: str = _setting(
         "", "Which music library of the Plex server.", shown="the only one", flags=("--library",), metavar="NAME"
     )
-    plex_rate: float = _setting(5.0, "Requests a second to the Plex server; 0: as fast as it answers.", least=0)
+    plex_rate: float = _setting(
+        5.0,
+        "Edits a second on the Plex server, and reads of one outside this network; 0: as fast as it answers.",
+        least=0,
+    )
     plex_timeout: float = _setting(30.0, "Seconds the Plex server may take for one answer.", least=1)
 
     @property

@@ -41,6 +41,7 @@ STORED = {
     "models/bundle.py": frozenset({"ladder"}),  # ladder.json
     "models/tag_prior.py": frozenset({"listening"}),  # of the tag genre---easylistening
     "models/calibration.py": frozenset({"doubt"}),  # a key of manifests
+    "plex/login.py": frozenset({"account"}),  # a class of plexapi
     "report/statistics.py": frozenset({"promised"}),  # a key of --json
     "report/text.py": frozenset({"heard"}),  # a key of stored audits
     "training/open.py": frozenset({"listened"}),  # listened.sqlite3

@@ -14,6 +14,8 @@ from music_reclass.cli import plex_output as output
 from music_reclass.cli.options import Choice, choice_flags, json_flag, map_flag, setting_flags
 from music_reclass.cli.output import complain, confirm, print_json, printable, say
 from music_reclass.cli.plex_output import compare_flags, path_map
+from music_reclass.config import Secret
+from music_reclass.utils.words import counted
 
 if TYPE_CHECKING:
     from music_reclass.cli.session import Session
@@ -101,7 +103,7 @@ def restore_run(settings: Settings, run: int | None, force: bool, choice: Choice
 
     with reading(settings):
         pass  # a library that is not there is said before the server is asked
-    server = connect(settings)
+    server = connect(settings, complain)
     with writing(settings, "plex restore") as work:
         journal = PlexJournal(work.journal.database)
         write.settle_open(server, journal)
@@ -142,24 +144,63 @@ def unlock(choice: Choice, settings: Settings) -> int:
 
 
 @plex.command()
+@click.option("--server", "name", default="", metavar="NAME", help="Which of several servers of the account.")
+@click.option("--browser", is_flag=True, help="Open the page for the code in a browser.")
+@json_flag
+@setting_flags("plex_token_file", with_db=False, with_file=True)
+def login(name: str, browser: bool, as_json: bool, settings: Settings, config_file: Path | None) -> int:
+    """Log in at plex.tv by a code, find the address of your server, and keep both.
+
+    The token goes into a file that you alone can read, the address and the place of that file into the configuration
+    file. Do it again when Plex does not accept the token any more.
+    """
+    from music_reclass.config import default_file
+    from music_reclass.plex import login as steps
+    from music_reclass.plex.http import NO_OWNER, Client
+
+    def show(code: str) -> None:
+        complain(f"Open {steps.LINK} in a browser, sign in as the server's owner, and enter {printable(code)}")
+        complain("Waiting for that; Ctrl-C stops.")
+        if browser:
+            click.launch(steps.LINK)
+
+    servers = steps.choose(steps.servers_of(steps.link(show)), name)
+    server = servers[0] if len(servers) == 1 else output.ask_server(servers)
+    url, token = steps.address_of(server), Secret(server.accessToken or "")
+    Client(url, token, identifier=steps.client_identifier(), timeout=settings.plex_timeout, log=complain)
+    config = config_file or default_file()
+    kept = steps.store(url, token, config, settings.plex_token_file)
+    output.show_login(server.name, url, (kept, config), as_json)
+    if not server.owned:
+        complain(NO_OWNER)
+    return 0 if server.owned else 5
+
+
+@plex.command()
 @json_flag
 @setting_flags("plex_library")
 def check(as_json: bool, settings: Settings) -> int:
-    """Whether the server answers, and whether its tracks can carry genres."""
+    """Whether the server answers, whether the token is its owner's, and whether its tracks can carry genres."""
+    from music_reclass.plex.http import NO_OWNER
+
     server, section = _connect(settings)
     carries = server.carries_genres(section, "track")
+    tracks = server.sample(section, 50)
+    is_owner = not tracks or any(one.files for one in tracks)
     if as_json:
         print_json(
             {
                 "server": server.client.name, "version": server.client.version, "library": section.title,
-                "locations": list(section.locations), "track_genres": carries,
+                "locations": list(section.locations), "track_genres": carries, "owner": is_owner,
             }
         )  # fmt: skip
-        return 0
+        return 0 if is_owner else 5
     say("server", f"{printable(server.client.name)}, Plex Media Server {printable(server.client.version)}")
     say("library", f"{printable(section.title)}: {', '.join(map(printable, section.locations))}")
     say("tracks", "can carry genres" if carries else "carry no genre here: use --level album")
-    return 0
+    if not is_owner:
+        complain(NO_OWNER)
+    return 0 if is_owner else 5
 
 
 @plex.command()
@@ -169,7 +210,7 @@ def libraries(as_json: bool, settings: Settings) -> None:
     """The libraries of the server."""
     from music_reclass.plex.login import connect
 
-    for one in connect(settings).sections():
+    for one in connect(settings, complain).sections():
         if as_json:
             print_json({"number": one.key, "title": one.title, "type": one.kind, "locations": list(one.locations)})
         else:
@@ -272,13 +313,16 @@ def sync_after_scan(work: Session, pairs: tuple[str, ...], written: Sequence[str
     run, outcome = None, Outcome()
     if plan.edits:
         run, outcome = _write(work, target, plan.edits, "plex sync", files=len(written))
+    unknown = target.unknown(written, plan.path_map)
     if as_json:
-        print_json({"plex": {"run": run, "folders": folders, **output.outcome_as_json(outcome)}})
+        print_json({"plex": {"run": run, "folders": folders, **output.outcome_as_json(outcome), "unknown": unknown}})
     elif run is None:
-        say("plex", f"{folders:,} folders refreshed; nothing to write")
+        say("plex", f"{counted(folders, 'folder')} scanned; nothing to write")
     else:
         output.show_outcome(outcome, run, as_json, then=f"undo it: reclass undo {run}")
-    return 1 if outcome.failed or outcome.changed else 0
+    if unknown and not as_json:
+        output.show_unknown(unknown, len(written))
+    return 1 if outcome.failed or outcome.changed or unknown else 0
 
 
 def _request(
@@ -295,7 +339,7 @@ def _connect(settings: Settings) -> tuple[Server, Section]:
     """The server and music library that the settings name."""
     from music_reclass.plex.login import connect
 
-    server = connect(settings)
+    server = connect(settings, complain)
     return server, server.music(settings.plex_library)
 
 

@@ -10,11 +10,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from music_reclass.cli.options import map_flag
-from music_reclass.cli.output import cell, complain, plain, print_json, printable, say, shorten_home, styled
+from music_reclass.cli.output import (
+    cell,
+    complain,
+    interactive,
+    plain,
+    print_json,
+    printable,
+    say,
+    shorten_home,
+    styled,
+)
 from music_reclass.utils.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from music_reclass.cli.options import Choice
     from music_reclass.domain import Finding
@@ -205,6 +216,46 @@ def show_import(title: str, done: ImportReport, choice: Choice) -> None:
     )
     if done.not_here:
         say("", f"{done.not_here:,} are no files here: look at reclass plex map")
+
+
+def show_unknown(files: Sequence[str], count: int) -> None:
+    """The files of a scan that the server does not hold after it has scanned their folders."""
+    complain(
+        f"{len(files):,} of {counted(count, 'written file')} not in the Plex library: they lie outside its folders, or "
+        "Plex has not come to them yet; then reclass plex sync brings their genres later."
+    )
+    for path in files[:LEFT_SHOWN]:
+        complain(f"  {printable(shorten_home(path))}")
+    if len(files) > LEFT_SHOWN:
+        complain(f"  and {len(files) - LEFT_SHOWN:,} more (--json lists all)")
+
+
+def ask_server(servers: Sequence[Any]) -> Any:
+    """The server that somebody at the terminal chooses; UsageError that names them where there is nobody."""
+    from music_reclass.errors import UsageError
+    from music_reclass.utils.progress import waiting_for_answer
+
+    names = [printable(one.name) for one in servers]
+    if not interactive():
+        raise UsageError(f"The account has several servers; name one with --server: {', '.join(names)}.")
+    for number, name in enumerate(names, start=1):
+        plain(f"{number:>3}  {name}")
+    with waiting_for_answer():
+        return servers[click.prompt("Which server?", type=click.IntRange(1, len(servers))) - 1]
+
+
+def show_login(name: str, url: str, files: tuple[Path, Path], as_json: bool) -> None:
+    """Which server was found where, the `files` (token, configuration) where that is kept, and what counts more."""
+    token_file, config = files
+    if as_json:
+        print_json({"server": name, "url": url, "token_file": str(token_file), "config": str(config)})
+        return
+    say("server", f"{printable(name)} at {printable(url)}")
+    say("kept", f"the token in {printable(shorten_home(str(token_file)))}, which you alone can read")
+    say("", f"the address in {printable(shorten_home(str(config)))}")
+    if os.environ.get("RECLASS_PLEX_URL"):
+        complain("RECLASS_PLEX_URL is set and counts more than the address kept: unset it.")
+    say("next", "reclass plex check")
 
 
 def show_steps(steps: Iterable[Finding], as_json: bool) -> int:

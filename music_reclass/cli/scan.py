@@ -92,9 +92,10 @@ def scan(
     if plex is not None:
         settings = replace(settings, plex_library=plex)
     if sync_plex or plex is not None:
+        from music_reclass.cli.output import complain
         from music_reclass.plex.login import connect
 
-        connect(settings)  # a server that does not answer is said before hours of extraction
+        connect(settings, complain)  # a server that does not answer is said before hours of extraction
     if all(path.exists() for path in paths):
         offer_recommended(choice, settings)
     with writing(settings, "scan") as work:

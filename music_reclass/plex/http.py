@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
+import socket
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +32,9 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
     from music_reclass.config import Secret
+    from music_reclass.utils.progress import Progress
 
+HOW = "reclass plex login gets one; or set RECLASS_PLEX_TOKEN, or plex_token_file in config.toml (docs/how-to/plex.md)."
 DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds before each further attempt; together a minute, what a restart of the server may take."""
 
@@ -36,6 +42,12 @@ FIRST_DELAYS = DELAYS[:2]  # a server that was never reached is more likely miss
 PATIENCE = 60.0  # seconds a server may ask us to wait
 SUCCESS = (200, 201, 204)
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+BUSY = frozenset({429, 503})  # the server asks for fewer requests
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between requests to a busy server
+NO_OWNER = (
+    "This token is of a shared or managed user of the Plex server, who sees no files and may change nothing: "
+    "log in as its owner (reclass plex login)."
+)
 Answer = TypeVar("Answer")
 
 
@@ -51,16 +63,17 @@ class Refused(Exception):
 class _Trouble(Exception):
     """A fault that may pass by itself; `words` complete "the server at ... "."""
 
-    def __init__(self, words: str, wait: float = 0.0) -> None:
+    def __init__(self, words: str, wait: float = 0.0, status: int = 0) -> None:
         super().__init__(words)
-        self.wait = wait
+        self.wait, self.status = wait, status
 
 
 class Client:
-    """Asks one server, one request at a time; `count` is the number of requests sent, repeated ones included.
+    """Asks one server, one request at a time over a kept connection; `count`: the requests sent, repeated ones too.
 
     Every method raises Refused for a refusal that concerns this request, ServerError where the server cannot be
-    used at all. `rate` is in requests a second, 0 means unlimited.
+    used at all. `rate`: requests a second, 0 for no limit; it holds for edits, and for reads of a server that is not
+    in this network. A server that answers 429 or 503 is asked less often until it answers again.
     """
 
     def __init__(
@@ -68,8 +81,10 @@ class Client:
         url: str,
         token: Secret,
         *,
+        identifier: str = "",
         rate: float = 0.0,
         timeout: float = 30.0,
+        log: Callable[[str], None] = lambda line: None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -78,11 +93,15 @@ class Client:
         self.url = url
         self.count = 0
         self.sleep, self.clock = sleep, clock
+        self._log, self._has_token = log, bool(token)
         self._gap = 1.0 / rate if rate > 0 else 0.0
+        self._read_gap = 0.0 if not rate or is_local(url) else self._gap
+        self._pause = 0.0  # between requests, while the server is busy
         self._free = 0.0  # when the next request may leave
         self._session = requests.Session()
         self._session.hooks["response"].append(_refuse)
-        self._server = self._retried(lambda: self._connected(token, timeout), "/", FIRST_DELAYS)
+        with without_user_settings(identifier):
+            self._server = self._retried(lambda: self._connected(token, timeout), "/", is_first=True)
 
     @property
     def name(self) -> str:
@@ -106,36 +125,54 @@ class Client:
 
     def put(self, path: str) -> None:
         """Send one edit. Whatever we send may be sent again: it names the state wanted, not a step."""
-        self._retried(lambda: self._server.query(path, method=self._session.put), path)
+        self._retried(lambda: self._server.query(path, method=self._session.put), path, is_edit=True)
 
-    def _retried(self, send: Callable[[], Answer], path: str, delays: Sequence[float] = DELAYS) -> Answer:
+    def _retried(
+        self, send: Callable[[], Answer], path: str, *, is_edit: bool = False, is_first: bool = False
+    ) -> Answer:
         page = urlsplit(path).path
-        words = ""
-        for delay in (*delays, None):
-            self._pace()
+        for attempt in range(len(DELAYS) + 1):
+            self._pace(self._gap if is_edit else self._read_gap)
             try:
-                return self._attempt(send, page)
-            except _Trouble as trouble:
-                words, wait = str(trouble), trouble.wait
-            if delay is not None:
-                self.sleep(max(delay, min(wait, PATIENCE)))
-        raise ServerError(f"The Plex server at {self.url} {words}; is it running, and is this its address?")
+                answer = self._attempt(send, page, is_edit)
+            except _Trouble as error:
+                trouble = error
+            else:
+                self._pause = self._pause * 0.9 if self._pause > FIRST_PAUSE / 10 else 0.0
+                return answer
+            if trouble.status in BUSY:
+                self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
+            delays = FIRST_DELAYS if is_first and trouble.status != 503 else DELAYS
+            if attempt == len(delays):
+                break
+            if attempt == 0 and trouble.status == 503:
+                self._log(f"The Plex server at {self.url} is starting or under maintenance: waiting up to a minute.")
+            self.sleep(max(delays[attempt], min(trouble.wait, PATIENCE)))
+        cure = self._cure() if is_first and not trouble.status else "is it running, and is this its address?"
+        raise ServerError(f"The Plex server at {self.url} {trouble}; {cure}")
 
-    def _attempt(self, send: Callable[[], Answer], page: str) -> Answer:
+    def _attempt(self, send: Callable[[], Answer], page: str, is_edit: bool) -> Answer:
         from requests import exceptions as trouble
 
         try:
             return send()
         except Refused as refusal:
-            if refusal.status == 401:
-                raise ServerError(f"The Plex server at {self.url} does not accept the token.") from None
+            if refusal.status == 401 and not self._has_token:
+                raise UsageError(f"There is no token, and the Plex server at {self.url} wants one: {HOW}") from None
+            if refusal.status == 401 and not is_edit:
+                raise ServerError(
+                    f"The Plex server at {self.url} does not accept the token: it is not of this server, was revoked "
+                    "or has expired; reclass plex login gets a new one."
+                ) from None
             if 300 <= refusal.status < 400:  # followed, the token would go to whoever is named there
                 raise ServerError(f"{self.url} sends us on to another address; name that one instead.") from None
             if refusal.status in PASSING:
-                raise _Trouble(f"keeps answering {refusal.status}", refusal.wait) from None
+                words = f"keeps answering {refusal.status}"
+                raise _Trouble(words, refusal.wait, refusal.status) from None
             raise
         except trouble.SSLError as error:
-            raise ServerError(f"The certificate of {self.url} is not made for this address, or not trusted.") from error
+            cure = self._cure(reached=True)
+            raise ServerError(f"The certificate of {self.url} is not made for it, or not trusted; {cure}") from error
         except trouble.Timeout as error:
             raise _Trouble("does not answer in time") from error
         except (trouble.ConnectionError, trouble.ChunkedEncodingError, trouble.ContentDecodingError) as error:
@@ -144,19 +181,57 @@ class Client:
             raise ServerError(f"What answers at {self.url}{page} is not a Plex server.") from error
 
     def _connected(self, token: Secret, timeout: float) -> Any:
-        with _without_user_settings():
-            from plexapi import server
+        from plexapi import server
 
-            make: Any = server.PlexServer
-            return make(self.url, token.reveal(), session=self._session, timeout=max(timeout, 0.1))
+        make: Any = server.PlexServer
+        return make(self.url, token.reveal() or None, session=self._session, timeout=max(timeout, 0.1))
 
-    def _pace(self) -> None:
+    def _cure(self, *, reached: bool = False) -> str:
+        """What helps where nothing answers at the address, or a certificate does not fit."""
+        if (urlsplit(self.url).hostname or "").endswith(".plex.direct"):
+            if reached:
+                return "are the clock and the certificates of this machine right?"
+            return "some routers do not resolve names in plex.direct: look for rebinding protection there."
+        address = secure_address(self.url)
+        if address:
+            return f"it has a certificate for another address, which you can set as plex_url: {address}"
+        return "is it running, and is this its address?"
+
+    def _pace(self, gap: float) -> None:
         self.count += 1
-        if self._gap:
-            now = self.clock()
-            if now < self._free:
-                self.sleep(self._free - now)
-            self._free = max(now, self._free) + self._gap
+        gap = max(gap, self._pause)
+        now = self.clock()
+        if now < self._free:
+            self.sleep(self._free - now)
+        self._free = max(now, self._free) + gap if gap else 0.0
+
+
+def is_local(url: str) -> bool:
+    """Whether an address leads to a machine in this network, as far as its name can be resolved."""
+    try:
+        found = socket.getaddrinfo(urlsplit(url).hostname, None)
+        return all(not ipaddress.ip_address(str(one[4][0]).partition("%")[0]).is_global for one in found)
+    except (OSError, ValueError):
+        return False
+
+
+def secure_address(url: str) -> str:
+    """The https address for which the certificate of a server is made (`*.HASH.plex.direct`); "" where it is not so.
+
+    A name in plex.direct begins with the IP address to which it resolves, with dashes.
+    """
+    parts = urlsplit(url)
+    place = (parts.hostname or "", parts.port or 32400)
+    try:
+        certificate = ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(place, timeout=5.0))
+        number = str(socket.getaddrinfo(*place, type=socket.SOCK_STREAM)[0][4][0])
+    except (OSError, ValueError):
+        return ""
+    found = _PLEX_DIRECT.search(certificate)
+    return f"https://{re.sub('[.:]', '-', number)}.{found[1].decode()}:{place[1]}" if found else ""
+
+
+_PLEX_DIRECT = re.compile(rb"\*\.([0-9a-f]+\.plex\.direct)")
 
 
 def _refuse(response: Any, *_: object, **__: object) -> None:
@@ -169,19 +244,28 @@ def _refuse(response: Any, *_: object, **__: object) -> None:
 
 
 @contextmanager
-def _without_user_settings() -> Iterator[None]:
-    """plexapi without the user's plexapi settings: they can put the token into every address, or log to a file."""
+def without_user_settings(identifier: str) -> Iterator[None]:
+    """plexapi without the user's plexapi settings: they can put the token into every address, or log to a file.
+
+    Requests name `identifier` as the program that sends them; plexapi would send the MAC address of the machine.
+    """
     ours = {
         "PLEXAPI_CONFIG_PATH": os.devnull,
         "PLEXAPI_PLEXAPI_AUTORELOAD": "0",
-        "PLEXAPI_HEADER_PRODUCT": "reclass",
-        "PLEXAPI_HEADER_VERSION": __version__,
+        "PLEXAPI_HEADER_IDENTIFIER": "reclass",
     }
     users = {name: value for name, value in os.environ.items() if name.startswith("PLEXAPI_")}
     for name in users:
         del os.environ[name]
     os.environ.update(ours)
     try:
+        import plexapi
+
+        plexapi.BASE_HEADERS |= {
+            "X-Plex-Product": "reclass",
+            "X-Plex-Version": __version__,
+            "X-Plex-Client-Identifier": identifier or "reclass",
+        }
         yield
     finally:
         for name in ours:
@@ -194,6 +278,8 @@ TOGETHER = 100  # items in one edit
 READ_TOGETHER = 200  # items in one address to read: 2 kB of it; proxies refuse 8
 KIND_NUMBER = {ARTIST: 8, ALBUM: 9, TRACK: 10}
 Thing = TypeVar("Thing")
+LONGEST_QUEUE, LONGEST_SCAN = 20.0, 600.0  # seconds
+QUIET = 3  # seconds without a scan after one, before the next folder's can be taken for not queued
 TOO_MUCH = frozenset({400, 404, 413, 414})  # may mean "too many at once", or that one of them is gone
 
 
@@ -229,18 +315,12 @@ class Server:
 
     def tracks(self, section: Section) -> Iterator[Listed]:
         """All tracks of a library, page by page: each page is asked for once, however long the library is."""
-        path = f"/library/sections/{section.key}/all?type={KIND_NUMBER[TRACK]}"
-        start = 0
-        while True:
-            page = self._page(path, _window(start, PAGE))
-            found = 0
-            for element in page:
-                found += 1
-                if element.tag == "Track":
-                    yield listed_of(element)
-            start += found
-            total = page.attrib.get("totalSize", "")
-            if not found or (start >= int(total) if total.isdigit() else found < PAGE):
+        start, total = 0, 1
+        while start < total:
+            found, size, total = self._listing(section, start, PAGE)
+            yield from found
+            start += size
+            if not size:
                 return
 
     def names(self, section: Section, field: str, level: str) -> tuple[str, ...]:
@@ -250,6 +330,22 @@ class Server:
         except Refused:  # an older server has no list for this level
             return ()
         return tuple(title for one in (page if page is not None else ()) if (title := one.attrib.get("title")))
+
+    def sample(self, section: Section, count: int) -> list[Listed]:
+        """About `count` tracks of a library from all over it, by at most ten requests."""
+        size = max(1, count // 10)
+        found, _, total = self._listing(section, 0, size)
+        if total > size:
+            for start in dict.fromkeys(number * total // 10 for number in range(1, 10)):
+                found += self._listing(section, start, size)[0]
+        return list({one.key: one for one in found}.values())
+
+    def _listing(self, section: Section, start: int, size: int) -> tuple[list[Listed], int, int]:
+        """The tracks on one page of a listing, how many items it has, and how many the library has."""
+        page = self._page(f"/library/sections/{section.key}/all?type={KIND_NUMBER[TRACK]}", _window(start, size))
+        total = page.attrib.get("totalSize", "")
+        known = int(total) if total.isdigit() else start + len(page) + (len(page) >= size)
+        return [listed_of(element) for element in page if element.tag == "Track"], len(page), known
 
     def items(self, keys: Iterable[int]) -> Iterator[Item]:
         """The whole items with these keys, in that order; those that are gone are left out."""
@@ -275,19 +371,14 @@ class Server:
         """Whether a 404 for several items, of which `key` is one, says that all of them are gone: so it is where an
         answer leaves out what is gone, and not where one item that is gone spoils it. The server is asked once."""
         if self._leaves_out is None:
-            known = self._known or next(
-                (one.key for section in self.sections() if section.is_music for one in self._first(section)), 0
-            )
+            listed = (self._listing(one, 0, 1)[0] for one in self.sections() if one.is_music)
+            known = self._known or next((first[0].key for first in listed if first), 0)
             try:
                 page = self.client.get(_page_of([known, key]), _window(0, 2))
                 self._leaves_out = page is not None and len(page) == 1
             except Refused:
                 self._leaves_out = False
         return self._leaves_out
-
-    def _first(self, section: Section) -> list[Listed]:
-        path = f"/library/sections/{section.key}/all?type={KIND_NUMBER[TRACK]}"
-        return [listed_of(element) for element in self._page(path, _window(0, 1)) if element.tag == "Track"]
 
     def edit(self, section: Section, level: str, keys: Sequence[int], fields: Mapping[str, str | int]) -> None:
         """Change `fields` of the items; raises Refused where the server refuses these items or this request.
@@ -301,23 +392,44 @@ class Server:
         try:
             self.client.put(f"/library/sections/{section.key}/all?{words}")
         except Refused as refusal:
-            if refusal.status == 403:
-                raise ServerError("This token may not edit the library: only the server's owner may.") from refusal
+            if refusal.status in (401, 403):
+                raise ServerError(NO_OWNER) from refusal
             raise
 
     def look_into(self, section: Section, folder: str) -> None:
         """Have the server look for changed files in one of its folders."""
         self._page(f"/library/sections/{section.key}/refresh?path={quote_plus(folder)}")
 
-    def wait_until_looked(self, section: Section, seconds: float = 600.0, every: float = 3.0) -> bool:
-        """Wait until the library is not being refreshed; whether that came true in time."""
-        started = self.client.clock()
-        while True:
-            self.client.sleep(every)
-            if not any(one.key == section.key and one.refreshing for one in self.sections()):
+    def wait_for_scan(self, section: Section, progress: Progress) -> bool:
+        """Wait until a scan that was asked for has begun and ended; False where it goes on for ten minutes.
+
+        The server only queues it: it may begin later, or be over before we look, and then its time has changed. What
+        has not begun within 20 s, while no other library is scanned, is not waited for. `section` is as it was before.
+        """
+        started = idle_since = self.client.clock()
+        has_begun, quiet = False, 0
+        while quiet < QUIET and self.client.clock() - started < LONGEST_SCAN:
+            self.client.sleep(1.0)
+            progress.advance()
+            now = next((one for one in self.sections() if one.key == section.key), section)
+            scanned = {str(section.key)} if now.refreshing else self._scanned_now()
+            is_busy = bool(scanned & {str(section.key), ""})  # in its first second an activity names no library
+            has_begun = has_begun or is_busy or now.scanned != section.scanned
+            quiet = quiet + 1 if has_begun and not is_busy else 0
+            if scanned:
+                idle_since = self.client.clock()
+            if not has_begun and self.client.clock() - idle_since >= LONGEST_QUEUE:
                 return True
-            if self.client.clock() - started > seconds:
-                return False
+        return quiet >= QUIET
+
+    def _scanned_now(self) -> set[str]:
+        """The numbers of the libraries that are being scanned, "" for one that is not named; none if we may not ask."""
+        try:
+            page = self.client.get("/activities")
+        except Refused:
+            return set()
+        found = [one for one in page or () if one.attrib.get("type") == "library.update.section"]
+        return {next((context.attrib.get("librarySectionID", "") for context in one), "") for one in found}
 
     def _page(self, path: str, headers: dict[str, str] | None = None) -> Element:
         from xml.etree.ElementTree import Element
@@ -331,7 +443,7 @@ class Server:
     def _unusable(self, refusal: Refused, path: str) -> ServerError:
         page = path.partition("?")[0]
         if refusal.status == 403:
-            return ServerError("This token may not use the library: only the server's owner may.")
+            return ServerError(NO_OWNER)
         return ServerError(f"The Plex server answers {refusal.status} to {page[:60]}; does the library still exist?")
 
 
@@ -342,7 +454,8 @@ def in_batches(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:
 
 
 def _page_of(keys: Sequence[int]) -> str:
-    return f"/library/metadata/{','.join(map(str, keys))}"
+    """Where items are read; without the words behind, the server refreshes what it knows of each item from its file."""
+    return f"/library/metadata/{','.join(map(str, keys))}?skipRefresh=1&skipChildRefresh=1"
 
 
 def _window(start: int, size: int) -> dict[str, str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from music_reclass.domain import Track, TrackTags
+from music_reclass.errors import ServerError
 from music_reclass.features.plex import (
     KnownServer,
     PlexJournal,
@@ -17,7 +18,7 @@ from music_reclass.features.plex import (
     imported_paths,
     local_tracks,
 )
-from music_reclass.plex.http import TOGETHER, in_batches
+from music_reclass.plex.http import NO_OWNER, TOGETHER, in_batches
 from music_reclass.plex.paths import NO_MAP, PathMap, infer, is_windows, parts_of, path_of, spread
 from music_reclass.utils.progress import Bar, progress_bar
 
@@ -59,7 +60,7 @@ class PlexLibrary:
         self._tracks: tuple[Listed, ...] | None = None
 
     def tracks(self) -> tuple[Listed, ...]:
-        """All tracks, each once."""
+        """All tracks, each once; ServerError where the token is of a user who sees no files."""
         if self._tracks is None:
             found: dict[int, Listed] = {}
             with self.bar("listing", None) as progress:
@@ -67,6 +68,7 @@ class PlexLibrary:
                     found[one.key] = one
                     progress.advance()
             self._tracks = tuple(found.values())
+            _require_files(self._tracks)
         return self._tracks
 
     def path_map(self, given: PathMap = NO_MAP, local_files: Iterable[str] = ()) -> PathMap:
@@ -79,7 +81,9 @@ class PlexLibrary:
 
         A server on this machine needs no files known here.
         """
-        samples = spread([path for one in self.tracks() for path in one.files], SAMPLES)
+        tracks = self.server.sample(self.section, SAMPLES) if self._tracks is None else self._tracks
+        _require_files(tracks)
+        samples = spread([path for one in tracks for path in one.files], SAMPLES)
         here = [path for path in samples if os.path.exists(path)]
         known = (track.path for track in local_tracks(self.journal.database))
         return infer(samples, self.section.locations, (*here, *known, *local_files))
@@ -128,17 +132,28 @@ class PlexLibrary:
     def refresh(self, files: Iterable[str], path_map: PathMap) -> int:
         """Have the server scan the folders of these local files, and wait for it; how many folders.
 
-        The tracks are listed again only where they were listed before and some of the files were not among them.
+        What was listed before counts no more.
         """
-        there = {path for path in map(path_map.server, files) if path is not None}
-        folders = folders_of(there, self.section.locations)
+        folders = folders_of((path_map.server(path) or path for path in files), self.section.locations)
         for folder in folders:
             self.server.look_into(self.section, folder)
         if folders:
-            self.server.wait_until_looked(self.section)
-        if self._tracks is not None and not there <= {path for one in self._tracks for path in one.files}:
-            self._tracks = None
+            with self.bar("Plex scans", None) as progress:
+                self.server.wait_for_scan(self.section, progress)
+        self._tracks = None
         return len(folders)
+
+    def unknown(self, files: Iterable[str], path_map: PathMap) -> list[str]:
+        """Those of the local `files` that are among the server's tracks under no Unicode form and case."""
+        listed = {path_map.local(path) or path for one in self.tracks() for path in one.files}
+        known = {unicodedata.normalize("NFC", path).casefold() for path in listed}
+        return [path for path in files if unicodedata.normalize("NFC", path).casefold() not in known]
+
+
+def _require_files(tracks: Sequence[Listed]) -> None:
+    """ServerError where no track has a file path: to shared and managed users the server names none."""
+    if tracks and not any(one.files for one in tracks):
+        raise ServerError(NO_OWNER)
 
 
 def _local_file(files: Iterable[str], path_map: PathMap) -> str | None:

@@ -26,6 +26,7 @@ class Section:
     kind: str
     locations: tuple[str, ...]
     refreshing: bool = False
+    scanned: str = ""  # when its last scan was, as the server writes it
 
     @property
     def is_music(self) -> bool:
@@ -149,6 +150,7 @@ def section_of(element: Element) -> Section:
         kind=get("type", ""),
         locations=tuple(location.attrib["path"] for location in element.iter("Location") if "path" in location.attrib),
         refreshing=get("refreshing") == "1",
+        scanned=get("scannedAt", ""),
     )
 
 

@@ -171,9 +171,8 @@ def plan_after_scan(library: PlexLibrary, request: SyncRequest, taxonomy: Taxono
     The plan, and how many folders were refreshed. The refresh comes first and the edit locks its field, so that what
     the server reads from the files later does not replace it.
     """
-    path_map = library.path_map(request.given)
-    folders = library.refresh(request.only or (), path_map)
-    return plan_sync(library, replace(request, given=path_map), taxonomy), folders
+    folders = library.refresh(request.only or (), library.path_map(request.given))
+    return plan_sync(library, request, taxonomy), folders
 
 
 def levels_for(server: Server, section: Section, wanted: str) -> tuple[tuple[str, ...], str]:

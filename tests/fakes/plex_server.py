@@ -18,6 +18,12 @@
 | F14 | `before_put`: called before a PUT takes effect, e.g. to let a user edit                          |
 | F15 | `Thing.locked`: fields that a user locked                                                        |
 | F16 | `TOKEN` is what must never be seen outside the header                                            |
+| F17 | `queued_polls`, `scan_polls`: a refresh is only queued, then scans; `on_refresh` when it is done  |
+| F18 | `scan_shows`: whether a scan shows as "refreshing" or in /activities only; `other_scan_polls`     |
+| F19 | `shared_status`: the token is of a shared user: no files, this status for every PUT               |
+| F20 | `token`: what is accepted, e.g. a JWT of 900 characters; "" for a server that wants none          |
+| F21 | `tls`: certificate and key; then http is not answered ("Secure connections: Required")            |
+| F22 | `item_refreshes`: items read without skipRefresh, which makes a real server refresh each          |
 | F23 | `read_seconds`, `edit_seconds`: what a request takes, and each item of it; `spent` counts them      |
 | F24 | `match_anew()`, `number_anew()`: other guids, other numbers                                       |
 """
@@ -25,6 +31,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -70,6 +77,8 @@ class Request:
     path: str
     query: list[tuple[str, str]]
     target: str
+    window: tuple[int, int] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class FakePlex:
@@ -101,7 +110,16 @@ class FakePlex:
         self.unbounded = 0
         self.refreshed: list[str] = []
         self.on_refresh: Callable[[str], None] = lambda path: None
-        self.refreshing_polls = 0
+        self.queued_polls = self.scan_polls = self.other_scan_polls = 0
+        self.scan_shows = "refreshing"
+        self.activities_status = 200
+        self.scanned_at = 1605409122
+        self._scan: list[int] = []  # polls that a scan is still queued, and then runs
+        self.shared_status = 0
+        self.token = TOKEN
+        self.tls: tuple[str, str] | None = None
+        self.item_refreshes = 0
+        self.opened = 0  # connections
         self.tokens_in_addresses = 0
         self.port = 0
         self._http: ThreadingHTTPServer | None = None
@@ -172,7 +190,7 @@ class FakePlex:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}"
 
     @property
     def url_is_down(self) -> bool:
@@ -186,6 +204,10 @@ class FakePlex:
 
         self._http = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._http.daemon_threads = True
+        if self.tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*self.tls)
+            self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
         self.port = self._http.server_port
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         return self
@@ -206,14 +228,19 @@ class FakePlex:
         parts = request.path.strip("/").split("/")
         if len(request.target.partition("?")[2]) > self.longest_query:
             return self.too_long_status, ""
-        if request.path == "/":
+        if request.path == "/activities":
+            return self.activities_status, self._activities()
+        if request.path in ("/", "/identity"):
             return 200, (
                 f'<MediaContainer friendlyName="Fake" machineIdentifier="{self.machine}" version="1.41.0.1-fake"/>'
             )
         if request.path.rstrip("/") == "/library/sections":
             return 200, self._sections()
         if parts[:2] == ["library", "metadata"] and len(parts) == 3:
-            return self._metadata([int(key) for key in parts[2].split(",")])
+            keys = [int(key) for key in parts[2].split(",")]
+            if dict(request.query).get("skipRefresh") != "1":
+                self.item_refreshes += len(keys)
+            return self._metadata(keys)
         if parts[:2] == ["library", "sections"] and len(parts) == 4 and parts[2] == str(SECTION):
             if parts[3] == "all":
                 return self._edit(request) if request.method == "PUT" else self._all(dict(request.query), window)
@@ -222,7 +249,9 @@ class FakePlex:
             if parts[3] == "refresh":
                 path = dict(request.query).get("path", "")
                 self.refreshed.append(path)
-                self.on_refresh(path)
+                self._scan = [self.queued_polls, self.scan_polls]
+                if not self.queued_polls + self.scan_polls:
+                    self._end_scan()
                 return 200, ""
         return 404, ""
 
@@ -234,14 +263,42 @@ class FakePlex:
         self.spent += first + each * max(listed, len(named) if named[0].isdigit() else 0)
 
     def _sections(self) -> str:
-        busy = self.refreshing_polls > 0
-        self.refreshing_polls -= busy
+        self._poll()
+        busy = bool(self._scan) and not self._scan[0] and self.scan_shows == "refreshing"
         places = "".join(f"<Location id='{n}' path={quoteattr(path)}/>" for n, path in enumerate(self.locations))
         return (
             f'<MediaContainer size="1"><Directory key="{SECTION}" type="{self.kind}" title={quoteattr(self.title)} '
-            f'refreshing="{int(busy)}" scanner="Plex Music" language="en" uuid="u">{places}</Directory>'
+            f'refreshing="{int(busy)}" scannedAt="{self.scanned_at}" scanner="Plex Music" language="en" uuid="u">'
+            f"{places}</Directory>"
             f"{self.more_sections}</MediaContainer>"
         )
+
+    def _poll(self) -> None:
+        """Time passes for a scan: first it is queued, then it runs, and then what it has found is there."""
+        self.other_scan_polls -= self.other_scan_polls > 0
+        if not self._scan:
+            return
+        if self._scan[0]:
+            self._scan[0] -= 1
+        elif self._scan[1]:
+            self._scan[1] -= 1
+        else:
+            self._end_scan()
+
+    def _end_scan(self) -> None:
+        self._scan = []
+        self.scanned_at += 1
+        self.on_refresh(self.refreshed[-1])
+
+    def _activities(self) -> str:
+        is_running = bool(self._scan) and not self._scan[0] and self.scan_shows != "nowhere"
+        running = [SECTION] * is_running + [99] * bool(self.other_scan_polls)
+        shown = "".join(
+            f'<Activity uuid="u{key}" type="library.update.section" cancellable="1" userID="1" title="Scanning" '
+            f'subtitle="x" progress="5"><Context librarySectionID="{key}"/></Activity>'
+            for key in running
+        )
+        return f'<MediaContainer size="{len(running)}">{shown}</MediaContainer>'
 
     def _all(self, query: dict[str, str], window: tuple[int, int] | None) -> tuple[int, str]:
         kind = KINDS.get(int(query.get("type", "8")), "artist")
@@ -306,7 +363,7 @@ class FakePlex:
             for prefix, one in zip(("parent", "grandparent"), above, strict=False)
         )
         media = "".join(
-            f'<Media id="{n}"><Part id="{n}" file={quoteattr(path)}/></Media>' for n, path in enumerate(thing.files)
+            f'<Media id="{n}"><Part id="{n}"{self._file(path)}/></Media>' for n, path in enumerate(thing.files)
         )
         return (
             f'<{"Track" if thing.kind == "track" else "Directory"} ratingKey="{thing.key}" '
@@ -316,8 +373,13 @@ class FakePlex:
             f'librarySectionID="{SECTION}">{media}'
         )
 
+    def _file(self, path: str) -> str:
+        return "" if self.shared_status else f" file={quoteattr(path)}"
+
     def _edit(self, request: Request) -> tuple[int, str]:
         query = dict(request.query)
+        if self.shared_status:
+            return self.shared_status, ""
         if int(query.get("type", "0")) not in KINDS:
             return 400, ""
         if "id" not in query:
@@ -367,6 +429,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
+        self.plex.opened += 1
         self.plex.connections.add(self.connection)
 
     def finish(self) -> None:
@@ -387,10 +450,10 @@ class _Handler(BaseHTTPRequestHandler):
         plex = self.plex
         address = urlsplit(self.path)
         query = parse_qsl(address.query, keep_blank_values=True)
-        request = Request(self.command, address.path, query, self.path)
+        request = Request(self.command, address.path, query, self.path, self._window(dict(query)), dict(self.headers))
         plex.requests.append(request)
-        plex.spend(request, self._window(dict(query)))
-        plex.tokens_in_addresses += TOKEN in self.path
+        plex.spend(request, request.window)
+        plex.tokens_in_addresses += bool(plex.token) and plex.token in self.path
         fault = plex.faults.pop(0) if plex.faults else None
         if fault == "drop":
             self.close_connection = True
@@ -409,10 +472,10 @@ class _Handler(BaseHTTPRequestHandler):
             status, body, extra = 302, "", f"Location: http://127.0.0.1:{plex.port}/elsewhere\r\n"
         elif isinstance(fault, int):
             status, body = fault, f"refused {TOKEN}"
-        elif self.headers.get("X-Plex-Token") != TOKEN and dict(query).get("X-Plex-Token") != TOKEN:
+        elif plex.token and address.path != "/identity" and not self._is_known(dict(query)):
             status, body = 401, f"bad token {self.headers.get('X-Plex-Token')}"
         else:
-            status, body = plex.answer(request, self._window(dict(query)))
+            status, body = plex.answer(request, request.window)
         data = body.encode()
         head = (
             f"HTTP/1.1 {status} Status\r\nContent-Type: text/xml;charset=utf-8\r\n{extra}"
@@ -422,6 +485,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(head.encode() + data)
         if request.method == "PUT" and status == 200:
             plex.after_put(plex.puts)
+
+    def _is_known(self, query: dict[str, str]) -> bool:
+        return self.plex.token in (self.headers.get("X-Plex-Token"), query.get("X-Plex-Token"))
 
     def _window(self, query: dict[str, str]) -> tuple[int, int] | None:
         start, size = (

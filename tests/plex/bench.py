@@ -59,10 +59,10 @@ class MovingClock(Clock):
         return self.now + self._fake.spent
 
 
-def connected(fake: FakePlex, clock: Clock | None = None, token: str = TOKEN, **options: Any) -> Server:
+def connected(fake: FakePlex, clock: Clock | None = None, token: str = TOKEN, url: str = "", **options: Any) -> Server:
     """The real client on real sockets, with time that does not pass."""
     clock = clock or Clock()
-    return Server(Client(fake.url, Secret(token), sleep=clock.sleep, clock=clock, **options))
+    return Server(Client(url or fake.url, Secret(token), sleep=clock.sleep, clock=clock, **options))
 
 
 def local(server_path: str) -> str:

@@ -1,12 +1,15 @@
 """Libraries, listings, whole items, edits: what goes over the wire."""
 
+from pathlib import Path
+
 import pytest
 
 from music_reclass.errors import NothingToDo, ServerError, UsageError
-from music_reclass.plex.http import PAGE, Refused, in_batches
+from music_reclass.plex.http import PAGE, QUIET, Refused, in_batches
 from music_reclass.plex.login import connect
+from music_reclass.utils.progress import Silent
 from tests.fakes.plex_server import TOKEN, FakePlex
-from tests.plex.bench import connected
+from tests.plex.bench import Clock, connected
 
 
 def test_the_only_music_library_needs_no_name(fake: FakePlex) -> None:
@@ -76,10 +79,37 @@ def test_a_token_that_may_not_edit_is_one_sentence(fake: FakePlex) -> None:
     server = connected(fake)
     section = server.music()
     fake.faults = [403]
-    with pytest.raises(ServerError, match="only the server's owner"):
+    with pytest.raises(ServerError, match="log in as its owner"):
         server.edit(section, "track", [1], {"genre.locked": 0})
     with pytest.raises(Refused):
         server.edit(section, "track", [1], {"genre.locked": 0})
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_shared_user_learns_at_the_first_edit_that_only_the_owner_may(fake: FakePlex, status: int) -> None:
+    fake.shared_status = status
+    (thing,) = fake.album("Ada", "Blue", 1)
+    server = connected(fake)
+    with pytest.raises(ServerError, match="of a shared or managed user"):
+        server.edit(server.music(), "track", [thing.key], {"genre.locked": 0})
+
+
+def test_reading_an_item_does_not_make_the_server_refresh_it(fake: FakePlex) -> None:
+    keys = [thing.key for thing in fake.album("Ada", "Blue", 150)]
+    assert len(list(connected(fake).items(keys))) == 150
+    assert fake.item_refreshes == 0
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 150, 2500])
+def test_a_sample_comes_from_all_over_the_library_by_ten_requests(fake: FakePlex, count: int) -> None:
+    tracks = fake.album("Ada", "Blue", count)
+    server = connected(fake)
+    section = server.music()
+    before = len(fake.requests)
+    found = [one.key for one in server.sample(section, 200)]
+    assert len(fake.requests) - before <= 10
+    assert len(set(found)) == len(found) == min(count, 200)
+    assert not count or (tracks[0].key in found and max(found) >= tracks[9 * count // 10].key)
 
 
 def test_a_library_that_vanishes_is_a_sentence(fake: FakePlex) -> None:
@@ -98,20 +128,71 @@ def test_whether_tracks_carry_genres_is_asked_not_guessed(fake: FakePlex, has: b
     assert server.carries_genres(server.music(), "album")
 
 
-def test_waiting_for_a_refresh_ends_with_it_or_with_patience(fake: FakePlex) -> None:
-    server = connected(fake)
+def scanned(fake: FakePlex, clock: Clock) -> bool:
+    """Ask for a scan and wait for it; whether it ended."""
+    server = connected(fake, clock)
     section = server.music()
-    fake.refreshing_polls = 3
-    assert server.wait_until_looked(section)
-    fake.refreshing_polls = 10**6
-    assert not server.wait_until_looked(section, seconds=30)
+    server.look_into(section, "/data/music/Ada")
+    return server.wait_for_scan(section, Silent())
 
 
-def test_settings_lead_to_the_server(fake: FakePlex, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("shows", ["refreshing", "activities"])
+@pytest.mark.parametrize("queued", [0, 3, 15])
+def test_a_scan_that_is_only_queued_is_waited_for(fake: FakePlex, shows: str, queued: int) -> None:
+    found: list[str] = []
+    fake.on_refresh, fake.scan_shows = found.append, shows
+    fake.queued_polls, fake.scan_polls = queued, 40
+    clock = Clock()
+    assert scanned(fake, clock)
+    assert found == ["/data/music/Ada"]
+    assert len(clock.slept) == pytest.approx(queued + 40 + QUIET, abs=2)
+
+
+def test_a_scan_that_is_over_before_anybody_looks_is_not_waited_for(fake: FakePlex) -> None:
+    clock = Clock()
+    assert scanned(fake, clock)
+    assert len(clock.slept) == QUIET
+
+
+def test_a_scan_that_never_begins_is_waited_for_twenty_seconds(fake: FakePlex) -> None:
+    fake.queued_polls = 10**6
+    clock = Clock()
+    assert scanned(fake, clock)
+    assert len(clock.slept) == 20
+
+
+def test_a_scan_behind_that_of_another_library_is_waited_for(fake: FakePlex) -> None:
+    found: list[str] = []
+    fake.on_refresh = found.append
+    fake.other_scan_polls = fake.queued_polls = 60
+    fake.scan_polls = 5
+    assert scanned(fake, Clock())
+    assert found
+
+
+def test_a_scan_without_end_is_waited_for_ten_minutes(fake: FakePlex) -> None:
+    fake.scan_polls = 10**6
+    clock = Clock()
+    assert not scanned(fake, clock)
+    assert sum(clock.slept) == 600
+
+
+def test_a_server_without_activities_is_asked_for_its_libraries_alone(fake: FakePlex) -> None:
+    fake.scan_polls = 5
+    server = connected(fake, Clock())
+    section = server.music()
+    fake.scan_shows = "nowhere"
+    fake.activities_status = 404
+    server.look_into(section, "/data/music")
+    assert server.wait_for_scan(section, Silent())
+
+
+def test_settings_lead_to_the_server(fake: FakePlex, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from music_reclass.config import Settings
 
     monkeypatch.setenv("PLEX_URL", fake.url)
     monkeypatch.setenv("PLEX_TOKEN", TOKEN)
+    monkeypatch.setenv("RECLASS_CONFIG", str(tmp_path / "config.toml"))
     assert connect(Settings(plex_rate=0)).music().title == "Music"
 
 

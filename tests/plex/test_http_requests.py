@@ -6,8 +6,8 @@ import traceback
 
 import pytest
 
-from music_reclass.errors import ReclassError, ServerError
-from music_reclass.plex.http import DELAYS, Client, Refused
+from music_reclass.errors import ReclassError, ServerError, UsageError
+from music_reclass.plex.http import DELAYS, Client, Refused, is_local
 from tests.fakes.plex_server import TOKEN, FakePlex
 from tests.plex.bench import Clock, connected
 
@@ -104,13 +104,92 @@ def test_what_is_no_plex_server_is_one_sentence(fake: FakePlex) -> None:
         connected(fake)
 
 
-def test_requests_keep_their_distance(fake: FakePlex) -> None:
+def test_edits_keep_their_distance_and_reads_of_a_server_in_this_network_do_not(fake: FakePlex) -> None:
+    clock = Clock()
+    server = connected(fake, clock, rate=5.0)
+    section = server.music()
+    for _ in range(50):
+        server.client.get("/library/sections")
+    assert clock.slept == []
+    (thing,) = fake.album("Ada", "Blue", 1)
+    for _ in range(11):
+        server.edit(section, "track", [thing.key], {"genre.locked": 1})
+    assert clock.now - 1000.0 == pytest.approx(2.0)
+    assert server.client.count == 63
+
+
+def test_reads_of_a_server_elsewhere_keep_their_distance(fake: FakePlex, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("music_reclass.plex.http.is_local", lambda url: False)
     clock = Clock()
     client = connected(fake, clock, rate=5.0).client
     for _ in range(10):
         client.get("/library/sections")
     assert clock.now - 1000.0 == pytest.approx(2.0)
-    assert client.count == 11
+
+
+@pytest.mark.parametrize(
+    ("url", "near"),
+    [("http://127.0.0.1:1", True), ("http://192.168.1.10:32400", True), ("http://[fe80::1]:1", True),
+     ("https://8.8.8.8", False), ("http://no.such.name.invalid:1", False)],
+)  # fmt: skip
+def test_what_is_in_this_network_is_told_by_the_address(url: str, near: bool) -> None:
+    assert is_local(url) is near
+
+
+def test_a_server_with_too_much_to_do_is_asked_less_often_until_it_has_recovered(fake: FakePlex) -> None:
+    clock = Clock()
+    server = connected(fake, clock)
+    fake.faults = [429, 429, 429]
+    server.music()
+    waited = len(clock.slept)
+    server.music()
+    assert clock.slept[waited:] == [pytest.approx(0.4)]
+    for _ in range(60):
+        server.music()
+    waited = len(clock.slept)
+    server.music()
+    assert clock.slept[waited:] == []
+
+
+def test_one_connection_serves_all_requests(fake: FakePlex) -> None:
+    server = connected(fake)
+    (thing,) = fake.album("Ada", "Blue", 1)
+    for _ in range(10):
+        server.edit(server.music(), "track", [thing.key], {"genre.locked": 1})
+    assert (len(fake.requests), fake.opened) == (21, 1)
+
+
+def test_a_server_that_is_starting_is_waited_for_at_the_first_request_too(fake: FakePlex) -> None:
+    clock, lines = Clock(), []
+    fake.faults = [503] * 6
+    assert connected(fake, clock, log=lines.append).music().title == "Music"
+    assert clock.slept[:6] == list(DELAYS)
+    assert len(lines) == 1
+    assert "starting or under maintenance: waiting up to a minute" in lines[0]
+
+
+def test_a_server_that_wants_no_token_gets_none(fake: FakePlex) -> None:
+    fake.token = ""
+    assert connected(fake, token="").music().title == "Music"
+
+
+def test_a_server_that_wants_a_token_where_there_is_none_names_the_login(fake: FakePlex) -> None:
+    with pytest.raises(UsageError, match=r"There is no token, .* reclass plex login"):
+        connected(fake, token="")
+
+
+def test_a_token_may_be_as_long_as_it_likes_and_its_end_is_said(fake: FakePlex) -> None:
+    fake.token = f"eyJ{'x' * 900}.{'y' * 300}.{'z' * 86}"
+    client = connected(fake, token=fake.token).client
+    fake.token = "renewed"
+    with pytest.raises(ServerError, match=r"has expired; reclass plex login gets a new one") as caught:
+        client.get("/library/sections")
+    assert "xxx" not in str(caught.value)
+
+
+def test_requests_name_this_installation_and_not_the_machine(fake: FakePlex) -> None:
+    connected(fake, identifier="an-id-of-ours")
+    assert fake.requests[-1].headers["X-Plex-Client-Identifier"] == "an-id-of-ours"
 
 
 def test_the_token_is_in_no_error_no_log_and_no_address(

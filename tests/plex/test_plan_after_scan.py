@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from music_reclass.features.journal import Journal
+from music_reclass.plex.http import PAGE
 from music_reclass.plex.library import PlexLibrary
 from music_reclass.plex.paths import NO_MAP, PathMap
 from music_reclass.plex.plan import SyncPlan, SyncRequest, plan_after_scan
@@ -29,18 +30,15 @@ def planned(target: PlexLibrary, bench: Bench, written: list[str], given: PathMa
 
 
 def listings(fake: FakePlex) -> int:
-    """How often a listing of the tracks was begun."""
-    pages = [
-        dict(request.query) for request in fake.requests if request.method == "GET" and request.path[-4:] == "/all"
-    ]
-    return sum(page.get("type") == "10" for page in pages)
+    """How often a listing of all tracks was begun."""
+    return sum(request.path[-4:] == "/all" and request.window == (0, PAGE) for request in fake.requests)
 
 
 def test_after_a_scan_the_server_looks_and_then_gets_the_genres(bench: Bench, fake: FakePlex, music: Path) -> None:
     one, two, three = fake.tracks()
     new = fake.things.pop(three.key)
     fake.on_refresh = lambda path: fake.things.update({new.key: new})
-    fake.refreshing_polls = 2
+    fake.queued_polls, fake.scan_polls = 5, 2
     paths = [thing.files[0] for thing in (one, two, three)]
     decide(bench.database, [(path, "Jazz") for path in paths])
     target = bench.target()
@@ -81,13 +79,35 @@ def test_an_import_lists_the_library_once(bench: Bench, fake: FakePlex, music: P
     assert listings(fake) == 1
 
 
-def test_files_that_a_first_listing_did_not_show_are_listed_again(bench: Bench, fake: FakePlex, music: Path) -> None:
+def test_new_files_are_found_though_the_map_was_inferred_before_the_scan(
+    bench: Bench, fake: FakePlex, music: Path
+) -> None:
     new = fake.things.pop(fake.tracks()[2].key)
     fake.on_refresh = lambda path: fake.things.update({new.key: new})
+    fake.queued_polls, fake.scan_polls = 10, 10
     paths = [thing.files[0] for thing in (*fake.tracks(), new)]
     decide(bench.database, [(path, "Jazz") for path in paths])
     plan, _ = planned(bench.target(), bench, paths)
-    assert (len(plan.edits), listings(fake)) == (3, 2)
+    assert (len(plan.edits), listings(fake)) == (3, 1)
+
+
+def test_files_that_the_server_did_not_take_in_are_named(bench: Bench, fake: FakePlex, music: Path) -> None:
+    new = fake.things.pop(fake.tracks()[2].key)
+    paths = [thing.files[0] for thing in (*fake.tracks(), new)]
+    decide(bench.database, [(path, "Jazz") for path in paths])
+    target = bench.target()
+    plan, _ = planned(target, bench, paths)
+    assert target.unknown(paths, plan.path_map) == [new.files[0]]
+
+
+@pytest.mark.parametrize(
+    ("there", "here"), [("Café.mp3", "Cafe\u0301.mp3"), ("CAFE.mp3", "cafe.mp3"), ("a/b.mp3", "a/b.mp3")]
+)
+def test_another_form_of_a_name_is_the_same_file(bench: Bench, fake: FakePlex, there: str, here: str) -> None:
+    (thing,) = fake.album("Ada", "Blue", 1)
+    thing.files = [f"/data/music/{there}"]
+    pairs = PathMap((("/data/music", "/home/me"),))
+    assert bench.target().unknown([f"/home/me/{here}", "/home/me/other.mp3"], pairs) == ["/home/me/other.mp3"]
 
 
 def test_files_outside_every_folder_of_the_server_refresh_nothing(bench: Bench, fake: FakePlex, music: Path) -> None:
