@@ -140,8 +140,9 @@ def _show_status(database: Database, folders: tuple[str, ...], prior: str, *, as
     from music_reclass.features.library import Library
 
     decisions = Decisions(database)
-    totals, counts = Library(database).totals(), decisions.counts()
-    if folders:
+    if not folders:
+        totals, counts = Library(database).totals(), decisions.counts()
+    else:
         counts = _counts(decisions.below(folders))
         totals = {"tracks": sum(counts["outcomes"].values()), "missing": len(Library(database).missing(folders))}
     if as_json:

@@ -98,7 +98,7 @@ def _back_up(database: Database) -> None:
     from music_reclass.features.backups import back_up, is_due, prune
     from music_reclass.features.library import Library
 
-    if not isinstance(database.path, Path) or not Library(database).totals()["tracks"] or not is_due(database.path):
+    if not isinstance(database.path, Path) or not is_due(database.path) or not Library(database).totals()["tracks"]:
         return
     try:
         back_up(database)

@@ -87,8 +87,7 @@ def _require_known(settings: Settings, words: Sequence[str]) -> None:
     unknown = [word for word in words if not os.path.lexists(word)]
     if unknown and settings.database.exists():  # files that are gone or were moved are known by their old paths
         with reading(settings) as library:
-            written = [path for _, path in Journal(library).standing()]
-        unknown = [word for word in unknown if not any(_is_below(path, os.path.realpath(word)) for path in written)]
+            unknown = [word for word in unknown if not Journal(library).standing(None, [os.path.realpath(word)])]
     for word in map(printable, unknown):
         if os.sep in word:
             raise NothingToDo(f"{word} does not exist, and nothing that reclass wrote there still stands.")
@@ -98,21 +97,15 @@ def _require_known(settings: Settings, words: Sequence[str]) -> None:
         )
 
 
-def _is_below(path: str, folder: str) -> bool:
-    """Whether `path` is `folder` or lies in it."""
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
-
-
 def _chosen(journal: Journal, run: int, folders: list[str], only: tuple[str, ...]) -> dict[int, set[str]]:
     """The files to undo by run: those of `run`, or for 0 each in its newest run; below `folders` and as `only` says."""
     from fnmatch import fnmatch
 
     chosen: dict[int, set[str]] = {}
     met: set[str] = set()
-    for number, path in journal.standing(run or None):
-        below = not folders or any(_is_below(path, folder) for folder in folders)
+    for number, path in journal.standing(run or None, folders):
         named = not only or any(fnmatch(os.path.basename(path), glob) or fnmatch(path, glob) for glob in only)
-        if below and named and path not in met:
+        if named and path not in met:
             met.add(path)
             chosen.setdefault(number, set()).add(path)
     return chosen
@@ -159,7 +152,7 @@ def _undo(work: Session, run: int, choice: Choice, *, force: bool, wanted: set[s
     with progress_bar("undoing", count) as bar:
         return undo_run(
             work.journal, run, dry_run=choice.dry_run, force=force, options=options, find=library.paths_of_audio,
-            wants=lambda path: wanted is None or path in wanted, emit=note, stop=lambda: bool(work.stop), progress=bar,
+            paths=wanted, emit=note, stop=lambda: bool(work.stop), progress=bar,
         )  # fmt: skip
 
 

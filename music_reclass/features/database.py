@@ -7,7 +7,7 @@ import shutil
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import wraps
 from glob import escape as glob_escape
@@ -39,6 +39,17 @@ def decode(blob: bytes, dimension: int) -> NDArray[np.float32]:
             "scan again with --rescan."
         )
     return np.frombuffer(blob, dtype="<f4").astype(np.float32)
+
+
+def ranges_below(folders: Sequence[str]) -> list[tuple[bytes, bytes]]:
+    """The half-open ranges of stored paths that are at or below `folders`, apart and in order; one of all for none."""
+    if not folders:
+        return [(b"", b"\xff\xff")]
+    names = {os.fsencode(folder) for folder in folders}
+    roots = {name.rstrip(b"/") for name in names}
+    outer = {root for root in roots if not any(root.startswith(other + b"/") for other in roots)}
+    files = [(root, root + b"\0") for root in outer & names]
+    return sorted(files + [(root + b"/", root + b"0") for root in outer])  # "0" follows "/"
 
 
 @contextmanager

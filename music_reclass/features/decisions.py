@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from music_reclass.domain import CONTENT, Decision, Track, Vote
-from music_reclass.features.database import Database
+from music_reclass.features.database import Database, ranges_below
 from music_reclass.features.library import FROM_TRACK, TRACK, USABLE, track_of
 from music_reclass.features.user_decisions import UserDecisions
 
@@ -21,6 +21,8 @@ VOTES = """(
     SELECT json_group_object(stage, json(probabilities))
     FROM (SELECT stage, probabilities FROM vote WHERE track_id = t.id ORDER BY rowid)
 )"""
+_IN_RANGE = "t.path >= ? AND t.path < ?"
+_PAGE = 500  # tracks in memory at a time
 DECIDED = f"{USABLE} AND d.track_id IS NOT NULL"
 FOR_GENRES = f"stage NOT IN {CONTENT}"  # votes that are about genres
 _TRACK = f"{TRACK}, {VOTES} {FROM_TRACK}"
@@ -109,25 +111,27 @@ class Decisions:
 
     def in_scope(self, scope: Scope) -> Iterator[Track]:
         """The tracks of a scope, by path."""
-        return self._paged(f"{_TRACK} JOIN {scope.tracks} s ON s.track_id = t.id WHERE t.path > ?")
+        query = f"SELECT t.id FROM {scope.tracks} s CROSS JOIN track t ON t.id = s.track_id ORDER BY t.path"  # noqa: S608
+        numbers = [number for (number,) in self._sql.execute(query)]
+        for start in range(0, len(numbers), _PAGE):
+            page = numbers[start : start + _PAGE]
+            marks = ", ".join("?" * len(page))
+            rows = self._sql.execute(f"{_TRACK} WHERE t.id IN ({marks}) ORDER BY t.path", page)
+            yield from map(with_votes, rows.fetchall())
 
     def below(self, folders: Sequence[str] = ()) -> Iterator[Track]:
         """All tracks that are not missing, or those at or below `folders`, by path."""
-        prefixes = [os.fsencode(folder) for folder in folders]
-        for track in self._paged(f"{_TRACK} WHERE t.missing_since IS NULL AND t.path > ?"):
-            path = os.fsencode(track.path)
-            if not prefixes or any(path == p or path.startswith(p.rstrip(b"/") + b"/") for p in prefixes):
-                yield track
+        for start, end in ranges_below(folders):
+            yield from self._paged(f"{_TRACK} WHERE t.missing_since IS NULL AND {_IN_RANGE}", start, end)
 
-    def _paged(self, query: str) -> Iterator[Track]:
-        last = b""
+    def _paged(self, query: str, start: bytes = b"", end: bytes = b"\xff\xff") -> Iterator[Track]:
         while True:  # keyset paging, so that the caller may write between two rows
-            rows = self._sql.execute(f"{query} ORDER BY t.path LIMIT 500", (last,)).fetchall()
+            rows = self._sql.execute(f"{query} ORDER BY t.path LIMIT {_PAGE}", (start, end)).fetchall()
             if not rows:
                 return
             for row in rows:
                 yield with_votes(row)
-            last = rows[-1][1]
+            start = rows[-1][1] + b"\0"
 
     def votes_cast_by(self, digests: Mapping[str, str], track_ids: Sequence[int]) -> dict[int, tuple[Vote, ...]]:
         """The votes of those tracks all of whose votes were cast by the bundles with these digests, by stage.

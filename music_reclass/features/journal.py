@@ -7,12 +7,12 @@ import binascii
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import music_reclass
-from music_reclass.features.database import Database
+from music_reclass.features.database import Database, ranges_below
 
 PLANNED, STAGED, WRITTEN, UNDONE, ABANDONED = "planned", "staged", "written", "undone", "abandoned"
 
@@ -169,11 +169,23 @@ class Journal:
         rows = self._sql.execute("SELECT id FROM change WHERE state IN ('planned', 'staged') ORDER BY id").fetchall()
         return (self.change(row[0]) for row in rows)
 
-    def changes_of(self, run: int, *, newest_first: bool = True) -> Iterator[Change | DamagedChange]:
-        """The changes of a run, one row in memory at a time; they may be settled meanwhile."""
-        order = "DESC" if newest_first else "ASC"
-        rows = self._sql.execute(f"SELECT id FROM change WHERE run_id = ? ORDER BY id {order}", (run,))  # noqa: S608
-        return (self.change(row[0]) for row in rows.fetchall())
+    def changes_of(
+        self, run: int, *, newest_first: bool = True, paths: Collection[str] | None = None
+    ) -> Iterator[Change | DamagedChange]:
+        """The changes of a run, one row in memory at a time; they may be settled meanwhile. With `paths` only those of
+        these files that stand written, without a look at the rest of the run."""
+        if paths is None:
+            rows = self._sql.execute("SELECT id FROM change WHERE run_id = ?", (run,)).fetchall()
+        else:
+            rows = [
+                row
+                for path in paths
+                for row in self._sql.execute(
+                    "SELECT id FROM change WHERE path = ? AND run_id = ? AND state = 'written' AND undoes IS NULL",
+                    (os.fsencode(path), run),
+                )
+            ]
+        return (self.change(number) for (number,) in sorted(rows, reverse=newest_first))
 
     def change(self, number: int) -> Change | DamagedChange:
         """One row, DamagedChange where it makes no sense; KeyError where there is none."""
@@ -210,14 +222,19 @@ class Journal:
         ).fetchone()
         return row is not None
 
-    def standing(self, run: int | None = None) -> list[tuple[int, str]]:
-        """Run and path of every change that stands written, newest first; of one run, or of all that are no undo."""
-        rows = self._sql.execute(
-            "SELECT run_id, path FROM change WHERE state = 'written' AND undoes IS NULL AND (?1 IS NULL OR run_id = ?1)"
-            " ORDER BY id DESC",
-            (run,),
-        )
-        return [(int(number), os.fsdecode(path)) for number, path in rows.fetchall()]
+    def standing(self, run: int | None = None, folders: Sequence[str] = ()) -> list[tuple[int, str]]:
+        """Run and path of every change that stands written and is no undo, newest first; of one run, or of all, and
+        of files at or below `folders`, or of all."""
+        rows = [
+            row
+            for start, end in ranges_below(folders)
+            for row in self._sql.execute(
+                "SELECT id, run_id, path FROM change WHERE state = 'written' AND undoes IS NULL"
+                " AND path >= ?1 AND path < ?2 AND (?3 IS NULL OR run_id = ?3)",
+                (start, end, run),
+            )
+        ]
+        return [(int(number), os.fsdecode(path)) for _, number, path in sorted(rows, reverse=True)]
 
     def runs(self) -> list[Run]:
         """Every run that changed something, or meant to; newest first."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from music_reclass.domain import UNWRITABLE, Decision, FeatureKind, Outcome, Track, TrackTags, Vote
 from music_reclass.errors import FailTrack, SkipTrack, TrackError
-from music_reclass.features.database import Database, decode, encode
+from music_reclass.features.database import Database, decode, encode, ranges_below
 
 if TYPE_CHECKING:
     import sqlite3
@@ -319,13 +319,11 @@ class Library:
 
     def missing(self, folders: Sequence[str] = ()) -> list[tuple[int, str]]:
         """The tracks that are missing, all or those at or below `folders`, by path: (track id, path)."""
-        rows = self._sql.execute("SELECT id, path FROM track WHERE missing_since IS NOT NULL ORDER BY path")
-        found = [(int(track_id), os.fsdecode(path)) for track_id, path in rows]
-        prefixes = [(folder, folder.rstrip("/") + "/") for folder in folders]
+        query = "SELECT id, path FROM track WHERE missing_since IS NOT NULL AND path >= ? AND path < ? ORDER BY path"
         return [
-            (track, path)
-            for track, path in found
-            if not prefixes or any(path == folder or path.startswith(below) for folder, below in prefixes)
+            (int(track_id), os.fsdecode(path))
+            for start, end in ranges_below(folders)
+            for track_id, path in self._sql.execute(query, (start, end))
         ]
 
     def forget(self, track_ids: Sequence[int]) -> None:

@@ -54,8 +54,9 @@ class Outcomes:
 
     def __init__(self, database: Database, scope: Scope | None = None) -> None:
         self._sql = database.connection
-        self._scope = "" if scope is None else f" JOIN {scope.tracks} s ON s.track_id = t.id"
-        self._tables = FROM_TRACK + self._scope
+        # CROSS JOIN keeps the order: a small scope is gone through, never the library.
+        self._track = "track t" if scope is None else f"{scope.tracks} s CROSS JOIN track t ON t.id = s.track_id"
+        self._tables = FROM_TRACK.replace("track t", self._track, 1)
 
     def cells(self) -> list[Cell]:
         """All decided tracks, counted by what they have in common, the stages that voted among it."""
@@ -83,10 +84,11 @@ class Outcomes:
         ]
 
     def manifests(self) -> dict[str, Mapping[str, Any]]:
-        """The stages that have votes for genres in the library, with the manifest of the bundle that cast most of each
-        one's votes; those that need fewer kinds of vectors first."""
+        """The stages that have votes for genres, with the manifest of the bundle that cast most of each one's votes;
+        those that need fewer kinds of vectors first."""
         rows = self._sql.execute(
-            "SELECT v.stage, b.manifest FROM (SELECT stage, bundle_id, count(*) AS n FROM vote GROUP BY 1, 2) v"  # noqa: S608
+            "SELECT v.stage, b.manifest FROM (SELECT stage, bundle_id, count(*) AS n"  # noqa: S608
+            f" FROM {self._track} CROSS JOIN vote ON vote.track_id = t.id GROUP BY 1, 2) v"
             f" JOIN bundle b ON b.id = v.bundle_id WHERE {FOR_GENRES} ORDER BY v.n"
         )
         found = {str(stage): json.loads(manifest) for stage, manifest in rows.fetchall()}
@@ -110,7 +112,7 @@ class Outcomes:
     def failed_since(self, moment: float) -> int:
         """How many tracks failed at `moment` (seconds since the epoch) or later, and not before for the same reason."""
         (count,) = self._sql.execute(
-            f"SELECT count(*) FROM failure f JOIN track t ON t.id = f.track_id {self._scope}"  # noqa: S608
+            f"SELECT count(*) FROM {self._track} CROSS JOIN failure f ON f.track_id = t.id"  # noqa: S608
             " WHERE t.missing_since IS NULL AND f.outcome = 'failed' AND f.at >= ?",
             (moment,),
         ).fetchone()
@@ -118,18 +120,14 @@ class Outcomes:
 
     def causes(self, examples: int) -> list[Cause]:
         """Skips and failures by reason, the most frequent first, each with at most `examples` tracks."""
-        tables = (
-            "FROM (SELECT track_id, outcome, reason FROM failure"  # noqa: S608
-            " UNION ALL SELECT track_id, outcome, reason FROM decision WHERE outcome = 'skipped'"
-            " AND track_id NOT IN (SELECT track_id FROM failure)) c"
-            f" JOIN track t ON t.id = c.track_id {self._scope} WHERE t.missing_since IS NULL"
-        )
+        cause = "coalesce(f.outcome, d.outcome)", "coalesce(f.reason, d.reason)"
+        tables = f"{self._tables} WHERE t.missing_since IS NULL AND (f.track_id IS NOT NULL OR d.outcome = 'skipped')"
         counted = self._sql.execute(
-            f"SELECT c.outcome, c.reason, count(*) AS n {tables} GROUP BY 1, 2 ORDER BY n DESC, 1, 2"
+            f"SELECT {', '.join(cause)}, count(*) AS n {tables} GROUP BY 1, 2 ORDER BY n DESC, 1, 2"
         ).fetchall()
         found = []
         for outcome, reason, count in counted:
-            chosen = f"SELECT t.id {tables} AND c.outcome = ? AND c.reason = ? ORDER BY t.path LIMIT ?"
+            chosen = f"SELECT t.id {tables} AND {cause[0]} = ? AND {cause[1]} = ? ORDER BY t.path LIMIT ?"
             rows = self._sql.execute(
                 f"{TRACK}, {VOTES} {FROM_TRACK} WHERE t.id IN ({chosen}) ORDER BY t.path", (outcome, reason, examples)
             )

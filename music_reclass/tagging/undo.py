@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,7 +120,7 @@ def undo(
     force: bool = False,
     options: WriteOptions = WriteOptions(),  # noqa: B008 (frozen)
     find: Find | None = None,
-    wants: Callable[[str], bool] = lambda path: True,
+    paths: Collection[str] | None = None,
     emit: Callable[[FileResult], None] = lambda result: None,
     stop: Callable[[], bool] = lambda: False,
     progress: Progress | None = None,
@@ -129,8 +129,8 @@ def undo(
     """Undo what run `run` wrote, newest first, one file after the other; safe to repeat and to be killed in.
 
     `force` brings the old genre back even where somebody has set another since. `find` gives paths that may hold
-    the audio of a payload digest, for files that have moved. Changes of files that `wants` does not want, by the path
-    that was written, stand. A dry run looks and changes nothing.
+    the audio of a payload digest, for files that have moved. With `paths`, as they were written, the changes of all
+    other files stand. A dry run looks and changes nothing.
     NothingToDo where there is no such run, UsageError for one that was itself an undo.
     """
     command = journal.command_of(run)
@@ -147,11 +147,9 @@ def undo(
         assert undoing is not None
         return replace_file(journal, undoing, path, rewrite, options=options, after_step=after_step)
 
-    for change in journal.changes_of(run):
+    for change in journal.changes_of(run, paths=paths):
         if stop():
             break
-        if not wants(change.path if isinstance(change, DamagedChange) else change.intention.path):
-            continue
         if isinstance(change, DamagedChange):
             result = FileResult(change.path, FAILED, change.why)
         elif change.state != WRITTEN:

@@ -1,5 +1,6 @@
 """The database file: opened right, migrated safely, refused in one sentence."""
 
+import os
 import shutil
 import sqlite3
 import tracemalloc
@@ -7,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from music_reclass.errors import DatabaseError
 from music_reclass.features import database as module
-from music_reclass.features.database import PAGE_SIZE, Database, explained, split_statements
+from music_reclass.features.database import PAGE_SIZE, Database, explained, ranges_below, split_statements
 from music_reclass.features.migrations import STEPS
 
 
@@ -240,3 +243,19 @@ def test_a_disk_without_room_is_called_full_where_sqlite_says_no_more_than_an_er
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=4096))
     assert "is full" in str(explained(error, tmp_path / "l.sqlite3"))
+
+
+NAMES = st.lists(st.sampled_from(["a", "b", "a b", "a!", "\udcff", "0", "é"]), max_size=3)
+
+
+@given(st.lists(NAMES, max_size=6), st.lists(NAMES, max_size=4))
+def test_a_path_is_in_a_range_once_if_it_is_at_or_below_a_folder_and_ranges_are_in_order(
+    paths: list[list[str]], folders: list[list[str]]
+) -> None:
+    chosen = ["/" + "/".join(folder) for folder in folders]
+    ranges = ranges_below(chosen)
+    assert ranges == sorted(ranges)
+    for path in ("/" + "/".join(parts) for parts in paths if parts):
+        met = sum(start <= os.fsencode(path) < end for start, end in ranges)
+        below = any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in chosen)
+        assert met == (below or not chosen), path
