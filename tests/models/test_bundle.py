@@ -38,6 +38,15 @@ def test_a_loaded_bundle_predicts_what_the_saved_one_did(trained: Bundle, saved:
     assert loaded.manifest == trained.manifest
 
 
+def test_nothing_but_the_arrays_is_stored_where_numpy_takes_no_options(
+    trained: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: set[str] = set()
+    monkeypatch.setattr(np, "savez_compressed", lambda file, **arrays: named.update(arrays) or file.write(b"x"))
+    save(trained, tmp_path / "saved")  # NumPy 1 takes every keyword for an array
+    assert named == trained.model.arrays().keys()
+
+
 def test_probabilities_sum_to_one_and_do_not_depend_on_the_other_rows(trained: Bundle) -> None:
     rows = arrays(20, seed=5)["fma518"]
     together = trained.predict_proba(rows)
