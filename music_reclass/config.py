@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
@@ -40,7 +41,9 @@ class Secret:
 NO_SECRET = Secret("")
 
 
-OTHER_VARIABLES = ("RECLASS_CONFIG", "RECLASS_DEBUG", "RECLASS_MODELS")  # read where they are needed
+# What a command after_write learns of the run; it may call reclass in turn.
+RUN_VARIABLES = ("RECLASS_COMMAND", "RECLASS_FOLDERS", "RECLASS_RUN", "RECLASS_WRITTEN")
+OTHER_VARIABLES = ("RECLASS_CONFIG", "RECLASS_DEBUG", "RECLASS_MODELS", *RUN_VARIABLES)  # read where they are needed
 PROFILES = ("native", "plex", "navidrome", "jellyfin", "joined", "single")
 EXIT_POLICY = r"certified|expected|fixed:(?:0?\.\d*[1-9]\d*|1(?:\.0*)?)"
 EFFORTS = ("quick", "balanced", "thorough")
@@ -177,6 +180,12 @@ class Settings:
         0, "How many tracks the later stages may take in one scan, the most valuable first; 0: no limit.",
         shown="no limit", metavar="N", least=0,
     )  # fmt: skip
+    after_write: Secret = _setting(
+        NO_SECRET,
+        "A command that runs once after a run that wrote files, or undid it, so that other servers read them. No shell "
+        "reads it; it finds RECLASS_RUN, RECLASS_COMMAND, RECLASS_WRITTEN and RECLASS_FOLDERS in its environment.",
+        shown="none",
+    )
     plex_url: str = _setting("", "Where the Plex server answers.", shown="`PLEX_URL` of the environment")
     plex_token: Secret = _setting(
         NO_SECRET, "The token itself; better in the file, or in RECLASS_PLEX_TOKEN or PLEX_TOKEN.", shown="none"
@@ -367,6 +376,11 @@ def _require_allowed(name: str, value: Any, source: str) -> None:
         raise UsageError(f"{source} gives {name} the value {value!r}; its values are: {allowed['meaning']}")
     if allowed["is_duration"] and value:
         seconds_of(value)
+    if name == "after_write":
+        try:
+            shlex.split(value.reveal())
+        except ValueError as error:
+            raise UsageError(f"{source} gives after_write a command that cannot be taken apart: {error}.") from error
     if allowed["least"] is not None and not allowed["least"] <= value < float("inf"):
         raise UsageError(f"{source} gives {name} the value {value!r}; {allowed['least']} is the least.")
     if allowed["most"] is not None and value > allowed["most"]:

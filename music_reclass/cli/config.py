@@ -14,7 +14,7 @@ from music_reclass.cli.options import json_flag, setting_flags
 from music_reclass.cli.output import emit, plain, printable, say, shorten_home
 from music_reclass.config import Secret, Settings, default_file, origins, shown_default
 
-_ALL = tuple(setting.name for setting in fields(Settings) if setting.name not in ("db", "plex_token"))
+_ALL = tuple(setting.name for setting in fields(Settings) if setting.name not in ("db", "plex_token", "after_write"))
 
 
 @click.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -36,14 +36,41 @@ class Session:
     journal: Journal
     taxonomy: Taxonomy
     stop: StopRequest
+    written: dict[int, list[str]] = field(default_factory=dict)  # files whose tags were changed, by run
 
 
 @contextmanager
 def writing(settings: Settings, command: str, *, must_exist: bool = False) -> Iterator[Session]:
     """Hold the library for one writing command; what an earlier run left half done is settled first.
 
-    NothingToDo where there `must_exist` a library and is none.
+    When the library is free again, the command of the setting after_write runs if files were written; ReclassError
+    where it fails. NothingToDo where there `must_exist` a library and is none.
     """
+    from music_reclass.errors import ReclassError
+
+    session: Session | None = None
+    error: ReclassError | None = None
+    try:
+        with _holding(settings, command, must_exist=must_exist) as session:
+            yield session
+    except ReclassError as raised:
+        error = raised
+    if session is not None and settings.after_write and any(session.written.values()):
+        from music_reclass.cli.output import complain, printable
+        from music_reclass.cli.writing import run_after_write
+
+        problem = run_after_write(settings.after_write.reveal(), command, session.written)
+        if problem and error is None and not session.stop:
+            raise ReclassError(problem)
+        if problem:
+            complain(printable(problem))
+    if error is not None:
+        raise error
+
+
+@contextmanager
+def _holding(settings: Settings, command: str, *, must_exist: bool) -> Iterator[Session]:
+    """Lease, database and journal while the block runs."""
     from music_reclass.features.database import Database, explaining_damage, writing_lease
     from music_reclass.features.journal import Journal
     from music_reclass.taxonomy import load

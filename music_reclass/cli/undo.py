@@ -146,6 +146,7 @@ def _undo(work: Session, run: int, choice: Choice, *, force: bool, wanted: set[s
             print_json({"path": undone.path, "result": undone.outcome, "detail": undone.detail})
         if not choice.dry_run and undone.outcome in ("restored", "field"):
             note_file(library, undone.path)
+            work.written.setdefault(run, []).append(undone.path)
 
     options = WriteOptions(work.settings.preserve_mtime, work.settings.detach_hard_links)
     count = len(work.journal.standing(run)) if wanted is None else len(wanted)

@@ -1,16 +1,21 @@
-"""The end of every command that writes tags: count, show, ask, write, and say how to undo it."""
+"""The end of every command that writes tags: count, show, ask, write, say how to undo it, and run after_write."""
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from music_reclass.cli.output import cell, complain, confirm, plain, print_json, printable, shorten_home, styled
 
 if TYPE_CHECKING:
+    from subprocess import Popen
+
     from music_reclass.cli.options import Choice
     from music_reclass.cli.session import Session
     from music_reclass.domain import Track
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
 
 KINDS_SHOWN = 15
 REFUSED_SHOWN = 10
+AFTER_WRITE_SECONDS = 600.0  # what a command after_write may take
+MOST_FOLDERS = 60_000  # bytes of RECLASS_FOLDERS; Linux takes 131,072 in one variable
 
 
 def plan_for(work: Session, tracks: Callable[[], Iterator[Track]], *, decided: bool = True) -> WritePlan:
@@ -88,6 +95,7 @@ def _write(work: Session, plan: WritePlan, run: int, count: int, *, as_objects: 
     from music_reclass.utils.progress import progress_bar
 
     paths: list[str] = []
+    work.written[run] = paths
 
     def note(track: Track, proposal: Proposal | None, written: bool, problem: str) -> None:
         if as_objects:
@@ -210,3 +218,65 @@ def _show_end(tally: WriteReport, wrote: bool, dry_run: bool, later: str) -> Non
     else:
         these = "this one" if tally.writes == 1 else f"these {tally.writes:,}"
         plain(f"Nothing was written{' (dry run)' * dry_run}. To write {these}: {printable(later)}")
+
+
+def run_after_write(line: str, command: str, written: Mapping[int, Sequence[str]]) -> str:
+    """Run the command `line` of the setting after_write and wait for it; what is wrong with it in a sentence, or "".
+
+    `written`: the files of each run. No shell takes the line apart, so that nothing in it has a meaning but quotes;
+    what the command prints goes to stderr, where no JSON is. It is ended after AFTER_WRITE_SECONDS, and by Ctrl-C.
+    """
+    import subprocess
+
+    words = [os.path.expanduser(word) if word.startswith("~/") else word for word in shlex.split(line)]
+    if not words:
+        return ""
+    sys.stdout.flush()
+    name = f"The command after_write ({words[0]})"
+    # It may run reclass in turn: the library is free again, and nothing runs after what that writes.
+    variables = {"RECLASS_COMMAND": command, "RECLASS_AFTER_WRITE": "", **_about(written)}
+    try:
+        process = subprocess.Popen(
+            words, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, stdout=2,
+            start_new_session=True,
+        )  # fmt: skip
+    except OSError as error:
+        return f"{name} cannot be started ({error.strerror}); the tags are written."
+    try:
+        code = process.wait(AFTER_WRITE_SECONDS)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        return f"{name} was ended after {AFTER_WRITE_SECONDS / 60:.0f} minutes; the tags are written."
+    except KeyboardInterrupt:
+        _end(process)
+        complain(printable(f"{name} was ended; the tags are written."))
+        raise
+    ended = f"with {code}" if code >= 0 else f"by the signal {-code}"
+    return f"{name} ended {ended}; the tags are written." if code else ""
+
+
+def _about(written: Mapping[int, Sequence[str]]) -> dict[str, str]:
+    """What a command after_write learns: the runs, how many files, and their folders, one a line."""
+    paths = [path for files in written.values() for path in files]
+    folders = sorted({os.path.dirname(path) for path in paths})
+    if len(os.fsencode("\n".join(folders))) > MOST_FOLDERS:
+        folders = [os.path.commonpath(folders)]
+    return {
+        "RECLASS_RUN": ",".join(str(run) for run, files in written.items() if files),
+        "RECLASS_WRITTEN": str(len(paths)),
+        "RECLASS_FOLDERS": "\n".join(folders),
+    }
+
+
+def _end(process: Popen[bytes]) -> None:
+    """End a command and all that it started."""
+    with suppress(OSError):
+        os.killpg(process.pid, signal.SIGTERM)
+    from subprocess import TimeoutExpired
+
+    try:
+        process.wait(5.0)
+    except TimeoutExpired:
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -91,3 +91,13 @@ def test_the_shell_is_answered() -> None:
         env=variables, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert child.stdout.split() == ["plain,scan"]
+
+
+def test_the_command_after_write_is_not_shown_as_it_may_hold_a_key(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RECLASS_AFTER_WRITE", "curl http://nas/?apikey=s3cret")
+    assert run(["config"]) == 0
+    out = capsys.readouterr().out
+    assert "s3cret" not in out
+    assert any(line.split()[:2] == ["after_write", "<hidden>"] for line in out.splitlines())
