@@ -99,7 +99,8 @@ def save(bundle: Bundle, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         arrays, manifest = folder / f".{ARRAYS}", folder / f".{MANIFEST}"
         with arrays.open("wb") as file:
-            np.savez_compressed(file, **bundle.model.arrays())  # NumPy 1 would store any option as one more array
+            stored: dict[str, Any] = bundle.model.arrays()
+            np.savez_compressed(file, **stored)  # no options: NumPy 1 would store one as a further array
         manifest.write_text(json.dumps(bundle.manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         os.replace(arrays, folder / ARRAYS)
         os.replace(manifest, folder / MANIFEST)
