@@ -26,8 +26,9 @@ def many_tunes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Enough files that a scan is still at work when the signal comes."""
     folder = tmp_path_factory.mktemp("many") / "Music"
     folder.mkdir()
+    songs = [song(seed=seed, seconds=6) for seed in range(7)]
     for number in range(COUNT):
-        encode(folder / f"{number:02}.wav", song(seed=number % 7, seconds=6) * (1 - number / 200))
+        encode(folder / f"{number:02}.wav", songs[number % 7] * (1 - number / 200))
     return folder
 
 

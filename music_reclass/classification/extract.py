@@ -338,6 +338,7 @@ class ExtractionRunner:
         self._settings = settings
         self._networks: dict[FeatureKind, NetworkExtractor] = {}
         self._layered: dict[FeatureKind, NetworkExtractor | None] = {}
+        self._announced: set[FeatureKind] = set()  # whose loading was shown
 
     @property
     def in_pieces(self) -> int:
@@ -346,6 +347,7 @@ class ExtractionRunner:
 
     def release(self) -> None:
         """Free the memory that networks hold: a stage is done with all tracks it was asked about."""
+        self._announced.clear()
         for opened in self._opened():
             opened.network.release()
 
@@ -367,6 +369,9 @@ class ExtractionRunner:
         if not todo or stop():
             return found
         if kind.name in network_kinds():
+            if kind not in self._announced:
+                self._announced.add(kind)
+                progress.advance(0, f"loading {kind.name}")  # and measuring its memory: no track comes for a while
             answers = self._embedded(todo, kind, stop)
         else:
             answers = self._whole(todo, partial(read_vectors, kinds=(kind,)), (kind,), stop)

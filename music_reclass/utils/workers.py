@@ -156,7 +156,8 @@ class WorkerPool(Generic[Item, Result]):
             ours, theirs = self._context.Pipe()
             order = (theirs, function, self._prepare, self._limits)
             process = self._context.Process(target=_serve, args=order, daemon=True)
-            process.start()
+            with _held_back():
+                process.start()
             theirs.close()
         worker = _Worker(process, ours)
         self._workers.append(worker)
@@ -208,6 +209,27 @@ class WorkerPool(Generic[Item, Result]):
 
 
 @contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """Processes that start within the block do not get the signals that are the parent's until they let them in."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # where it is not yet, starting it would let the signals in again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _of_parent())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _of_parent() -> list[signal.Signals]:
+    """Ctrl-C, a closed terminal, a stop by systemd: workers get them too, but it is the parent that ends in order."""
+    return [getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGTERM") if hasattr(signal, name)]
+
+
+@contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
     """Processes that start within the block give BLAS one thread; this process keeps what it has."""
     with _environment:
@@ -240,9 +262,8 @@ def _serve(
     limits: tuple[int, int, int],
 ) -> None:
     memory, nice, ahead = limits
-    for name in ("SIGINT", "SIGHUP"):  # Ctrl-C and a closed terminal are for the parent, which ends the run in order
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in _of_parent():
+        signal.signal(number, signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(nice)
     if prepare is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -54,6 +55,46 @@ def test_each_worker_prepares_once_whoever_it_replaces_and_is_gone_with_the_pool
     assert len(workers) == 2
     assert os.getpid() not in workers
     assert not any(map(alive, workers))
+
+
+class Signalled(WorkerPool[str, object]):
+    """Each worker gets the signal as soon as it exists, long before it can take precautions."""
+
+    number: int
+
+    def _start(self):  # type: ignore[no-untyped-def]
+        worker = super()._start()
+        assert worker.process.pid is not None
+        os.kill(worker.process.pid, self.number)
+        return worker
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="the signals of POSIX")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGTERM"])
+def test_a_signal_for_all_processes_harms_no_worker_not_even_one_that_just_starts(name: str) -> None:
+    with Signalled(echo, jobs=1, timeout=30) as pool:
+        pool.number = getattr(signal, name)
+        (worker,) = [pool._idle()]
+        assert worker is not None
+        assert dict(pool.map(["before"])) == {"before": "before"}
+        assert worker.process.pid is not None
+        os.kill(worker.process.pid, pool.number)
+        assert dict(pool.map(["after"])) == {"after": "after"}
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGINT, signal.SIGHUP, signal.SIGTERM}
+
+
+def test_several_functions_have_a_worker_each_and_what_a_lost_one_held_comes_back_with_the_reason() -> None:
+    with WorkerPool([describe, describe], jobs=2, timeout=30, ahead=2) as pool:
+        answers = list(pool.map(["a", "b", "leave", "c", "d"]))
+        assert sorted(item for item, _ in answers) == ["a", "b", "c", "d", "leave"]
+        lost = {item: answer for item, answer in answers if isinstance(answer, FailTrack)}
+        assert "leave" in lost
+        assert all("exit code 7" in answer.detail for answer in lost.values())
+        assert pool.has_workers
+        assert len(multiprocessing.active_children()) == 1
+        assert [item for item, _ in pool.map(["leave"])] == ["leave"]
+        assert not pool.has_workers
+        assert list(pool.map(["nobody is left"])) == []
 
 
 def test_nothing_to_do_is_done_at_once_and_no_worker_stays_behind() -> None:
