@@ -11,6 +11,7 @@ import shutil
 import socket
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from inspect import signature
@@ -54,15 +55,13 @@ def fetch(file: RemoteFile, folder: Path, progress: Progress, pause: Callable[[f
     if target.is_file():
         progress(target.stat().st_size)
         return target
-    part = folder / f"{file.name}.part"
+    part, address = folder / f"{file.name}.part", _mirrored(file.url)
     _check_room(folder, file.size - _size(part))
+    other_way = "reclass models install takes a file that came another way."
     if file.hub is not None:
         if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-            raise ServerError(
-                f"HF_HUB_OFFLINE is set, so {file.url} is not fetched; reclass models install takes a file that came "
-                "another way."
-            )
-        if not _size(part) and _by_hub_library(file.hub, folder / "hub", target, progress):
+            raise ServerError(f"HF_HUB_OFFLINE is set, so {address} is not fetched; {other_way}")
+        if not _size(part) and _answers(address) and _by_hub_library(file.hub, folder / "hub", target, progress):
             return target
     problem: Exception | None = None
     progress(_size(part))
@@ -70,32 +69,42 @@ def fetch(file: RemoteFile, folder: Path, progress: Progress, pause: Callable[[f
         if attempt:
             pause(2.0**attempt)
         try:
-            _continue(_address(file), part, progress)
+            _continue(address, part, progress)
             os.replace(part, target)
             return target
         except urllib.error.HTTPError as error:
             problem = error
             if error.code in (404, 410):
-                raise ServerError(f"{file.url} does not exist any more.") from error
+                raise ServerError(f"{address} does not exist any more.") from error
             if error.code in (401, 403):
-                raise ServerError(f"{file.url} needs permission ({error.code}): set HF_TOKEN to your token.") from error
+                raise ServerError(f"{address} needs permission ({error.code}): set HF_TOKEN to your token.") from error
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             problem = error
             if isinstance(getattr(error, "reason", None), socket.gaierror):
                 break  # no network at all: waiting a few seconds does not help
     raise ServerError(
-        f"{file.url} could not be fetched ({_words(problem)}); the same command continues later, and "
-        "reclass models install takes a file that came another way."
+        f"{address} could not be fetched ({_words(problem)}); the same command continues later, and {other_way}"
     ) from problem
 
 
-def _hub_address() -> str:
-    """Where the hub answers: HF_ENDPOINT names a mirror."""
-    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or HUB
+def _mirrored(address: str) -> str:
+    """The address on the mirror that HF_ENDPOINT names; unchanged where there is none, or no file of the hub."""
+    mirror = os.environ.get("HF_ENDPOINT", "").rstrip("/")
+    return mirror + address.removeprefix(HUB) if mirror and address.startswith(f"{HUB}/") else address
 
 
-def _address(file: RemoteFile) -> str:
-    return file.url if file.hub is None else _hub_address() + file.url.removeprefix(HUB)
+def _answers(address: str) -> bool:
+    """Whether anybody takes a connection there: huggingface_hub would try for half a minute. True behind a proxy."""
+    where = urllib.parse.urlsplit(address)
+    if where.scheme in urllib.request.getproxies():
+        return True
+    try:
+        socket.create_connection(
+            (where.hostname or "", where.port or (80 if where.scheme == "http" else 443)), 10
+        ).close()
+    except OSError:
+        return False
+    return True
 
 
 def _by_hub_library(file: HubFile, folder: Path, target: Path, progress: Progress) -> bool:
@@ -111,14 +120,9 @@ def _by_hub_library(file: HubFile, folder: Path, target: Path, progress: Progres
         return False
     try:
         made = library.hf_hub_download(
-            file.repository,
-            file.path,
-            revision=file.revision,
-            local_dir=folder,
-            token=os.environ.get("HF_TOKEN") or None,
-            endpoint=os.environ.get("HF_ENDPOINT") or None,
-            **keywords,
-        )
+            file.repository, file.path, revision=file.revision, local_dir=folder,
+            token=os.environ.get("HF_TOKEN") or None, endpoint=os.environ.get("HF_ENDPOINT") or None, **keywords,
+        )  # fmt: skip
     except Exception as error:  # its own errors, and those of whichever HTTP library its release uses
         logging.getLogger(__name__).info("huggingface_hub could not fetch %s: %s", file.path, error)
         progress(-counted[0])
@@ -132,7 +136,7 @@ def _counting_bar(progress: Progress) -> tuple[type, list[int]]:
     """A progress bar for huggingface_hub that shows nothing and reports to `progress`; and what it has reported."""
     counted = [0]
 
-    def count(more: float | None) -> None:
+    def count(more: float | None = 1) -> None:
         counted[0] += int(more or 0)
         progress(int(more or 0))
 
@@ -141,8 +145,7 @@ def _counting_bar(progress: Progress) -> tuple[type, list[int]]:
             count(keywords.get("initial"))
             super().__init__(*arguments, **{**keywords, "disable": True})
 
-        def update(self, n: float | None = 1) -> None:
-            count(n)
+        update = staticmethod(count)
 
     return Bar, counted
 
@@ -152,7 +155,7 @@ def _continue(url: str, part: Path, progress: Progress) -> None:
     mark = part.with_name(f"{part.name}.etag")
     have = _size(part)
     request = urllib.request.Request(url, headers={"User-Agent": f"reclass/{__version__}"})
-    if (token := os.environ.get("HF_TOKEN")) and url.startswith(f"{_hub_address()}/"):
+    if (token := os.environ.get("HF_TOKEN")) and url.startswith(_mirrored(f"{HUB}/")):
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     known = mark.read_text() if have and mark.is_file() else ""
     if known:

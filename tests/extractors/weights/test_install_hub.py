@@ -122,6 +122,7 @@ def test_the_hubs_library_is_asked_for_the_commit_with_token_and_endpoint_and_re
         return str(path)
 
     stand_in(monkeypatch, hf_hub_download)
+    monkeypatch.setattr(install, "_answers", lambda _: True)
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example")
     progress = Progress()
@@ -141,6 +142,7 @@ def test_an_old_library_that_takes_no_bar_counts_all_at_the_end(tmp_path, monkey
         return str(path)
 
     stand_in(monkeypatch, hf_hub_download)
+    monkeypatch.setattr(install, "_answers", lambda _: True)
     progress = Progress()
     assert fetch(tmp_path / "d", progress) == CONTENT
     assert progress.total == len(CONTENT)
@@ -189,6 +191,13 @@ def test_the_real_library_fetches_resumes_and_leaves_the_cache_alone(hub, tmp_pa
     assert set(hub.tokens) == {"Bearer hf_secret"}
     assert progress.total == len(CONTENT)
     assert not (tmp_path / "hub").exists()
+
+
+def test_where_nobody_answers_the_library_is_not_asked_and_the_mirror_is_named(tmp_path, monkeypatch):
+    stand_in(monkeypatch, lambda *_, **__: pytest.fail("it would try for half a minute"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ServerError, match=r"^http://127\.0\.0\.1:9/owner/name/.* could not be fetched"):
+        fetch(tmp_path / "d")
 
 
 @pytest.mark.parametrize("value", ["1", "true", "YES"])
