@@ -62,7 +62,7 @@ def _play(folder: Path) -> int:
 
 @contextmanager
 def _no_after_write() -> Iterator[None]:
-    """No server is to hear of files that are gone in a minute."""
+    """No server learns of files that are gone in a minute."""
     before = os.environ.get(_AFTER_WRITE)
     os.environ[_AFTER_WRITE] = ""
     try:
