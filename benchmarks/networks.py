@@ -1,4 +1,4 @@
-"""What half a minute of sound costs each network on the processor: seconds, memory, and what bfloat16 changes.
+"""What half a minute of sound costs each network on the processor: CPU seconds, memory, and what bfloat16 changes.
 
     python benchmarks/networks.py
 
@@ -9,45 +9,20 @@ the best of three. Memory is the most that torch's allocator holds for one windo
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
-from neural import most_held
+from neural import install_random, most_held, timed
 
 NAMES = ("mert", "mert-330m", "jmla")
 
 
 def installed(folder: Path, names: tuple[str, ...] = NAMES) -> None:
     """Random weights in these architectures, installed."""
-    torch = importlib.import_module("torch")
-    transformers = importlib.import_module("transformers")
-    from music_reclass.extractors import mert
-    from music_reclass.extractors.jmla import transformer
-    from music_reclass.extractors.weights import catalogue, install
-    from music_reclass.extractors.weights.checkpoint import write_safetensors
-
-    torch.manual_seed(0)
-    configs = {"mert": mert.CONFIG_95M, "mert-330m": mert.CONFIG_330M}
-    for name, config in configs.items():
-        if name not in names:
-            continue
-        model = transformers.HubertModel(transformers.HubertConfig(**config))
-        (folder / name).mkdir()
-        tensors = {key: value.numpy() for key, value in model.state_dict().items()}
-        write_safetensors(folder / name / "model.safetensors", tensors)
-        install.from_disk(catalogue.model(name), folder / name, trust=True)
-    if "jmla" not in names:
-        return
-    encoder = transformer()
-    (folder / "jmla").mkdir()
-    write_safetensors(
-        folder / "jmla" / "model.safetensors", {key: value.numpy() for key, value in encoder.state_dict().items()}
-    )
-    install.from_disk(catalogue.model("jmla"), folder / "jmla", trust=True)
+    for name in names:
+        install_random(folder, name)
 
 
 def measured(name: str, precision: str) -> tuple[np.ndarray, float, float]:
@@ -62,9 +37,9 @@ def measured(name: str, precision: str) -> tuple[np.ndarray, float, float]:
     list(extractor.network.map(cut[:1]))  # the weights are loaded before the clock starts
     best = float("inf")
     for _ in range(3):
-        start = time.perf_counter()
-        rows = list(extractor.network.map(cut))
-        best = min(best, time.perf_counter() - start)
+        spent, _ = timed(functools.partial(list, extractor.network.map(cut)))
+        best = min(best, spent)
+    rows = list(extractor.network.map(cut))
     held = most_held(functools.partial(list, extractor.network.map(cut[:1])))
     return extractor.pool(np.stack(rows)), best, held
 
@@ -73,8 +48,8 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RECLASS_MODELS"] = str(Path(folder) / "models")
-        installed(Path(folder))
         for name in NAMES:
+            install_random(Path(folder), name)
             (long, slow, large), (short, quick, small) = (measured(name, own) for own in ("fp32", "bf16"))
             cosine = float(long @ short / np.linalg.norm(long) / np.linalg.norm(short))
             print(

@@ -92,6 +92,7 @@ class Network:
             torch = require("torch", "neural")
             self._device = choose(self._placement, torch)
             hold_to(self._device, torch, self._placement.memory)
+            full_products(torch)
         return self._device
 
     @property
@@ -294,6 +295,18 @@ def slopes_file(installed: Installed) -> Path:
     return installed.folder.parent / "slopes.json"
 
 
+def full_products(torch: Any) -> None:
+    """One rule for matrix products and convolutions on every CUDA card: numbers are multiplied as they are.
+
+    float32 keeps its 24 bits (no TF32, which by torch's own default convolutions would use and products not), and
+    sums of short formats are float32. Speed comes from the short formats; float32 is what they fall back to, and
+    what was asked for where digits matter.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    for name in ("allow_tf32", "allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction"):
+        setattr(torch.backends.cuda.matmul, name, False)
+
+
 FORMATS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}  # as torch names them
 
 
@@ -312,7 +325,9 @@ def load_exactly(model: Any, tensors: Iterable[tuple[str, NDArray[Any]]], title:
     formats = {name: tensor.dtype for name, tensor in model.state_dict().items()}
     state = {}
     for name, tensor in tensors:
-        state[name] = torch.tensor(tensor).to(formats.get(name))
+        mapped = torch.from_numpy(np.require(tensor, requirements="W"))  # torch warns of what cannot be written
+        state[name] = mapped.to(formats.get(name, mapped.dtype), copy=True)
+        del mapped
         del tensor  # before the next is read
     try:
         model.load_state_dict(state, strict=True, assign=True)

@@ -45,7 +45,7 @@ def test_the_checkpoint_of_211_tensors_gives_the_same_13_hidden_states(tmp_path,
     write_checkpoint(tmp_path, tensors, CONFIG)
     monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
     monkeypatch.setattr(mert, "CONFIG_95M", CONFIG)
-    installed = install.from_disk(catalogue.model("mert"), tmp_path)
+    installed = install.from_disk(catalogue.model("mert"), tmp_path, trust=True)
     assert installed.tensors == 211
     config = json.loads((installed.folder / "config.json").read_text())
     loaded = hubert.load(read_safetensors(installed.weights), config, tuple(range(13)), "fp32")

@@ -77,6 +77,15 @@ def test_weights_that_were_let_go_of_are_loaded_again(tmp_path):
     assert len(built) == 2
 
 
+def test_on_a_card_float32_is_float32_and_sums_of_short_formats_are_too(tmp_path):
+    names = ("allow_tf32", "allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction")
+    switches = [(torch.backends.cudnn, "allow_tf32"), *((torch.backends.cuda.matmul, name) for name in names)]
+    for backend, name in switches:
+        setattr(backend, name, True)
+    assert network(Doubler(), tmp_path).device.is_cpu
+    assert not any(getattr(backend, name) for backend, name in switches)
+
+
 def test_no_window_no_row_and_nothing_is_loaded(tmp_path):
     blueprint = Blueprint("none", lambda _: 1 / 0, lambda m, b: b, Slope(0, 1), tmp_path / "slopes.json")
     assert list(Network(blueprint, Placement("cpu")).map([])) == []

@@ -31,7 +31,10 @@ def is_safetensors(path: Path) -> bool:
 
 
 class Tensors(Mapping[str, NDArray[Any]]):
-    """The tensors of a safetensors file by name, each mapped from the disk, read-only, while somebody holds it."""
+    """The tensors of a safetensors file by name, each mapped from the disk while somebody holds it.
+
+    Writing to one changes a copy in memory, never the file.
+    """
 
     def __init__(self, path: Path, start: int, entries: dict[str, Any]) -> None:
         self._path, self._start, self._entries = path, start, entries
@@ -41,7 +44,7 @@ class Tensors(Mapping[str, NDArray[Any]]):
         first, last = entry["data_offsets"]
         raw: NDArray[Any] = np.empty(0, np.uint8)
         if last > first:
-            raw = np.memmap(self._path, np.uint8, "r", self._start + first, (last - first,))
+            raw = np.memmap(self._path, np.uint8, "c", self._start + first, (last - first,))
         if entry["dtype"] == "BF16":
             flat: NDArray[Any] = (raw.view("<u2").astype(np.uint32) << np.uint32(16)).view(np.float32)
         else:
