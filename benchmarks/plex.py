@@ -67,8 +67,8 @@ def _measure(folder: Path, tracks: int, level: str, each: float) -> None:
 
         settle_open(server, journal)
         mark = (clock(), time.perf_counter(), 0)
-        library = PlexLibrary(server, server.music(), journal, bar=no_bar)
-        plan = plan_sync(library, SyncRequest(level, given=PathMap(((SERVER, LOCAL),))), taxonomy)
+        library = PlexLibrary(server, server.music(), journal, given=PathMap(((SERVER, LOCAL),)), bar=no_bar)
+        plan = plan_sync(library, SyncRequest(level), taxonomy)
         run = Journal(database).begin_run("plex sync", {})
         outcome = write(library, plan.edits, run)
         assert outcome.written == len(plan.edits) >= tracks

@@ -38,7 +38,7 @@ def plex() -> None:
 @compare_flags
 @json_flag
 @setting_flags("min_confidence", "plex_library")
-def diff(*, as_json: bool, settings: Settings, **flags: Any) -> None:
+def diff(*, pairs: tuple[str, ...], as_json: bool, settings: Settings, **flags: Any) -> None:
     """What would change on the server, and why; nothing is written."""
     from music_reclass.cli.session import reading
     from music_reclass.features.plex import PlexJournal
@@ -49,7 +49,8 @@ def diff(*, as_json: bool, settings: Settings, **flags: Any) -> None:
     request = _request(min_confidence=settings.min_confidence, **flags)
     with reading(settings) as database:
         server, section = _connect(settings)
-        plan = plan_sync(PlexLibrary(server, section, PlexJournal(database)), request, load(settings.taxonomy))
+        library = PlexLibrary(server, section, PlexJournal(database), given=path_map(pairs))
+        plan = plan_sync(library, request, load(settings.taxonomy))
     output.show_plan(plan, as_json)
 
 
@@ -57,12 +58,12 @@ def diff(*, as_json: bool, settings: Settings, **flags: Any) -> None:
 @compare_flags
 @choice_flags
 @setting_flags("min_confidence", "plex_library")
-def sync(*, choice: Choice, settings: Settings, **flags: Any) -> int:
+def sync(*, pairs: tuple[str, ...], choice: Choice, settings: Settings, **flags: Any) -> int:
     """Write the decisions into the Plex library: shown first, verified after, and restored by `plex restore`."""
     from music_reclass.plex.plan import plan_sync
 
     request = _request(min_confidence=settings.min_confidence, **flags)
-    with _writing(settings, "plex sync", must_exist=True) as (work, target):
+    with _writing(settings, "plex sync", pairs, must_exist=True) as (work, target):
         plan = plan_sync(target, request, work.taxonomy)
         output.show_plan(plan, choice.as_json)
         if work.stop:
@@ -70,7 +71,7 @@ def sync(*, choice: Choice, settings: Settings, **flags: Any) -> int:
             return 130
         if not plan.edits or not confirm(f"Write {len(plan.edits):,} items of the Plex library?", choice):
             return 0
-        target.store_map(plan.path_map)
+        target.store_map()
         run, outcome = _write(
             work, target, plan.edits, "plex sync",
             server=target.server.client.name, level=",".join(plan.levels), mode=request.mode,
@@ -224,8 +225,8 @@ def libraries(as_json: bool, settings: Settings) -> None:
 @setting_flags("plex_library")
 def map_folders(folders: tuple[Path, ...], pairs: tuple[str, ...], choice: Choice, settings: Settings) -> int:
     """Find out which folder of the server is which folder here, from the library or from the files below FOLDERS."""
-    with _writing(settings, "plex map", settle=False) as (_, target):
-        found = target.infer_map(_files_below(folders))
+    with _writing(settings, "plex map", folders=folders, settle=False) as (_, target):
+        found = target.infer_map()
         mapped = path_map(pairs).over(found)
         output.show_map(found, mapped, choice.as_json)
         is_stored = bool(mapped.pairs) and not choice.dry_run
@@ -246,11 +247,10 @@ def import_tracks(pairs: tuple[str, ...], folders: tuple[Path, ...], choice: Cho
 
     Only the library database is written, so nothing is asked.
     """
-    with _writing(settings, "plex import") as (work, target):
-        mapped = target.path_map(path_map(pairs), _files_below(folders))
+    with _writing(settings, "plex import", pairs, folders) as (work, target):
         if not choice.dry_run:
-            target.store_map(mapped)
-        done = target.import_tracks(mapped, dry_run=choice.dry_run)
+            target.store_map()
+        done = target.import_tracks(dry_run=choice.dry_run)
         output.show_import(target.section.title, done, choice)
         return 130 if work.stop else (0 if done.new + done.known else 3)
 
@@ -264,9 +264,9 @@ def selftest(track: str, pairs: tuple[str, ...], choice: Choice, settings: Setti
     """Try on one TRACK (its file or rating key) what was never tried on your server, and put it back."""
     from music_reclass.plex import selftest as steps
 
-    with _writing(settings, "plex selftest") as (work, target):
+    with _writing(settings, "plex selftest", pairs) as (work, target):
         named = track if track.isdigit() or "\\" in track else os.path.abspath(os.path.expanduser(track))
-        key = steps.find_track(target, named, path_map(pairs))
+        key = steps.find_track(target, named)
         if not confirm(f"Edit the track number {key}, and put it back?", choice):
             return 0
         run = work.journal.begin_run("plex selftest", {"library": target.section.title, "track": key})
@@ -279,11 +279,10 @@ def files_in_plex(work: Session, pairs: tuple[str, ...], paths: Sequence[str]) -
     """For `scan --plex`: the files here that the Plex library holds, imported just now; below `paths`, where named."""
     from music_reclass.errors import NothingToDo
 
-    target = _open(work)
     here = _files_below(paths)
-    mapped = target.path_map(path_map(pairs), here)
-    target.store_map(mapped)
-    target.import_tracks(mapped)
+    target = _open(work, pairs, here)
+    target.store_map()
+    target.import_tracks()
     files = target.local_files()
     if not files:
         raise NothingToDo(
@@ -299,21 +298,16 @@ def sync_after_scan(work: Session, pairs: tuple[str, ...], written: Sequence[str
     from music_reclass.plex.plan import SyncRequest, plan_after_scan
     from music_reclass.plex.write import Outcome
 
-    target = _open(work)
-    request = SyncRequest(
-        given=path_map(pairs),
-        only=frozenset(written),
-        allow_partial=True,
-        min_confidence=work.settings.min_confidence,
-    )
+    target = _open(work, pairs)
+    request = SyncRequest(only=frozenset(written), allow_partial=True, min_confidence=work.settings.min_confidence)
     plan, folders = plan_after_scan(target, request, work.taxonomy)
-    target.store_map(plan.path_map)
+    target.store_map()
     if plan.warning:
         complain(plan.warning)
     run, outcome = None, Outcome()
     if plan.edits:
         run, outcome = _write(work, target, plan.edits, "plex sync", files=len(written))
-    unknown = target.unknown(written, plan.path_map)
+    unknown = target.unknown(written)
     if as_json:
         print_json({"plex": {"run": run, "folders": folders, **output.outcome_as_json(outcome), "unknown": unknown}})
     elif run is None:
@@ -325,14 +319,11 @@ def sync_after_scan(work: Session, pairs: tuple[str, ...], written: Sequence[str
     return 1 if outcome.failed or outcome.changed or unknown else 0
 
 
-def _request(
-    *, pairs: tuple[str, ...], match_words: bool, track_subgenres: bool, mode: str | None, **flags: Any
-) -> SyncRequest:
+def _request(*, match_words: bool, track_subgenres: bool, mode: str | None, **flags: Any) -> SyncRequest:
     """What to compare, from the flags of `compare_flags`."""
     from music_reclass.plex.plan import SyncRequest
 
-    given = path_map(pairs)
-    return SyncRequest(given=given, by_tags=match_words, subgenres=track_subgenres, mode=mode or "", **flags)
+    return SyncRequest(by_tags=match_words, subgenres=track_subgenres, mode=mode or "", **flags)
 
 
 def _connect(settings: Settings) -> tuple[Server, Section]:
@@ -343,7 +334,9 @@ def _connect(settings: Settings) -> tuple[Server, Section]:
     return server, server.music(settings.plex_library)
 
 
-def _open(work: Session, *, settle: bool = True) -> PlexLibrary:
+def _open(
+    work: Session, pairs: tuple[str, ...] = (), local_files: Sequence[str] = (), *, settle: bool = True
+) -> PlexLibrary:
     """The library that the settings name, edits of killed runs settled."""
     from music_reclass.features.plex import PlexJournal
     from music_reclass.plex.library import PlexLibrary
@@ -353,18 +346,26 @@ def _open(work: Session, *, settle: bool = True) -> PlexLibrary:
     journal = PlexJournal(work.journal.database)
     if settle:
         settle_open(server, journal)
-    return PlexLibrary(server, section, journal, stop=lambda: bool(work.stop))
+    return PlexLibrary(
+        server, section, journal, given=path_map(pairs), local_files=local_files, stop=lambda: bool(work.stop)
+    )
 
 
 @contextmanager
 def _writing(
-    settings: Settings, command: str, *, must_exist: bool = False, settle: bool = True
+    settings: Settings,
+    command: str,
+    pairs: tuple[str, ...] = (),
+    folders: Sequence[Path] = (),
+    *,
+    must_exist: bool = False,
+    settle: bool = True,
 ) -> Iterator[tuple[Session, PlexLibrary]]:
     """Hold the library here for a command that may write to a Plex library."""
     from music_reclass.cli.session import writing
 
     with writing(settings, command, must_exist=must_exist) as work:
-        yield work, _open(work, settle=settle)
+        yield work, _open(work, pairs, _files_below(folders), settle=settle)
 
 
 def _write(

@@ -81,6 +81,13 @@ KINDS_SHOWN = 5  # lines of one album
 LEFT_SHOWN = 10  # of a restore
 
 REASONS = {
+    "fill": "have no genre",
+    "junk": "have one that says nothing",
+    "merge": "get ours beside another one",
+    "refine": "have a wider one",
+    "conflict": "have another one",
+    "ours": "have one from an earlier sync",
+    "style": "get a style",
     "locked-by-user": "locked by somebody, and so left alone",
     "unsure": "nobody is sure of",
     "undecided": "not decided yet: scan them",

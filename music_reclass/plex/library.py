@@ -50,14 +50,19 @@ class PlexLibrary:
         section: Section,
         journal: PlexJournal,
         *,
+        given: PathMap = NO_MAP,
+        local_files: Sequence[str] = (),
         stop: Callable[[], bool] = lambda: False,
         bar: Bar = progress_bar,
     ) -> None:
+        """`given`: pairs of folders that go before those that are stored; `local_files`: files here, to infer them."""
         self.server, self.section, self.journal = server, section, journal
         self.stop, self.bar = stop, bar
+        self._given, self._local_files = given, local_files
         client = server.client
         self.known = journal.known_server(client.machine) or KnownServer(0, client.machine, client.name, {})
         self._tracks: tuple[Listed, ...] | None = None
+        self._path_map = NO_MAP
 
     def tracks(self) -> tuple[Listed, ...]:
         """All tracks, each once; ServerError where the token is of a user who sees no files."""
@@ -71,13 +76,16 @@ class PlexLibrary:
             _require_files(self._tracks)
         return self._tracks
 
-    def path_map(self, given: PathMap = NO_MAP, local_files: Iterable[str] = ()) -> PathMap:
+    @property
+    def path_map(self) -> PathMap:
         """The path map to use: what is given, then what is stored, else what a sample of the tracks suggests."""
-        known = given.over(PathMap(tuple(self.known.mapping.items())))
-        return known if known.pairs else self.infer_map(local_files)
+        if not self._path_map.pairs:  # a library that is empty now may hold tracks after a scan
+            known = self._given.over(PathMap(tuple(self.known.mapping.items())))
+            self._path_map = known if known.pairs else self.infer_map()
+        return self._path_map
 
-    def infer_map(self, local_files: Iterable[str] = ()) -> PathMap:
-        """The path map that a sample of the tracks suggests, from the files known here and `local_files`.
+    def infer_map(self) -> PathMap:
+        """The path map that a sample of the tracks suggests, from the files known here and the local files.
 
         A server on this machine needs no files known here.
         """
@@ -86,21 +94,22 @@ class PlexLibrary:
         samples = spread([path for one in tracks for path in one.files], SAMPLES)
         here = [path for path in samples if os.path.exists(path)]
         known = (track.path for track in local_tracks(self.journal.database))
-        return infer(samples, self.section.locations, (*here, *known, *local_files))
+        return infer(samples, self.section.locations, (*here, *known, *self._local_files))
 
-    def store_map(self, path_map: PathMap) -> None:
-        """Store a path map for the next time."""
-        if path_map.pairs and path_map.as_dict() != dict(self.known.mapping):
+    def store_map(self, path_map: PathMap | None = None) -> None:
+        """Store a path map, that in use where none is given, for the next time."""
+        pairs = (path_map or self.path_map).as_dict()
+        if pairs and pairs != dict(self.known.mapping):
             known = self.journal.server(self.known.machine, self.known.name)
-            self.journal.remember_mapping(known.id, path_map.as_dict())
-            self.known = replace(known, mapping=path_map.as_dict())
+            self.journal.remember_mapping(known.id, pairs)
+            self.known = replace(known, mapping=pairs)
 
-    def import_tracks(self, path_map: PathMap, *, dry_run: bool = False) -> ImportReport:
+    def import_tracks(self, *, dry_run: bool = False) -> ImportReport:
         """Take every track whose file is here into the library, with the genres that the server has for it.
 
         With `dry_run` nothing is stored, and `new` counts every file that is here.
         """
-        tracks = self.tracks()
+        tracks, path_map = self.tracks(), self.path_map
         report = ImportReport(listed=len(tracks))
         kept: list[int] = []
         with self.bar("importing", len(tracks)) as progress:
@@ -129,12 +138,12 @@ class PlexLibrary:
         """The files here that the Plex library holds, as last imported."""
         return tuple(imported_paths(self.journal.database, self.known.id, self.section.key))
 
-    def refresh(self, files: Iterable[str], path_map: PathMap) -> int:
+    def refresh(self, files: Iterable[str]) -> int:
         """Have the server scan the folders of these local files, and wait for it; how many folders.
 
         What was listed before counts no more.
         """
-        folders = folders_of((path_map.server(path) or path for path in files), self.section.locations)
+        folders = folders_of((self.path_map.server(path) or path for path in files), self.section.locations)
         for folder in folders:
             self.server.look_into(self.section, folder)
         if folders:
@@ -143,9 +152,9 @@ class PlexLibrary:
         self._tracks = None
         return len(folders)
 
-    def unknown(self, files: Iterable[str], path_map: PathMap) -> list[str]:
+    def unknown(self, files: Iterable[str]) -> list[str]:
         """Those of the local `files` that are among the server's tracks under no Unicode form and case."""
-        listed = {path_map.local(path) or path for one in self.tracks() for path in one.files}
+        listed = {self.path_map.local(path) or path for one in self.tracks() for path in one.files}
         known = {unicodedata.normalize("NFC", path).casefold() for path in listed}
         return [path for path in files if unicodedata.normalize("NFC", path).casefold() not in known]
 

@@ -26,7 +26,7 @@ from music_reclass.plex.model import (
     tag_key,
     without,
 )
-from music_reclass.plex.paths import NO_MAP, LocalIndex, Match, PathMap, match
+from music_reclass.plex.paths import LocalIndex, Match, PathMap, match
 from music_reclass.tagging.policy import NONE, SURE, is_enough, propose
 from music_reclass.taxonomy.tree import key
 
@@ -72,7 +72,6 @@ class SyncRequest:
     lock: str = LOCK
     override_locks: bool = False
     label: str = ""  # put on every item that is written
-    given: PathMap = NO_MAP  # from the command line, before what is stored or inferred
     by_tags: bool = False  # match by artist, album, title and length where no path fits
     subgenres: bool = False
     allow_partial: bool = False
@@ -148,8 +147,7 @@ def plan_sync(library: PlexLibrary, request: SyncRequest, taxonomy: Taxonomy) ->
     index = LocalIndex(local_tracks(library.journal.database))
     if not len(index):
         raise NothingToDo("No file is known here yet: scan a folder first (reclass scan ~/Music).")
-    path_map = library.path_map(request.given)
-    matched = [(one, match(one, index, path_map, by_tags=request.by_tags)) for one in tracks]
+    matched = [(one, match(one, index, library.path_map, by_tags=request.by_tags)) for one in tracks]
     found = [answer.track.path for _, answer in matched if answer.track is not None]
     # Either side may hold more than the other: one folder scanned of a large library, or one library of several. A
     # wrong path map makes both shares small.
@@ -162,7 +160,7 @@ def plan_sync(library: PlexLibrary, request: SyncRequest, taxonomy: Taxonomy) ->
         )
     comparison = Comparison(request, taxonomy)
     rows = tuple(row for level in levels for row in _rows(library, level, matched, comparison))
-    return SyncPlan(section, levels, warning, len(tracks), len(found), path_map, rows)
+    return SyncPlan(section, levels, warning, len(tracks), len(found), library.path_map, rows)
 
 
 def plan_after_scan(library: PlexLibrary, request: SyncRequest, taxonomy: Taxonomy) -> tuple[SyncPlan, int]:
@@ -171,7 +169,7 @@ def plan_after_scan(library: PlexLibrary, request: SyncRequest, taxonomy: Taxono
     The plan, and how many folders were refreshed. The refresh comes first and the edit locks its field, so that what
     the server reads from the files later does not replace it.
     """
-    folders = library.refresh(request.only or (), library.path_map(request.given))
+    folders = library.refresh(request.only or ())
     return plan_sync(library, request, taxonomy), folders
 
 

@@ -9,7 +9,6 @@ from music_reclass.domain import Finding
 from music_reclass.errors import NothingToDo, ServerError
 from music_reclass.features.plex import UNDONE, WRITTEN, FieldEdit
 from music_reclass.plex.model import TRACK, Item, ItemEdit, Section, same_tags
-from music_reclass.plex.paths import NO_MAP, PathMap
 from music_reclass.plex.write import log_edits, parameters
 
 if TYPE_CHECKING:
@@ -20,11 +19,11 @@ MARK = "Reclass Selftest"
 ABSENT = "Reclass Absent"
 
 
-def find_track(library: PlexLibrary, named: str, given: PathMap = NO_MAP) -> int:
+def find_track(library: PlexLibrary, named: str) -> int:
     """The rating key of the track that the user names: by that number, or by its file here or on the server."""
     if named.isdigit():
         return int(named)
-    path_map = library.path_map(given)
+    path_map = library.path_map
     there = path_map.server(named)
     for one in library.tracks():
         if named in one.files or there in one.files or any(path_map.local(path) == named for path in one.files):

@@ -57,8 +57,8 @@ def test_people_see_albums_with_their_kinds_of_change(capsys: pytest.CaptureFixt
         "Ada - Red",
         "Tune 4 Other -> Rock",
     ]
-    assert "4 tracks set: junk" in lines
-    assert "1 album set: fill" in lines
+    assert "4 tracks set: have one that says nothing" in lines
+    assert "1 album set: have no genre" in lines
 
 
 def test_people_see_the_first_albums_and_json_has_all(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from music_reclass.features.journal import Journal
 from music_reclass.features.plex import PlexJournal
 from music_reclass.plex.http import Client, Server
 from music_reclass.plex.library import PlexLibrary
+from music_reclass.plex.paths import NO_MAP, PathMap
 from music_reclass.plex.plan import Row, SyncRequest, plan_sync
 from music_reclass.plex.write import Outcome, plan_restore, restore, settle_open, write
 from music_reclass.taxonomy import Taxonomy, load
@@ -113,20 +114,24 @@ class Bench:
         """The same decision for every track of the server."""
         decide(self.database, [(local(thing.files[0]), genre) for thing in self.fake.tracks()], outcome)
 
-    def target(self, *, settle: bool = True, stop: Any = lambda: False) -> PlexLibrary:
+    def target(self, *, settle: bool = True, **options: Any) -> PlexLibrary:
         """The music library of the server, as a command opens it."""
         server = connected(self.fake, self.clock)
         section = server.music()
         if settle:
             settle_open(server, self.journal)
-        return PlexLibrary(server, section, self.journal, stop=stop, bar=no_bar)
+        return PlexLibrary(server, section, self.journal, bar=no_bar, **options)
 
-    def rows(self, level: str = "track", **request: Any) -> list[Row]:
+    def rows(self, level: str = "track", given: PathMap = NO_MAP, **request: Any) -> list[Row]:
         """The rows of one level, or with "auto" those of albums and tracks."""
-        return list(plan_sync(self.target(settle=False), SyncRequest(level, **request), self.taxonomy).rows)
+        return list(
+            plan_sync(self.target(settle=False, given=given), SyncRequest(level, **request), self.taxonomy).rows
+        )
 
-    def sync(self, stop: Any = lambda: False, level: str = "track", **request: Any) -> tuple[int, Outcome]:
-        target = self.target(stop=stop)
+    def sync(
+        self, stop: Any = lambda: False, level: str = "track", given: PathMap = NO_MAP, **request: Any
+    ) -> tuple[int, Outcome]:
+        target = self.target(stop=stop, given=given)
         plan = plan_sync(target, SyncRequest(level, **request), self.taxonomy)
         run = Journal(self.database).begin_run("plex sync", {"at": time.time()})
         return run, write(target, plan.edits, run)

@@ -23,8 +23,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def imported(bench: Bench, folder: Path) -> tuple[ImportReport, tuple[str, ...]]:
-    target = bench.target()
-    report = target.import_tracks(PathMap((("/data/music", str(folder)),)))
+    target = bench.target(given=PathMap((("/data/music", str(folder)),)))
+    report = target.import_tracks()
     return report, target.local_files()
 
 
@@ -82,9 +82,9 @@ def test_a_map_is_stored_for_the_next_time(bench: Bench, fake: FakePlex, folder:
     fake.locations = [str(folder)]
     fake.album("Ada", "Blue", 3, root=str(folder))
     put_files(fake, folder)
-    target = bench.target()
-    target.store_map(target.path_map())
+    bench.target().store_map()
     known = bench.journal.known_server("machine-1")
     assert known is not None
     assert dict(known.mapping) == {str(folder): str(folder)}
-    assert target.path_map(PathMap((("/other", "/there"),))).as_dict() == {"/other": "/there", str(folder): str(folder)}
+    more = bench.target(given=PathMap((("/other", "/there"),)))
+    assert more.path_map.as_dict() == {"/other": "/there", str(folder): str(folder)}

@@ -35,5 +35,5 @@ def test_there_are_never_too_many_and_every_file_lies_in_one(places: list[tuple[
 
 def test_the_server_refreshes_folders_by_its_names_for_them(bench: Bench, fake: FakePlex) -> None:
     files = [f"{LOCAL}/Ada & Bo/Blue/1.mp3", "/not mapped/1.mp3"]
-    assert bench.target().refresh(files, PathMap(((SERVER, LOCAL),))) == 1
+    assert bench.target(given=PathMap(((SERVER, LOCAL),))).refresh(files) == 1
     assert fake.refreshed == [f"{SERVER}/Ada & Bo/Blue"]

@@ -24,8 +24,8 @@ def music(tmp_path: Path, fake: FakePlex) -> Path:
     return folder
 
 
-def planned(target: PlexLibrary, bench: Bench, written: list[str], given: PathMap = NO_MAP) -> tuple[SyncPlan, int]:
-    request = SyncRequest(level="track", given=given, only=frozenset(written), allow_partial=True)
+def planned(target: PlexLibrary, bench: Bench, written: list[str]) -> tuple[SyncPlan, int]:
+    request = SyncRequest(level="track", only=frozenset(written), allow_partial=True)
     return plan_after_scan(target, request, bench.taxonomy)
 
 
@@ -66,16 +66,15 @@ def test_the_library_is_listed_once_where_the_map_is_known_though_files_are_new(
     paths = [thing.files[0] for thing in (*fake.tracks(), new)]
     decide(bench.database, [(path, "Jazz") for path in paths])
     path_map = PathMap(((str(music), str(music)),))
-    target = bench.target()
     if stored:
-        target.store_map(path_map)
-    plan, _ = planned(target, bench, paths, NO_MAP if stored else path_map)
+        bench.target().store_map(path_map)
+    plan, _ = planned(bench.target(given=NO_MAP if stored else path_map), bench, paths)
     assert (len(plan.edits), listings(fake)) == (3, 1)
 
 
 def test_an_import_lists_the_library_once(bench: Bench, fake: FakePlex, music: Path) -> None:
     target = bench.target()
-    assert target.import_tracks(target.path_map()).new == 3
+    assert target.import_tracks().new == 3
     assert listings(fake) == 1
 
 
@@ -96,8 +95,8 @@ def test_files_that_the_server_did_not_take_in_are_named(bench: Bench, fake: Fak
     paths = [thing.files[0] for thing in (*fake.tracks(), new)]
     decide(bench.database, [(path, "Jazz") for path in paths])
     target = bench.target()
-    plan, _ = planned(target, bench, paths)
-    assert target.unknown(paths, plan.path_map) == [new.files[0]]
+    planned(target, bench, paths)
+    assert target.unknown(paths) == [new.files[0]]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +106,7 @@ def test_another_form_of_a_name_is_the_same_file(bench: Bench, fake: FakePlex, t
     (thing,) = fake.album("Ada", "Blue", 1)
     thing.files = [f"/data/music/{there}"]
     pairs = PathMap((("/data/music", "/home/me"),))
-    assert bench.target().unknown([f"/home/me/{here}", "/home/me/other.mp3"], pairs) == ["/home/me/other.mp3"]
+    assert bench.target(given=pairs).unknown([f"/home/me/{here}", "/home/me/other.mp3"]) == ["/home/me/other.mp3"]
 
 
 def test_files_outside_every_folder_of_the_server_refresh_nothing(bench: Bench, fake: FakePlex, music: Path) -> None:

@@ -49,12 +49,11 @@ def test_a_selftest_that_was_killed_can_be_taken_back(bench: Bench, fake: FakePl
 
 def test_a_track_is_named_by_number_or_by_file(bench: Bench, fake: FakePlex) -> None:
     _, two = fake.album("Ada", "Blue", 2)
-    target = bench.target()
-    pairs = PathMap(((SERVER, LOCAL),))
+    target = bench.target(given=PathMap(((SERVER, LOCAL),)))
     for name in (str(two.key), two.files[0], two.files[0].replace(SERVER, LOCAL)):
-        assert find_track(target, name, pairs) == two.key
+        assert find_track(target, name) == two.key
     with pytest.raises(NothingToDo, match="No track"):
-        find_track(target, "/nowhere.mp3", pairs)
+        find_track(target, "/nowhere.mp3")
 
 
 def test_a_number_that_is_no_track_is_refused(bench: Bench, fake: FakePlex) -> None:
