@@ -17,6 +17,7 @@ from music_reclass.taxonomy import load
 from tests.classification.fakes import CHEAP, COSTLY, Echo, Vectors
 
 LABELS = ("Jazz", "Rock")
+TREE = load()
 
 
 def bundle(stage: str, sure: list[float], exits: list[ExitRule]) -> Any:
@@ -106,7 +107,7 @@ def test_rows_get_the_last_votes_of_tracks_that_are_on_no_album(sure: list[tuple
     bundles: list[Any] = [Echo("cheap", kinds[0], manifest=exits), Echo("costly", kinds[1], digest="d2")]
     rows = {kind[0]: [[1 - pair[place], 0.0, pair[place]] for pair in sure] for place, kind in enumerate(kinds)}
     source: Any = Vectors({kind: dict(enumerate(row)) for kind, row in rows.items()})
-    cascade = Cascade.from_bundles(bundles, load())
+    cascade = Cascade.from_bundles(bundles, TREE)
 
     of_tracks = cascade.predict(range(len(sure)), source, [])
     of_rows = predict_rows(bundles, lambda bundle: np.array(rows[bundle.kinds[0]], np.float32), len(sure))
