@@ -49,11 +49,8 @@ def spreads() -> tuple[Spread, ...]:
     return (
         Spread("layer 7 alone", around(7, 0.3, 0.8)[:, None] * both),
         Spread("a bell around layer 7", around(7, 2.5, 0.6)[:, None] * both),
-        Spread("a bell around layer 3", around(3, 2.5, 0.6)[:, None] * both),
         Spread("all layers alike", np.full((LAYERS, 2), 0.45)),
         Spread("half in layer 3, half in 11", np.stack([around(3, 0.7, 0.8), around(11, 0.7, 0.8)], axis=1)),
-        Spread("half in layer 5, half in 9", np.stack([around(5, 0.7, 0.8), around(9, 0.7, 0.8)], axis=1)),
-        Spread("nowhere", np.zeros((LAYERS, 2))),
     )
 
 

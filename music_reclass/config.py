@@ -168,7 +168,6 @@ class Settings:
         metavar="SIZE",
     )
     precision: str = _setting("auto", "The numbers networks compute with.", choices=PRECISIONS)
-    all_layers: bool = _setting(False, "Where MERT runs, store the means of all its layers as well.")
     max_time: str = _setting(
         "",
         "How long the later stages may work in one scan: 2h, 30m, 1h30m, 90s.",

@@ -155,7 +155,7 @@ def test_kinds_of_features_keep_their_names_and_versions() -> None:
             "fma518": FMA_VERSION, "musicnn": MUSICNN_VERSION, "mert": MERT_VERSION, "jmla": JMLA_VERSION,
             AstTagger.kind_name: AstTagger.version, GenreHubert.kind_name: GenreHubert.version,
         },
-        "layers": {one.model: [one.hidden, one.depth, one.layer] for one in (BASE, LARGE)},
+        "layers": {one.model: [one.hidden, one.layer] for one in (BASE, LARGE)},
         "musicnn_tags": list(MUSICNN_TAGS),
         "columns": [COLUMNS[0], COLUMNS[1], COLUMNS[517], len(COLUMNS)],
     }  # fmt: skip

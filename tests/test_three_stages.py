@@ -12,7 +12,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -186,16 +185,4 @@ def test_a_run_that_is_killed_goes_on_from_the_last_vector_that_was_stored(
         assert sql.execute("SELECT count(*) FROM decision").fetchone() == (COUNT,)
     assert shell(*words(ready)) == 0
     assert computed == {"jmla": len(vectors["jmla"]) - 1}
-    assert the_same(shell.by_name(), answers)
-
-
-def test_all_layers_are_kept_where_mert_runs_and_change_no_decision(
-    whole: tuple[dict[str, Any], dict[str, Any]], ready: Path, shell: Shell
-) -> None:
-    answers, vectors = whole
-    assert shell(*words(ready), "--all-layers") == 0
-    kept = stored(shell.db)
-    assert len(kept["mert-layers"]) == len(vectors["mert"])
-    layers = {track: np.frombuffer(data, "<f4").reshape(13, -1) for track, data in kept["mert-layers"]}
-    assert all(np.array_equal(np.frombuffer(data, "<f4"), layers[track][7]) for track, data in kept["mert"])
     assert the_same(shell.by_name(), answers)

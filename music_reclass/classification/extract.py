@@ -46,7 +46,6 @@ TrackPath = tuple[int, str]  # track id, path
 READ_BATCH = 50  # readings in one transaction: what a kill -9 costs at most
 SAVE_BATCH = 20  # tracks whose vectors are stored in one transaction
 SAVE_SECONDS = 2.0
-_STORED_BATCH = 200  # vectors of all layers read at once: 8 MB
 
 
 def read_file(task: ReadTask, kinds: Sequence[FeatureKind], seconds: dict[FeatureKind, float] | None = None) -> Track:
@@ -337,22 +336,18 @@ class ExtractionRunner:
         self._library = Library(database)
         self._settings = settings
         self._networks: dict[FeatureKind, NetworkExtractor] = {}
-        self._layered: dict[FeatureKind, NetworkExtractor | None] = {}
         self._announced: set[FeatureKind] = set()  # whose loading was shown
 
     @property
     def in_pieces(self) -> int:
         """How many windows were computed in pieces so far, because they did not fit into the memory of the device."""
-        return sum(opened.network.chunked for opened in self._opened())
+        return sum(opened.network.chunked for opened in self._networks.values())
 
     def release(self) -> None:
         """Free the memory that networks hold: a stage is done with all tracks it was asked about."""
         self._announced.clear()
-        for opened in self._opened():
+        for opened in self._networks.values():
             opened.network.release()
-
-    def _opened(self) -> list[NetworkExtractor]:
-        return [*self._networks.values(), *(layers for layers in self._layered.values() if layers is not None)]
 
     def extract(
         self, tracks: Sequence[TrackPath], kind: FeatureKind, stop: Callable[[], bool], progress: Progress
@@ -362,19 +357,16 @@ class ExtractionRunner:
         `stop` ends it in order: what is under way is kept. BundleError where the extractor at hand makes vectors of
         another version. Raises OutOfMemory.
         """
-        cut = self._cut_from_layers(tracks, kind)
-        progress.advance(len(cut))
-        found: dict[int, TrackError | None] = dict.fromkeys(cut)
-        todo = [item for item in tracks if item[0] not in cut]
-        if not todo or stop():
+        found: dict[int, TrackError | None] = {}
+        if not tracks or stop():
             return found
         if kind.name in network_kinds():
             if kind not in self._announced:
                 self._announced.add(kind)
                 progress.advance(0, f"loading {kind.name}")  # and measuring its memory: no track comes for a while
-            answers = self._embedded(todo, kind, stop)
+            answers = self._embedded(tracks, kind, stop)
         else:
-            answers = self._whole(todo, partial(read_vectors, kinds=(kind,)), (kind,), stop)
+            answers = self._whole(tracks, partial(read_vectors, kinds=(kind,)), (kind,), stop)
         self._store(answers, found, progress)
         return found
 
@@ -416,8 +408,7 @@ class ExtractionRunner:
         """The vectors of a kind that a network gives, and of what it gives besides."""
         from music_reclass.extractors.pipeline import embed, read_windows
 
-        layers = self._layers(kind) if self._settings.all_layers else None
-        network = layers or self._network(kind)
+        network = self._network(kind)
         jobs = min(self._settings.workers, len(tracks))
         reader = partial(
             _read_track, reader=partial(read_windows, kind=network.kind.name, excerpt=network.kind.excerpt)
@@ -429,7 +420,7 @@ class ExtractionRunner:
                 if isinstance(answer, TrackError):
                     yield item, answer
                 else:
-                    yield item, {kind: answer} if layers is None else layers.parts(answer)
+                    yield item, {kind: answer}
 
     def _network(self, kind: FeatureKind) -> NetworkExtractor:
         if kind not in self._networks:
@@ -440,32 +431,6 @@ class ExtractionRunner:
             _require_kind(opened.kind, kind)
             self._networks[kind] = opened
         return self._networks[kind]
-
-    def _layers(self, kind: FeatureKind) -> NetworkExtractor | None:
-        """The network whose vectors hold those of `kind` among all layers, if there is one."""
-        if kind not in self._layered:
-            self._network(kind)  # the weights must be the right ones
-            from music_reclass.extractors.device import Placement
-            from music_reclass.extractors.pipeline import all_layers_extractor
-
-            placement = Placement.from_settings(self._settings)
-            self._layered[kind] = all_layers_extractor(kind.name, kind.excerpt, placement)
-        return self._layered[kind]
-
-    def _cut_from_layers(self, tracks: Sequence[TrackPath], kind: FeatureKind) -> set[int]:
-        """Store the vectors of `kind` that stored vectors of all layers hold; the tracks that have one now."""
-        layers = self._layers(kind) if kind.name in network_kinds() else None
-        if layers is None:
-            return set()
-        done: set[int] = set()
-        for start in range(0, len(tracks), _STORED_BATCH):
-            ids = [track for track, _ in tracks[start : start + _STORED_BATCH]]
-            found = self._library.vectors(ids, layers.kind)
-            parts = {track: layers.parts(vector) for track, vector in found.items()}
-            vectors = {track: held[kind] for track, held in parts.items() if kind in held}
-            self._library.add_vectors(vectors, kind)
-            done.update(vectors)
-        return done
 
 
 class _WriteBuffer:

@@ -101,7 +101,6 @@ def _predictions(
     help="Which vector: fma518, efficientat, efficientat-tags, musicnn, musicnn-tags, mert, mert-330m, jmla, ast-tags, "
     "distilhubert-genre.",
 )
-@click.option("--all-layers", is_flag=True, help="Of MERT: the mean of every layer, one after the other.")
 @click.option(
     "--excerpt",
     type=click.Choice(["mid30", "full"]),
@@ -114,14 +113,12 @@ def _predictions(
 @setting_flags("device", "gpu_memory", "precision", with_db=False)
 @json_flag
 def features(
-    files: tuple[Path, ...], kind: str, all_layers: bool, excerpt: str, jobs: int, timeout: float, as_json: bool,
+    files: tuple[Path, ...], kind: str, excerpt: str, jobs: int, timeout: float, as_json: bool,
     settings: Settings,
 ) -> int:  # fmt: skip
     """The feature vector of each FILE."""
     from music_reclass.errors import TrackError
 
-    if all_layers:
-        kind = f"{kind}-layers"  # a kind of its own: such vectors compare with no others
     failed = 0
     settings = replace(settings, jobs=min(jobs, len(files)), timeout=timeout)
     for path, answer in _in_order(files, _answers(files, kind, excerpt, settings)):

@@ -68,7 +68,7 @@ _UNREADABLE_SHOWN = 5
 @choice_flags
 @setting_flags(
     *WRITE_SETTINGS, "jobs", "timeout", "worker_memory", "max_genres", "stages", "bundle", "exit_policy", "effort",
-    "prior", "album", "windows", "speech", "max_time", "max_tracks", "all_layers", "device", "gpu_memory", "precision",
+    "prior", "album", "windows", "speech", "max_time", "max_tracks", "device", "gpu_memory", "precision",
 )  # fmt: skip
 def scan(
     paths: tuple[Path, ...], plex: str | None, sync_plex: bool, pairs: tuple[str, ...], include: tuple[str, ...],

@@ -101,36 +101,26 @@ class Variant:
 
     model: str
     hidden: int
-    depth: int
     layer: int  # the best for genres in MARBLE's configurations (GTZAN)
 
 
-BASE = Variant("mert", 768, 12, 7)
-LARGE = Variant("mert-330m", 1024, 24, 10)
+BASE = Variant("mert", 768, 7)
+LARGE = Variant("mert-330m", 1024, 10)
 
 
 class Mert(NetworkExtractor):
-    """The extractor of the feature kinds `mert*`; input mono float32 at 24 kHz.
-
-    With `all_layers` the vector holds the means of all layers one after the other, the lowest first, so that
-    `vector.reshape(depth + 1, hidden)[7]` is layer 7.
-    """
+    """The extractor of the feature kinds `mert*`; input mono float32 at 24 kHz."""
 
     rate = RATE
 
-    def __init__(
-        self, variant: Variant, excerpt: str, installed: Installed, placement: Placement, *, all_layers: bool = False
-    ) -> None:
-        self._layers = tuple(range(variant.depth + 1)) if all_layers else (variant.layer,)
+    def __init__(self, variant: Variant, excerpt: str, installed: Installed, placement: Placement) -> None:
+        self._layer = variant.layer
         settings = read_json(installed.folder / "preprocessor_config.json") or {}
         self._normalise = bool(settings.get("do_normalize", variant is BASE))
         self._installed = installed
         loudness = "norm" if self._normalise else "raw"
-        version = f"{VERSION}-{{}}-{loudness}-{installed.short_digest}".format
-        self._plain = FeatureKind(variant.model, version(f"l{variant.layer}"), variant.hidden, excerpt)
-        self._plain_part = slice(variant.hidden * variant.layer, variant.hidden * (variant.layer + 1))
-        every = FeatureKind(f"{variant.model}-layers", version("all"), variant.hidden * len(self._layers), excerpt)
-        self.kind = every if all_layers else self._plain
+        version = f"{VERSION}-l{variant.layer}-{loudness}-{installed.short_digest}"
+        self.kind = FeatureKind(variant.model, version, variant.hidden, excerpt)
         blueprint = Blueprint(
             f"{variant.model}-{self.kind.version}",
             self._build,
@@ -152,16 +142,11 @@ class Mert(NetworkExtractor):
         cut = windows.audible(windows.spread(samples, length, MOST_WINDOWS))
         return standardised(cut) if self._normalise else cut
 
-    def parts(self, vector: NDArray[np.float32]) -> dict[FeatureKind, NDArray[np.float32]]:
-        """The vector by its kind, after it that of the single layer if it is one of all layers."""
-        whole = {self.kind: vector}
-        return whole if self.kind == self._plain else {**whole, self._plain: vector[self._plain_part]}
-
     def _build(self, precision: str) -> Any:
         config = read_json(self._installed.folder / "config.json")
         if config is None:
             raise ReclassError(f"{self._installed.folder} has lost its config.json; install the model again.")
-        return hubert.load(read_safetensors(self._installed.weights), config, self._layers, precision, title="MERT")
+        return hubert.load(read_safetensors(self._installed.weights), config, (self._layer,), precision, title="MERT")
 
     def _forward(self, model: Any, waves: Any) -> Any:
         return model(waves).flatten(1)
@@ -177,9 +162,9 @@ def standardised(cut: NDArray[np.float32]) -> NDArray[np.float32]:
     return result
 
 
-def _mert(variant: Variant, excerpt: str, placement: Placement, *, all_layers: bool = False) -> Mert:
+def _mert(variant: Variant, excerpt: str, placement: Placement) -> Mert:
     check_packages("torch")
-    return Mert(variant, excerpt, needed(variant.model), placement, all_layers=all_layers)
+    return Mert(variant, excerpt, needed(variant.model), placement)
 
 
 def mert(excerpt: str, placement: Placement) -> Mert:
@@ -187,16 +172,6 @@ def mert(excerpt: str, placement: Placement) -> Mert:
     return _mert(BASE, excerpt, placement)
 
 
-def mert_layers(excerpt: str, placement: Placement) -> Mert:
-    """MERT-v1-95M, all 13 layers: 13 x 768 numbers, for a head that learns the mix."""
-    return _mert(BASE, excerpt, placement, all_layers=True)
-
-
 def mert_330m(excerpt: str, placement: Placement) -> Mert:
     """MERT-v1-330M, layer 10: 1024 numbers."""
     return _mert(LARGE, excerpt, placement)
-
-
-def mert_330m_layers(excerpt: str, placement: Placement) -> Mert:
-    """MERT-v1-330M, all 25 layers: 25 x 1024 numbers."""
-    return _mert(LARGE, excerpt, placement, all_layers=True)

@@ -285,10 +285,6 @@ class NetworkExtractor(ABC):
         """The vector of one recording, float32; SkipTrack for no samples at all."""
         return self.pool(np.stack(list(self.network.map(self.windows(samples)))))
 
-    def parts(self, vector: NDArray[np.float32]) -> dict[FeatureKind, NDArray[np.float32]]:
-        """The vector by its kind, and the vectors of other kinds that it holds."""
-        return {self.kind: vector}
-
 
 def slopes_file(installed: Installed) -> Path:
     """Where measured memory slopes are kept, for all models together."""

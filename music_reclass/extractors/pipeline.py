@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 import numpy as np
 
 from music_reclass.errors import ReclassError, TrackError
-from music_reclass.extractors.registry import EXTRACTORS, extractor
+from music_reclass.extractors.registry import extractor
 from music_reclass.utils.lazy import require
 from music_reclass.utils.workers import WorkerPool, network_threads
 
@@ -48,12 +48,6 @@ def read_windows(path: str | Path, kind: str, excerpt: str) -> NDArray[np.float3
 def network_extractor(kind: str, excerpt: str, placement: Placement) -> NetworkExtractor:
     """The extractor of one of `registry.network_kinds` at a placement. MissingWeights, MissingExtra."""
     return cast("NetworkExtractor", extractor(kind, excerpt, placement))
-
-
-def all_layers_extractor(kind: str, excerpt: str, placement: Placement) -> NetworkExtractor | None:
-    """The extractor of all layers whose vectors hold those of `kind`; None where there is none. MissingWeights."""
-    name = f"{kind}-layers"
-    return network_extractor(name, excerpt, placement) if name in EXTRACTORS else None
 
 
 @lru_cache(maxsize=4)

@@ -86,7 +86,6 @@ class TestNetworks:
         monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
         monkeypatch.setattr(mert, "BASE", small_models.VARIANT)
         self.kind = small_models.small_mert().kind
-        self.layers = small_models.small_mert(all_layers=True).kind
 
     def test_one_network_serves_all_tracks_and_failures_are_named(
         self, database: Database, tracks: list[tuple[int, str]]
@@ -106,28 +105,6 @@ class TestNetworks:
         assert running.in_pieces == 0
         running.release()
         assert running.extract(tracks[1:2], self.kind, never, Silent()) == {ids[1]: None}
-
-    def test_all_layers_are_stored_beside_the_one_that_votes_from_one_pass(
-        self, database: Database, tracks: list[tuple[int, str]]
-    ) -> None:
-        runner(database, all_layers=True).extract(tracks[:2], self.kind, never, Silent())
-        ids = [track for track, _ in tracks]
-        library = Library(database)
-        plain, every = library.vectors(ids, self.kind), library.vectors(ids, self.layers)
-        assert plain.keys() == every.keys() == set(ids[:2])
-        for track in ids[:2]:
-            assert np.array_equal(plain[track], every[track].reshape(13, 32)[7])
-
-    def test_a_layer_that_is_stored_among_all_layers_is_not_extracted_again(
-        self, database: Database, tracks: list[tuple[int, str]]
-    ) -> None:
-        (track, path), *_ = tracks
-        library = Library(database)
-        every = np.arange(13 * 32, dtype=np.float32)
-        library.add_vectors({track: every}, self.layers)
-        os.remove(path)
-        assert runner(database).extract(tracks[:1], self.kind, never, Silent()) == {track: None}
-        assert library.vectors([track], self.kind)[track].tolist() == every[7 * 32 : 8 * 32].tolist()
 
     def test_what_was_extracted_is_stored_even_if_the_end_comes_at_once(
         self, database: Database, tracks: list[tuple[int, str]], monkeypatch: pytest.MonkeyPatch

@@ -31,7 +31,7 @@ CONFIG = mert.CONFIG_95M | {
     "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2,
 }  # fmt: skip
 PRE_NORM = CONFIG | {"do_stable_layer_norm": True}
-VARIANT = mert.Variant("mert", 32, 12, 7)
+VARIANT = mert.Variant("mert", 32, 7)
 ON_CPU = Placement("cpu", "", "fp32")
 SMALL_JMLA = {"width": 32, "depth": 2, "heads": 4, "hidden": 64}
 AST = AST_PUBLISHED | {
@@ -173,12 +173,10 @@ def small_efficientat(excerpt="mid30", tags=False):
     return efficientat.Efficientat(excerpt, install("efficientat", random_efficientat()), tags)
 
 
-def small_mert(excerpt="mid30", placement=ON_CPU, all_layers=False, variant=VARIANT):
+def small_mert(excerpt="mid30", placement=ON_CPU, variant=VARIANT):
     """The extractor with a reduced network."""
     settings = {"config.json": CONFIG, "preprocessor_config.json": {"do_normalize": True}}
-    return mert.Mert(
-        variant, excerpt, install("mert", arrays(random_hubert()), settings), placement, all_layers=all_layers
-    )
+    return mert.Mert(variant, excerpt, install("mert", arrays(random_hubert()), settings), placement)
 
 
 class SmallJmla(Jmla):

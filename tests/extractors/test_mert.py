@@ -32,14 +32,6 @@ def test_the_vector_is_the_mean_of_layer_seven_over_frames_and_windows():
     assert np.allclose(small_mert().vector(samples), wanted, atol=1e-5)
 
 
-def test_all_layers_hold_layer_seven_in_its_place():
-    samples = noise(5)
-    every = small_mert(all_layers=True)
-    assert every.kind.dimension == 13 * 32
-    assert every.kind.name == "mert-layers"
-    assert np.allclose(every.vector(samples).reshape(13, 32)[7], small_mert().vector(samples), atol=1e-6)
-
-
 def test_windows_have_mean_zero_and_variance_one_as_transformers_makes_them():
     from transformers import Wav2Vec2FeatureExtractor
 
@@ -53,7 +45,7 @@ def test_windows_have_mean_zero_and_variance_one_as_transformers_makes_them():
 def test_the_330m_takes_the_sound_as_it_is():
     settings = {"config.json": CONFIG, "preprocessor_config.json": {"do_normalize": False}}
     installed = install("mert", arrays(random_hubert()), settings)
-    extractor = mert.Mert(mert.Variant("mert", 32, 12, 7), "mid30", installed, ON_CPU)
+    extractor = mert.Mert(mert.Variant("mert", 32, 7), "mid30", installed, ON_CPU)
     samples = noise(5)
     assert np.array_equal(extractor.windows(samples)[0], samples)
     assert "raw" in extractor.kind.version
@@ -88,10 +80,8 @@ def test_the_published_sizes_are_in_the_registry(monkeypatch):
         mert.mert_330m("mid30", ON_CPU)
     install("mert", {"any": np.zeros(1, np.float32)})
     install("mert-330m", {"any": np.zeros(1, np.float32)})
-    kinds = [
-        make("mid30", ON_CPU).kind for make in (mert.mert, mert.mert_layers, mert.mert_330m, mert.mert_330m_layers)
-    ]
-    assert [kind.dimension for kind in kinds] == [768, 13 * 768, 1024, 25 * 1024]
-    assert [kind.name for kind in kinds] == ["mert", "mert-layers", "mert-330m", "mert-330m-layers"]
+    kinds = [make("mid30", ON_CPU).kind for make in (mert.mert, mert.mert_330m)]
+    assert [kind.dimension for kind in kinds] == [768, 1024]
+    assert [kind.name for kind in kinds] == ["mert", "mert-330m"]
     assert kinds[0].version.startswith("1-l7-norm-")
-    assert kinds[2].version.startswith("1-l10-raw-")
+    assert kinds[1].version.startswith("1-l10-raw-")

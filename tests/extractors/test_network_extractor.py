@@ -60,11 +60,6 @@ def test_rows_that_are_not_finite_fail_the_track():
         Halves().pool(np.full((2, 2), np.inf, np.float32))
 
 
-def test_a_vector_holds_itself():
-    vector = np.ones(2, np.float32)
-    assert Halves().parts(vector) == {Halves.kind: vector}
-
-
 def test_slopes_of_all_models_share_a_file(tmp_path):
     models = [Installed(tmp_path / name, name, "d" * 64, 1, 1, "", "", "") for name in ("mert", "jmla")]
     assert {slopes_file(model) for model in models} == {tmp_path / "slopes.json"}

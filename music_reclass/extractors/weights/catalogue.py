@@ -140,7 +140,7 @@ MODELS: dict[str, Model] = {
         Model(
             "mert",
             "MERT-v1-95M, a transformer pretrained on music without labels: 768 numbers of a track",
-            ("mert", "mert-layers"),
+            ("mert",),
             _hub(
                 "m-a-p/MERT-v1-95M",
                 (
@@ -161,7 +161,7 @@ MODELS: dict[str, Model] = {
         Model(
             "mert-330m",
             "MERT-v1-330M, the large MERT: 1024 numbers of a track, three times the work",
-            ("mert-330m", "mert-330m-layers"),
+            ("mert-330m",),
             _hub(
                 "m-a-p/MERT-v1-330M",
                 (
