@@ -228,8 +228,8 @@ def show_import(title: str, done: ImportReport, choice: Choice) -> None:
 def show_unknown(files: Sequence[str], count: int) -> None:
     """The files of a scan that the server does not hold after it has scanned their folders."""
     complain(
-        f"{len(files):,} of {counted(count, 'written file')} not in the Plex library: they lie outside its folders, or "
-        "Plex has not come to them yet; then reclass plex sync brings their genres later."
+        f"Plex does not hold {len(files):,} of the {counted(count, 'file')} written. What lies in the folders of "
+        "its library comes with the next scan there; reclass plex sync then brings the genres."
     )
     for path in files[:LEFT_SHOWN]:
         complain(f"  {printable(shorten_home(path))}")
