@@ -77,17 +77,17 @@ def heads(folder: Path, paths: list[str], device: str) -> None:
     from music_reclass.features.database import Database
     from music_reclass.features.library import Library
     from music_reclass.models.bundle import save_cascade
-    from music_reclass.training.open import extract_files, extract_tracks
+    from music_reclass.training.extraction import Extraction, extract_files, extract_tracks
     from music_reclass.utils.progress import StopRequest
     from tests.heads import ladder_of_heads
 
     database, settings, stop = Database(folder / "training.sqlite3"), Settings(device=device), StopRequest()
     kinds = [extractor(name, "mid30").kind for name in ("fma518", "mert", "jmla")]
-    extract_files(database, paths, kinds[:1], settings=settings, stop=stop)
+    extract_files(database, paths, kinds[:1], Extraction(settings, stop))
     tracks = sorted(Library(database).paths(range(len(paths) + 1)))
     for kind in kinds[1:]:
         start = time.perf_counter()
-        extract_tracks(database, tracks, kind, settings=settings, stop=stop)
+        extract_tracks(database, tracks, [kind], Extraction(settings, stop))
         print(f"trained on   {len(tracks)} vectors {kind.key} in {time.perf_counter() - start:.1f} s")
     save_cascade(ladder_of_heads(Library(database), tracks, kinds), folder / "ladder")
 

@@ -25,7 +25,7 @@ from music_reclass.features.database import Database
 from music_reclass.features.library import Library
 from music_reclass.models.bundle import save_cascade
 from music_reclass.models.dataset import fma518
-from music_reclass.training.open import extract_files, extract_tracks
+from music_reclass.training.extraction import Extraction, extract_files, extract_tracks
 from music_reclass.utils.progress import StopRequest
 from tests.extractors import small_models
 from tests.heads import ladder_of_heads
@@ -48,12 +48,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             encode(Path(path), song(seed=number, seconds=5.2))
         database = Database(folder / "training.sqlite3")
         settings = Settings(jobs=1, device="cpu", precision="fp32")
-        extract_files(database, paths, kinds[:1], settings=settings, stop=StopRequest())
+        extract_files(database, paths, kinds[:1], Extraction(settings, StopRequest()))
         tracks = sorted(Library(database).paths(range(COUNT + 1)))
         with sqlite3.connect(folder / "read.sqlite3") as copy:
             database.connection.backup(copy)
         for kind in kinds[1:]:
-            extract_tracks(database, tracks, kind, settings=settings, stop=StopRequest())
+            extract_tracks(database, tracks, [kind], Extraction(settings, StopRequest()))
         save_cascade(ladder_of_heads(Library(database), tracks, kinds), folder / "cascade")
     return folder
 

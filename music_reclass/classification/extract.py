@@ -343,6 +343,12 @@ class ExtractionRunner:
         """How many windows were computed in pieces so far, because they did not fit into the memory of the device."""
         return sum(opened.network.chunked for opened in self._networks.values())
 
+    @property
+    def places(self) -> dict[str, str]:
+        """Where the networks run that were opened so far, for people, by the names of their kinds."""
+        devices = {kind.name: opened.network.device for kind, opened in self._networks.items()}
+        return {name: "the processor" if one.is_cpu else one.name for name, one in devices.items()}
+
     def release(self) -> None:
         """Free the memory that networks hold: a stage is done with all tracks it was asked about."""
         self._announced.clear()

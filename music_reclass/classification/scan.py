@@ -80,7 +80,7 @@ def _share_out(stats: ScanStats, cascade: Cascade, costs: Mapping[FeatureKind, S
         counted.update(stage.kinds)
         if mine and work:
             cost = stats.stage(stage.name)
-            cost.extracted = max(of_kind.extracted for of_kind in mine)
+            cost.extracted = cost.at_reading = max(of_kind.extracted for of_kind in mine)
             cost.seconds = stats.seconds["read"] * sum(of_kind.seconds for of_kind in mine) / work
     stats.stage(cascade.stages[0].name).extracted = stats.read
 

@@ -218,6 +218,7 @@ def _checks(settings: Settings) -> Iterator[tuple[str, bool, str]]:
         ("model", partial(_model, settings)),
     ):
         yield label, *_guarded(check)
+    yield "heads", *_guarded(partial(_heads, settings))
     yield "workers", True, f"{settings.workers} processes, {settings.timeout:g} s for one file at most"
     yield "database", *_guarded(lambda: _database(settings.database))
     yield "learned", *_guarded(lambda: _learned(settings.database))
@@ -276,6 +277,16 @@ def _model(settings: Settings) -> str:
     text = f"{first.name} {first.version}, {len(first.labels)} genres, digest {first.digest[:12]}"
     text += "".join(f"; then {bundle.name} {bundle.version}, digest {bundle.digest[:12]}" for bundle in later)
     return text + (f"; cannot run here: {', '.join(obstacles)}" if obstacles else "")
+
+
+def _heads(settings: Settings) -> str:
+    """Which installed models no stage reads, and the line that makes a stage of each."""
+    from music_reclass.cli.models import heads_lacking
+
+    lacking = heads_lacking(settings)
+    if not lacking:
+        return "every installed network is read by a stage, or gives evidence"
+    return "; ".join(f"{name}: {head.sentence()}" for name, head in lacking.items())
 
 
 def _database(path: Path) -> str:

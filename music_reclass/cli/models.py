@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from music_reclass.extractors.weights.store import Installed
     from music_reclass.models.bundle import Bundle
     from music_reclass.models.early_exit import ExitRule
+
+_SAMPLE = 3000  # tracks that a stage is trained on, where the user says nothing else
+_ENOUGH = 200  # tracks below which that is not worth the while
+_ALTERNATIVES = (("efficientat", "efficientat-mn10"), ("mert", "mert-330m"), ("jmla",))
 
 trust_flag = click.option("--trust", is_flag=True, help="Take other weights than the published or first ones.")
 
@@ -62,8 +66,9 @@ def list_models(verbose: bool, as_json: bool, settings: Settings) -> None:
                 sentence + ("  (certified on your library)" if exit_rule in certified.get(stage.digest, ()) else ""),
             )
         _show_manifest(stage, exit_rule, verbose)
+    reading_stages = _stages_by_kind(settings)
     for model in catalogue.MODELS.values():
-        _show(model, store.find(model.name), as_json)
+        _show(model, store.find(model.name), as_json, _head(model, reading_stages))
 
 
 def _show_manifest(stage: Bundle, exit_rule: ExitRule | None, verbose: bool) -> None:
@@ -91,7 +96,72 @@ def _measured(scores: Mapping[str, Any]) -> str:
     return f"monitored only, {counted(scores['count'], 'track')}: {lost}"
 
 
-def _show(model: Model, installed: Installed | None, as_json: bool) -> None:
+class Head(NamedTuple):
+    """Whether the vectors of a model name genres: the stages that read them, else the line that trains one."""
+
+    stages: tuple[str, ...] = ()
+    train: str = ""  # empty too where the model's tags are evidence and nothing else
+
+    def sentence(self) -> str:
+        """What a user must know of it; empty where a stage reads them."""
+        if self.stages:
+            return ""
+        if not self.train:
+            return "its tags are evidence (reclass explain); no stage reads them"
+        return f"no stage reads its vectors yet; make one from your tags: {self.train}"
+
+
+def _stages_by_kind(settings: Settings) -> dict[str, list[str]]:
+    """The stages that read vectors, by the name of the kind: those of a scan, of the package, and of the library."""
+    from music_reclass.cli.session import available_bundles, untaught_bundles
+    from music_reclass.models.bundle import CONTENT_FOLDERS, embedded
+
+    found: dict[str, list[str]] = {}
+    for bundle in (*available_bundles(settings), *untaught_bundles(), *map(embedded, CONTENT_FOLDERS)):
+        for kind in bundle.kinds:
+            if bundle.stage not in found.setdefault(kind.name, []):
+                found[kind.name].append(bundle.stage)
+    return found
+
+
+def _head(model: Model, stages: Mapping[str, Sequence[str]]) -> Head:
+    from music_reclass.extractors.registry import TAG_HEADS
+
+    reading = [stage for kind in model.kinds for stage in stages.get(kind, ())]
+    reading += [stage for stage, tagger in TAG_HEADS.items() if tagger == model.name]  # a stage once it is installed
+    if reading:
+        return Head(tuple(dict.fromkeys(reading)))
+    return Head(train=_training_line(model))
+
+
+def _training_line(model: Model) -> str:
+    """The command that makes a stage of the vectors of `model`, beside what is installed; "" where none can."""
+    from music_reclass.cli.data import FIRST, LATER
+    from music_reclass.extractors.weights import catalogue, store
+
+    wanted = [kind for kind in model.kinds if kind in LATER]
+    if not wanted:
+        return ""
+    installed = {kind for other in catalogue.MODELS.values() if store.find(other.name) for kind in other.kinds}
+    for alternatives in _ALTERNATIVES:
+        at_hand = [kind for kind in alternatives if kind in wanted] or [
+            kind for kind in alternatives if kind in installed
+        ]
+        wanted += at_hand[:1]
+    stages = ",".join((FIRST, *(kind for kind in LATER if kind in wanted)))
+    return f"reclass train all --on library --sample {_SAMPLE} --stages {stages}"
+
+
+def heads_lacking(settings: Settings) -> dict[str, Head]:
+    """The installed models that no stage reads, by name."""
+    from music_reclass.extractors.weights import catalogue, store
+
+    stages = _stages_by_kind(settings)
+    heads = {model.name: _head(model, stages) for model in catalogue.MODELS.values() if store.find(model.name)}
+    return {name: head for name, head in heads.items() if head.train}
+
+
+def _show(model: Model, installed: Installed | None, as_json: bool, head: Head) -> None:
     from music_reclass.extractors.weights.catalogue import RECOMMENDED
 
     if as_json:
@@ -100,6 +170,7 @@ def _show(model: Model, installed: Installed | None, as_json: bool) -> None:
                 "model": model.name, "title": model.title, "kinds": list(model.kinds), "licence": model.licence,
                 "bytes": model.size, "extra": model.extra or None, "installed": installed is not None,
                 "digest": installed.digest if installed else None, "recommended": model.name == RECOMMENDED,
+                "stages": list(head.stages), "train": head.train or None,
             }
         )  # fmt: skip
         return
@@ -107,21 +178,24 @@ def _show(model: Model, installed: Installed | None, as_json: bool) -> None:
     state = f"recommended; {state}" if model.name == RECOMMENDED else state
     say(model.name, f"{model.title}")
     say("", f"{state}; licence {model.licence}" + (f"; needs music_reclass[{model.extra}]" if model.extra else ""))
+    if head.sentence():
+        say("", head.sentence())
 
 
 @models.command()
 @click.argument("name", required=False)
 @yes_flag
 @trust_flag
+@setting_flags()
 @json_flag
-def download(name: str | None, yes: bool, trust: bool, as_json: bool) -> None:
+def download(name: str | None, *, yes: bool, trust: bool, as_json: bool, settings: Settings) -> None:
     """Download the weights of NAME (default: the recommended model), after showing their licence once. -y accepts it
     without asking. Where they lie in the Hugging Face cache, they are taken from there."""
     from music_reclass.extractors.weights import catalogue
 
     model = catalogue.model(name or catalogue.RECOMMENDED)
     _accept_licence(model, yes)
-    _show_installed(model, _from_hub_cache(model, trust) or _fetched(model, trust), as_json)
+    _show_installed(model, _from_hub_cache(model, trust) or _fetched(model, trust), as_json, settings)
 
 
 def _from_hub_cache(model: Model, trust: bool) -> Installed | None:
@@ -179,8 +253,9 @@ def offer_recommended(choice: Choice, settings: Settings) -> None:
 @click.argument("name")
 @click.argument("path", type=click.Path(path_type=Path), required=False)
 @trust_flag
+@setting_flags()
 @json_flag
-def install_model(name: str, path: Path | None, trust: bool, as_json: bool) -> None:
+def install_model(name: str, path: Path | None, *, trust: bool, as_json: bool, settings: Settings) -> None:
     """Take the weights of NAME from PATH: the file as published, a safetensors file, or their folder. Without PATH they
     are looked for in the Hugging Face cache."""
     from music_reclass.errors import NothingToDo
@@ -195,7 +270,7 @@ def install_model(name: str, path: Path | None, trust: bool, as_json: bool) -> N
         )
     if not as_json and model.licence != "MIT":
         complain(f"{model.name} is under {model.licence}; read it with: reclass models licence {model.name}")
-    _show_installed(model, installed, as_json)
+    _show_installed(model, installed, as_json, settings)
 
 
 @models.command()
@@ -250,11 +325,34 @@ def _accept_licence(model: Model, yes: bool) -> None:
     store.remember_licence(model.name, datetime.date.today().isoformat())
 
 
-def _show_installed(model: Model, installed: Installed, as_json: bool) -> None:
+def _show_installed(model: Model, installed: Installed, as_json: bool, settings: Settings) -> None:
+    head = _head(model, _stages_by_kind(settings))
     if as_json:
-        _show(model, installed, as_json)
+        _show(model, installed, as_json, head)
         return
     contents = "graph" if model.is_graph else f"{installed.tensors} tensors, {installed.values:,} values"
     say(model.name, f"{contents}, digest {installed.digest[:16]}")
     say("folder", printable(str(installed.folder)))
     plain(f"check it: reclass models verify {model.name}")
+    if not head.train:
+        plain(head.sentence() or f"The next scan uses it: reclass scan PATH   (stage {head.stages[0]})")
+        return
+    plain(f"Scans do not use it yet, as no stage reads its vectors. Make one from your genre tags:\n{head.train}")
+    if (tagged := _tagged_tracks(settings)) < _ENOUGH:
+        plain(
+            f"That takes {_ENOUGH} tracks or more with features and tags of yours; the library has {tagged:,}. Scan "
+            "tagged music first (reclass scan --dry-run PATH), or take a labelled collection: --on fma-audio --data "
+            "fma_small, --on folder --data ONE_FOLDER_A_GENRE."
+        )
+
+
+def _tagged_tracks(settings: Settings) -> int:
+    """How many tracks of the library a stage could be trained on."""
+    from music_reclass.cli.session import reading
+    from music_reclass.features.library import Library
+    from music_reclass.models.dataset import fma518
+
+    if not settings.database.exists():
+        return 0
+    with reading(settings) as library:
+        return sum(1 for _ in Library(library).tracks_with(fma518("mid30"), tagged_by_user=True))

@@ -187,3 +187,24 @@ def takes(options: type[Options]) -> Callable[[Callable[[Options], Result]], Cal
         return call
 
     return decorated
+
+
+def command_line() -> str:
+    """The command that runs, as somebody would write it in a shell; `the same command` where none does."""
+    import shlex
+
+    from click.core import ParameterSource
+
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return "the same command"
+    words = context.command_path.split()
+    for parameter in context.command.params:
+        name, value = parameter.name or "", context.params.get(parameter.name or "")
+        if context.get_parameter_source(name) != ParameterSource.COMMANDLINE:
+            continue
+        flag = max(parameter.opts, key=len)
+        given = value if isinstance(value, tuple) else (value,)
+        for one in given:
+            words += [flag] if isinstance(one, bool) else [flag, str(one)]
+    return shlex.join(words)

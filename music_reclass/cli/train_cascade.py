@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from music_reclass.cli.data import FIRST
+from music_reclass.cli.data import FIRST, LATER
 from music_reclass.cli.options import takes
-from music_reclass.cli.output import complain, say
+from music_reclass.cli.output import complain, printable, say
 from music_reclass.cli.train_options import (
     TrainOptions,
     common_flags,
@@ -23,8 +23,6 @@ from music_reclass.cli.train_options import (
 if TYPE_CHECKING:
     from music_reclass.models.dataset import Dataset
     from music_reclass.training.train import StageRecipe
-
-_LATER = ("efficientat", "musicnn", "mert", "mert-330m", "jmla")
 
 
 def _cascade_flags(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -79,7 +77,8 @@ def jmla_ensemble(options: TrainOptions) -> None:
     "--stages",
     default="auto",
     show_default=True,
-    help="The cascade, cheapest first, as fma518,efficientat or fma518,mert,jmla; auto: all that is installed.",
+    help="The cascade, cheapest first, as fma518,efficientat or fma518,mert,jmla; auto: all that is installed "
+    "and shows a gain over the stages before it.",
 )
 @click.option(
     "--epsilon",
@@ -126,12 +125,16 @@ def _train_cascade(options: TrainOptions) -> None:
     data = training_data(options, taxonomy, kinds)
     recipes = [_stage_recipe(kinds[:last], data, options) for last in range(1, len(kinds) + 1)]
     target = RiskTarget(options.epsilon, options.delta)
-    found = train_cascade(data, recipes, seed=options.seed, target=target, log=complain, taxonomy=taxonomy.digest)
-    save_cascade([stage.bundle for stage in found.stages], options.out)
+    found = train_cascade(
+        data, recipes, seed=options.seed, target=target, log=complain, taxonomy=taxonomy.digest,
+        only_gains=options.stages == "auto",
+    )  # fmt: skip
+    folder = options.folder("-".join(stage.bundle.stage for stage in found.stages))
+    save_cascade([stage.bundle for stage in found.stages], folder)
     for label, text in summary(found):
         say(label, text)
-    say("bundles", f"{options.out}  ({', '.join(stage.bundle.digest[:12] for stage in found.stages)})")
-    finish(options)
+    say("bundles", f"{printable(str(folder))}  ({', '.join(stage.bundle.digest[:12] for stage in found.stages)})")
+    finish(options, folder)
 
 
 def _kinds(options: TrainOptions) -> tuple[str, ...]:
@@ -142,21 +145,27 @@ def _kinds(options: TrainOptions) -> tuple[str, ...]:
 
     if options.stages != "auto":
         named = tuple(word.strip() for word in options.stages.split(","))
-        if named[0] != FIRST or len(set(named)) != len(named) or not set(named[1:]) <= set(_LATER):
+        if named[0] != FIRST or len(set(named)) != len(named) or not set(named[1:]) <= set(LATER):
             raise UsageError(
                 f"There is no cascade {options.stages!r}; it begins with {FIRST} and goes on with some of "
-                f"{', '.join(_LATER)}, each once."
+                f"{', '.join(LATER)}, each once."
             )
         return named
     request = options.data_request()
     if request.form == "table" and request.path is not None:
         file = TableFile.read(request.path)
         file.table()  # what is wrong with the table is said first
-        at_hand = [name for name in kinds_in(file) if name in _LATER]
+        at_hand = [name for name in kinds_in(file) if name in LATER]
     else:
-        at_hand = [name for name in _LATER if is_installed(name, request.excerpt)]
-    if "mert" in at_hand or "mert-330m" in at_hand:  # MusiCNN is for machines that cannot run MERT
-        at_hand = [name for name in at_hand if name != "musicnn"]
+        at_hand = [name for name in LATER if is_installed(name, request.excerpt)]
+    better = next((name for name in ("efficientat", "mert", "mert-330m") if name in at_hand), None)
+    if better is not None and "musicnn" in at_hand:
+        with_it = ",".join((FIRST, *at_hand))
+        at_hand.remove("musicnn")
+        why = "it adds nothing" if better == "efficientat" else "it is for machines that cannot run that"
+        complain(
+            f"musicnn is left out: beside {better} {why} (docs/explanation/model-card.md); else: --stages {with_it}"
+        )
     return (FIRST, *at_hand)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,15 @@ import click
 
 from music_reclass.cli.data import FIRST, data_flags, open_data
 from music_reclass.cli.options import setting_flags
-from music_reclass.cli.output import check_output, plain, say, write_file
+from music_reclass.cli.output import (
+    check_output,
+    interactive,
+    plain,
+    printable,
+    say,
+    shorten_home,
+    write_file,
+)
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
@@ -33,10 +42,11 @@ class TrainOptions:
     config_file: Path | None
     table: Path | None
     augmentations: Path | None
-    out: Path
+    out: Path | None
     target_precision: float | None
     seed: int
     set_default: bool
+    yes: bool = False
     device: str = "cpu"
     epochs: int | None = None
     columns: tuple[str, ...] = ()
@@ -52,10 +62,18 @@ class TrainOptions:
     def data_request(self, kinds: tuple[str, ...] = (FIRST,)) -> DatasetRequest:
         """The data set that the flags name, with the vectors of `kinds`: --table and --from-library count more than
         --on."""
-        request = replace(self.request, kinds=kinds, augmentations=_augmentations(self.augment))
+        request = replace(self.request, kinds=kinds, augmentations=_augmentations(self.augment), seed=self.seed)
         if self.from_library:
             return replace(request, form="library")
         return request if self.table is None else replace(request, form="table", path=self.table)
+
+    def folder(self, name: str) -> Path:
+        """Where the bundle goes: --out, else the folder `name` among the user's bundles."""
+        if self.out is not None:
+            return self.out
+        import platformdirs
+
+        return Path(platformdirs.user_data_dir("reclass", appauthor=False)) / "bundles" / name
 
 
 def _augmentations(named: str | None) -> tuple[str, ...]:
@@ -74,7 +92,7 @@ def _augmentations(named: str | None) -> tuple[str, ...]:
 
 
 def common_flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--set-default, --seed, --target-precision, --out, --augmentations, --table; the flags of data and database."""
+    """--set-default, --seed, --target-precision, --out, --yes, --augmentations, --table; flags of data and database."""
     for flag in (
         click.option("--set-default", is_flag=True, help="Use it for every scan: written into the configuration file."),
         click.option("--seed", type=int, default=0, show_default=True, help="Equal seeds give equal bundles."),
@@ -85,8 +103,12 @@ def common_flags(command: Callable[..., Any]) -> Callable[..., Any]:
             "certified is then never decided.",
         ),
         click.option(
-            "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the bundle."
+            "--out",
+            type=click.Path(path_type=Path, file_okay=False),
+            help="Folder for the bundle (default: one for these stages in your data folder; training again replaces "
+            "what is in it).",
         ),
+        click.option("-y", "--yes", is_flag=True, help="Extract vectors for hours without asking."),
         click.option(
             "--augmentations",
             "--views",
@@ -107,17 +129,30 @@ def training_data(options: TrainOptions, taxonomy: Taxonomy, kinds: tuple[str, .
     from music_reclass.errors import UsageError
     from music_reclass.models.dataset import read_augmentations
     from music_reclass.models.vocabulary import require_known
+    from music_reclass.training.open import sampled
 
     if options.html is not None:  # said before the training, not after it
         check_output(options.html, force=options.force)
     request = options.data_request(kinds)
-    data = open_data(request, taxonomy, options.settings)
+    whole = request if options.augmentations is None else replace(request, sample=None)
+    data = open_data(whole, taxonomy, options.settings, ask=lambda question: options.yes or _agreed(question))
     require_known(data.table.classes, taxonomy)
-    if options.augmentations is None:
-        return data
-    if request.form != "table":
-        raise UsageError("--augmentations belong to the rows of a table (--table FILE.npz).")
-    return data.with_augmentations(read_augmentations(options.augmentations, data.table))
+    if options.augmentations is not None:
+        if request.form != "table":
+            raise UsageError("--augmentations belong to the rows of a table (--table FILE.npz).")
+        # They are of all rows of the table, in its order.
+        data = sampled(data.with_augmentations(read_augmentations(options.augmentations, data.table)), request)
+    return data
+
+
+def _agreed(question: str) -> bool:
+    """What somebody at the terminal answers; yes where nobody is there, who has asked for it already."""
+    from music_reclass.utils.progress import waiting_for_answer
+
+    if not interactive():
+        return True
+    with waiting_for_answer():
+        return click.confirm(question, default=True)
 
 
 def networks(options: TrainOptions, data: Dataset) -> Estimator:
@@ -145,8 +180,8 @@ def save_stage(result: Trained, options: TrainOptions) -> None:
     from music_reclass.report.evaluation_page import page
     from music_reclass.training.train import guarantee_lines
 
-    bundle = result.bundle
-    save(bundle, options.out)
+    bundle, folder = result.bundle, options.folder(result.bundle.name)
+    save(bundle, folder)
     show(result.evaluation)
     for word, text in guarantee_lines(bundle):
         say(word, text)
@@ -154,18 +189,24 @@ def save_stage(result: Trained, options: TrainOptions) -> None:
         say("note", note)
     if options.html is not None:
         write_file(options.html, page(result.evaluation), force=options.force)
-    say("bundle", f"{options.out}  ({bundle.name} {bundle.version}, {bundle.digest[:12]})")
-    finish(options)
+    say("bundle", f"{printable(str(folder))}  ({bundle.name} {bundle.version}, {bundle.digest[:12]})")
+    finish(options, folder)
 
 
-def finish(options: TrainOptions) -> None:
-    """Make what was trained the default if that was asked for, else print how it is used."""
+def finish(options: TrainOptions, folder: Path) -> None:
+    """Make what was trained into `folder` the default if that was asked for, else print how it is used."""
+    import shlex
+
     from music_reclass.config import default_file, remember
 
+    file = options.config_file or default_file()
     if options.set_default:
-        file = options.config_file or default_file()
-        remember(file, "bundle", str(options.out.resolve()))
-        say("default", f"{file} names it: the next scan uses it")
-    else:
-        out = options.out
-        plain(f"use it: reclass scan --bundle {out} PATH, or reclass predict --table FILE.npz --bundle {out}")
+        remember(file, "bundle", str(folder.resolve()))
+        say("default", f"{printable(str(file))} names it: the next scan uses it")
+        return
+    named = printable(shlex.quote(str(folder)))
+    plain(f"use it: reclass scan --bundle {named} PATH, or reclass predict --table FILE.npz --bundle {named}")
+    line = f"bundle = {json.dumps(str(folder.resolve()))}"
+    plain(
+        printable(f"for every scan, put this line into {shorten_home(str(file))} (or train with --set-default): {line}")
+    )

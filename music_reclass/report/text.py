@@ -89,9 +89,9 @@ def music_lines(stats: ScanStats, where: str) -> Iterator[str]:
     read = f" Analysed in {duration(stats.seconds['read'])}." if stats.read else ""
     yield f"{where}: {counted(stats.found, 'track')}, {shown}.{read}"
     for name, stage in list(stats.stages.items())[1:]:
-        if stage.extracted and stage.extracted < stats.found:
-            took = duration(stage.seconds)
-            yield f"{counted(stage.extracted, 'track')} once more with the stage {name} in {took}."
+        if again := stage.extracted - stage.at_reading:
+            took = "" if stage.at_reading else f" in {duration(stage.seconds)}"
+            yield f"{counted(again, 'track')} once more with the stage {name}{took}."
         if stage.unreached:
             count = counted(stage.unreached, "uncertain track")
             yield f"{count} did not get to the stage {name}; the next scan goes on there."

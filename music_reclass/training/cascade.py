@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from music_reclass.models.calibration import hits
 from music_reclass.models.crossval import Log
 from music_reclass.models.dataset import Dataset
 from music_reclass.models.early_exit import (
@@ -18,6 +19,7 @@ from music_reclass.models.early_exit import (
     certified_exit_rule,
     exit_rules_of,
 )
+from music_reclass.models.metrics import Interval, mean_over_groups
 from music_reclass.training.train import (
     FOLDS_OUT_OF_DOMAIN,
     CrossValidated,
@@ -55,16 +57,19 @@ def train_cascade(
     log: Log = silent,
     taxonomy: str = "",
     licence: str = "",
+    only_gains: bool = False,
 ) -> TrainedCascade:
-    """The cascade of `recipes`, cheapest first, trained on `data`.
+    """The cascade of `recipes`, cheapest first, trained on `data`; with `only_gains` without the stages whose gain over
+    those before them is not shown, and later ones without their kinds.
 
     The bundles are made from the last to the first, as an exit rule names the digests of the later ones. Exit rules
     hold on clean rows of new artists, on each augmentation (its 518 features beside the clean vectors of the later
     kinds), and on each collection of `data` that the stages were not trained on.
     """
     target = target or RiskTarget()
-    stages = [cross_validate(data, recipe, seed=seed, log=_prefixed(log, recipe.kinds[-1])) for recipe in recipes]
+    stages, left_out = _cross_validated(data, recipes, only_gains, seed=seed, log=log)
     out_of_domain, notes = _out_of_domain(data, stages, log)
+    recipes, notes = [stage.recipe for stage in stages], [*left_out, *notes]
     calibration_sets = [*_in_domain(stages), *out_of_domain]
     made: list[Trained] = []
     for position in reversed(range(len(recipes))):
@@ -75,6 +80,37 @@ def train_cascade(
         stage_log = _prefixed(log, recipes[position].kinds[-1])
         made.insert(0, finish(stages[position], rules, log=stage_log, taxonomy=taxonomy, licence=licence))
     return _as_whole(made, calibration_sets[0], notes)
+
+
+def _cross_validated(
+    data: Dataset, recipes: Sequence[StageRecipe], only_gains: bool, *, seed: int, log: Log
+) -> tuple[list[CrossValidated], list[str]]:
+    """The stages, and a sentence for each that is left out because it does not show a gain beyond chance."""
+    stages: list[CrossValidated] = []
+    left_out: dict[str, str] = {}
+    for recipe in recipes:
+        name, kinds = recipe.kinds[-1], tuple(kind for kind in recipe.kinds if kind not in left_out)
+        before = stages[-1].recipe.kinds[-1] if stages else ""
+        stage = cross_validate(data, replace(recipe, kinds=kinds), seed=seed, log=_prefixed(log, name))
+        if only_gains and stages:
+            gain = _gain(stages[-1], stage)
+            if gain.low <= 0:
+                left_out[name] = (
+                    f"the stage {name} is left out: {100 * gain.value:+.1f} points (95 % interval "
+                    f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}) show no gain over {before}; "
+                    f"to keep it: --stages {','.join(kinds)}"
+                )
+                log(left_out[name])
+                continue
+        stages.append(stage)
+    return stages, list(left_out.values())
+
+
+def _gain(before: CrossValidated, after: CrossValidated) -> Interval:
+    """By how much the share of right answers grows on the same rows, of artists that neither stage saw."""
+    judging = before.scores.judging
+    right = [hits(stage.probabilities[judging, 0], stage.labels[judging]) for stage in (before, after)]
+    return mean_over_groups(right[1].astype(float) - right[0], before.groups[judging])
 
 
 def summary(found: TrainedCascade) -> Iterator[tuple[str, str]]:

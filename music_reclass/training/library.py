@@ -84,6 +84,15 @@ def decided_genres(database: Database, kind: FeatureKind) -> dict[int, tuple[str
     return found
 
 
+def labelled_tracks(database: Database, kind: FeatureKind, decided: Mapping[int, Sequence[str]]) -> Iterator[Track]:
+    """The tracks with a vector of `kind` that a genre tag of the user labels, or that the user `decided`, without the
+    vectors."""
+    library = Library(database)
+    tagged = {track.id: track for track in library.tracks_with(kind, tagged_by_user=True)}
+    yield from tagged.values()
+    yield from library.tracks(sorted(set(decided) - set(tagged)))
+
+
 def _untagged(
     library: Library, kind: FeatureKind, among: Sequence[int] | None, decided: Mapping[int, Sequence[str]]
 ) -> Iterator[Track]:

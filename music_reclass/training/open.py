@@ -3,41 +3,41 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from music_reclass.classification.extract import ExtractionRunner, read_pending
 from music_reclass.domain import FeatureKind, Track, TrackTags, tags_group
-from music_reclass.errors import NothingToDo, UsageError
-from music_reclass.extractors.registry import worker_kinds
+from music_reclass.errors import NothingToDo, TrackError, UsageError
 from music_reclass.features.database import Database, writing_lease
-from music_reclass.features.decisions import Decisions
-from music_reclass.features.library import Library
-from music_reclass.features.results import ScanStats
-from music_reclass.features.scope import Scope
+from music_reclass.models.crossval import Log, stratified_order
 from music_reclass.models.dataset import FIRST, Dataset, LabelledFile, Raw, TableFile, fma518, to_dataset
+from music_reclass.models.vocabulary import label_sets
+from music_reclass.tagging.read import read_tags
 from music_reclass.taxonomy import Taxonomy
 from music_reclass.training import fma, folders, library, lists, npz
 from music_reclass.training.augment import augmented
+from music_reclass.training.extraction import Extraction, extract_files, extract_tracks
 from music_reclass.training.lists import LabelledFiles
+from music_reclass.training.train import silent
 from music_reclass.utils.progress import progress_bar
-from music_reclass.utils.words import counted
+from music_reclass.utils.words import counted, verb
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
-    from music_reclass.domain import Vector
     from music_reclass.utils.progress import StopRequest
 
 AUDIO = ("fma-audio", "gtzan", "folder", "csv", "jamendo")
 FORMS = ("table", "fma", *AUDIO, "library")
+USERS_WORDS = ("folder", "csv", "jamendo", "library")  # whose genres are no fixed list
 LEAST = 20  # tracks from which on a genre of the user's vocabulary is a class of its own
-STOPPED = "stopped as you asked; what was extracted is kept: the same command goes on from here."
-_BATCH = 1000
+LEAST_OF_SAMPLE, SAMPLE_PER_CLASS = 5, 50  # of a small sample fewer will do: one in so many, but at least so many
+ENOUGH = 200  # tracks that are enough to train on where time was over before all had their vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,32 +54,127 @@ class DatasetRequest:
     kinds: tuple[str, ...] = (FIRST,)  # whose vectors are wanted side by side, fma518 first
     augmentations: tuple[str, ...] = ()  # keys of `augment.AUGMENTATIONS`; of audio alone
     partial: bool = False  # of the library: NaN where a vector of a later kind is not stored, instead of extracting it
+    sample: int | None = None  # so many tracks at most, spread over genres and artists
+    seed: int = 0  # of the sample
+    seconds: float | None = None  # how long vectors may be extracted; None: until all are there
+
+    @property
+    def least_of_class(self) -> int:
+        """Tracks that a genre of the user's vocabulary needs to be a class; fewer in a small sample."""
+        if self.form not in USERS_WORDS:
+            return 1
+        if self.sample is None:
+            return self.least
+        return min(self.least, max(LEAST_OF_SAMPLE, self.sample // SAMPLE_PER_CLASS))
 
 
-def open_dataset(request: DatasetRequest, taxonomy: Taxonomy, settings: Settings, stop: StopRequest) -> Dataset:
-    """The data set that `request` names; UsageError or NothingToDo say what is wrong with it, or that `stop` is set."""
+def open_dataset(
+    request: DatasetRequest,
+    taxonomy: Taxonomy,
+    settings: Settings,
+    stop: StopRequest,
+    *,
+    log: Log = silent,
+    ask: Callable[[str], bool] = lambda question: True,
+    again: str = "the same command",
+) -> Dataset:
+    """The data set that `request` names; UsageError or NothingToDo say what is wrong with it, or that `stop` is set.
+
+    `log` takes estimates and what became of the time; `ask` answers whether to go on where it will take long;
+    `again` is the command that goes on where this one is stopped.
+    """
     if request.augmentations and request.form not in AUDIO:
         raise UsageError(f"--augment changes audio, so it goes with --on {', '.join(AUDIO)}.")
     if request.form == "table":
-        return npz.read(_path(request), request.kinds)
+        return sampled(npz.read(_path(request), request.kinds), request)
     if request.form == "fma":
         if len(request.kinds) > 1:
             raise UsageError("FMA's metadata hold fma518 alone; use its audio (--on fma-audio), or a table.")
-        return to_dataset(fma.read(_path(request), request.subset, cache_folder()), taxonomy)
+        return sampled(to_dataset(fma.read(_path(request), request.subset, cache_folder()), taxonomy), request)
+    extraction = Extraction.lasting(request.seconds, settings, stop, log=log, ask=ask, again=again)
     if request.form == "library":
-        return _library(request, taxonomy, settings, stop)
-    listed, kinds = _listed(request), _kinds(request)
+        return _library(request, taxonomy, extraction)
+    return _audio(request, taxonomy, extraction)
+
+
+def sampled(data: Dataset, request: DatasetRequest) -> Dataset:
+    """The sample of `data` that the request wants; all of it where it wants none, or where there is no more."""
+    if request.sample is None or request.sample >= len(data):
+        return data
+    groups = data.artists or tuple(map(str, data.table.groups.tolist()))
+    order = stratified_order(data.table.labels, groups, data.names, split=data.split.tolist(), seed=request.seed)
+    mask = np.zeros(len(data), dtype=np.bool_)
+    mask[order[: request.sample]] = True
+    table = data.table.chosen(mask)
+    carried: NDArray[np.bool_] = np.asarray(table.labels.any(axis=0), dtype=np.bool_)
+    table = replace(
+        table,
+        classes=tuple(name for name, some in zip(table.classes, carried, strict=True) if some),
+        labels=table.labels[:, carried],
+        notes=(*table.notes, _sample_note(request.sample, len(data))),
+    )
+    return replace(data.chosen(mask), table=table)
+
+
+def _sample_note(count: int, of: int) -> str:
+    return f"a sample of {counted(count, 'track')} of {of:,}; rare genres count for more in it than among all"
+
+
+def _audio(request: DatasetRequest, taxonomy: Taxonomy, extraction: Extraction) -> Dataset:
+    """Files outside the library; what they lack is extracted, and kept in the cache folder."""
+    (files, notes), kinds = _listed(request), _kinds(request)
+    order = _order_of_files(files, request, taxonomy)
+    chosen = [files[place] for place in order]
+    if len(chosen) < len(files) and request.sample is not None:
+        notes = (*notes, _sample_note(len(chosen), len(files)))
     # The file keeps its old name: under another one everything would be extracted again.
     with closing(Database(cache_folder() / "listened.sqlite3")) as database:
-        paths = [file.path for file in listed[0]]
-        extracted = extract_files(database, paths, kinds, settings=settings, stop=stop)
-        least = request.least if request.form in ("folder", "csv", "jamendo") else 1
-        data = to_dataset(as_rows(request.form, listed, extracted, kinds), taxonomy, least, request.roots)
+        extracted = extract_files(database, [file.path for file in chosen], kinds, extraction)
+        notes = (*notes, *_after(extraction, len(extracted), len(chosen)))
+        wanted = {file.path for file in chosen} if not extraction.is_short else extracted.keys()
+        listed = [file for file in files if file.path in wanted], notes
+        raw = as_rows(request.form, listed, extracted, kinds)
+        data = to_dataset(raw, taxonomy, request.least_of_class, request.roots)
         if request.augmentations:
-            names = request.augmentations
-            changed = augmented(database, data.names, names, data.kind, settings=settings, stop=stop)
+            names, ended = request.augmentations, extraction.ended
+            changed = augmented(database, data.names, names, data.kind, settings=extraction.settings, stop=ended)
             data = data.with_augmentations(changed.completed(data.table.rows[:, : data.kind.dimension]))
     return data
+
+
+def _order_of_files(files: Sequence[LabelledFile], request: DatasetRequest, taxonomy: Taxonomy) -> list[int]:
+    """Positions of the files to extract, the first ones first: as they join a sample, up to its size."""
+    if request.sample is None and request.seconds is None:
+        return list(range(len(files)))
+    genres = [file.genres for file in files]
+    _, labels, _ = label_sets(genres, taxonomy, least=request.least_of_class, roots=request.roots)
+    with progress_bar("tags", len(files)) as progress:
+        groups = []
+        for file in files:
+            groups.append(group_of(file, TrackTags() if file.artist else _tags_of(file.path)))
+            progress.advance()
+    split, names = [file.split for file in files], [file.path for file in files]
+    order: list[int] = stratified_order(labels, groups, names, split=split, seed=request.seed).tolist()
+    return order[: request.sample]
+
+
+def _tags_of(path: str) -> TrackTags:
+    try:
+        return read_tags(Path(path))
+    except TrackError:  # reading it says what is wrong with it
+        return TrackTags()
+
+
+def _after(extraction: Extraction, count: int, wanted: int) -> tuple[str, ...]:
+    """A note where time was over before all had their vectors; NothingToDo where too few have for training."""
+    if not extraction.is_short or count >= wanted:
+        return ()
+    have = f"{count:,} of {counted(wanted, 'track')} {verb(count, 'has', 'have')} all their vectors"
+    if count < min(ENOUGH, (wanted + 1) // 2):
+        raise extraction.stopped(f"--max-time is over: {have}, too few to go on with; they are kept.")
+    note = f"--max-time was over when {have}"
+    extraction.log(f"{note}. It goes on with these; the others are extracted by {extraction.again}")
+    return (note,)
 
 
 def lacking(request: DatasetRequest, kinds: Sequence[FeatureKind]) -> str:
@@ -107,79 +202,48 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("reclass", appauthor=False)) / "datasets"
 
 
-def _library(request: DatasetRequest, taxonomy: Taxonomy, settings: Settings, stop: StopRequest) -> Dataset:
+def _library(request: DatasetRequest, taxonomy: Taxonomy, extraction: Extraction) -> Dataset:
+    settings = extraction.settings
     if not settings.database.exists():
         raise NothingToDo(
             f"There is no library at {settings.database} yet: scan a folder first (reclass scan ~/Music)."
         )
     first, *later = _kinds(request)
     with closing(Database(settings.database)) as database:
-        tagged = [track.id for track in Library(database).tagged_by_user(first)] if later else []
-        for kind in () if request.partial else later:
-            if len(Library(database).having(tagged, kind)) < len(tagged):
-                with writing_lease(settings.database, "train"):
-                    extract_tracks(database, tagged, kind, settings=settings, stop=stop)
-        raw = library.read(database, first, later, partial=request.partial)
-    return to_dataset(raw, taxonomy, request.least, request.roots)
+        decided = library.decided_genres(database, first)
+        among: list[int] | None = None
+        notes: tuple[str, ...] = ()
+        if request.sample is not None or (later and not request.partial):
+            among, notes = _chosen_of_library(database, first, decided, request=request, taxonomy=taxonomy)
+        if among is not None and later and not request.partial:
+            with writing_lease(settings.database, "train"):
+                extract_tracks(database, among, later, extraction)
+        raw = library.read(database, first, later, partial=request.partial, among=among, decided=decided)
+    notes += _after(extraction, len(raw.rows), len(raw.rows) if among is None else len(among))
+    raw = replace(raw, notes=(*raw.notes, *notes))
+    return to_dataset(raw, taxonomy, request.least_of_class, request.roots)
 
 
-def extract_files(
-    database: Database, paths: Sequence[str], kinds: Sequence[FeatureKind], *, settings: Settings, stop: StopRequest
-) -> dict[str, Track]:
-    """Every usable one of `paths`, by the path as given; its `vector` is of all `kinds` side by side.
-
-    Vectors already in `database` are used; new ones are stored in batches, so that an interrupted call goes on where
-    it stopped. NothingToDo when `stop` is set before all are read: half a data set trains another model.
-    """
-    scope, stats = Scope(database), ScanStats()
-    real = {os.path.realpath(path): path for path in paths}
-    found = list(_found(real))
-    for start in range(0, len(found), _BATCH):
-        scope.sort_found(found[start : start + _BATCH], kinds[0], stats, rescan=False)
-    at_once = [kind for kind in kinds if kind.name in worker_kinds() and kind.excerpt == kinds[0].excerpt]
-    read_pending(database, scope, at_once, settings, stats=stats, stop=stop)
-    if stop:
-        raise NothingToDo(STOPPED)
-    decisions = Decisions(database)
-    known = {named: decisions.track_at(path) for path, named in real.items()}
-    usable = {named: track for named, track in known.items() if track is not None and track.error is None}
-    vectors: list[dict[int, Vector]] = [Library(database).vectors([t.id for t in usable.values()], kinds[0])]
-    for kind in kinds[1:]:
-        tracks = [track.id for track in usable.values() if track.id in vectors[-1]]
-        vectors.append(extract_tracks(database, tracks, kind, settings=settings, stop=stop))
-    return {
-        named: replace(track, vector=np.concatenate([of_kind[track.id] for of_kind in vectors]))
-        for named, track in usable.items()
-        if all(track.id in of_kind for of_kind in vectors)
-    }
-
-
-def extract_tracks(
-    database: Database, tracks: Iterable[int], kind: FeatureKind, *, settings: Settings, stop: StopRequest
-) -> dict[int, Vector]:
-    """Vectors of `kind`, a network's too, of those of the `tracks` of `database` that can be used; new ones are stored.
-
-    An interrupted call goes on where it stopped. NothingToDo when `stop` is set before all are there, BundleError where
-    another version of the kind is installed, MissingWeights where none is.
-    """
-    stored, wanted = Library(database), list(tracks)
-    having = stored.having(wanted, kind)
-    lacking = list(stored.paths(track for track in wanted if track not in having).items())
-    if lacking and not stop:
-        with progress_bar(kind.name, len(lacking)) as progress:
-            ExtractionRunner(database, settings).extract(lacking, kind, lambda: bool(stop), progress)
-    if stop:
-        raise NothingToDo(STOPPED)
-    return stored.vectors(wanted, kind)
-
-
-def _found(paths: Mapping[str, str]) -> Iterator[Track]:
-    for path in paths:
-        try:
-            status = os.stat(path)
-        except OSError:
-            continue
-        yield Track(path, status.st_size, status.st_mtime_ns)
+def _chosen_of_library(
+    database: Database,
+    kind: FeatureKind,
+    decided: Mapping[int, Sequence[str]],
+    *,
+    request: DatasetRequest,
+    taxonomy: Taxonomy,
+) -> tuple[list[int], tuple[str, ...]]:
+    """The ids of the tracks with a usable genre, as they join a sample, up to its size; and notes about the others."""
+    tracks = list(library.labelled_tracks(database, kind, decided))
+    genres = [decided.get(track.id) or track.tags.genres or () for track in tracks]
+    least = request.least_of_class
+    _, labels, notes = label_sets(genres, taxonomy, least=least, roots=request.roots)
+    groups, names = [track.group for track in tracks], [track.path for track in tracks]
+    order = stratified_order(labels, groups, names, seed=request.seed).tolist()
+    chosen = [tracks[place].id for place in order[: request.sample]]
+    about = [note for note in notes if not note.startswith("fewer than")]  # said of the rows that are used
+    if len(chosen) < len(order):
+        about.append(_sample_note(len(chosen), len(order)))
+    return chosen, tuple(about)
 
 
 def as_rows(name: str, listed: LabelledFiles, extracted: Mapping[str, Track], kinds: Sequence[FeatureKind]) -> Raw:

@@ -94,6 +94,17 @@ class StopRequest:
         return self.requested
 
 
+class StopWhen(StopRequest):
+    """A stop request that is made as soon as `condition` holds."""
+
+    def __init__(self, condition: Callable[[], bool]) -> None:
+        super().__init__()
+        self._condition = condition
+
+    def __bool__(self) -> bool:
+        return self._condition()
+
+
 _somebody_is_asked = False
 
 

@@ -1,4 +1,4 @@
-"""Counts with their nouns, singular or plural; texts cut to a width."""
+"""Counts with their nouns, singular or plural; rough lengths of time; texts cut to a width."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ def counted(count: int, noun: str) -> str:
 def verb(count: int, one: str, several: str) -> str:
     """The form of a verb that goes with a count: `1 track has`, `2 tracks have`."""
     return one if count == 1 else several
+
+
+def rough_time(seconds: float) -> str:
+    """A length of time as estimates deserve it: `50 s`, `12 min`, `2 h 10 min`."""
+    if seconds < 90:
+        return f"{max(10, round(seconds, -1)):.0f} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    hours, minutes = divmod(round(seconds / 600) * 10, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 def ellipsis(text: str, wide: int) -> str:

@@ -13,7 +13,7 @@ from music_reclass.errors import BundleError, FailTrack
 from tests.cli.decided_library import DecidedLibrary, Tune
 from tests.library import Shell
 
-CHECKS = ["reclass", "packages", "decoders", "self-test", "model", "workers", "database", "learned", "extras"]
+CHECKS = ["reclass", "packages", "decoders", "self-test", "model", "heads", "workers", "database", "learned", "extras"]
 
 
 @pytest.fixture(autouse=True)

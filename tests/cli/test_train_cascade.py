@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -129,14 +130,22 @@ def test_a_later_stage_alone_is_a_bundle_of_all_its_kinds(
 
 def test_a_table_with_efficientat_and_musicnn_makes_a_cascade_of_both(shell: Shell, tmp_path: Path) -> None:
     table = written(tmp_path, "t.npz", with_later_kinds(90, musicnn=200, efficientat=384, efficientat_tags=527))
-    assert shell("train", "all", "--table", table, "--out", tmp_path / "l", "--epochs", "2") == 0
+    words = ("train", "all", "--table", table, "--out", tmp_path / "l", "--epochs", "2")
+    assert shell(*words, "--stages", "fma518,efficientat,musicnn") == 0
     assert [bundle.stage for bundle in bundles.load_cascade(tmp_path / "l")] == ["fma518", "efficientat", "musicnn"]
+
+    assert shell(*words, "--sample", "60") == 0
+    assert "musicnn is left out: beside efficientat it adds nothing" in shell.err
+    assert "--stages fma518,efficientat,musicnn" in shell.err
+    assert "a sample of 60 tracks of 90" in shell.out
+    assert "musicnn" not in [bundle.stage for bundle in bundles.load_cascade(tmp_path / "l")]
 
 
 def test_three_stages_are_trained_where_the_table_says_what_its_vectors_are(shell: Shell, tmp_path: Path) -> None:
     said = {"kinds": np.array(["mert/1-l7-norm-00/mid30", "jmla/1-00/mid30"]), "dataset": np.full(90, "one")}
     table = written(tmp_path, "t.npz", with_later_kinds(90, mert=20, jmla=20) | said)
-    assert shell("train", "all", "--table", table, "--out", tmp_path / "l", "--epochs", "2") == 0
+    words = ("--stages", "fma518,mert,jmla", "--out", tmp_path / "l", "--epochs", "2")
+    assert shell("train", "all", "--table", table, *words) == 0
     found = bundles.load_cascade(tmp_path / "l")
     assert [[kind.name for kind in bundle.kinds] for bundle in found] == [
         ["fma518"], ["fma518", "mert"], ["fma518", "mert", "jmla"],
@@ -177,3 +186,13 @@ def test_set_default_makes_it_the_cascade_of_every_scan(
 
     assert json.dumps(str(tmp_path / "l")) in config.read_text()
     assert [bundle.stage for bundle in bundles.load_cascade(tmp_path / "l")] == ["fma518"]
+
+
+def test_without_out_a_cascade_goes_to_the_users_bundles_and_a_scan_line_names_it(shell: Shell, tmp_path: Path) -> None:
+    table = written(tmp_path, "t.npz", arrays(60) | {"dataset": np.full(60, "one")})
+
+    assert shell("train", "all", "--table", table, "--epochs", "2") == 0
+
+    folder = Path(os.environ["XDG_DATA_HOME"]) / "reclass" / "bundles" / "fma518"
+    assert [bundle.stage for bundle in bundles.load_cascade(folder)] == ["fma518"]
+    assert f"use it: reclass scan --bundle {folder} PATH" in shell.out

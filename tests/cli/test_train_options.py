@@ -42,8 +42,14 @@ def test_a_bundle_becomes_the_default_only_where_that_is_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "config.toml"
-    finish(options(tmp_path, config_file=file))
-    assert "reclass scan --bundle" in capsys.readouterr().out
+    finish(options(tmp_path, config_file=file), tmp_path / "bundle")
+    shown = capsys.readouterr().out
+    assert f"reclass scan --bundle {tmp_path / 'bundle'} PATH" in shown
+    line = f'bundle = "{(tmp_path / "bundle").resolve()}"'
+    assert f"put this line into {file} (or train with --set-default): {line}" in shown
     assert not file.exists()
-    finish(options(tmp_path, config_file=file, set_default=True))
+    file.write_text(line)
+    assert load({}, file, {}).bundle == (tmp_path / "bundle").resolve()
+    file.unlink()
+    finish(options(tmp_path, config_file=file, set_default=True), tmp_path / "bundle")
     assert load({}, file, {}).bundle == (tmp_path / "bundle").resolve()

@@ -97,6 +97,17 @@ def test_the_music_is_counted_with_what_later_stages_took_on() -> None:
     ]
 
 
+def test_a_stage_that_asks_about_every_known_track_is_told_from_one_whose_features_came_with_the_reading() -> None:
+    first = ScanStats(found=9, new=9, read=9, seconds={"read": 1.0}, stages={"a": StageStats(9)})
+    first.stages["efficientat"] = StageStats(8, 0.8, at_reading=8)
+    assert len(list(text.music_lines(first, "~/Music"))) == 1
+
+    later = ScanStats(found=9, stages={"a": StageStats(), "efficientat": StageStats(9, 0.8)})
+    assert list(text.music_lines(later, "~/Music"))[1:] == ["9 tracks once more with the stage efficientat in 0.8 s."]
+    later.stages["efficientat"] = StageStats(9, 0.8, at_reading=2)
+    assert list(text.music_lines(later, "~/Music"))[1:] == ["7 tracks once more with the stage efficientat."]
+
+
 @pytest.mark.parametrize(
     ("stats", "words"),
     [

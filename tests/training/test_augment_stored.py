@@ -11,7 +11,7 @@ from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.features.database import Database
 from music_reclass.models.dataset import Augmentations, fma518
 from music_reclass.training.augment import augmented
-from music_reclass.training.open import extract_files
+from music_reclass.training.extraction import Extraction, extract_files
 from music_reclass.utils.progress import StopRequest
 from tests.library import Shell
 
@@ -27,7 +27,7 @@ def paths(tmp_path: Path) -> list[str]:
 
 def test_augmentations_come_in_the_order_of_the_files_and_are_made_once(paths: list[str], tmp_path: Path) -> None:
     database, stop = Database(tmp_path / "d.sqlite3"), StopRequest()
-    clean = extract_files(database, paths, (KIND,), settings=SETTINGS, stop=stop)
+    clean = extract_files(database, paths, (KIND,), Extraction(SETTINGS, stop))
 
     augmentations = augmented(database, paths, ("gain", "excerpt"), KIND, settings=SETTINGS, stop=stop)
     for path in paths:
@@ -40,7 +40,7 @@ def test_augmentations_come_in_the_order_of_the_files_and_are_made_once(paths: l
     for row, path in zip(augmentations.rows, paths, strict=True):
         distances = {other: np.abs(row[0, 252:392] - clean[other].vector[252:392]).mean() for other in paths}
         assert min(distances, key=lambda other: distances[other]) == path
-    assert not extract_files(database, paths, (KIND,), settings=SETTINGS, stop=stop)  # the files are read anew
+    assert not extract_files(database, paths, (KIND,), Extraction(SETTINGS, stop))  # the files are read anew
 
 
 def test_an_augmentation_that_cannot_be_made_is_the_track_itself() -> None:

@@ -109,3 +109,18 @@ def test_equal_seeds_give_equal_cascades(tmp_path: Path) -> None:
     first, again = (train_cascade(made, quick, seed=4) for _ in range(2))
 
     assert [one.bundle.digest for one in first.stages] == [one.bundle.digest for one in again.stages]
+
+
+def test_a_stage_without_a_shown_gain_is_left_out_and_later_ones_do_without_its_vectors(tmp_path: Path) -> None:
+    chance = np.random.default_rng(5)
+    noise = chance.normal(size=(ROWS, 60)).astype(np.float32)
+    blurred = with_later_kinds(ROWS)["fma518"] + chance.normal(size=(ROWS, 518)).astype(np.float32) * 4
+    made = data(tmp_path, dataset=np.full(ROWS, "one"), fma518=blurred, mert=noise)
+
+    found = train_cascade(made, RECIPES, only_gains=True)
+
+    assert [[kind.name for kind in one.bundle.kinds] for one in found.stages] == [["fma518"], ["fma518", "jmla"]]
+    (note,) = found.notes
+    assert note.startswith("the stage mert is left out: ")
+    assert note.endswith("show no gain over fma518; to keep it: --stages fma518,mert")
+    assert len(train_cascade(made, RECIPES[:2]).stages) == 2  # where it was asked for by name

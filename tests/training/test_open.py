@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 
 from music_reclass.config import Settings
-from music_reclass.domain import FeatureKind, Track, TrackTags
+from music_reclass.domain import Track, TrackTags
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.extractors.fma518 import COLUMNS
 from music_reclass.extractors.weights.store import MissingWeights
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library
+from music_reclass.features.user_decisions import UserDecisions, keys_of
 from music_reclass.models.dataset import TEST, TRAINING, Dataset, fma518
 from music_reclass.taxonomy import load
 from music_reclass.training import npz
 from music_reclass.training import open as opening
+from music_reclass.training.extraction import Extraction
 from music_reclass.training.open import FORMS, DatasetRequest, cache_folder, lacking, open_dataset
 from music_reclass.utils.progress import StopRequest
 from tests.training.making import learnable, write_features, write_tracks
@@ -134,7 +136,7 @@ def test_vectors_of_later_kinds_are_extracted_for_tracks_of_the_library_before_t
 ) -> None:
     asked: list[int] = []
 
-    def extract(database: Database, tracks: Sequence[int], kind: FeatureKind, **_: object) -> None:
+    def extract(database: Database, tracks: Sequence[int], *_: object) -> None:
         asked.extend(tracks)
         store(database, 3.0, 4)
 
@@ -195,3 +197,86 @@ def test_partial_rows_of_the_library_keep_tracks_without_later_vectors(
     assert np.isnan(data.table.rows[:, 518:]).all(axis=1).sum() == 4
     assert np.isfinite(data.table.rows[:, :518]).all()
     assert any("4 tagged tracks have no vectors of musicnn and are judged" in note for note in data.table.notes)
+
+
+@pytest.mark.parametrize("form", ["table", "fma", "folder", "csv", "library"])
+def test_a_sample_of_every_form_has_so_many_tracks_of_several_genres(
+    form: str, requests: dict[str, DatasetRequest], tmp_path: Path
+) -> None:
+    whole = opened(requests[form], tmp_path)
+    size = min(4, len(whole))
+    request = replace(requests[form], sample=size, least=1)
+
+    data = opened(request, tmp_path)
+
+    assert (len(data), set(data.table.classes)) == (size, {"Rock", "Jazz"})
+    assert data.names == opened(request, tmp_path).names
+    assert len(opened(replace(request, sample=99), tmp_path)) == len(whole)
+    assert any(f"a sample of {size} tracks of" in note for note in data.table.notes) == (size < len(whole))
+
+
+def test_a_genre_that_a_sample_of_a_table_does_not_hold_is_no_class_of_it(
+    requests: dict[str, DatasetRequest], tmp_path: Path
+) -> None:
+    assert opened(replace(requests["table"], sample=1), tmp_path).table.labels.tolist() == [[True]]
+
+
+def test_of_files_only_the_sample_is_extracted(
+    requests: dict[str, DatasetRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    real = opening.extract_files
+
+    def extract(database: Database, paths: Sequence[str], kinds: object, extraction: object) -> object:
+        read.extend(paths)
+        return real(database, paths, kinds, extraction)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(opening, "extract_files", extract)
+    opened(replace(requests["folder"], sample=1, least=1), tmp_path)
+    assert len(read) == 1
+
+
+def test_a_sample_of_the_library_is_drawn_before_vectors_are_extracted_and_takes_in_what_the_user_decided(
+    requests: dict[str, DatasetRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def extract(database: Database, tracks: Sequence[int], *_: object) -> None:
+        asked.extend(tracks)
+        store(database, 3.0, 6)
+
+    with closing(Database(settings(tmp_path).database)) as database:
+        track = next(Library(database).tracks([1]))
+        keys = keys_of(track.digest, track.tags)
+        UserDecisions(database).set("album", keys["album"], ["Blues"], "edit")
+    monkeypatch.setattr(opening, "extract_tracks", extract)
+    data = opened(replace(requests["library"], kinds=("fma518", "musicnn"), sample=3), tmp_path)
+
+    assert len(asked) == len(data) == 3
+    assert set(data.table.classes) == {"Blues", "Jazz", "Rock"}
+
+
+def test_a_small_sample_needs_fewer_tracks_of_a_genre() -> None:
+    request = DatasetRequest("library")
+    assert [replace(request, sample=size).least_of_class for size in (None, 40, 600, 3000)] == [20, 5, 12, 20]
+    assert replace(request, sample=40, least=3).least_of_class == 3
+    assert replace(request, form="table", sample=40).least_of_class == 1
+
+
+@pytest.mark.parametrize(("made", "goes_on"), [(2, False), (4, True)])
+def test_where_time_is_over_it_goes_on_with_enough_tracks_and_else_says_how(
+    made: int, goes_on: bool, requests: dict[str, DatasetRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def extract(database: Database, tracks: object, kinds: object, extraction: Extraction) -> None:
+        store(database, 3.0, made)
+        extraction.is_short = True
+
+    monkeypatch.setattr(opening, "extract_tracks", extract)
+    request = replace(requests["library"], kinds=("fma518", "musicnn"), seconds=9.0)
+    if goes_on:
+        assert any(
+            "--max-time was over when 4 of 6 tracks have" in note for note in opened(request, tmp_path).table.notes
+        )
+        return
+    with pytest.raises(NothingToDo, match=r"2 of 6 tracks have all their vectors, too few .* with the same command"):
+        opened(request, tmp_path)
