@@ -159,7 +159,7 @@ class Settings:
         False, "Write to hard-linked files, which parts them from their other names; else left alone."
     )
     device: str = _setting(
-        "auto", "Where networks run: auto, cpu, cuda, cuda:1, or several cards: cuda:0,cuda:1.", metavar="NAME"
+        "auto", "Where networks run: auto, cpu, cuda, cuda:1, mps, or several cards: cuda:0,cuda:1.", metavar="NAME"
     )
     gpu_memory: str = _setting(
         "",

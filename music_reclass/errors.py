@@ -34,9 +34,13 @@ class ServerError(ReclassError):
 
 
 class MissingExtra(ReclassError):
-    """An optional package is needed; the sentence names the extra that brings it."""
+    """An optional package is needed that is absent or does not load; the sentence names the cure."""
 
     exit_code = 2
+
+
+class DeviceError(ReclassError):
+    """A device that networks run on, or its memory, does not do; the sentence says what to do about it."""
 
 
 class BundleError(ReclassError):

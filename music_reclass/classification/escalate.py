@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from music_reclass.classification.policy import genre_votes
+from music_reclass.errors import DatabaseError, ReclassError
 from music_reclass.extractors.registry import WINDOWS
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import PASSING, Library
@@ -79,6 +80,7 @@ class Escalation:
         self._failed: dict[FeatureKind, set[int]] = {kind: set() for stage in cascade.stages for kind in stage.kinds}
         self._no_vote: dict[str, set[int]] = {stage.name: set() for stage in cascade.stages}
         self._passing: set[int] = set()  # failed for a reason that may be over at the next scan
+        self._ended: set[str] = set()  # stages that no track can be extracted for in this run
         self._provisional = False  # decided without excerpts that the next scan will extract
         self.stats = ScanStats() if stats is None else stats
 
@@ -87,7 +89,8 @@ class Escalation:
 
         Decisions are saved before the first extraction and again after each stage, so whatever ends the run leaves
         every track decided by the vectors at hand. An uncertain track that was not reached, or that failed for a
-        passing reason, is taken up by the next scan.
+        passing reason, is taken up by the next scan. A stage that cannot go on (a card is lost, a package does not
+        load) ends, and the run goes on without it.
         """
         budget = budget or Budget()
         stop = StopRequest() if stop is None else stop  # one that is not requested yet is false
@@ -165,7 +168,9 @@ class Escalation:
         for position, stage in list(enumerate(self._cascade.stages))[1:]:
             in_vain = self._no_vote[stage.name].union(*(self._failed[kind] for kind in stage.kinds))
             for track in self._cascade.uncertain(votes, position, albums):
-                if track not in waiting and track not in in_vain:
+                if stage.name in self._ended:
+                    self._passing.add(track)
+                elif track not in waiting and track not in in_vain:
                     cast = genre_votes(votes[track])
                     last = cast[-1] if cast else None
                     gain = 1.0 if last is None else by_name[last.stage].expected_gain(last)
@@ -188,7 +193,16 @@ class Escalation:
                     return bool(stop) or (limit is not None and time.perf_counter() >= limit)
 
                 extract = partial(runner.extract, stop=enough)
-                extracted, failed = self._extract_page(page, stage, extract, progress)
+                try:
+                    extracted, failed = self._extract_page(page, stage, extract, progress)
+                except DatabaseError:
+                    raise
+                except ReclassError as error:
+                    extracted, failed = self._end(stage, page, str(error)), set()
+                    while more := self._scope.next_in_queue(PAGE):
+                        page += more
+                    stats.unreached = len(page) - len(extracted)
+                    reached.update(track for track, _ in page)
                 reached |= extracted | failed | self._no_vote[stage.name]
                 seconds = time.perf_counter() - start
                 budget.spend(seconds, len(extracted))
@@ -196,6 +210,15 @@ class Escalation:
                 stats.seconds += seconds
                 stats.failed += len(failed)
         return reached
+
+    def _end(self, stage: Stage, page: Sequence[TrackPath], why: str) -> set[int]:
+        """Note why `stage` extracts nothing more; those of `page` that have all its vectors."""
+        self._ended.add(stage.name)
+        self.stats.stage(stage.name).ended = why
+        complete = {track for track, _ in page}
+        for kind in stage.kinds:
+            complete &= self._library.having(complete, kind)
+        return complete
 
     def _extract_page(
         self,

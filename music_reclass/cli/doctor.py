@@ -65,7 +65,7 @@ def gpu(ceiling: str, as_json: bool) -> int:
 
 
 def _driver() -> str:
-    from music_reclass.extractors.device import nvml_reading
+    from music_reclass.extractors.memory import nvml_reading
 
     reading = nvml_reading("")
     return (reading.driver or "") if reading is not None else ""
@@ -78,20 +78,15 @@ def _devices(torch: Any) -> list[Device]:
 
 
 def _facts(device: Device, torch: Any, ceiling: str) -> dict[str, Any]:
-    from music_reclass.extractors.batching import Slope
-    from music_reclass.extractors.device import free_bytes, nvml_reading, parse_bytes
-    from music_reclass.extractors.jmla import WINDOW_BYTES as JMLA_WINDOW_BYTES
-    from music_reclass.extractors.mert import WINDOW_BYTES
-    from music_reclass.extractors.network import MOST_ON_GPU
+    from music_reclass.extractors.device import free_bytes, refusal
+    from music_reclass.extractors.memory import nvml_reading, parse_bytes
 
     free, source = free_bytes(device, torch, ceiling)
     nvml = nvml_reading(device.uuid) if device.uuid else None
-    share = 0.5 if device.half else 1.0
-    windows = {"mert": WINDOW_BYTES, "jmla": JMLA_WINDOW_BYTES}
     return {
         "device": device.name,
         "title": device.title,
-        "capability": None if device.is_cpu else ".".join(map(str, device.capability)),
+        "capability": ".".join(map(str, device.capability)) if device.is_cuda else None,
         "unified": device.unified or device.is_cpu,
         "precision": device.half or "fp32",
         "total_bytes": device.total,
@@ -100,18 +95,33 @@ def _facts(device: Device, torch: Any, ceiling: str) -> dict[str, Any]:
         "ceiling_bytes": parse_bytes(ceiling, device.total) if ceiling and not device.is_cpu else None,
         "driver": nvml.driver if nvml else None,
         "busy_percent": nvml.busy if nvml else None,
-        "batch": None
-        if device.is_cpu
-        else {name: Slope(0, each * share).fits(free, MOST_ON_GPU) for name, each in windows.items()},
+        "trouble": "" if device.is_cpu else refusal(device, torch),
+        "batch": None if device.is_cpu else _batches(device, free),
+    }
+
+
+def _batches(device: Device, free: int) -> dict[str, int]:
+    """How many windows a scan would give each network at once: by the same prediction, and never more at first."""
+    from music_reclass.extractors import jmla, mert
+    from music_reclass.extractors.batching import Slope
+    from music_reclass.extractors.network import predicted_batch
+    from music_reclass.extractors.weights import catalogue
+
+    share = 0.5 if device.half else 1.0
+    windows = {"mert": mert.WINDOW_BYTES, "mert-330m": mert.WINDOW_BYTES, "jmla": jmla.WINDOW_BYTES}
+    return {
+        name: predicted_batch(device, free, Slope(0, each * share), catalogue.model(name).size * share)
+        for name, each in windows.items()
     }
 
 
 def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    from music_reclass.extractors.device import readable
+    from music_reclass.extractors.memory import readable
 
     capability = f", compute capability {facts['capability']}" if facts["capability"] else ""
     yield facts["device"], f"{facts['title']}{capability}, computes in {facts['precision']}"
-    shared = ", shared with the processor" if facts["unified"] and facts["capability"] else ""
+    is_card = facts["batch"] is not None
+    shared = ", shared with the processor" if facts["unified"] and is_card else ""
     total, free = readable(facts["total_bytes"]), readable(facts["free_bytes"])
     yield "memory", f"{total}{shared}; {free} for us ({facts['free_by']})"
     if facts["ceiling_bytes"]:
@@ -120,7 +130,10 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         reported = [f"driver {facts['driver']}"] if facts["driver"] else []
         reported += [f"busy {facts['busy_percent']} %"] if facts["busy_percent"] is not None else []
         yield "NVML", ", ".join(reported) or "does not answer here (usual on a Jetson)"
+    if is_card:
         yield "batches", ", ".join(f"{name} {count}" for name, count in facts["batch"].items()) + " windows (predicted)"
+    if facts["trouble"]:
+        yield "trouble", facts["trouble"]
 
 
 _MOST = 20_000  # tracks looked at, spread over the library

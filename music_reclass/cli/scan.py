@@ -140,6 +140,7 @@ def _scan(
     began = time.time()
     stats = update_library(scope, request, cascade, work.settings, stop=work.stop)
     store_scan(scope, stats, cascade, arguments)
+    _show_ended(stats)
     if not choice.as_json:
         _show_music(stats, arguments["paths"])
         if shown.details:
@@ -193,6 +194,13 @@ def _show_music(stats: ScanStats, paths: list[str]) -> None:
         plain(styled("! ", "red") + f"{printable(path)[:200]} cannot be read: {printable(why)}", problem=True)
     if len(stats.unreadable) > _UNREADABLE_SHOWN:
         plain(f"and {counted(len(stats.unreadable) - _UNREADABLE_SHOWN, 'more folder')}")
+
+
+def _show_ended(stats: ScanStats) -> None:
+    """Which stages ended before their time, and why; their tracks keep what the stages before decided."""
+    for name, stage in stats.stages.items():
+        if stage.ended:
+            plain(styled("! ", "red") + printable(f"The stage {name} ended early. {stage.ended}"), problem=True)
 
 
 def _show_details(scope: Scope, stats: ScanStats, cascade: Cascade) -> None:

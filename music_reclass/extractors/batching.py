@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from music_reclass.errors import ReclassError
+from music_reclass.errors import DeviceError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -17,7 +17,7 @@ CALM = 16  # full batches that must pass before a larger one is tried
 MOST_PATIENCE = 4096
 
 
-class OutOfMemory(ReclassError):
+class OutOfMemory(DeviceError):
     """Not even one item fits, by any of the ways there are to work on it."""
 
 
@@ -28,10 +28,9 @@ class Slope:
     fixed: float
     each: float
 
-    def fits(self, free: float, most: int, reserve: float = 0.0) -> int:
-        """How many items fit into four fifths of `free` bytes less `reserve`; at least 1, at most `most`."""
-        room = free * 0.8 - reserve - self.fixed
-        return max(1, min(most, int(room // max(self.each, 1.0))))
+    def fits(self, free: float, most: int, *, share: float = 0.8) -> int:
+        """How many items fit into that share of `free` bytes, 0 to `most`."""
+        return max(0, min(most, int((free * share - self.fixed) // max(self.each, 1.0))))
 
 
 def slope_through(peaks: Sequence[tuple[int, float]]) -> Slope:
@@ -46,18 +45,25 @@ class BatchSize:
 
     Halves on failure and remembers the size that failed. After a calm stretch it grows, at most to the double and
     half-way to that size; in the end beyond it, as whoever held the memory may have left. A growth that fails goes
-    back to the size it came from. Each failure doubles the next stretch.
+    back to the size it came from. Each failure doubles the next stretch. `limit` is what may fit at this moment by
+    the memory that is free, 0: not even one; nothing larger is tried, whatever was learned.
     """
 
     def __init__(self, start: int, most: int) -> None:
         self.most = max(1, most)
         self.now = max(1, min(start, self.most))
+        self.limit = self.most
         self.cap = self.most + 1  # the smallest size known to fail
         self.detour = 0  # items to send straight to the fallback, as even one did not fit a moment ago
         self._came_from = 0  # the size before a growth that is not proven yet
         self._patience = CALM
         self._calm = 0
         self._next_detour = 1
+
+    @property
+    def count(self) -> int:
+        """How many items to take now; 0: none, not even one would fit."""
+        return min(self.now, self.limit)
 
     def failed(self, count: int) -> None:
         """`count` items did not fit."""
@@ -94,7 +100,7 @@ def adaptive_map(
     work: Work[Item, Result],
     items: Iterable[Item],
     *,
-    size: BatchSize,
+    size: Callable[[Item], BatchSize],
     is_oom: Callable[[BaseException], bool],
     relieve: Callable[[], None],
     fallbacks: Sequence[Work[Item, Result]] = (),
@@ -102,29 +108,35 @@ def adaptive_map(
 ) -> Iterator[Result]:
     """One result an item, in order, whatever fails for want of memory; no item is lost or given twice.
 
-    `work` takes a list of up to `size.now` items for which `alike` says the same and returns as many results. Where
-    it raises what `is_oom` recognises, `relieve` runs and the same items are tried again in halves. An item that
-    does not fit alone goes through the `fallbacks` in turn; OutOfMemory where none is left. Items are drawn
-    only as they are needed.
+    `work` takes a list of up to `size(first).count` items for which `alike` says the same and returns as many results;
+    `size` is asked before every batch. Where `work` raises what `is_oom` recognises, `relieve` runs and the same items
+    are tried again in halves. An item that does not fit alone goes through the `fallbacks` in turn, of which one that
+    gives nothing was not tried; OutOfMemory where none is left. Items are drawn only as they are needed.
     """
     source = iter(items)
     waiting: deque[Item] = deque()
-    while batch := _draw(waiting, source, 1 if size.detour else size.now, alike):
+    while first := _draw(waiting, source, 1, alike):
+        learned = size(first[0])
+        waiting.extendleft(first)
+        whole = not learned.detour and learned.count > 0
+        batch = _draw(waiting, source, learned.count if whole else 1, alike)
         done: Sequence[Result] | None = None
-        if size.detour:
-            size.detour -= 1
-        else:
+        if whole:
             done = _attempt(work, batch, is_oom)
             if done is not None:
-                size.worked(len(batch))
+                if not done:
+                    raise ValueError(f"{len(batch)} items gave no results")
+                learned.worked(len(batch))
             else:
                 relieve()
-                size.failed(len(batch))
+                learned.failed(len(batch))
                 if len(batch) > 1:
                     waiting.extendleft(reversed(batch))
                     continue
                 if fallbacks:
-                    size.gave_up()
+                    learned.gave_up()
+        elif learned.detour:
+            learned.detour -= 1
         if done is None:
             done = _by_fallback(fallbacks, batch, is_oom, relieve)
         yield from done
@@ -155,7 +167,7 @@ def _attempt(
         if not is_oom(error):
             raise
         return None
-    if len(results) != len(batch):
+    if results and len(results) != len(batch):
         raise ValueError(f"{len(batch)} items gave {len(results)} results")
     return results
 
@@ -168,7 +180,8 @@ def _by_fallback(
 ) -> Sequence[Result]:
     for fallback in fallbacks:
         done = _attempt(fallback, batch, is_oom)
-        if done is not None:
+        if done:
             return done
-        relieve()
+        if done is None:
+            relieve()
     raise OutOfMemory("not even one window of audio fits into memory; close other programs or raise --gpu-memory.")

@@ -1,138 +1,56 @@
-"""Compute devices: which there are, their free memory, and how out-of-memory errors look."""
+"""Compute devices: which there are and which work, their free memory, and what their errors mean."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
-import os
+import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from music_reclass.config import PRECISIONS
-from music_reclass.errors import UsageError
+from music_reclass.errors import DeviceError, UsageError
+from music_reclass.extractors import memory
+from music_reclass.extractors.memory import NvmlReading, parse_bytes
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
 
-_UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class NvmlReading:
-    """What NVML reports of one card; None for what it does not (on a Jetson, most)."""
-
-    driver: str | None = None
-    total: int | None = None
-    free: int | None = None
-    busy: int | None = None  # per cent
-
-
-def available_bytes(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes a program may still take before the kernel ends one: MemAvailable, or what is left to its container."""
-    free = _mem_available(meminfo)
-    with contextlib.suppress(OSError, ValueError):  # "max", or no version 2 control groups: no limit
-        limit = int((cgroup / "memory.max").read_text())
-        used = int((cgroup / "memory.current").read_text())
-        reclaimable = re.search(r"^inactive_file (\d+)$", (cgroup / "memory.stat").read_text(), re.MULTILINE)
-        free = min(free, max(0, limit - used + (int(reclaimable[1]) if reclaimable else 0)))
-    return free
-
-
-def _mem_available(meminfo: Path) -> int:
-    with contextlib.suppress(OSError):
-        if found := re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo.read_text(), re.MULTILINE):
-            return int(found[1]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2  # not known (macOS): assume half
-
-
-def parse_bytes(text: str, total: int | None = None) -> int:
-    """Bytes meant by `4GiB`, `4G`, `4096MiB`, `4GB` (powers of ten), or by a share of `total` such as `0.5` or `50%`.
-
-    UsageError for anything else.
-    """
-    word = text.strip()
-    share = _share(word)
-    if share is not None and total is not None:
-        return int(share * total)
-    found = _SIZE.fullmatch(word)
-    if share is None and found and float(found[1]) >= 1 and (found[2] or found[1].isdigit()):
-        decimal = found[2] and not found[3] and word.lower().endswith("b")
-        return int(float(found[1]) * (1000 if decimal else 1024) ** _UNITS[found[2].lower()])
-    raise UsageError(f"{text!r} is no amount of memory; write it like 4GiB, 512MiB, or 0.5 for one half.")
-
-
-def _share(word: str) -> float | None:
-    try:
-        share = float(word[:-1]) / 100 if word.endswith("%") else float(word)
-    except ValueError:
-        return None
-    return share if 0.0 < share <= 1.0 else None
-
-
-def readable(count: float) -> str:
-    """A number of bytes for people: `3.2 GiB`."""
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"
-
-
-def nvml_reading(uuid: str) -> NvmlReading | None:
-    """NVML's reading of the card with this UUID, each value on its own; None where NVML is not installed."""
-    try:
-        nvml = importlib.import_module("pynvml")
-    except ImportError:
-        return None
-    return ask_nvml(nvml, uuid)
-
-
-def ask_nvml(nvml: Any, uuid: str) -> NvmlReading | None:
-    """The reading by the module `nvml`; every single question may go unanswered."""
-
-    def ask(question: Any, *arguments: Any) -> Any:
-        try:
-            return question(*arguments)
-        except nvml.NVMLError:  # on a Jetson, GB10 and in some containers most questions are "not supported"
-            return None
-
-    try:
-        nvml.nvmlInit()
-    except nvml.NVMLError:
-        return None
-    try:
-        driver = ask(nvml.nvmlSystemGetDriverVersion)
-        name = uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
-        handle = ask(nvml.nvmlDeviceGetHandleByUUID, name.encode())
-        memory = rates = None
-        if handle is not None:
-            memory = ask(nvml.nvmlDeviceGetMemoryInfo, handle)
-            rates = ask(nvml.nvmlDeviceGetUtilizationRates, handle)
-        return NvmlReading(
-            driver.decode() if isinstance(driver, bytes) else driver,
-            None if memory is None else int(memory.total),
-            None if memory is None else int(memory.free),
-            None if rates is None else int(rates.gpu),
-        )
-    finally:
-        ask(nvml.nvmlShutdown)
-
-
 # Graphics chips that share the machine's memory and do not all say so.
 UNIFIED_NAMES = ("Orin", "Thor", "Xavier", "Tegra", "GB10")
 UNIFIED_RESERVE = int(1.25 * 1024**3)  # beyond it the kernel ends the process without an exception
-OOM_TEXTS = (
-    "out of memory",
-    "NVML_SUCCESS == r",  # the caching allocator's assert on Tegra
-    "CUDNN_STATUS_NOT_SUPPORTED",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "NvMapMemAlloc",
-    "can't allocate memory",
+RAM_RESERVE = 512 * 1024**2  # of main memory that stays free beside weights on the processor
+
+MEMORY, LIBRARY, KERNELS, LOST = "memory", "library", "kernels", "lost"
+# What a text in an error means, the first that occurs; the texts are those of torch, CUDA and its libraries.
+_MEANINGS = (
+    (
+        MEMORY,
+        "out of memory",
+        "NVML_SUCCESS == r",  # the caching allocator's assert on Tegra
+        "CUDNN_STATUS_NOT_SUPPORTED",
+        "STATUS_ALLOC_FAILED",
+        "NvMapMemAlloc",
+        "can't allocate memory",
+    ),
+    (KERNELS, "no kernel image is available", "not compiled with CUDA", "cudaErrorNoKernelImageForDevice"),
+    # Mostly memory that ran out inside a library, which then works with smaller batches; else a broken installation.
+    (LIBRARY, "unable to find an engine", "no valid execution plans", "CUDNN_", "CUBLAS_", "CUSOLVER_", "CUFFT_"),
+    (LIBRARY, "cuDNN error", "could not create a primitive"),
+    # After these no call of this process on the card will work again.
+    (
+        LOST,
+        "CUDA error",
+        "CUDA driver error",
+        "device-side assert",
+        "unspecified launch failure",
+        "driver shutting down",
+    ),
+    (LOST, "HIP error", "Xid", "GPU is lost", "MPSGraph", "Metal"),
 )
 
 
@@ -140,7 +58,7 @@ OOM_TEXTS = (
 class Placement:
     """What the user asked for: a device, a memory ceiling (`4GiB`, `0.5`; empty: none) and a precision."""
 
-    device: str = "auto"  # auto, cpu, cuda, cuda:1; several: cuda:0,cuda:1
+    device: str = "auto"  # auto, cpu, cuda, cuda:1, mps; several: cuda:0,cuda:1
     memory: str = ""
     precision: str = "auto"  # one of config.PRECISIONS
 
@@ -170,7 +88,7 @@ class Placement:
 class Device:
     """One place to compute. `half` is the short number format that is fast and safe there, empty for none."""
 
-    name: str  # as torch calls it: cpu, cuda:0
+    name: str  # as torch calls it: cpu, cuda:0, mps
     title: str
     half: str
     total: int = 0  # bytes of its memory
@@ -183,23 +101,45 @@ class Device:
         """Whether it is the processor itself."""
         return self.name == "cpu"
 
+    @property
+    def is_cuda(self) -> bool:
+        """Whether it is a card of NVIDIA's, the only kind that counts its peak memory."""
+        return self.name.startswith("cuda")
+
+    @property
+    def ends_silently(self) -> bool:
+        """Whether the kernel ends the process where memory runs out, so that no exception can be waited for."""
+        return self.unified or self.is_cpu
+
 
 def devices(torch: Any) -> list[Device]:
     """All devices that this torch can use, the fastest kind first; the processor is always the last."""
     found = []
     if torch.cuda.is_available():
-        found = [_cuda(torch, index) for index in range(torch.cuda.device_count())]
+        found = list(_cards(torch))
+    apple = getattr(getattr(torch, "backends", None), "mps", None)
+    if apple is not None and apple.is_available():
+        # Float32, as nobody has compared short numbers there.
+        found.append(Device("mps", "Apple GPU", "", int(torch.mps.recommended_max_memory()), True))
     return [*found, processor()]
 
 
-def processor(cpuinfo: Path = Path("/proc/cpuinfo"), meminfo: Path = Path("/proc/meminfo")) -> Device:
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Device:
     """The processor; bfloat16 only where it has instructions for it, as it is slower than float32 without."""
     try:
         words = set(cpuinfo.read_text().split())
     except OSError:
         words = set()
     half = "bf16" if words & {"avx512_bf16", "amx_bf16", "bf16"} else ""
-    return Device("cpu", "the processor", half, available_bytes(meminfo))
+    return Device("cpu", "the processor", half, memory.available_bytes())
+
+
+def _cards(torch: Any) -> Iterator[Device]:
+    for index in range(torch.cuda.device_count()):
+        try:
+            yield _cuda(torch, index)
+        except RuntimeError as error:  # a driver that is too old, or a card that fell off the bus
+            say_once(f"cuda:{index} is not used: it does not answer ({first_line(error)}); see reclass doctor gpu.")
 
 
 def _cuda(torch: Any, index: int) -> Device:
@@ -211,17 +151,52 @@ def _cuda(torch: Any, index: int) -> Device:
     return Device(f"cuda:{index}", properties.name, half, int(properties.total_memory), unified, capability, uuid)
 
 
-def choose(placement: Placement, torch: Any) -> Device:
-    """The device asked for, the first of several, or the first there is; UsageError if it is not there."""
+def choose(placement: Placement, torch: Any, without: frozenset[str] = frozenset()) -> Device:
+    """The device asked for, the first of several, or the first there is, that computes a small product.
+
+    Those `without` are left out. One that does not compute is named in a warning, with the cure. UsageError where the
+    device asked for is not there, DeviceError where it does not work.
+    """
     found = devices(torch)
     placement = placement.each[0]
-    if placement.device == "auto":
-        return found[0]
-    wanted = "cuda:0" if placement.device == "cuda" else placement.device
-    for device in found:
-        if device.name == wanted:
+    wanted = [device for device in found if placement.device in ("auto", device.name, device.name.split(":")[0])]
+    if not wanted:
+        raise UsageError(f"There is no device {placement.device!r} here; there are {', '.join(d.name for d in found)}.")
+    refusals: list[str] = []
+    for device in wanted:
+        if device.name in without:
+            continue
+        why = "" if device.is_cpu else refusal(device, torch)
+        if not why:
+            for sentence in refusals:
+                say_once(f"{sentence} Networks run on {device.title}.")
             return device
-    raise UsageError(f"There is no device {placement.device!r} here; there are {', '.join(d.name for d in found)}.")
+        refusals.append(why)
+    raise DeviceError(" ".join(refusals) or f"{placement.device} stopped working; try --device auto or --device cpu.")
+
+
+@lru_cache(maxsize=256)
+def say_once(sentence: str) -> None:
+    """Warn of something, however many networks meet it."""
+    logging.getLogger(__name__).warning("%s", sentence)
+
+
+def refusal(device: Device, torch: Any) -> str:
+    """Why the device cannot compute even a small product; "" where it can."""
+    try:
+        square = torch.ones((16, 16), device=device.name)
+        if float((square @ square).sum()) == 16.0**3:
+            return ""
+        text = "a product came out wrong"
+    except Exception as error:  # not swallowed: it is named in a warning or raised
+        text = first_line(error)
+        if meaning(error) == KERNELS:
+            built = ".".join(map(str, device.capability))
+            return (
+                f"{device.title} is not used: this torch has no kernels for compute capability {built}; "
+                f"install a torch that is built for it (reclass doctor gpu)."
+            )
+    return f"{device.title} is not used: it does not compute ({text}); see reclass doctor gpu."
 
 
 def free_bytes(
@@ -229,43 +204,94 @@ def free_bytes(
     torch: Any,
     ceiling: str = "",
     *,
-    nvml: Callable[[str], NvmlReading | None] = nvml_reading,
-    available: Callable[[], int] = available_bytes,
+    nvml: Callable[[str], NvmlReading | None] | None = None,
+    available: Callable[[], int] | None = None,
 ) -> tuple[int, str]:
     """Bytes this process may still take on `device`, and their source. `ceiling` limits all it takes there."""
+    available = available or memory.available_bytes
     if device.is_cpu:
         return available(), "MemAvailable"
-    held = int(torch.cuda.memory_reserved(device.name))
-    used = int(torch.cuda.memory_allocated(device.name))
+    held, used = _taken(device, torch)
     if device.unified:
         # mem_get_info leaves out the page cache, which after reading audio files is most of the memory
-        free, source = max(0, available() - UNIFIED_RESERVE), "MemAvailable"
-    elif device.uuid and (reading := nvml(device.uuid)) is not None and reading.free is not None:
-        free, source = reading.free, "NVML"
+        free, source = available() - UNIFIED_RESERVE, "MemAvailable"
     else:
         free, source = int(torch.cuda.mem_get_info(device.name)[0]), "CUDA"
-    free += held - used  # torch keeps it for later
+        reading = (nvml or memory.nvml_reading)(device.uuid) if device.uuid else None
+        if reading is not None and reading.free is not None and reading.free < free:
+            free, source = reading.free, "NVML"  # of a slice (MIG) or a share (MPS) it tells the whole card's
+    free = max(0, free + held - used)  # torch keeps it for later
+    if device.total:
+        free = min(free, max(0, device.total - used))
     if ceiling:
         free = min(free, max(0, parse_bytes(ceiling, device.total) - used))
     return free, source
 
 
+def make_room(device: Device, torch: Any) -> None:
+    """Give back what torch keeps for later where the machine's other programs have come to need it."""
+    if device.unified and memory.available_bytes() < UNIFIED_RESERVE:
+        held, used = _taken(device, torch)
+        if held > used:
+            _empty_caches(torch)
+
+
+def _taken(device: Device, torch: Any) -> tuple[int, int]:
+    """What torch holds of the device, and what of it tensors use, in bytes."""
+    if device.is_cuda:
+        return int(torch.cuda.memory_reserved(device.name)), int(torch.cuda.memory_allocated(device.name))
+    return int(torch.mps.driver_allocated_memory()), int(torch.mps.current_allocated_memory())
+
+
 def hold_to(device: Device, torch: Any, ceiling: str) -> None:
     """Let torch itself refuse to take more than `ceiling` of a discrete card, so that a neighbour keeps the rest."""
-    if ceiling and not device.is_cpu and device.total:
+    if ceiling and device.is_cuda and device.total:
         share = min(1.0, parse_bytes(ceiling, device.total) / device.total)
         torch.cuda.set_per_process_memory_fraction(share, device.name)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, in any of the messages of CUDA, cuDNN, Tegra, the processor and Python."""
+def meaning(error: BaseException) -> str:
+    """What went wrong on a device: MEMORY ran out, a LIBRARY refused, no KERNELS, the card is LOST; "": none of these.
+
+    By all the messages of CUDA, cuDNN, cuBLAS, Tegra, Metal, the processor and Python.
+    """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and any(text.lower() in str(error).lower() for text in OOM_TEXTS)
+        return MEMORY
+    if not isinstance(error, RuntimeError):
+        return ""
+    text = str(error).lower()
+    for name, *signs in _MEANINGS:
+        if any(sign.lower() in text for sign in signs):
+            return name
+    return LOST if type(error).__name__ == "AcceleratorError" else ""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out."""
+    return meaning(error) == MEMORY
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, with its type; torch adds a traceback of C++ below it."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
 def relieve(torch: Any) -> None:
     """Give back what nobody uses; call it after the except block, when the traceback has let go."""
     gc.collect()
+    _empty_caches(torch)
+
+
+def _empty_caches(torch: Any) -> None:
+    for backend in _backends(torch):
+        with contextlib.suppress(RuntimeError):  # a card that was lost: there is nothing to give back
+            backend.empty_cache()
+
+
+def _backends(torch: Any) -> Iterator[Any]:
     if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+        yield torch.cuda
+    apple = getattr(getattr(torch, "backends", None), "mps", None)
+    if apple is not None and apple.is_available():
+        yield torch.mps

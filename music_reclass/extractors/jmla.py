@@ -92,7 +92,9 @@ class Jmla(NetworkExtractor):
         self.kind = FeatureKind("jmla", f"{VERSION}-{installed.short_digest}", self.width, excerpt)
         self._installed = installed
         name, slope = f"jmla-{self.kind.version}", Slope(0, WINDOW_BYTES)
-        self.network = Network(Blueprint(name, self._build, patch_mean, slope, slopes_file(installed)), placement)
+        weights = installed.weights.stat().st_size
+        blueprint = Blueprint(name, self._build, patch_mean, slope, slopes_file(installed), weights=weights)
+        self.network = Network(blueprint, placement)
 
     def cut(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-mels (n, 80, 2992): one of half a minute, up to three of a whole file, silent windows left out."""

@@ -128,6 +128,7 @@ class Mert(NetworkExtractor):
             Slope(0, WINDOW_BYTES),
             slopes_file(installed),
             self._in_chunks,
+            weights=installed.weights.stat().st_size,
         )
         self.network = Network(blueprint, placement)
 

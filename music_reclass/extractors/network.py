@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -14,21 +13,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from music_reclass.errors import FailTrack, MissingExtra, ReclassError, SkipTrack
-from music_reclass.extractors.batching import BatchSize, Slope, Work, adaptive_map, slope_through
+from music_reclass.errors import DeviceError, FailTrack, MissingExtra, ReclassError, SkipTrack, TrackError
+from music_reclass.extractors import memory
+from music_reclass.extractors.batching import BatchSize, OutOfMemory, Slope, Work, adaptive_map, slope_through
 from music_reclass.extractors.device import (
+    KERNELS,
+    LIBRARY,
+    LOST,
+    MEMORY,
+    RAM_RESERVE,
     Device,
     Placement,
     choose,
+    first_line,
     free_bytes,
     hold_to,
-    is_out_of_memory,
+    make_room,
+    meaning,
     processor,
     relieve,
+    say_once,
 )
 from music_reclass.extractors.weights.store import Installed, read_json, write_json
 from music_reclass.extractors.windows import finite
-from music_reclass.utils.lazy import require
+from music_reclass.utils.lazy import broken, require
 from music_reclass.utils.workers import network_threads
 
 if TYPE_CHECKING:
@@ -36,9 +44,17 @@ if TYPE_CHECKING:
 
     from music_reclass.domain import FeatureKind
 
+    Window = NDArray[np.float32]
+    Row = NDArray[np.float32]
+    Answer = Row | TrackError
+
 MOST_ON_CPU = 2  # a larger batch is no faster on a processor and takes more memory
-MOST_ON_GPU = 128
+MOST_ON_CARD = 32  # MERT's products have 12,000 rows by then: a larger batch takes memory and fills no card better
 CHUNKS = (4, 16)  # into which the work on a window that does not fit is cut, in turn
+WHOLE_SHARE = 0.15  # of a window's memory that chunks do not make smaller (benchmarks/neural.py: 126 MB, 37 and 24)
+OVERFLOWS = 32  # windows that left the range of a short format, after which the run computes in float32
+REFUSALS = 2  # errors of cuDNN or cuBLAS over a single window, after which a device is left
+GIVEN_UP = 64  # windows in a row that fit nowhere, after which the stage ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +66,7 @@ class Blueprint:
     `slope` is the memory of a batch in float32, as measured or estimated beforehand, `short_slope` in a short format
     (None: half of it); `slopes` is the file that remembers measured ones.
     `in_chunks(module, batch, chunks)` gives what `forward` gives with less memory and more time, where that is known.
+    `weights` is the size of the weights in float32, in bytes; 0: not known.
     """
 
     name: str
@@ -59,6 +76,7 @@ class Blueprint:
     slopes: Path
     in_chunks: Callable[[Any, Any, int], Any] | None = None
     short_slope: Slope | None = None
+    weights: float = 0.0
 
     def seed(self, precision: str) -> Slope:
         """The memory of a batch in a number format, before any is measured."""
@@ -66,18 +84,39 @@ class Blueprint:
             return self.slope
         return self.short_slope or Slope(self.slope.fixed / 2, self.slope.each / 2)
 
+    def weight_bytes(self, precision: str) -> float:
+        """What the weights take in a number format."""
+        return self.weights if precision == "fp32" else self.weights / 2
+
+
+def predicted_batch(device: Device, free: float, slope: Slope, weights: float = 0.0) -> int:
+    """How many windows a batch has on `device` with so many `free` bytes, if `weights` bytes are still to be loaded.
+
+    0 where the weights or a single window do not fit.
+    """
+    if device.ends_silently and free < 2 * weights:  # while they are loaded they are there twice
+        return 0
+    return slope.fits(free - weights, MOST_ON_CPU if device.is_cpu else MOST_ON_CARD)
+
 
 class Network:
-    """Rows for windows, by the network of a blueprint at a placement."""
+    """Rows for windows, by the network of a blueprint at a placement.
+
+    Where the kernel would end the process if memory ran out (unified memory, the processor), nothing is tried that
+    the free memory, read before every batch, does not hold.
+    """
 
     def __init__(self, blueprint: Blueprint, placement: Placement) -> None:
         self._blueprint = blueprint
         self._placement = placement
         self._modules: dict[tuple[str, str], Any] = {}  # by device and number format
         self._sizes: dict[tuple[str, str, tuple[int, ...]], BatchSize] = {}
+        self._slopes: dict[tuple[str, str, tuple[int, ...]], Slope] = {}
         self._device: Device | None = None
+        self._left: frozenset[str] = frozenset()  # devices that stopped working
         self._single = placement.precision == "fp32"
         self.decoders = 1  # worker processes that read files for it, and want their share of the processor
+        self._overflows = self._refusals = self._given_up = 0
         self.chunked = 0  # windows that were computed in chunks, because they did not fit whole
 
     @property
@@ -87,7 +126,7 @@ class Network:
 
     @property
     def device(self) -> Device:
-        """Where it runs, found out at the first question."""
+        """Where it runs, found out at the first question. UsageError, MissingExtra, DeviceError."""
         if self._device is None:
             torch = require("torch", "neural")
             self._device = choose(self._placement, torch)
@@ -101,45 +140,49 @@ class Network:
         if self._single:
             return "fp32"
         wanted = self._placement.precision
-        return wanted if wanted != "auto" else self.device.half or "fp32"
+        return wanted if wanted != "auto" and not self._left else self.device.half or "fp32"
 
-    def map(self, windows: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-        """One row for each window, in order; windows of one shape in a row share batches. OutOfMemory, FailTrack.
+    def map(self, windows: Iterable[Window]) -> Iterator[Answer]:
+        """One row for each window, in order; windows of one shape in a row share batches.
 
-        A window that does not fit alone is computed in chunks, or by the processor.
+        A window that does not fit alone is computed in chunks, or by the processor if that has other memory; where
+        nothing holds it, FailTrack stands in its row's place. DeviceError where nothing goes any more.
         """
-        source = iter(windows)
-        first = next(source, None)
-        if first is None:
-            return
-        fallbacks: list[Work[NDArray[np.float32], NDArray[np.float32]]] = []
+        fallbacks: list[Work[Window, Answer]] = []
         if self._blueprint.in_chunks is not None:
             fallbacks += [partial(self._in_chunks, chunks) for chunks in CHUNKS]
-        if not self.device.is_cpu:
-            fallbacks.append(self._on_processor)
         yield from adaptive_map(
             self._rows,
-            itertools.chain([first], source),
-            size=self.batch_size(first.shape),
-            is_oom=is_out_of_memory,
+            windows,
+            size=lambda window: self.batch_size(window.shape),
+            is_oom=lambda error: meaning(error) in (MEMORY, LIBRARY, KERNELS),
             relieve=lambda: relieve(require("torch", "neural")),
-            fallbacks=fallbacks,
+            fallbacks=[*fallbacks, self._on_processor, self._give_up],
             alike=lambda window: window.shape,
         )
 
     def batch_size(self, shape: tuple[int, ...]) -> BatchSize:
-        """The batch for windows of one shape, predicted from free memory, kept from then on."""
+        """The batch for windows of one shape: learned, within what the memory that is free now may hold."""
         torch = require("torch", "neural")
-        if not self._weights_fit():
-            relieve(torch)
-            self._device = processor()
-        key = (self.device.name, self.precision, shape)
+        self._load(torch)
+        device, key = self.device, (self.device.name, self.precision, shape)
         if key not in self._sizes:
-            most = MOST_ON_CPU if self.device.is_cpu else MOST_ON_GPU
             slope = self._slope(torch, shape)
-            free, _ = free_bytes(self.device, torch, self._placement.memory)
-            self._sizes[key] = BatchSize(slope.fits(free, most), most)
-        return self._sizes[key]
+            if self.device is not device:  # left while its memory was measured
+                return self.batch_size(shape)
+            free, _ = free_bytes(device, torch, self._placement.memory)
+            most = MOST_ON_CPU if device.is_cpu else MOST_ON_CARD
+            start = most if device.ends_silently else predicted_batch(device, free, slope)
+            self._slopes[key], self._sizes[key] = slope, BatchSize(start, most)
+        size, slope = self._sizes[key], self._slopes[key]
+        make_room(device, torch)
+        # NVML takes milliseconds, and CUDA alone knows of other programs as well.
+        free, _ = free_bytes(device, torch, self._placement.memory, nvml=lambda _: None)
+        if device.ends_silently:
+            size.limit = slope.fits(free, size.most)
+        else:  # an exception comes, so the last fifth may be tried; what cannot fit is not
+            size.limit = max(1, slope.fits(free, size.most, share=1.0))
+        return size
 
     def release(self) -> None:
         """Free the weights; they are loaded again when a window comes."""
@@ -147,20 +190,140 @@ class Network:
             self._modules.clear()
             relieve(require("torch", "neural"))
 
-    def _rows(self, batch: list[NDArray[np.float32]], chunks: int = 1) -> list[NDArray[np.float32]]:
-        rows = self._computed(batch, self.device, self.precision, chunks)
-        if self.precision != "fp32" and not np.isfinite(rows).all():
-            self._single = True  # for good: what left the range of a short format once will do so again
-            rows = self._computed(batch, self.device, "fp32", chunks)
-        return list(rows)
+    def _rows(self, batch: list[Window], chunks: int = 1) -> list[Answer]:
+        device = self.device
+        try:
+            rows = self._computed(batch, device, self.precision, chunks)
+        except (RuntimeError, MemoryError) as error:
+            self._judge(error, len(batch))
+            if self.device is device:
+                raise
+            rows = None
+        if rows is None:  # the device was left: the next one takes the same windows
+            self._load(require("torch", "neural"))
+            return [row for window in batch for row in self._one(window, chunks)]
+        self._refusals = self._given_up = 0
+        answers: list[Answer] = list(rows)
+        if self.precision != "fp32":
+            for place, row in enumerate(rows):
+                if not np.isfinite(row).all():
+                    answers[place] = self._in_float32(batch[place])
+        return answers
 
-    def _in_chunks(self, chunks: int, batch: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    def _one(self, window: Window, chunks: int) -> list[Answer]:
+        if not self._has_room(self.device, self.precision, window):
+            raise MemoryError("one window does not fit")
+        return self._rows([window], chunks)
+
+    def _judge(self, error: RuntimeError | MemoryError, count: int) -> None:
+        """Return where the work on `count` windows may be tried again, fewer at once or on the device that is next.
+
+        DeviceError, MissingExtra with the cure where it may not; what is no matter of devices is raised as it is.
+        """
+        why, device = meaning(error), self.device
+        if "Numpy is not available" in str(error):
+            raise MissingExtra(broken("torch", error)) from error
+        if why == LOST:
+            raise DeviceError(
+                f"{device.title} stopped working ({first_line(error)}); what was decided before stands. Start reclass "
+                "again, and the machine too if that does not help; --device cpu leaves the card out."
+            ) from error
+        if why == LIBRARY and count == 1:
+            self._refusals += 1
+        if why == KERNELS or self._refusals >= REFUSALS:
+            self._leave(first_line(error))
+        elif not why and not device.is_cpu:
+            raise DeviceError(
+                f"{device.title} failed ({first_line(error)}); what was decided before stands. Try --device cpu, and "
+                "report this if it works there."
+            ) from error
+        elif not why:
+            raise error
+
+    def _leave(self, why: str) -> None:
+        """Go on on the next device; DeviceError where there is none that may be used."""
+        torch, before = require("torch", "neural"), self.device
+        if before.is_cpu:
+            raise DeviceError(f"Networks cannot run on the processor ({why}); install torch again.")
+        if self._placement.each[0].device != "auto":
+            raise DeviceError(
+                f"{before.title} is of no use ({why}); what was decided before stands. Scan with --device auto or "
+                "--device cpu."
+            )
+        self._go_on(choose(self._placement, torch, self._left | {before.name}), why)
+
+    def _go_on(self, device: Device, why: str) -> None:
+        before = self.device
+        self._left |= {before.name}
+        self._refusals = 0
+        self._modules.clear()
+        self._device = device
+        hold_to(device, require("torch", "neural"), self._placement.memory)
+        say_once(f"{before.title} is left ({why}); networks go on on {device.title}.")
+
+    def _in_float32(self, window: Window) -> Answer:
+        """The row of a window that left the range of a short format: by weights in float32 beside the short ones, or
+        on the processor; FailTrack where they fit nowhere. When that goes on the run changes to float32."""
+        torch = require("torch", "neural")
+        for device in dict.fromkeys((self.device, self.device if self.device.ends_silently else processor())):
+            if not self._has_room(device, "fp32", window):
+                continue
+            try:
+                row: Row = self._computed([window], device, "fp32")[0]
+            except (RuntimeError, MemoryError) as error:
+                if meaning(error) not in (MEMORY, LIBRARY, KERNELS):
+                    self._judge(error, 1)
+            else:
+                self._overflows += bool(np.isfinite(row).all())
+                if self._overflows >= OVERFLOWS and not self._single:
+                    say_once(
+                        f"{self._overflows} windows left the range of {self.precision} on {self.device.title}; "
+                        "this network computes in fp32 from here on."
+                    )
+                    self._modules.pop((self.device.name, self.precision), None)
+                    self._single = True
+                return row
+            relieve(torch)
+        return FailTrack("memory", f"its numbers leave the range of {self.precision}, and float32 does not fit beside")
+
+    def _in_chunks(self, chunks: int, batch: list[Window]) -> list[Answer]:
+        share = WHOLE_SHARE + (1 - WHOLE_SHARE) / chunks
+        if not self._has_room(self.device, self.precision, batch[0], share=share):
+            return []
         rows = self._rows(batch, chunks)
         self.chunked += len(batch)
         return rows
 
-    def _on_processor(self, batch: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        return list(self._computed(batch, processor(), "fp32"))
+    def _on_processor(self, batch: list[Window]) -> list[Answer]:
+        if self.device.ends_silently or not self._has_room(processor(), "fp32", batch[0]):
+            return []  # the processor has the same memory, or too little of its own
+        rows = self._computed(batch, processor(), "fp32")
+        self._given_up = 0
+        return list(rows)
+
+    def _give_up(self, batch: list[Window]) -> list[Answer]:
+        self._given_up += len(batch)
+        if self._given_up >= GIVEN_UP:
+            raise OutOfMemory(
+                f"Not even one window of audio fits into the memory of {self.device.title}; close other programs or "
+                "raise --gpu-memory. What was decided before stands, and the next scan goes on."
+            )
+        return [FailTrack("memory", f"no window fits into the memory of {self.device.title}") for _ in batch]
+
+    def _has_room(self, device: Device, precision: str, window: Window, *, share: float = 1.0) -> bool:
+        """Whether a share of one window's work fits, and the weights if they are not loaded yet; always true where an
+        exception can be waited for."""
+        if not device.ends_silently:
+            return True
+        torch = require("torch", "neural")
+        slope = self._slopes.get((device.name, precision, window.shape), self._blueprint.seed(precision))
+        free, _ = free_bytes(device, torch, self._placement.memory)
+        room = free - (0.0 if (device.name, precision) in self._modules else self._to_load(precision))
+        return Slope(slope.fixed * share, slope.each * share).fits(room, 1) == 1
+
+    def _to_load(self, precision: str) -> float:
+        """What loading takes at most: the weights on the processor, and those of them that are on the device."""
+        return 2 * self._blueprint.weight_bytes(precision)
 
     def _computed(
         self, batch: list[NDArray[np.float32]], device: Device, precision: str, chunks: int = 1
@@ -168,8 +331,10 @@ class Network:
         torch = require("torch", "neural")
         module = self._module(device, precision)
         tensor = torch.from_numpy(np.stack(batch))
-        if not device.is_cpu:
+        if device.is_cuda:
             tensor = tensor.pin_memory().to(device.name, non_blocking=True)
+        elif not device.is_cpu:
+            tensor = tensor.to(device.name)
         with torch.inference_mode(), _threads(torch, self.decoders) if device.is_cpu else nullcontext():
             if chunks > 1 and self._blueprint.in_chunks is not None:
                 rows = self._blueprint.in_chunks(module, tensor, chunks)
@@ -184,17 +349,42 @@ class Network:
             self._modules[key] = self._blueprint.build(precision).eval().to(device.name)
         return self._modules[key]
 
+    def _load(self, torch: Any) -> None:
+        """Load the weights; they take their share of the memory before the rest is counted. A card that does not hold
+        them is left for the next device; OutOfMemory where none holds them."""
+        while (self.device.name, self.precision) not in self._modules:
+            device, need = self.device, self._to_load(self.precision)
+            free, _ = free_bytes(device, torch, self._placement.memory)
+            # On their way to a card of its own memory they pass through the machine's.
+            room = max(0, free if device.ends_silently else memory.available_bytes() - RAM_RESERVE)
+            fits = room >= need and self._succeeds(lambda: self._module(self.device, self.precision))
+            if fits:
+                return
+            if self.device is not device:
+                continue
+            relieve(torch)
+            if device.ends_silently or room < need:
+                raise OutOfMemory(
+                    f"Loading this network takes {memory.readable(need)}, and {memory.readable(room)} of memory are "
+                    "free; close other programs and scan again. What was decided before stands."
+                )
+            self._go_on(processor(), "its memory does not hold the network")
+
     def _slope(self, torch: Any, shape: tuple[int, ...]) -> Slope:
         """Memory by batch: measured once on a card and remembered, else the blueprint's."""
         seed = self._blueprint.seed(self.precision)
-        if self.device.is_cpu:
+        device = self.device
+        if not device.is_cuda:  # no other counts its peaks
             return seed
-        key = "|".join((self._blueprint.name, self.precision, "x".join(map(str, shape)), self.device.title))
+        words = (self._blueprint.name, self.precision, "x".join(map(str, shape)), device.title, torch.__version__)
+        key = "|".join(words)
         known = read_json(self._blueprint.slopes) or {}
         if key in known:
             return Slope(*known[key])
+        if device.unified and seed.fits(free_bytes(device, torch, self._placement.memory)[0], 2) < 2:
+            return seed
         measured = self._measured(torch, shape)
-        if measured is None:
+        if measured is None or measured.each < seed.each / 4:  # an allocator that does not count
             return seed
         with suppress(OSError):  # a read-only folder: it is measured again next time
             write_json(self._blueprint.slopes, {**known, key: [measured.fixed, measured.each]})
@@ -204,31 +394,22 @@ class Network:
         """The slope through the peaks of one and of two windows of noise; None where two do not fit."""
         noise = np.random.default_rng(0).standard_normal((2, *shape)).astype(np.float32)
         peaks = []
-        for count in (1, 2):
+        for count in (0, 1, 2):  # first a pass to warm up: cuDNN tries its algorithms, with memory of their own
             base = torch.cuda.memory_allocated(self.device.name)
             torch.cuda.reset_peak_memory_stats(self.device.name)
-            if not self._fits(list(noise[:count])):
+            batch = list(noise[: max(1, count)])
+            if not self._succeeds(partial(self._computed, batch, self.device, self.precision)):
                 relieve(torch)
                 return None
             peaks.append((count, float(torch.cuda.max_memory_allocated(self.device.name) - base)))
-        return slope_through(peaks)
+        return slope_through(peaks[1:])
 
-    def _weights_fit(self) -> bool:
-        """Load the weights; they take their share of the memory before the rest is counted."""
+    def _succeeds(self, attempt: Callable[[], Any]) -> bool:
+        """Whether it does; on return of False memory ran out, or the device was left."""
         try:
-            self._module(self.device, self.precision)
-        except RuntimeError as error:
-            if self.device.is_cpu or not is_out_of_memory(error):
-                raise
-            return False
-        return True
-
-    def _fits(self, batch: list[NDArray[np.float32]]) -> bool:
-        try:
-            self._computed(batch, self.device, self.precision)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
+            attempt()
+        except (RuntimeError, MemoryError) as error:
+            self._judge(error, 1)
             return False
         return True
 
@@ -260,6 +441,16 @@ def finite_row(row: NDArray[np.float32]) -> NDArray[np.float32]:
     return row
 
 
+def stacked(answers: Iterable[Answer]) -> NDArray[np.float32]:
+    """The rows of one recording, (n, ...); raises the TrackError that stands in a row's place."""
+    rows = []
+    for answer in answers:
+        if isinstance(answer, TrackError):
+            raise answer
+        rows.append(answer)
+    return np.stack(rows)
+
+
 class NetworkExtractor(ABC):
     """An extractor that is a network over equal windows of a recording: its vector is the mean of their rows."""
 
@@ -282,8 +473,8 @@ class NetworkExtractor(ABC):
         return finite_row(rows.mean(axis=0).astype(np.float32))
 
     def vector(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The vector of one recording, float32; SkipTrack for no samples at all."""
-        return self.pool(np.stack(list(self.network.map(self.windows(samples)))))
+        """The vector of one recording, float32; SkipTrack for no samples at all, FailTrack where memory is short."""
+        return self.pool(stacked(self.network.map(self.windows(samples))))
 
 
 def slopes_file(installed: Installed) -> Path:

@@ -244,7 +244,9 @@ def assembled(
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[Item, NDArray[np.float32] | TrackError]]:
     """Vectors of tracks whose windows share batches; an item that comes with an error goes out with it."""
-    begun: deque[tuple[Item, int, list[NDArray[np.float32]]]] = deque()  # with the number of windows, and rows so far
+    begun: deque[tuple[Item, int, list[NDArray[np.float32] | TrackError]]] = (
+        deque()
+    )  # with the number of windows, and rows so far
     failed: deque[tuple[Item, TrackError]] = deque()
 
     def windows() -> Iterator[NDArray[np.float32]]:
@@ -268,9 +270,13 @@ def assembled(
     yield from failed
 
 
-def _pooled(network: NetworkExtractor, rows: list[NDArray[np.float32]]) -> NDArray[np.float32] | TrackError:
+def _pooled(
+    network: NetworkExtractor, rows: list[NDArray[np.float32] | TrackError]
+) -> NDArray[np.float32] | TrackError:
+    from music_reclass.extractors.network import stacked
+
     try:
-        return network.pool(np.stack(rows))
+        return network.pool(stacked(rows))
     except TrackError as error:
         return error
 

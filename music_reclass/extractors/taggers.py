@@ -59,7 +59,9 @@ class Tagger(NetworkExtractor):
         self.kind = FeatureKind(self.kind_name, version, len(self.names), excerpt)
         self._installed = installed
         name, slope = f"{self.kind_name}-{version}", Slope(0, self.window_bytes)
-        self.network = Network(Blueprint(name, self._load, self.forward, slope, slopes_file(installed)), placement)
+        weights = installed.weights.stat().st_size
+        blueprint = Blueprint(name, self._load, self.forward, slope, slopes_file(installed), weights=weights)
+        self.network = Network(blueprint, placement)
 
     def _load(self, precision: str) -> Any:
         return self.build(read_safetensors(self._installed.weights), _config(self._installed), precision)

@@ -18,7 +18,7 @@ _SCANS_COUNTED = 20  # for the cost of a stage: an older machine, or other setti
 
 @dataclass(slots=True)
 class StageStats:
-    """One stage in one scan, or in several added up; all but the last three are stored."""
+    """One stage in one scan, or in several added up; the first three are stored."""
 
     extracted: int = 0  # tracks for which its vectors were extracted
     seconds: float = 0.0  # wall seconds of the extraction, all workers together
@@ -26,6 +26,7 @@ class StageStats:
     unreached: int = 0  # uncertain tracks that are left for the next scan
     failed: int = 0  # uncertain tracks whose vectors could not be extracted
     at_reading: int = 0  # of `extracted`, those from the very decoding that read the file
+    ended: str = ""  # why its extraction ended before all tracks were reached, where something did not work
 
     @property
     def seconds_per_track(self) -> float | None:

@@ -17,7 +17,7 @@ from music_reclass.classification.escalate import Budget, Escalation
 from music_reclass.classification.voter import Cascade, Stage
 from music_reclass.config import Settings
 from music_reclass.domain import Decision, FeatureKind, Track, TrackTags, Vote
-from music_reclass.errors import FailTrack, TrackError
+from music_reclass.errors import DatabaseError, DeviceError, FailTrack, TrackError
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library
 from music_reclass.features.results import ScanStats
@@ -27,7 +27,12 @@ from music_reclass.utils.progress import Silent, StopRequest
 from tests.classification.fakes import CHEAP, COSTLY, echo_stage
 
 COSTLIEST = FeatureKind("costliest", "1", 3, "mid30")
-CHAIN = {"cheap": (CHEAP,), "costly": (CHEAP, COSTLY), "costliest": (CHEAP, COSTLY, COSTLIEST)}
+CHAIN = {
+    "cheap": (CHEAP,),
+    "costly": (CHEAP, COSTLY),
+    "costliest": (CHEAP, COSTLY, COSTLIEST),
+    "other": (CHEAP, COSTLIEST),
+}
 SURE = [0.9, 0.05, 0.05]
 
 
@@ -324,3 +329,57 @@ def test_a_stage_votes_once_for_a_track_in_a_run(tmp_path: Path, monkeypatch: py
     stats = world.run()
 
     assert sum(rows) == 20 + stats.stage("costly").extracted + stats.stage("costliest").extracted
+
+
+def test_a_stage_that_cannot_go_on_ends_and_the_others_decide_and_the_next_scan_takes_its_tracks_up(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, [0.5, 0.6, 0.55, 0.9])
+    first, second, third, _ = world.ids
+    world.vectors[COSTLY] = {first: row(0.99)}
+
+    def lost(count: int) -> None:
+        if count == 1:
+            raise DeviceError("The card stopped working; start reclass again.")
+
+    world.runner.after = lost
+    stats = world.run(names=("cheap", "costly"))
+    assert stats.stages["costly"].ended == "The card stopped working; start reclass again."
+    assert world.runner.order == [("costly", first)]
+    assert counted(stats) == {"extracted": {"costly": 1}, "unreached": {"costly": 2}}
+    assert {line[0]: line[5] for line in world.decisions()} == {
+        first: "costly", second: "cheap", third: "cheap", world.ids[3]: "cheap"
+    }  # fmt: skip
+    assert world.finished() == {first, world.ids[3]}
+    world.runner.after = lambda count: None
+    again = world.run(names=("cheap", "costly"))
+    assert again.stages["costly"].ended == ""
+    assert world.finished() == set(world.ids)
+
+
+def test_a_stage_whose_vectors_need_nothing_of_the_one_that_ended_is_still_asked(tmp_path: Path) -> None:
+    world = World(tmp_path, [0.5, 0.6])
+
+    def lost(count: int) -> None:
+        if count == 1:
+            raise DeviceError("It is lost.")
+
+    world.runner.after = lost
+    world.vectors[COSTLY] = dict.fromkeys(world.ids, row(0.5))
+    stats = world.run(names=("cheap", "costly", "other"))
+    assert stats.stages["costly"].ended == "It is lost."
+    assert sorted(world.runner.extracted(COSTLIEST)) == world.ids
+    assert {line[5] for line in world.decisions()} == {"other"}
+    assert world.finished() == {world.ids[0]}  # the other lacks a vote
+
+
+@pytest.mark.parametrize("error", [DatabaseError("It is locked."), ValueError("a bug")])
+def test_what_is_no_matter_of_one_stage_ends_the_run(error: Exception, tmp_path: Path) -> None:
+    world = World(tmp_path, [0.5, 0.6])
+
+    def broken(count: int) -> None:
+        raise error
+
+    world.runner.after = broken
+    with pytest.raises(type(error)):
+        world.run()

@@ -12,9 +12,8 @@ from click.testing import CliRunner
 
 from music_reclass.cli import doctor as doctor_gpu
 from music_reclass.errors import UsageError
-from music_reclass.extractors import device
-from music_reclass.extractors import device as memory
-from music_reclass.extractors.device import NvmlReading
+from music_reclass.extractors import memory
+from music_reclass.extractors.memory import NvmlReading
 from music_reclass.utils import lazy, torch_install
 from music_reclass.utils.torch_install import Machine
 from tests.extractors.test_device import GIB, ORIN, RTX, Torch
@@ -28,8 +27,7 @@ def machine(monkeypatch):
         torch.__version__, torch.version = "2.8.0", SimpleNamespace(cuda="12.6")
         monkeypatch.setattr(lazy, "require", lambda *_: torch)
         monkeypatch.setattr(memory, "nvml_reading", lambda _: nvml)
-        defaults = {"nvml": lambda _: nvml, "available": lambda: 6 * GIB}
-        monkeypatch.setattr(device.free_bytes, "__kwdefaults__", defaults)
+        monkeypatch.setattr(memory, "available_bytes", lambda: 6 * GIB)
         known = lambda driver: Machine(driver=driver, card=bool(driver), **facts)  # noqa: E731
         monkeypatch.setattr(torch_install, "this_machine", known)
 
@@ -44,10 +42,10 @@ def run(*words):
 
 
 def test_a_card_is_shown_with_who_told_its_memory_and_the_batches_that_fit(machine):
-    machine(Torch(RTX), NvmlReading("560.1", 12 * GIB, 4 * GIB, 12))
+    machine(Torch(RTX, free=12 * GIB), NvmlReading("560.1", 12 * GIB, 4 * GIB, 12))
     card, processor = json.loads(run("--json"))["devices"]
     assert (card["device"], card["free_by"], card["driver"], card["busy_percent"]) == ("cuda:0", "NVML", "560.1", 12)
-    assert card["batch"]["mert"] == int(4 * GIB * 0.8 // 61.5e6)
+    assert card["batch"] == {"mert": 32, "mert-330m": 32, "jmla": 32}
     assert processor["device"] == "cpu"
     text = run()
     assert "compute capability 8.6, computes in bf16" in text
@@ -55,7 +53,7 @@ def test_a_card_is_shown_with_who_told_its_memory_and_the_batches_that_fit(machi
 
 
 def test_a_ceiling_is_counted_in(machine):
-    machine(Torch(RTX), NvmlReading("560.1", 12 * GIB, 9 * GIB, 12))
+    machine(Torch(RTX, free=12 * GIB), NvmlReading("560.1", 12 * GIB, 9 * GIB, 12))
     card = json.loads(run("--gpu-memory", "2GiB", "--json"))["devices"][0]
     assert (card["free_bytes"], card["ceiling_bytes"]) == (2 * GIB, 2 * GIB)
     assert "ceiling" in run("--gpu-memory", "0.5")

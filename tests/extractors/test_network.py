@@ -11,9 +11,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from music_reclass.errors import FailTrack, MissingExtra  # noqa: E402
-from music_reclass.extractors.batching import OutOfMemory, Slope  # noqa: E402
+from music_reclass.extractors.batching import Slope  # noqa: E402
 from music_reclass.extractors.device import Device, Placement  # noqa: E402
-from music_reclass.extractors.network import Blueprint, Network, check_packages, finite_row  # noqa: E402
+from music_reclass.extractors.network import OVERFLOWS, Blueprint, Network, check_packages, finite_row  # noqa: E402
 
 
 class Doubler(torch.nn.Module):
@@ -97,9 +97,9 @@ def test_it_recovers_from_a_batch_that_does_not_fit(tmp_path):
     assert set(module.batches) == {1}
 
 
-def test_a_processor_that_cannot_hold_one_window_says_so(tmp_path):
-    with pytest.raises(OutOfMemory):
-        list(network(Doubler(capacity=0), tmp_path).map(windows(2)))
+def test_where_a_processor_cannot_hold_one_window_its_track_has_failed_for_memory(tmp_path):
+    answers = list(network(Doubler(capacity=0), tmp_path).map(windows(2)))
+    assert [answer.reason for answer in answers] == ["memory", "memory"]
 
 
 def test_another_error_is_not_taken_for_want_of_memory(tmp_path):
@@ -108,13 +108,17 @@ def test_another_error_is_not_taken_for_want_of_memory(tmp_path):
         list(Network(blueprint, Placement("cpu")).map(windows(2)))
 
 
-def test_short_numbers_that_overflow_fall_back_to_float32_once_and_for_good(tmp_path):
+def test_windows_that_overflow_are_computed_again_alone_and_after_many_the_run_changes_to_float32(tmp_path, caplog):
     module = Doubler(overflow=True)
     doubler = network(module, tmp_path, precision="bf16")
-    rows = list(doubler.map(windows(6)))
+    rows = list(doubler.map(windows(OVERFLOWS + 10)))
     assert np.isfinite(rows).all()
-    assert module.formats.count("bf16") == 1
+    assert [row[0] for row in rows] == [16.0 * n for n in range(OVERFLOWS + 10)]
+    assert module.formats.count("bf16") == OVERFLOWS // 2  # batches of two
     assert doubler.precision == "fp32"
+    assert [record.message for record in caplog.records] == [
+        f"{OVERFLOWS} windows left the range of bf16 on the processor; this network computes in fp32 from here on."
+    ]
 
 
 def test_short_numbers_that_stay_finite_are_kept(tmp_path):
@@ -153,13 +157,13 @@ class SimulatedCard(Network):
         return np.stack([window[:2] for window in batch])
 
     def _module(self, device, precision):
-        return None
+        return self._modules.setdefault((device.name, precision), object())
 
 
 @pytest.fixture
 def card(tmp_path, monkeypatch):
     """Makes a simulated card with room for some windows; torch's memory questions have made-up answers."""
-    peaks = iter([130.0e6, 240.0e6] * 4)
+    peaks = iter([900.0e6, 130.0e6, 240.0e6] * 4)  # the first pass tries algorithms
     made_up = SimpleNamespace(
         memory_allocated=lambda _: 0,
         memory_reserved=lambda _: 0,
@@ -178,15 +182,29 @@ def test_on_a_card_the_batch_follows_the_measured_slope_and_the_free_memory(card
     network = card(1000)
     list(network.map(windows(100)))
     predicted = int((4 * 1024**3 * 0.8 - 20e6) // 110e6)
-    assert network.on_card[2] == predicted  # after the two measurements
-    assert json.loads((tmp_path / "slopes.json").read_text()) == {"net|bf16|8|Simulated RTX": [20e6, 110e6]}
+    assert network.on_card[3] == predicted  # after a pass to warm up and two measurements
+    measured = {f"net|bf16|8|Simulated RTX|{torch.__version__}": [20e6, 110e6]}
+    assert json.loads((tmp_path / "slopes.json").read_text()) == measured
 
 
-def test_a_slope_is_measured_once_and_remembered(card):
+def test_a_slope_is_measured_once_for_a_version_of_torch_and_remembered(card, monkeypatch):
     list(card(1000).map(windows(3)))
     again = card(1000)
     list(again.map(windows(3)))
     assert again.on_card == [3]
+    monkeypatch.setattr(torch, "__version__", "99.0")
+    newer = card(1000)
+    list(newer.map(windows(3)))
+    assert newer.on_card == [1, 1, 2, 3]
+
+
+def test_an_allocator_that_does_not_count_is_not_believed(card, monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: 0)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (10**9, 8 * 1024**3))
+    network = card(1000)
+    list(network.map(windows(14)))
+    assert network.on_card[3] == int(10**9 * 0.8 // 58.5e6)  # the blueprint's, half in a short format
+    assert not (tmp_path / "slopes.json").exists()
 
 
 def test_a_card_without_room_for_one_window_leaves_it_to_the_processor(card):

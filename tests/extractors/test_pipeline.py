@@ -13,6 +13,7 @@ from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.extractors.batching import BatchSize, adaptive_map
 from music_reclass.extractors.device import Placement
 from music_reclass.extractors.registry import network_kinds
+from tests.fakes.devices import always
 
 
 class Network:
@@ -29,7 +30,7 @@ class Network:
             self.batches.append(len(batch))
             return [window + 1 for window in batch]
 
-        return adaptive_map(work, windows, size=BatchSize(5, 5), is_oom=lambda e: False, relieve=lambda: None)
+        return adaptive_map(work, windows, size=always(BatchSize(5, 5)), is_oom=lambda e: False, relieve=lambda: None)
 
 
 class Extractor:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from music_reclass.errors import FailTrack, SkipTrack, TrackError, UsageError
 from music_reclass.extractors import pipeline
 from music_reclass.extractors.batching import BatchSize, adaptive_map
-from music_reclass.extractors.device import Device, NvmlReading, free_bytes, is_out_of_memory, parse_bytes, readable
+from music_reclass.extractors.device import UNIFIED_RESERVE, Device, free_bytes, is_out_of_memory
+from music_reclass.extractors.memory import NvmlReading, parse_bytes, readable
+from tests.fakes.devices import always
 
 
 class SmallDevice:
@@ -30,7 +32,7 @@ class SmallDevice:
             return [window + 1 for window in batch]
 
         size = BatchSize(self.batch, self.batch)
-        return adaptive_map(work, windows, size=size, is_oom=is_out_of_memory, relieve=lambda: None)
+        return adaptive_map(work, windows, size=always(size), is_oom=is_out_of_memory, relieve=lambda: None)
 
     def pool(self, rows):
         if rows[0, 0] == 101:
@@ -124,9 +126,13 @@ def test_what_is_free_never_exceeds_a_ceiling_and_is_never_negative(
     whole, same_source = asked("")
     assert source == same_source
     assert limited == min(whole, max(0, ceiling * GIB - used))
-    assert whole >= spare
+    assert 0 <= whole <= device.total - used
     if device is CARD:
-        assert (whole, source) == ((free if nvml is None else nvml) + spare, "CUDA" if nvml is None else "NVML")
+        least = free if nvml is None else min(free, nvml)  # of a slice or a share of a card NVML tells the whole card's
+        assert whole == min(least + spare, device.total - used)
+        assert source == ("CUDA" if nvml is None or nvml >= free else "NVML")
+    else:
+        assert whole == max(0, min(free - UNIFIED_RESERVE + spare, device.total - used))
     assert asked(f"{ceiling / 8}") == (limited, source)
 
 

@@ -15,6 +15,7 @@ from music_reclass.errors import ReclassError, SkipTrack, TrackError, UsageError
 from music_reclass.extractors import pipeline
 from music_reclass.extractors.batching import BatchSize, OutOfMemory, adaptive_map
 from music_reclass.extractors.device import Placement
+from tests.fakes.devices import always
 
 BROKEN = 3  # a track that cannot be read
 CURSED = 7  # a track with which a device comes to grief
@@ -35,7 +36,7 @@ class Network:
             self.chunked += len(batch)
             return [window + 1 for window in batch]
 
-        return adaptive_map(work, windows, size=BatchSize(4, 4), is_oom=lambda e: False, relieve=lambda: None)
+        return adaptive_map(work, windows, size=always(BatchSize(4, 4)), is_oom=lambda e: False, relieve=lambda: None)
 
 
 def come_to_grief() -> None:
