@@ -87,7 +87,7 @@ def canonical(
 
 
 # Bump it with every change that moves the numbers; weights and layers are part of the version.
-VERSION = "1"
+VERSION = "2"  # 2: clips of 29.98 s have six windows (registry.comparable)
 RATE = 24000
 WINDOW = 5 * RATE  # the length MERT was trained on
 MOST_WINDOWS = 6
@@ -135,12 +135,13 @@ class Mert(NetworkExtractor):
     def cut(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Up to six windows of 5 s, (n, 120000), silent ones left out; a shorter recording is one window, (1, n).
 
-        From the middle 30 s they are cut end to end, from a whole file they are spread over its inner 70 %.
+        From the middle 30 s they are cut end to end, from a whole file they are spread over its inner 70 %. Where less
+        than a second is wanting for one more, they overlap by it: clips such as FMA's are 29.98 s long.
         """
         if self.kind.excerpt == "full" and 0.7 * len(samples) >= WINDOW:
             samples = windows.between(samples, 0.15, 0.85)
         length = min(WINDOW, max(SHORTEST, len(samples)))
-        cut = windows.audible(windows.spread(samples, length, MOST_WINDOWS))
+        cut = windows.audible(windows.spread(samples, length, MOST_WINDOWS, short=RATE - 1))
         return standardised(cut) if self._normalise else cut
 
     def _build(self, precision: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from music_reclass.errors import UsageError
@@ -54,6 +55,8 @@ _WEIGHTS = {
     "discogs-styles": "discogs-effnet",
     "maest-styles": "maest",
 }
+# feature kinds whose version 2 differs from version 1 only in recordings a little shorter than a row of windows
+_WINDOW_MORE = frozenset(("mert", "mert-330m", "ast-tags"))
 _WITHOUT_TORCH = ("efficientat", "efficientat-mn10", "musicnn", "discogs-effnet")
 # stage -> the model whose strengths of Discogs' styles, the kind `<stage>-styles`, name a genre without any training;
 # in the order of the cascade, cheapest first
@@ -86,6 +89,17 @@ def extractor(name: str, excerpt: str, placement: Placement | None = None) -> Ex
 
     made = make(excerpt, placement or Placement())
     return made
+
+
+def comparable(kind: FeatureKind) -> FeatureKind:
+    """The kind of today with which vectors of an earlier version, and what was trained on them, may be mixed.
+
+    Version 2 of MERT's kinds and of AST's tags is the same mean over windows, over one more where less than a second
+    was wanting for it. (Stored vectors of such recordings were left behind by a migration.)
+    """
+    if kind.name in _WINDOW_MORE and kind.version.startswith("1-"):
+        return replace(kind, version=f"2-{kind.version[2:]}")
+    return kind
 
 
 def network_kinds() -> frozenset[str]:

@@ -156,13 +156,15 @@ def ast_published_name(name: str) -> str:
 class AstTagger(Tagger):
     """AST (ast-finetuned-audioset-10-10-0.4593): AudioSet's 527 tags, each by itself."""
 
-    kind_name, version, window_bytes = "ast-tags", "1", 60e6
+    kind_name, version, window_bytes = "ast-tags", "2", 60e6  # 2: clips of 29.98 s have three windows
 
     def cut(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Log-mels (n, 1024, 128) of up to three windows of 10 s, six of a whole file; silent ones left out."""
-        parts = windows.audible(
-            windows.spread(samples, AST_SAMPLES, windows.most_in(self.kind.excerpt, AST_MOST_WINDOWS))
-        )
+        """Log-mels (n, 1024, 128) of up to three windows of 10 s, six of a whole file; silent ones left out.
+
+        Where less than a second is wanting for one more, they overlap by it.
+        """
+        most = windows.most_in(self.kind.excerpt, AST_MOST_WINDOWS)
+        parts = windows.audible(windows.spread(samples, AST_SAMPLES, most, short=self.rate - 1))
         return np.stack([ast_input(part) for part in parts])
 
     @staticmethod

@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 QUIET = 1e-4  # root mean square, -80 dBFS: such a window says nothing about the music
 
 
-def spread(samples: NDArray[np.float32], length: int, most: int) -> NDArray[np.float32]:
+def spread(samples: NDArray[np.float32], length: int, most: int, *, short: int = 0) -> NDArray[np.float32]:
     """Up to `most` windows of `length` samples from the first to the last sample, shape (n, length), n >= 1.
 
-    As many as fit without overlap; one, of the samples in a circle, where not even one fits.
+    As many as fit without overlap, or one more that overlaps a little where no more than `short` samples are wanting;
+    one, of the samples in a circle, where not even one fits.
     """
     if len(samples) < length:
         return circular(samples, length)[None]
-    count = max(1, min(most, len(samples) // length))
+    count = max(1, min(most, (len(samples) + short) // length))
     starts = np.linspace(0, len(samples) - length, count).astype(int)
     return np.stack([samples[start : start + length] for start in starts])
 

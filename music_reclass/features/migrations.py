@@ -232,4 +232,17 @@ STEPS: tuple[str, ...] = (
     -- genre, and `alone`, true where the genre stays as it is; NULL: nothing.
     ALTER TABLE change ADD COLUMN style TEXT;
     """,
+    """
+    -- Version 2 of the kinds of MERT and AST has one window more where less than a second was wanting for it. Vectors
+    -- of recordings that are long enough either way are the same; the others are extracted again when a stage asks.
+    UPDATE vector SET kind = replace(kind, '/1-', '/2-')
+    WHERE (kind GLOB 'mert/1-*' OR kind GLOB 'mert-330m/1-*' OR kind GLOB 'ast-tags/1-*')
+      AND EXISTS (SELECT 1 FROM track t WHERE t.id = vector.track_id AND t.duration >= CASE
+          WHEN kind NOT GLOB '*/full' AND kind NOT GLOB '*/full~*' THEN 30.5
+          WHEN kind GLOB 'ast-tags/*' THEN 60.5   -- six windows of ten seconds
+          ELSE 43.5                               -- thirty seconds in the inner 70 %
+      END);
+    DELETE FROM vector
+    WHERE kind GLOB 'mert/1-*' OR kind GLOB 'mert-330m/1-*' OR kind GLOB 'ast-tags/1-*';
+    """,
 )

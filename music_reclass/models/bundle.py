@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import BundleError
 from music_reclass.extractors.fma518 import COLUMNS
+from music_reclass.extractors.registry import comparable
 from music_reclass.models.base import Floats, Model, restored
 from music_reclass.models.calibration import Calibration
 
@@ -167,7 +168,7 @@ def _parsed(manifest: Any, arrays: Mapping[str, NDArray[Any]]) -> Bundle:
     if manifest.get("digest") != _digest(manifest, arrays):
         raise BundleError("The bundle was changed after it was made (its digest differs); install or train it again.")
     try:
-        kinds = tuple(FeatureKind(**kind) for kind in manifest["kinds"])
+        kinds = tuple(comparable(FeatureKind(**kind)) for kind in manifest["kinds"])
         dimension, labels = sum(kind.dimension for kind in kinds), tuple(manifest["labels"])
         thresholds = {str(name): float(value) for name, value in manifest["thresholds"].items()}
         if not isinstance(manifest["labels"], list) or not all(isinstance(label, str) for label in labels):

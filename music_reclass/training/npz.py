@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import BundleError, MissingExtra, UsageError
 from music_reclass.extractors.fma518 import COLUMNS
-from music_reclass.extractors.registry import EXTRACTORS, extractor
+from music_reclass.extractors.registry import EXTRACTORS, comparable, extractor
 from music_reclass.extractors.weights.store import MissingWeights
 from music_reclass.models.dataset import FIRST, SPLITS, Augmentations, Dataset, Table, TableFile, columns_of
 
@@ -94,7 +94,7 @@ def kind_of(
     """The kind of vectors of `width` numbers: as stated in the data, else as the installed extractor makes them.
     UsageError rather than a guess."""
     if stated and name in stated:
-        return FeatureKind(name, stated[name][0], width, stated[name][1])
+        return comparable(FeatureKind(name, stated[name][0], width, stated[name][1]))
     try:
         kind = kind_here(name, excerpt)
     except (MissingWeights, MissingExtra) as error:

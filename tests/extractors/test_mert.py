@@ -60,6 +60,17 @@ def test_thirty_seconds_are_six_windows_and_a_whole_file_leaves_its_ends_out():
     assert (extractor.windows(samples) == 0.5).all()
 
 
+def test_a_clip_a_little_short_of_half_a_minute_has_six_windows_as_a_whole_half_minute_has():
+    extractor = small_mert()
+    extractor._normalise = False
+    clip = np.linspace(0.1, 0.9, round(29.98 * mert.RATE), dtype=np.float32)
+    cut = extractor.windows(clip)
+    assert cut.shape == (6, mert.WINDOW)
+    assert (cut[0, 0], cut[-1, -1]) == (clip[0], clip[-1])
+    assert extractor.windows(clip[: 29 * mert.RATE]).shape == (5, mert.WINDOW)
+    assert extractor.windows(clip[: round(9.5 * mert.RATE)]).shape == (2, mert.WINDOW)
+
+
 def test_a_sound_shorter_than_a_window_is_one_shorter_window_without_zeros():
     assert small_mert().windows(noise(3)).shape == (1, 3 * mert.RATE)
     assert small_mert().windows(noise(0.01)).shape == (1, mert.SHORTEST)
@@ -83,5 +94,5 @@ def test_the_published_sizes_are_in_the_registry(monkeypatch):
     kinds = [make("mid30", ON_CPU).kind for make in (mert.mert, mert.mert_330m)]
     assert [kind.dimension for kind in kinds] == [768, 1024]
     assert [kind.name for kind in kinds] == ["mert", "mert-330m"]
-    assert kinds[0].version.startswith("1-l7-norm-")
-    assert kinds[1].version.startswith("1-l10-raw-")
+    assert kinds[0].version.startswith("2-l7-norm-")
+    assert kinds[1].version.startswith("2-l10-raw-")

@@ -10,14 +10,33 @@ from typing import cast
 import numpy as np
 import pytest
 
+from music_reclass.domain import FeatureKind
 from music_reclass.errors import UsageError
 from music_reclass.extractors.device import Placement
 from music_reclass.extractors.network import NetworkExtractor
 from music_reclass.extractors.pipeline import network_extractor
-from music_reclass.extractors.registry import EXCERPTS, EXTRACTORS, extractor, network_kinds, require_weights
+from music_reclass.extractors.registry import (
+    EXCERPTS,
+    EXTRACTORS,
+    comparable,
+    extractor,
+    network_kinds,
+    require_weights,
+)
 from music_reclass.extractors.weights.catalogue import MODELS
 from music_reclass.extractors.weights.store import MissingWeights
 from tests.extractors import small_models
+
+
+def test_what_an_earlier_version_made_is_taken_for_todays_where_they_compare() -> None:
+    def version(name: str, version: str) -> str:
+        return comparable(FeatureKind(name, version, 3, "mid30")).version
+
+    assert version("mert", "1-l7-norm-ab1-c") == "2-l7-norm-ab1-c"
+    assert version("ast-tags", "1-ab") == "2-ab"
+    assert version("mert-330m", "2-l10-raw-ab") == "2-l10-raw-ab"
+    assert version("mert", "11-l7-norm-ab") == "11-l7-norm-ab"
+    assert version("jmla", "1-ab") == "1-ab"
 
 
 @pytest.mark.parametrize("excerpt", EXCERPTS)

@@ -61,7 +61,7 @@ def test_a_downloaded_folder_is_installed_and_gives_a_stage_of_styles(tmp_path, 
     monkeypatch.setattr(taggers, "MAEST_PUBLISHED", SMALL)
     counted = page(tmp_path / "page", MAEST | {"architectures": ["ASTForAudioClassification"]})
     small = dataclasses.replace(catalogue.model("maest"), **counted)
-    installed = install.from_disk(small, tmp_path / "page")
+    installed = install.from_disk(small, tmp_path / "page", trust=True)
     extractor = taggers.maest_styles("mid30", ON_CPU)
     assert extractor.names == style_names()
     assert extractor.kind == tag_head("maest").kinds[0]

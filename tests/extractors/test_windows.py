@@ -21,6 +21,21 @@ def test_windows_are_equal_inside_the_sound_and_reach_both_ends(length, window, 
         assert np.all(np.diff(cut[:, 0]) >= window)
 
 
+@settings(deadline=None)
+@given(length=st.integers(1, 50), window=st.integers(2, 20), most=st.integers(1, 8), data=st.data())
+def test_windows_overlap_by_what_is_short_for_one_more_and_by_nothing_else(length, window, most, data):
+    short = data.draw(st.integers(0, window - 1))
+    samples = np.arange(length, dtype=np.float32)
+    cut, plain = windows.spread(samples, window, most, short=short), windows.spread(samples, window, most)
+    assert len(plain) <= len(cut) <= len(plain) + 1
+    if len(cut) == len(plain):
+        assert np.array_equal(cut, plain)
+    else:
+        assert (cut[0, 0], cut[-1, -1]) == (0, length - 1)
+        assert len(cut) * window - length <= short
+        assert np.all(np.diff(cut[:, 0]) <= window)
+
+
 def test_thirty_seconds_are_cut_end_to_end():
     cut = windows.spread(np.arange(30, dtype=np.float32), 5, 6)
     assert np.array_equal(cut.ravel(), np.arange(30))

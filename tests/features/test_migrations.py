@@ -39,6 +39,37 @@ def test_a_library_with_a_damaged_journal_row_migrates(tmp_path: Path) -> None:
     assert Database(path).connection.execute("SELECT count(*) FROM change").fetchone() == (1,)
 
 
+def test_vectors_of_recordings_long_enough_are_carried_over_to_the_version_with_a_window_more(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    old = Database(path, steps=STEPS[:7])
+    durations = {"clip": 29.98, "half a minute": 30.5, "minute": 61.0, "unknown": None}
+    kinds = ("mert/1-l7-norm-ab/mid30", "mert-330m/1-l10-raw-ab/full", "mert/1-l7-norm-ab/mid30~lp16",
+             "ast-tags/1-ab/full", "fma518/1/mid30", "maest-styles/1-ab/mid30")  # fmt: skip
+    with old.transaction():
+        for number, (name, duration) in enumerate(durations.items()):
+            old.connection.execute(
+                "INSERT INTO track (id, path, size, mtime_ns, duration, seen) VALUES (?, ?, 1, 1, ?, 0)",
+                (number, name.encode(), duration),
+            )
+            for kind in kinds:
+                old.connection.execute("INSERT INTO vector VALUES (?, ?, ?)", (number, kind, b"numbers"))
+    old.close()
+    query = (
+        "SELECT CAST(path AS TEXT), kind FROM vector JOIN track ON id = track_id WHERE data = CAST('numbers' AS BLOB)"
+    )
+    found: dict[str, set[str]] = {name: set() for name in durations}
+    for name, kind in Database(path).connection.execute(query):
+        found[name].add(kind)
+    same = {"fma518/1/mid30", "maest-styles/1-ab/mid30"}
+    half = same | {"mert/2-l7-norm-ab/mid30", "mert/2-l7-norm-ab/mid30~lp16"}
+    assert found == {
+        "clip": same,
+        "half a minute": half,
+        "minute": half | {"mert-330m/2-l10-raw-ab/full", "ast-tags/2-ab/full"},
+        "unknown": same,
+    }
+
+
 def test_a_failing_step_leaves_schema_and_number_untouched(tmp_path: Path) -> None:
     path = tmp_path / "library.sqlite3"
     before = schema(Database(path))
@@ -66,4 +97,5 @@ def test_released_steps_are_never_edited() -> None:
         "c9b872a278197040",
         "5d1b6bda86854342",
         "11b68be6e4fb3975",
+        "35b865dc035ba04f",
     ]

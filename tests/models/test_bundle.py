@@ -10,7 +10,7 @@ import pytest
 import music_reclass
 from music_reclass.domain import FeatureKind
 from music_reclass.errors import BundleError
-from music_reclass.models.bundle import ARRAYS, MANIFEST, Bundle, _digest, _parsed, embedded, load, save
+from music_reclass.models.bundle import ARRAYS, MANIFEST, Bundle, _digest, _parsed, embedded, load, make, save
 from music_reclass.models.mlp import mlp_estimator
 from music_reclass.training import npz
 from music_reclass.training.train import train
@@ -65,6 +65,14 @@ def test_rows_of_another_length_or_with_holes_are_refused(trained: Bundle) -> No
     holes[1, 5] = np.nan
     with pytest.raises(BundleError, match="Row 1"):
         trained.predict_proba(holes)
+
+
+def test_a_bundle_of_an_earlier_version_of_a_kind_takes_todays_vectors(trained: Bundle) -> None:
+    kinds = [dict(kind) for kind in trained.manifest["kinds"]]
+    kinds[0] |= {"name": "mert", "version": "1-l7-norm-ab"}
+    old = make({**trained.manifest, "kinds": kinds}, trained.model)
+    assert old.kinds[0].version == "2-l7-norm-ab"
+    assert old.manifest["kinds"][0]["version"] == "1-l7-norm-ab"
 
 
 def test_a_changed_manifest_or_array_is_noticed(saved: Path) -> None:

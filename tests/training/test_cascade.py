@@ -43,6 +43,7 @@ def test_every_exit_rule_names_the_later_bundles_and_shares_delta(tmp_path: Path
     first, second, third = (one.bundle for one in found.stages)
     assert [bundle.stage for bundle in (first, second, third)] == list(NAMES)
     assert [kind.name for kind in third.kinds] == list(NAMES)
+    assert third.kinds[1].version == "2-l7-norm-00"  # vectors of the version before it are comparable
     assert exit_rules_of(third.manifest) == ()
     short = exit_rules([first, second])[0]
     whole, inner, _ = exit_rules([first, second, third])

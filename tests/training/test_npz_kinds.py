@@ -53,7 +53,7 @@ def test_what_a_table_states_of_its_vectors_is_taken(tmp_path: Path) -> None:
 
     data = npz.read(path, ("fma518", "mert"))
 
-    assert [kind.key for kind in data.kinds] == ["fma518/1/full", "mert/1-l7-norm-0123abcd/full"]
+    assert [kind.key for kind in data.kinds] == ["fma518/1/full", "mert/2-l7-norm-0123abcd/full"]
     assert data.kinds[1].dimension == 16
 
 
