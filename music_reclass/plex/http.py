@@ -97,7 +97,7 @@ class Client:
         self._gap = 1.0 / rate if rate > 0 else 0.0
         self._read_gap = 0.0 if not rate or is_local(url) else self._gap
         self._pause = 0.0  # between requests, while the server is busy
-        self._free = 0.0  # when the next request may leave
+        self._sent = self._edited = float("-inf")  # when the last request left, and the last edit
         self._session = requests.Session()
         self._session.hooks["response"].append(_refuse)
         with without_user_settings(identifier):
@@ -132,7 +132,7 @@ class Client:
     ) -> Answer:
         page = urlsplit(path).path
         for attempt in range(len(DELAYS) + 1):
-            self._pace(self._gap if is_edit else self._read_gap)
+            self._pace(is_edit)
             try:
                 answer = self._attempt(send, page, is_edit)
             except _Trouble as error:
@@ -197,13 +197,18 @@ class Client:
             return f"it has a certificate for another address, which you can set as plex_url: {address}"
         return "is it running, and is this its address?"
 
-    def _pace(self, gap: float) -> None:
+    def _pace(self, is_edit: bool) -> None:
+        """Wait until a request may leave; what is read between two edits does not put off the second."""
         self.count += 1
-        gap = max(gap, self._pause)
+        free = self._sent + max(self._read_gap, self._pause)
+        if is_edit:
+            free = max(free, self._edited + self._gap)
         now = self.clock()
-        if now < self._free:
-            self.sleep(self._free - now)
-        self._free = max(now, self._free) + gap if gap else 0.0
+        if now < free:
+            self.sleep(free - now)
+        self._sent = max(now, free)
+        if is_edit:
+            self._edited = self._sent
 
 
 def is_local(url: str) -> bool:

@@ -40,9 +40,14 @@ def path_of(parts: Sequence[str], *, windows: bool = False) -> str:
     return text if len(parts) > 1 else text + ("\\" if windows else "/")
 
 
-def _same(part: str, *, fold: bool) -> str:
+def _key(part: str, fold: bool) -> str:
     text = unicodedata.normalize("NFC", part)
     return text.casefold() if fold else text
+
+
+def _keys(path: str, fold: bool) -> Parts:
+    """The components of a path as they are compared: Unicode composed, and without case if `fold`."""
+    return tuple(_key(part, fold) for part in parts_of(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +83,13 @@ NO_MAP = PathMap()
 
 
 def _moved(path: str, pairs: Iterable[tuple[str, str]]) -> str | None:
-    fold = is_windows(path)
-    parts = parts_of(path)
-    keys = [_same(part, fold=fold) for part in parts]
-    best: Parts = ()
-    target = None
-    for old, new in pairs:
-        root = parts_of(old)
-        if len(root) > len(best) and keys[: len(root)] == [_same(part, fold=fold) for part in root]:
-            best, target = root, new
-    if target is None:
+    fold, parts = is_windows(path), parts_of(path)
+    keys = _keys(path, fold)
+    fitting = [(len(root), new) for old, new in pairs if keys[: len(root := _keys(old, fold))] == root]
+    if not fitting:
         return None
-    return path_of(parts_of(target) + parts[len(best) :], windows=is_windows(target))
+    length, target = max(fitting, key=lambda pair: pair[0])
+    return path_of(parts_of(target) + parts[length:], windows=is_windows(target))
 
 
 def parse_pair(text: str) -> tuple[str, str]:
@@ -105,39 +105,27 @@ def infer(samples: Sequence[str], locations: Sequence[str], local_paths: Iterabl
 
     Each file votes for the two folders that remain when the longest equal end of the two paths is taken off.
     """
-    candidates = _by_name(samples, local_paths)
-    roots = [parts_of(location) for location in locations]
-    votes = {sample: _votes(sample, candidates.get(_name(sample), ()), roots) for sample in dict.fromkeys(samples)}
+    named: dict[str, list[str]] = {_key(parts_of(sample)[-1], True): [] for sample in samples}
+    for path in local_paths:
+        if (alike := named.get(_key(parts_of(path)[-1], True))) is not None:
+            alike.append(path)
+    votes = {sample: _votes(sample, named[_key(parts_of(sample)[-1], True)], locations) for sample in samples}
     pairs, left = _elected(votes)
     return PathMap(tuple((server, here) for server, here, _ in pairs), tuple(count for *_, count in pairs), tuple(left))
 
 
-def _name(path: str) -> str:
-    return _same(parts_of(path)[-1], fold=True)
-
-
-def _by_name(samples: Iterable[str], local_paths: Iterable[str]) -> Mapping[str, list[str]]:
-    found: dict[str, list[str]] = {_name(sample): [] for sample in samples}
-    for path in local_paths:
-        same_name = found.get(_name(path))
-        if same_name is not None:
-            same_name.append(path)
-    return found
-
-
-def _votes(sample: str, candidates: Sequence[str], roots: Sequence[Parts]) -> frozenset[tuple[str, str]]:
+def _votes(sample: str, candidates: Sequence[str], locations: Sequence[str]) -> frozenset[tuple[str, str]]:
     windows = is_windows(sample)
-    parts, compared = parts_of(sample), _compared(sample, fold=windows)
-    common = [_common_end(compared, _compared(path, fold=windows)) for path in candidates]
-    best = max(common, default=0)
-    root = max((root for root in roots if _below(parts, root, windows)), key=len, default=())
-    inside = len(parts) - len(root)
+    parts, keys = parts_of(sample), _keys(sample, windows)
+    common = [_common_end(keys, _keys(path, windows)) for path in candidates]
+    roots = [root for location in locations if keys[: len(root := _keys(location, windows))] == root]
+    inside = len(parts) - max(map(len, roots), default=0) or len(parts)
     found = set()
     for path, length in zip(candidates, common, strict=True):
-        if not length or length != best:
+        if not length or length != max(common):
             continue
         here = parts_of(path)
-        if root and length >= inside:
+        if roots and length >= inside:
             cut = inside  # all below the library's folder agrees: that folder is the pair, not one above it
         elif length >= ENOUGH:
             cut = min(length, len(parts) - 1, len(here) - 1)
@@ -145,16 +133,6 @@ def _votes(sample: str, candidates: Sequence[str], roots: Sequence[Parts]) -> fr
             continue
         found.add((path_of(parts[:-cut], windows=windows), path_of(here[:-cut])))
     return frozenset(found)
-
-
-def _compared(path: str, *, fold: bool) -> Parts:
-    return tuple(_same(part, fold=fold) for part in parts_of(path))
-
-
-def _below(parts: Parts, root: Parts, fold: bool) -> bool:
-    return len(parts) > len(root) and all(
-        _same(one, fold=fold) == _same(other, fold=fold) for one, other in zip(parts, root, strict=False)
-    )
 
 
 def _common_end(one: Parts, other: Parts) -> int:

@@ -110,22 +110,18 @@ class Outcome:
     changed: list[tuple[str, str]] = field(default_factory=list)
     stopped: bool = False
 
-    def add(self, other: Outcome) -> None:
-        """Count the edits of `other` too."""
-        self.written += other.written
-        self.failed += other.failed
-        self.changed += other.changed
-        self.stopped |= other.stopped
 
-
-def write(library: PlexLibrary, edits: Sequence[ItemEdit], run_id: int = 0, *, title: str = "writing") -> Outcome:
+def write(
+    library: PlexLibrary, edits: Sequence[ItemEdit], run_id: int = 0, *, outcome: Outcome | None = None
+) -> Outcome:
     """Send the edits in batches and verify each; when asked to stop, what was sent is still verified and settled.
 
     New edits go into the edit log as those of run `run_id`; edits that restore settle the rows that they undo. One
-    request reads back what was sent and looks whether what comes next is still as it was planned.
+    request reads back what was sent and looks whether what comes next is still as it was planned. `outcome`: that of
+    edits in other libraries, to be added to.
     """
-    with library.bar(title, len(edits)) as progress:
-        work = _Work(library, run_id, progress)
+    with library.bar("writing" if run_id else "restoring", len(edits)) as progress:
+        work = _Work(library, run_id, progress, outcome or Outcome())
         for level in dict.fromkeys(edit.item.level for edit in edits):
             for batches in rounds(edit for edit in edits if edit.item.level == level):
                 work.send(batches)
@@ -146,8 +142,8 @@ def rounds(edits: Iterable[ItemEdit]) -> Iterator[list[list[ItemEdit]]]:
 
 
 class _Work:
-    def __init__(self, library: PlexLibrary, run_id: int, progress: Progress) -> None:
-        self.outcome = Outcome()
+    def __init__(self, library: PlexLibrary, run_id: int, progress: Progress, outcome: Outcome) -> None:
+        self.outcome = outcome
         self._library, self._server, self._run_id = library, library.server, run_id
         self._sender = Sender(library.server, library.section)
         self._progress = progress
@@ -427,9 +423,8 @@ def restore(
     bar: Bar = progress_bar,
 ) -> Outcome:
     """Write the edits of `plan_restore`: what shall be there is what the log has from before."""
-    total = Outcome()
+    outcome = Outcome()
     for section in server.sections():
-        part = [edit for edit in edits if edit.item.section == section.key]
-        if part:
-            total.add(write(PlexLibrary(server, section, journal, stop=stop, bar=bar), part, title="restoring"))
-    return total
+        if part := [edit for edit in edits if edit.item.section == section.key]:
+            write(PlexLibrary(server, section, journal, stop=stop, bar=bar), part, outcome=outcome)
+    return outcome
