@@ -1,10 +1,11 @@
 """How long training takes: 17,000 rows of 518 columns with 16 genres, as `reclass train` does it.
 
-python benchmarks/training.py            (two CPU cores: OMP_NUM_THREADS=2)
+python benchmarks/training.py [nets|linear|xgb|hgb]...            (two CPU cores: OMP_NUM_THREADS=2)
 """
 
 from __future__ import annotations
 
+import sys
 import time
 
 import numpy as np
@@ -37,10 +38,11 @@ def made() -> Dataset:
 
 
 def main() -> None:
-    """Time the estimators."""
+    """Time the estimators named, or all."""
     data = made()
     trees = (trees_estimator(learner=learner, rounds=60) for learner in (XGB, HGB))
-    for estimator in (mlp_estimator(recipe=WIDE_RECIPE), linear_estimator(), *trees):
+    every = (mlp_estimator(recipe=WIDE_RECIPE), linear_estimator(), *trees)
+    for estimator in [one for one in every if one.name in (sys.argv[1:] or [one.name])]:
         started, busy = time.perf_counter(), time.process_time()
         result = train(data, StageRecipe(estimator.name, ("fma518",), (estimator,)))
         seconds = time.perf_counter() - started

@@ -415,9 +415,22 @@ def predict_rows(
     policy: ExitPolicy | None = None,
     content: Sequence[Bundle] = (),
 ) -> list[Vote]:
-    """The last vote for each of `count` rows, in the labels of the bundle that cast it; rows have no albums.
+    """The last vote for each of `count` rows: see `row_votes`."""
+    votes = row_votes(bundles, rows_of, count, library_exits=library_exits, policy=policy, content=content)
+    return [of_row[-1] for of_row in votes]
 
-    Rows that are no music by the last of the `content` bundles that knows their vectors have its vote.
+
+def row_votes(
+    bundles: Sequence[Bundle],
+    rows_of: Callable[[Bundle], NDArray[np.float32]],
+    count: int,
+    *,
+    library_exits: Mapping[str, Sequence[ExitRule]] | None = None,
+    policy: ExitPolicy | None = None,
+    content: Sequence[Bundle] = (),
+) -> list[Votes]:
+    """The votes by which each of `count` rows is decided, in the labels of the bundles that cast them: that of the last
+    of the `content` bundles that knows its vectors, and where the row is music the last stage's. Rows have no albums.
 
     `rows_of` gives all rows as a bundle wants them, (count, dimension). A later stage is not asked about rows that hold
     NaN: their vectors are not known. Exits are chosen as by `Cascade.from_bundles`.
@@ -440,7 +453,10 @@ def predict_rows(
         sounds.update(ask(detector, list(range(count))))
     refused = {row: vote for row, vote in sounds.items() if not_music((vote,), limits) is not None}
     music = _run(stages, (row for row in range(count) if row not in refused), ask, ())[0]
-    return [refused[row] if row in refused else music[row][-1] for row in range(count)]
+    return [
+        (refused[row],) if row in refused else (*([sounds[row]] if row in sounds else []), music[row][-1])
+        for row in range(count)
+    ]
 
 
 def _run(

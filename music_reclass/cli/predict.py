@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from music_reclass.models.bundle import Bundle
     from music_reclass.models.dataset import TableFile
     from music_reclass.models.exit_policy import ExitPolicy
+    from music_reclass.taxonomy import Taxonomy
 
 
 @click.command()
@@ -31,15 +32,17 @@ if TYPE_CHECKING:
 @setting_flags("exit_policy", "effort", with_db=False)
 @json_flag
 def predict(table: Path, bundle: Path | None, as_json: bool, settings: Settings) -> None:
-    """Genre, confidence and all probabilities for each row of a feature table; a cascade is run as in a scan.
+    """Genre, confidence and all probabilities for each row of a feature table; a cascade is run, and decides, as in a
+    scan without albums.
 
     With the embedded stages rows that are no music are skipped; a bundle of yours is asked about every row.
     """
     from music_reclass.cli.session import exit_policy
+    from music_reclass.taxonomy import load
 
     stages, file = _stages(bundle, table)
-    policy = exit_policy(settings, None)
-    for number, row in enumerate(_predictions(stages, file, policy, detect=bundle is None)):
+    policy, taxonomy = exit_policy(settings, None), load(settings.taxonomy)
+    for number, row in enumerate(_predictions(stages, file, policy, taxonomy, detect=bundle is None)):
         stage = f"  {row['stage']}" if len(stages) > 1 else ""
         genre = row["genre"] or f"({row['content']})"
         emit(row, f"{number:>6}  {genre:<16} {row['confidence']:.2f}{stage}", as_json)
@@ -64,11 +67,12 @@ def _stages(bundle: Path | None, table: Path) -> tuple[list[Bundle], TableFile]:
 
 
 def _predictions(
-    stages: Sequence[Bundle], file: TableFile, policy: ExitPolicy, *, detect: bool
+    stages: Sequence[Bundle], file: TableFile, policy: ExitPolicy, taxonomy: Taxonomy, *, detect: bool
 ) -> Iterator[dict[str, Any]]:
     """One object a row. A row that reaches a stage's exit goes no further; where this is to be detected, one that is no
-    music gets no genre."""
-    from music_reclass.classification.voter import Stage, predict_rows
+    music gets no genre. One whose genre is not sure keeps the likeliest."""
+    from music_reclass.classification.policy import decide
+    from music_reclass.classification.voter import Stage, row_votes
     from music_reclass.domain import CONTENT, Outcome
     from music_reclass.models.bundle import embedded
     from music_reclass.training.npz import kinds_in, rows_for
@@ -76,19 +80,22 @@ def _predictions(
     read, available = file.table(labelled=False), set(kinds_in(file))
     detectors = map(embedded, CONTENT if detect else ())
     content = [bundle for bundle in detectors if all(kind.name in available for kind in bundle.kinds)]
-    limits = {bundle.stage: Stage(bundle, bundle.labels).thresholds for bundle in stages}
-    rows = predict_rows(
+    for bundle in stages:
+        Stage.from_bundle(bundle, taxonomy)  # BundleError where it has other genres, as in a scan
+    limits = {bundle.stage: Stage(bundle, bundle.labels).thresholds for bundle in (*stages, *content)}
+    rows = row_votes(
         stages, lambda bundle: rows_for(bundle.kinds, file, read), len(read), policy=policy, content=content
     )
-    for row in rows:
-        refused = row.stage in CONTENT
-        sound, confidence = row.instead_of_music if refused else ("", row.confidence)
-        outcome = Outcome.SKIPPED if refused else limits[row.stage].outcome(row.confidence)
+    for votes in rows:
+        decision, last = decide(votes, limits, taxonomy), votes[-1]
+        refused = decision.outcome is Outcome.SKIPPED
+        sound = {"content": last.instead_of_music[0]} if refused else {}
+        genre = None if refused else next(iter(decision.genres), last.genre)
         yield {
-            "genre": None if refused else row.genre, "confidence": round(confidence, 6),
-            "probabilities": {genre: round(share, 6) for genre, share in row.probabilities.items()},
-            "stage": row.stage, "exited": not refused and row.stage != stages[-1].stage, "outcome": outcome.value,
-            **({"reason": "not_music", "content": sound} if refused else {}),
+            "genre": genre, "confidence": round(decision.confidence, 6),
+            "probabilities": {genre: round(share, 6) for genre, share in last.probabilities.items()},
+            "stage": last.stage, "exited": not refused and last.stage != stages[-1].stage,
+            "outcome": decision.outcome.value, "reason": decision.reason, **sound,
         }  # fmt: skip
 
 
