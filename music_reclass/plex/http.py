@@ -148,7 +148,7 @@ class Client:
             if attempt == 0 and trouble.status == 503:
                 self._log(f"The Plex server at {self.url} is starting or under maintenance: waiting up to a minute.")
             self.sleep(max(delays[attempt], min(trouble.wait, PATIENCE)))
-        cure = self._cure() if is_first and not trouble.status else "is it running, and is this its address?"
+        cure = self._cure() if is_first and not trouble.status else "is it running?"
         raise ServerError(f"The Plex server at {self.url} {trouble}; {cure}")
 
     def _attempt(self, send: Callable[[], Answer], page: str, is_edit: bool) -> Answer:
@@ -195,7 +195,7 @@ class Client:
         address = secure_address(self.url)
         if address:
             return f"it has a certificate for another address, which you can set as plex_url: {address}"
-        return "is it running, and is this its address?"
+        return "is it running, and is this its address? reclass plex login finds it."
 
     def _pace(self, is_edit: bool) -> None:
         """Wait until a request may leave; what is read between two edits does not put off the second."""
@@ -405,15 +405,15 @@ class Server:
         """Have the server look for changed files in one of its folders."""
         self._page(f"/library/sections/{section.key}/refresh?path={quote_plus(folder)}")
 
-    def wait_for_scan(self, section: Section, progress: Progress) -> bool:
-        """Wait until a scan that was asked for has begun and ended; False where it goes on for ten minutes.
+    def wait_for_scan(self, section: Section, progress: Progress, stop: Callable[[], bool] = lambda: False) -> bool:
+        """Wait until a scan that was asked for has begun and ended; False at a stop, or where it takes ten minutes.
 
         The server only queues it: it may begin later, or be over before we look, and then its time has changed. What
         has not begun within 20 s, while no other library is scanned, is not waited for. `section` is as it was before.
         """
         started = idle_since = self.client.clock()
         has_begun, quiet = False, 0
-        while quiet < QUIET and self.client.clock() - started < LONGEST_SCAN:
+        while quiet < QUIET and self.client.clock() - started < LONGEST_SCAN and not stop():
             self.client.sleep(1.0)
             progress.advance()
             now = next((one for one in self.sections() if one.key == section.key), section)
@@ -433,7 +433,9 @@ class Server:
             page = self.client.get("/activities")
         except Refused:
             return set()
-        found = [one for one in page or () if one.attrib.get("type") == "library.update.section"]
+        found = [
+            one for one in (page if page is not None else ()) if one.attrib.get("type") == "library.update.section"
+        ]
         return {next((context.attrib.get("librarySectionID", "") for context in one), "") for one in found}
 
     def _page(self, path: str, headers: dict[str, str] | None = None) -> Element:

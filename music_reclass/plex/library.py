@@ -141,15 +141,15 @@ class PlexLibrary:
     def refresh(self, files: Iterable[str]) -> int:
         """Have the server scan the folders of these local files, and wait for it; how many folders.
 
-        What was listed before counts no more.
+        What was listed before counts no more, nor does a map that was inferred from it.
         """
         folders = folders_of((self.path_map.server(path) or path for path in files), self.section.locations)
         for folder in folders:
             self.server.look_into(self.section, folder)
         if folders:
             with self.bar("Plex scans", None) as progress:
-                self.server.wait_for_scan(self.section, progress)
-        self._tracks = None
+                self.server.wait_for_scan(self.section, progress, self.stop)
+        self._tracks, self._path_map = None, NO_MAP
         return len(folders)
 
     def unknown(self, files: Iterable[str]) -> list[str]:

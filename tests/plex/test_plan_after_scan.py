@@ -90,6 +90,42 @@ def test_new_files_are_found_though_the_map_was_inferred_before_the_scan(
     assert (len(plan.edits), listings(fake)) == (3, 1)
 
 
+def test_the_first_music_of_an_empty_library_is_found_on_the_same_machine(
+    bench: Bench, fake: FakePlex, music: Path
+) -> None:
+    held = dict(fake.things)
+    fake.things.clear()
+    fake.on_refresh = lambda path: fake.things.update(held)
+    paths = [thing.files[0] for thing in held.values() if thing.files]
+    decide(bench.database, [(path, "Jazz") for path in paths])
+    plan, folders = planned(bench.target(), bench, paths)
+    assert (len(plan.edits), folders) == (3, 1)
+
+
+def test_the_first_music_in_a_second_folder_of_the_library_is_found(bench: Bench, fake: FakePlex, music: Path) -> None:
+    second = music.parent / "more"
+    (new,) = fake.album("Bo", "Green", 1, root=str(second))
+    Path(new.files[0]).parent.mkdir(parents=True)
+    Path(new.files[0]).write_bytes(b"sound")
+    fake.locations.append(str(second))
+    del fake.things[new.key]
+    fake.on_refresh = lambda path: fake.things.update({new.key: new})
+    paths = [thing.files[0] for thing in (*fake.tracks(), new)]
+    decide(bench.database, [(path, "Jazz") for path in paths])
+    target = bench.target()
+    plan, folders = planned(target, bench, paths)
+    assert (len(plan.edits), folders, target.unknown(paths)) == (4, 2, [])
+
+
+def test_who_asks_to_stop_does_not_wait_for_the_scan(bench: Bench, fake: FakePlex, music: Path) -> None:
+    fake.scan_polls = 10**6
+    paths = [thing.files[0] for thing in fake.tracks()]
+    decide(bench.database, [(path, "Jazz") for path in paths])
+    target = bench.target(stop=lambda: len(bench.clock.slept) >= 5)
+    planned(target, bench, paths)
+    assert len(bench.clock.slept) == 5
+
+
 def test_files_that_the_server_did_not_take_in_are_named(bench: Bench, fake: FakePlex, music: Path) -> None:
     new = fake.things.pop(fake.tracks()[2].key)
     paths = [thing.files[0] for thing in (*fake.tracks(), new)]
