@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from music_reclass.cli.plex_output import path_map, show_map, show_outcome, show_plan, show_restore_plan, show_steps
+from music_reclass.cli.plex_output import (
+    path_map,
+    show_map,
+    show_outcome,
+    show_plan,
+    show_restore_plan,
+    show_steps,
+    show_unknown,
+)
 from music_reclass.domain import Finding
 from music_reclass.plex.model import Item, ItemEdit, Section
 from music_reclass.plex.paths import PathMap
@@ -133,3 +141,11 @@ def test_steps_are_counted_that_are_not_as_needed(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out.splitlines()[1].startswith("! ")
     assert show_steps(steps, True) == 1
     assert [json.loads(line)["fine"] for line in capsys.readouterr().out.splitlines()] == [True, False, None]
+
+
+def test_of_files_that_the_server_does_not_hold_ten_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    show_unknown([f"/music/{number}.mp3" for number in range(12)], 30)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Plex does not hold 12 of the 30 files written.")
+    assert (lines[1], lines[-1]) == ("  /music/0.mp3", "  and 2 more (--json lists all)")
+    assert len(lines) == 12

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from music_reclass.extractors.audio.synthesis import SECONDS
+from music_reclass.plex.http import Client
 from tests.fakes.plex_server import TOKEN, FakePlex
 from tests.library import Shell, digests
 
 
 @pytest.fixture
 def fake(music: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePlex]:
-    """A server that holds two albums of the demo's library, at their paths here."""
+    """A server that holds two albums of the demo's library, at their paths here; nobody waits for it."""
+    monkeypatch.setitem(Client.__init__.__kwdefaults__, "sleep", lambda seconds: None)
     with FakePlex() as server:
         server.locations = [str(music)]
         for artist, album in (("Grid Nine", "Night Shift"), ("Moss Chapel", "Undertow")):
