@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,23 @@ from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.extractors.registry import WINDOWS
 
 
+@lru_cache(maxsize=32)
+def _music(seconds: float, rate: int) -> NDArray[np.float32]:
+    mono: NDArray[np.float32] = song(seed=7, seconds=seconds, rate=rate).mean(axis=1)
+    return mono.astype(np.float32)
+
+
 def clip(extractor: Extractor, seconds: float) -> NDArray[np.float32]:
     """Music at the rate that the extractor asks for, mono float32."""
-    mono: NDArray[np.float32] = song(seed=7, seconds=seconds, rate=extractor.rate).mean(axis=1)
-    return mono.astype(np.float32)
+    return _music(seconds, extractor.rate).copy()
+
+
+@lru_cache(maxsize=8)
+def stereo_file(folder: Path, seconds: float) -> Path:
+    """A file of at least so many seconds, made once."""
+    path = folder / f"contract-{seconds:g}.flac"
+    encode(path, np.tile(song(seed=7, seconds=6.0), (1 + int(seconds / 6), 1)))
+    return path
 
 
 class ExtractorContract:
@@ -47,10 +61,11 @@ class ExtractorContract:
     def test_a_fifth_of_a_second_gives_finite_numbers(self, extractor: Extractor) -> None:
         assert np.isfinite(extractor.vector(clip(extractor, 0.2))).all()
 
-    def test_a_stereo_file_goes_from_disk_to_vector(self, extractor: Extractor, tmp_path: Path) -> None:
+    def test_a_stereo_file_goes_from_disk_to_vector(
+        self, extractor: Extractor, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
         _, shortest = WINDOWS.get(extractor.kind.excerpt, (0.0, 0.0))  # seconds, of a file that has such an excerpt
-        encode(tmp_path / "song.flac", np.tile(song(seed=7, seconds=6.0), (1 + int(shortest / 6), 1)))
-        sound = load(tmp_path / "song.flac", extractor.kind.excerpt, extractor.rate)
+        sound = load(stereo_file(tmp_path_factory.getbasetemp(), shortest), extractor.kind.excerpt, extractor.rate)
         assert sound.rate == extractor.rate
         assert np.isfinite(extractor.vector(sound.samples)).all()
 

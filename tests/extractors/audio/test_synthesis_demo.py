@@ -8,8 +8,9 @@ import pytest
 from music_reclass.extractors.audio.synthesis import ALBUMS, RATE, SECONDS, STYLES, make_library
 
 
-def test_the_library_has_eight_formats_and_the_same_bytes_at_every_call(tmp_path: Path) -> None:
-    first, second = make_library(tmp_path / "a"), make_library(tmp_path / "b")
+def test_the_library_has_eight_formats_and_the_same_bytes_at_every_call(demo_library: Path, tmp_path: Path) -> None:
+    second = make_library(tmp_path)
+    first = [demo_library / path.relative_to(tmp_path) for path in second]
     assert {path.suffix for path in first} == {".mp3", ".flac", ".ogg", ".opus", ".m4a", ".wav", ".aiff", ".wma"}
     assert len(first) == sum(len(tracks) for *_, tracks in ALBUMS)
     for one, other in zip(first, second, strict=True):
