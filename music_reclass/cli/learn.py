@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,22 +111,16 @@ def _learn(settings: Settings, most: int, below: Callable[[str], bool], *, seed:
 
 
 def _extract(work: Session, bundles: Sequence[Bundle], drawn: Sample) -> None:
-    """Store the vectors that the later stages need of the sample, within --max-time."""
-    from music_reclass.classification.extract import ExtractionRunner, extract_missing
-    from music_reclass.classification.voter import Stage
+    """Store the vectors that the later stages need of the sample, within --max-time; how long it will take is said."""
+    from music_reclass.errors import NothingToDo
+    from music_reclass.training.extraction import Extraction, extract_tracks
 
-    limit = work.settings.max_seconds
-    end = None if limit is None else time.perf_counter() + limit
-    runner = ExtractionRunner(work.database, work.settings)
-    stages = [Stage.from_bundle(bundle, work.taxonomy) for bundle in bundles]
-    extract_missing(
-        work.database,
-        stages,
-        drawn.tracks,
-        runner,
-        stop=lambda: bool(work.stop) or (end is not None and time.perf_counter() >= end),
+    kinds = list(dict.fromkeys(kind for bundle in bundles for kind in bundle.kinds))
+    extraction = Extraction.lasting(
+        work.settings.max_seconds, work.settings, work.stop, log=lambda text: complain(printable(text))
     )
-    runner.release()
+    with suppress(NothingToDo):  # stopped by the user, who is told so at the end
+        extract_tracks(work.database, drawn.tracks, kinds, extraction)
 
 
 def _as_object(lesson: Lesson, weights: TagWeights | None, drawn: Sample) -> dict[str, Any]:

@@ -202,6 +202,8 @@ def stratified_order(
     on `seed` alone: a smaller sample is part of a larger one, and new tracks leave most of a sample as it is.
     """
     labelled = np.flatnonzero(labels.any(axis=1))
+    if not len(labelled):
+        return labelled
     support = labels[labelled].sum(axis=0)
     genre = np.where(labels, support, len(labels) + 1).argmin(axis=1)
     parts = np.array(split if len(split) else [""] * len(labels), dtype=np.str_)

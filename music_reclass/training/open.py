@@ -147,7 +147,8 @@ def _order_of_files(files: Sequence[LabelledFile], request: DatasetRequest, taxo
     if request.sample is None and request.seconds is None:
         return list(range(len(files)))
     genres = [file.genres for file in files]
-    _, labels, _ = label_sets(genres, taxonomy, least=request.least_of_class, roots=request.roots)
+    _, labels, notes = label_sets(genres, taxonomy, least=request.least_of_class, roots=request.roots)
+    _require_some(labels, request, notes)
     with progress_bar("tags", len(files)) as progress:
         groups = []
         for file in files:
@@ -156,6 +157,14 @@ def _order_of_files(files: Sequence[LabelledFile], request: DatasetRequest, taxo
     split, names = [file.split for file in files], [file.path for file in files]
     order: list[int] = stratified_order(labels, groups, names, split=split, seed=request.seed).tolist()
     return order[: request.sample]
+
+
+def _require_some(labels: NDArray[np.bool_], request: DatasetRequest, notes: Sequence[str]) -> None:
+    """UsageError where no track has a genre that can be a class, before anything is extracted."""
+    if not labels.any():
+        raise UsageError(
+            f"No genre of the {request.form} can be learned: {'; '.join(notes)}. Fewer tracks will do with --least."
+        )
 
 
 def _tags_of(path: str) -> TrackTags:
@@ -237,6 +246,8 @@ def _chosen_of_library(
     genres = [decided.get(track.id) or track.tags.genres or () for track in tracks]
     least = request.least_of_class
     _, labels, notes = label_sets(genres, taxonomy, least=least, roots=request.roots)
+    if tracks:
+        _require_some(labels, request, notes)
     groups, names = [track.group for track in tracks], [track.path for track in tracks]
     order = stratified_order(labels, groups, names, seed=request.seed).tolist()
     chosen = [tracks[place].id for place in order[: request.sample]]

@@ -2,7 +2,7 @@
 
 import click
 
-from music_reclass.cli.options import Choice, choice_flags, map_flag, setting_flags
+from music_reclass.cli.options import Choice, choice_flags, command_line, map_flag, setting_flags
 from music_reclass.config import Settings
 
 
@@ -34,3 +34,20 @@ def test_flags_of_settings_go_with_arguments_context_and_flags_of_the_command() 
 
     command.main(["x", "--map", "a=b", "-y", "--library", "Music"], "prog", standalone_mode=False)
     assert found == [("prog", "x", ("a=b",), True, "Music")]
+
+
+def test_the_command_that_runs_is_written_as_somebody_would_write_it() -> None:
+    found = []
+
+    @click.command()
+    @click.option("--data")
+    @click.option("--seed", default=0)
+    @click.option("-n", "--roots", is_flag=True)
+    @map_flag
+    def command(data: str, seed: int, roots: bool, pairs: tuple[str, ...]) -> None:
+        found.append(command_line())
+
+    command.main(["--data", "My Music", "-n", "--map", "a=b", "--map", "c=d"], "reclass x", standalone_mode=False)
+    command.main([], "reclass x", standalone_mode=False)
+    assert found == ["reclass x --data 'My Music' --roots --map a=b --map c=d", "reclass x"]
+    assert command_line() == "the same command"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from music_reclass.cli import train_options
 from music_reclass.cli.train_options import TrainOptions, finish
 from music_reclass.config import Settings, load
-from music_reclass.errors import UsageError
+from music_reclass.errors import NothingToDo, UsageError
+from music_reclass.models.dataset import Dataset, read_augmentations, read_table
+from music_reclass.taxonomy import load as load_taxonomy
 from music_reclass.training.augment import AUGMENTATIONS
 from music_reclass.training.open import DatasetRequest
+from tests.training.synthetic import arrays, views_of, written
 
 
 def options(tmp_path: Path, **given: Any) -> TrainOptions:
@@ -53,3 +59,47 @@ def test_a_bundle_becomes_the_default_only_where_that_is_asked(
     file.unlink()
     finish(options(tmp_path, config_file=file, set_default=True), tmp_path / "bundle")
     assert load({}, file, {}).bundle == (tmp_path / "bundle").resolve()
+
+
+@pytest.mark.parametrize(("terminal", "yes", "answer", "asked"), [
+    (True, False, False, 1), (True, False, True, 1), (True, True, False, 0), (False, False, False, 0),
+])  # fmt: skip
+def test_somebody_at_a_terminal_is_asked_whether_to_wait_for_hours(
+    terminal: bool, yes: bool, answer: bool, asked: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions: list[str] = []
+    answers: list[bool] = []
+
+    def confirm(question: str, **_: object) -> bool:
+        questions.append(question)
+        return answer
+
+    def open_data(*_: object, ask: Callable[[str], bool]) -> Dataset:
+        answers.append(ask("Go on?"))
+        raise NothingToDo("seen")
+
+    monkeypatch.setattr(train_options, "interactive", lambda: terminal)
+    monkeypatch.setattr(train_options.click, "confirm", confirm)
+    monkeypatch.setattr(train_options, "open_data", open_data)
+
+    with pytest.raises(NothingToDo, match="seen"):
+        train_options.training_data(options(tmp_path, yes=yes), load_taxonomy())
+    assert (len(questions), answers) == (asked, [answer if asked else True])
+
+
+def test_a_sample_of_a_table_with_augmentations_keeps_those_of_its_rows(tmp_path: Path) -> None:
+    content = arrays(40)
+    table, changed = written(tmp_path, "t.npz", content), written(tmp_path, "v.npz", views_of(content))
+    request = DatasetRequest("table", sample=10)
+    found = train_options.training_data(
+        options(tmp_path, request=request, table=table, augmentations=changed), load_taxonomy()
+    )
+
+    assert (len(found), found.augmentations is not None) == (10, True)
+    assert found.augmentations is not None
+    whole = read_augmentations(changed, read_table(table))
+    assert np.array_equal(found.augmentations.rows, whole.rows[[int(name) for name in found.names]])
+
+
+def test_the_seed_of_a_training_draws_the_sample_too(tmp_path: Path) -> None:
+    assert options(tmp_path, seed=5).data_request().seed == 5

@@ -221,3 +221,32 @@ def test_files_are_read_in_the_order_of_the_sample_and_time_ends_it(tmp_path: Pa
     assert extraction.is_short
     assert len(found) < 3
     assert extract_files(database, paths, (fma518("mid30"),), Extraction(settings, StopRequest())).keys() == set(paths)
+
+
+def test_no_vector_of_a_network_is_made_twice_whatever_ended_the_first_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    from music_reclass.extractors import mert
+    from tests.extractors import small_models
+
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
+    monkeypatch.setattr(mert, "BASE", small_models.VARIANT)
+    kinds = (fma518("mid30"), small_models.small_mert().kind)
+    made: list[str] = []
+    real = mert.Mert.pool
+    monkeypatch.setattr(mert.Mert, "pool", lambda self, rows: made.append(self.kind.name) or real(self, rows))
+    paths = [str(tmp_path / f"{number}.wav") for number in range(5)]
+    for number, path in enumerate(paths):
+        encode(Path(path), song(seed=number, seconds=5.2))
+    database, settings = Database(tmp_path / "d.sqlite3"), Settings(jobs=1, device="cpu", precision="fp32")
+    late = Extraction.lasting(2.0, settings, StopRequest(), clock=lambda: float(len(made)))
+
+    some = extract_files(database, paths, kinds, late)
+    whole = extract_files(database, paths, kinds, Extraction(settings, StopRequest()))
+
+    assert late.is_short
+    assert list(some) == paths[: len(some)]
+    assert 2 <= len(some) < 5
+    assert len(made) == 5
+    assert [track.vector.shape for track in whole.values() if track.vector is not None] == [(518 + 32,)] * 5
