@@ -38,16 +38,18 @@ def gpu(ceiling: str, as_json: bool) -> int:
     machine = torch_install.this_machine(_driver())
     try:
         torch = require("torch", "neural")
-    except (MissingExtra, ImportError, OSError) as error:  # absent, or installed and does not load
+    except MissingExtra as error:  # absent, or installed and does not load
         try:
             advice = torch_install.broken(machine, version_of("torch"), str(error))
         except PackageNotFoundError:
             advice = torch_install.missing(machine)
     else:
         version, cuda = torch.__version__, torch.version.cuda
-        cards = [device for device in _devices(torch) if not device.is_cpu]
-        found = [_facts(device, torch, ceiling) for device in _devices(torch)]
-        advice = torch_install.cure(machine, version, cuda, tuple(card.capability for card in cards))
+        devices = _devices(torch)
+        found = [_facts(device, torch, ceiling) for device in devices]
+        cards = tuple(device.capability for device in devices if not device.is_cpu)
+        trouble = next((facts["trouble"] for facts in found if facts["trouble"]), "")
+        advice = torch_install.cure(machine, version, cuda, cards, trouble=trouble)
     if as_json:
         print_json(
             {"torch": version, "cuda": cuda, "devices": found, "cure": advice.sentence, "install": list(advice.lines)}

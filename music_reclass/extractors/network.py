@@ -36,7 +36,7 @@ from music_reclass.extractors.device import (
 )
 from music_reclass.extractors.weights.store import Installed, read_json, write_json
 from music_reclass.extractors.windows import finite
-from music_reclass.utils.lazy import broken, require
+from music_reclass.utils.lazy import absent, broken, require
 from music_reclass.utils.workers import network_threads
 
 if TYPE_CHECKING:
@@ -431,7 +431,7 @@ def check_packages(*names: str) -> None:
     """MissingExtra unless the packages are installed; they are not imported yet."""
     for name in names:
         if importlib.util.find_spec(name) is None:
-            raise MissingExtra(f"This needs the package {name}: pip install 'music_reclass[neural]'.")
+            raise MissingExtra(absent(name, "neural"))
 
 
 def finite_row(row: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -28,8 +28,20 @@ def require(module: str, extra: str) -> ModuleType:
         return importlib.import_module(module)
     except Exception as error:  # whatever the code of another package raises while it loads
         if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == package:
-            raise MissingExtra(f"This needs the package {package}: pip install 'music_reclass[{extra}]'.") from error
+            raise MissingExtra(absent(package, extra)) from error
         raise MissingExtra(broken(package, error)) from error
+
+
+def absent(package: str, extra: str) -> str:
+    """That `package` is needed, and the command that brings it: on a Jetson the extra does not bring torch."""
+    if package == "torch":
+        from music_reclass.utils.torch_install import fitting, this_machine
+
+        if (machine := this_machine()).is_jetson:
+            sentence, lines = fitting(machine)
+            command = f" {lines[0]} (reclass doctor gpu says what else it needs)" if lines else ""
+            return f"This needs the package torch. {sentence}{command}"
+    return f"This needs the package {package}: pip install 'music_reclass[{extra}]'."
 
 
 def broken(package: str, error: BaseException) -> str:

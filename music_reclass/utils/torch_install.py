@@ -187,31 +187,31 @@ def broken(machine: Machine, version: str, why: str) -> Advice:
     return replaced(machine, why)
 
 
-def cure(machine: Machine, version: str, cuda: str | None, capabilities: tuple[tuple[int, int], ...]) -> Advice:
-    """What to do where torch `version` for `cuda` does not use the card there is.
+def cure(
+    machine: Machine, version: str, cuda: str | None, cards: tuple[tuple[int, int], ...], *, trouble: str = ""
+) -> Advice:
+    """What to do where torch `version` for `cuda` does not use a card that there is.
 
-    `capabilities` are those of the cards it sees, none where it sees no card.
+    `cards` are the compute capabilities of those it sees; `trouble` says why one of them does not compute.
     """
     built = tuple(int(part) for part in (cuda or "0").split(".")[:2])
-    if capabilities:
-        old = min(capabilities)
-        if machine.is_jetson or old >= _FIRST_CARDS or built < (12, 8):
-            return Advice()
-        line = pip_install("torch>=2.4", "--index-url", f"{_PYTORCH}/cu126")
+    if cards and not machine.is_jetson and (0, 0) < min(cards) < _FIRST_CARDS and built >= (12, 8):
         return Advice(
-            f"torch {version} for CUDA {cuda} has no kernels for a card of compute capability {old[0]}.{old[1]}; "
-            "that for CUDA 12.6 has.",
-            (_removal(), line),
+            f"torch {version} for CUDA {cuda} has no kernels for a card of compute capability "
+            f"{'.'.join(map(str, min(cards)))}; that for CUDA 12.6 has.",
+            (_removal(), pip_install("torch>=2.4", "--index-url", f"{_PYTORCH}/cu126")),
         )
+    if cards and not trouble:
+        return Advice()
     if machine.is_jetson:
         if ".nv" in version:
             return Advice(
-                f"{machine.title}: torch {version} is NVIDIA's, yet it finds no GPU. A container must be started with "
-                "--runtime nvidia; outside of one, your user must be in the groups video and render."
+                f"{machine.title}: torch {version} is NVIDIA's, yet it cannot use the GPU. A container must be started "
+                "with --runtime nvidia; outside of one, your user must be in the groups video and render."
             )
         return replaced(machine, f"torch {version} cannot use the GPU of this Jetson.")
     if machine.system == "Darwin":
-        if machine.processor != "arm64":
+        if machine.processor != "arm64" or trouble:
             return Advice()
         return Advice(
             f"torch {version} finds no Apple GPU, which recent ones use from macOS 14 on (docs/how-to/mac.md)."

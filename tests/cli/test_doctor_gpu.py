@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from music_reclass.cli import doctor as doctor_gpu
-from music_reclass.errors import UsageError
+from music_reclass.errors import MissingExtra, UsageError
 from music_reclass.extractors import memory
 from music_reclass.extractors.memory import NvmlReading
 from music_reclass.utils import lazy, torch_install
 from music_reclass.utils.torch_install import Machine
-from tests.extractors.test_device import GIB, ORIN, RTX, Torch
+from tests.extractors.test_device import GIB, ORIN, PASCAL, RTX, Torch
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(lazy, "require", lambda *_: torch)
         monkeypatch.setattr(memory, "nvml_reading", lambda _: nvml)
         monkeypatch.setattr(memory, "available_bytes", lambda: 6 * GIB)
-        known = lambda driver: Machine(driver=driver, card=bool(driver), **facts)  # noqa: E731
+        known = lambda driver="": Machine(driver=driver, card=bool(driver), **facts)  # noqa: E731
         monkeypatch.setattr(torch_install, "this_machine", known)
 
     return pretend
@@ -95,7 +95,7 @@ def test_a_plain_processor_is_fine(machine):
 def test_without_torch_the_command_that_installs_it_is_printed_and_the_exit_code_is_1(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(metadata, "version", absent)
-    monkeypatch.setattr(torch_install, "this_machine", lambda driver: Machine(driver="570.1", card=True))
+    monkeypatch.setattr(torch_install, "this_machine", lambda driver="": Machine(driver="570.1", card=True))
     text = run()
     assert text.startswith("There is no torch here. The NVIDIA driver is 570.1.\n")
     assert "install 'torch>=2.4' --index-url https://download.pytorch.org/whl/cu128\n" in text
@@ -107,7 +107,7 @@ def test_without_torch_the_command_that_installs_it_is_printed_and_the_exit_code
 
 def test_a_torch_that_does_not_load_is_named_with_what_it_says(machine, monkeypatch):
     def fails(*_):
-        raise OSError("libcusparseLt.so.0: cannot open shared object file")
+        raise MissingExtra("torch does not load: libcusparseLt.so.0 is missing.")
 
     machine(Torch(), board="NVIDIA Jetson Orin NX", jetpack="6.2", python=(3, 10))
     monkeypatch.setattr(lazy, "require", fails)
@@ -120,3 +120,17 @@ def test_a_torch_that_does_not_load_is_named_with_what_it_says(machine, monkeypa
 
 def absent(name):
     raise metadata.PackageNotFoundError(name)
+
+
+def test_a_card_that_torch_has_no_kernels_for_is_named_with_the_torch_that_has_them(machine):
+    torch = Torch(PASCAL, free=8 * GIB)
+    torch.ones = no_kernels
+    machine(torch, NvmlReading("580.1", 8 * GIB, 8 * GIB, 0))
+    torch.version.cuda = "13.2"
+    text = run()
+    assert "no kernels for compute capability 6.1" in text
+    assert "pip install 'torch>=2.4' --index-url https://download.pytorch.org/whl/cu126" in text
+
+
+def no_kernels(*_, **__):
+    raise RuntimeError("CUDA error: no kernel image is available for execution on the device")

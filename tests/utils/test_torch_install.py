@@ -103,6 +103,12 @@ def test_the_torch_of_the_package_index_on_a_jetson_is_replaced() -> None:
     assert lines[1:] == fitting(ORIN).lines
 
 
+def test_a_torch_that_sees_the_gpu_of_a_jetson_and_has_no_kernels_for_it_is_replaced() -> None:
+    sentence, lines = cure(ORIN, "2.10.0", "12.8", ((8, 7),), trouble="Orin is not used: no kernels for 8.7.")
+    assert sentence.startswith("torch 2.10.0 cannot use the GPU of this Jetson.")
+    assert lines[1:] == fitting(ORIN).lines
+
+
 def test_nvidias_own_torch_without_a_gpu_is_not_replaced() -> None:
     sentence, lines = cure(ORIN, "2.5.0a0+872d972e41.nv24.08", "12.6", ())
     assert "--runtime nvidia" in sentence
