@@ -195,10 +195,10 @@ def check(as_json: bool, settings: Settings) -> int:
                 "locations": list(section.locations), "track_genres": carries, "owner": is_owner,
             }
         )  # fmt: skip
-        return 0 if is_owner else 5
-    say("server", f"{printable(server.client.name)}, Plex Media Server {printable(server.client.version)}")
-    say("library", f"{printable(section.title)}: {', '.join(map(printable, section.locations))}")
-    say("tracks", "can carry genres" if carries else "carry no genre here: use --level album")
+    else:
+        say("server", f"{printable(server.client.name)}, Plex Media Server {printable(server.client.version)}")
+        say("library", f"{printable(section.title)}: {', '.join(map(printable, section.locations))}")
+        say("tracks", "can carry genres" if carries else "carry no genre here: use --level album")
     if not is_owner:
         complain(NO_OWNER)
     return 0 if is_owner else 5

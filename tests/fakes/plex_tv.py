@@ -100,5 +100,7 @@ class FakePlexTv:
         from plexapi import myplex
 
         monkeypatch.setattr(myplex.MyPlexPinLogin, "PINS", f"{self.url}/api/v2/pins")
+        until_4_16 = f"{self.url}/api/v2/pins/{{pinid}}"
+        monkeypatch.setattr(myplex.MyPlexPinLogin, "CHECKPINS", until_4_16, raising=False)
         monkeypatch.setattr(myplex.MyPlexAccount, "key", f"{self.url}/api/v2/user")
         monkeypatch.setattr(myplex.MyPlexResource, "key", f"{self.url}/api/v2/resources?includeHttps=1")

@@ -1,5 +1,6 @@
 """The login by a code: from plex.tv's list of servers to an address that answers, and a token only we can read."""
 
+import logging
 import os
 import traceback
 import uuid
@@ -79,6 +80,21 @@ def test_no_error_of_plex_tv_shows_a_token(tv: FakePlexTv, monkeypatch: pytest.M
     with pytest.raises(ServerError, match=r"plex\.tv cannot be reached"):
         linked()
     assert "-t0ken" not in "".join(texts)
+
+
+def test_no_log_of_a_login_shows_a_token(
+    tv: FakePlexTv, fake: FakePlex, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLEXAPI_LOG_SHOW_SECRETS", "true")
+    caplog.set_level(logging.DEBUG)
+    tv.add("Mine", "machine-1", TOKEN, [("local", fake.url)])
+    token, _ = linked()
+    (server,) = login.servers_of(token)
+    login.address_of(server)
+    assert "/api/v2/resources" in caplog.text
+    assert ACCOUNT_TOKEN not in caplog.text
+    assert TOKEN not in caplog.text
+    assert TOKEN not in repr(server)
 
 
 def test_this_installation_has_one_made_up_name_and_not_the_address_of_its_card(tv: FakePlexTv, config: Path) -> None:
