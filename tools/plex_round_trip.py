@@ -25,6 +25,7 @@ from music_reclass.config import Secret
 from music_reclass.errors import ReclassError
 from music_reclass.extractors.audio.synthesis import ALBUMS, DEMO, make_library
 from music_reclass.plex.http import Client, Server
+from music_reclass.plex.library import wait_for_scan
 from music_reclass.plex.model import Section
 from music_reclass.utils.progress import Silent
 
@@ -81,7 +82,7 @@ def round_trip(server: Server, music: Path, run: Runner, steps: Steps) -> None:
     steps.add("a second sync changes nothing", state_of(server, section) == synced)
 
     server.look_into(section, section.locations[0])
-    server.wait_for_scan(section, Silent())
+    wait_for_scan(server, section, Silent())
     steps.add("what was written survives a scan of the folder", state_of(server, section) == synced)
 
     steps.add("plex restore", run("plex", "restore", "-y") == 0)
@@ -99,7 +100,7 @@ def _holds(server: Server, section: Section, count: int) -> bool:
     """Wait until the library lists so many tracks and is not scanned; whether it came to that."""
     deadline = server.client.clock() + SCAN_SECONDS
     while server.client.clock() < deadline:
-        if server.wait_for_scan(section, Silent()) and sum(1 for _ in server.tracks(section)) >= count:
+        if wait_for_scan(server, section, Silent()) and sum(1 for _ in server.tracks(section)) >= count:
             return True
     return False
 

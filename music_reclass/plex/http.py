@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
     from music_reclass.config import Secret
-    from music_reclass.utils.progress import Progress
 
 HOW = "reclass plex login gets one; or set RECLASS_PLEX_TOKEN, or plex_token_file in config.toml (docs/how-to/plex.md)."
 DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
@@ -283,8 +282,6 @@ TOGETHER = 100  # items in one edit
 READ_TOGETHER = 200  # items in one address to read: 2 kB of it; proxies refuse 8
 KIND_NUMBER = {ARTIST: 8, ALBUM: 9, TRACK: 10}
 Thing = TypeVar("Thing")
-LONGEST_QUEUE, LONGEST_SCAN = 20.0, 600.0  # seconds
-QUIET = 3  # seconds without a scan after one, before the next folder's can be taken for not queued
 TOO_MUCH = frozenset({400, 404, 413, 414})  # may mean "too many at once", or that one of them is gone
 
 
@@ -405,29 +402,7 @@ class Server:
         """Have the server look for changed files in one of its folders."""
         self._page(f"/library/sections/{section.key}/refresh?path={quote_plus(folder)}")
 
-    def wait_for_scan(self, section: Section, progress: Progress, stop: Callable[[], bool] = lambda: False) -> bool:
-        """Wait until a scan that was asked for has begun and ended; False at a stop, or where it takes ten minutes.
-
-        The server only queues it: it may begin later, or be over before we look, and then its time has changed. What
-        has not begun within 20 s, while no other library is scanned, is not waited for. `section` is as it was before.
-        """
-        started = idle_since = self.client.clock()
-        has_begun, quiet = False, 0
-        while quiet < QUIET and self.client.clock() - started < LONGEST_SCAN and not stop():
-            self.client.sleep(1.0)
-            progress.advance()
-            now = next((one for one in self.sections() if one.key == section.key), section)
-            scanned = {str(section.key)} if now.refreshing else self._scanned_now()
-            is_busy = bool(scanned & {str(section.key), ""})  # in its first second an activity names no library
-            has_begun = has_begun or is_busy or now.scanned != section.scanned
-            quiet = quiet + 1 if has_begun and not is_busy else 0
-            if scanned:
-                idle_since = self.client.clock()
-            if not has_begun and self.client.clock() - idle_since >= LONGEST_QUEUE:
-                return True
-        return quiet >= QUIET
-
-    def _scanned_now(self) -> set[str]:
+    def scanned_now(self) -> set[str]:
         """The numbers of the libraries that are being scanned, "" for one that is not named; none if we may not ask."""
         try:
             page = self.client.get("/activities")

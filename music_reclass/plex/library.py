@@ -20,7 +20,7 @@ from music_reclass.features.plex import (
 )
 from music_reclass.plex.http import NO_OWNER, TOGETHER, in_batches
 from music_reclass.plex.paths import NO_MAP, PathMap, infer, is_windows, parts_of, path_of, spread
-from music_reclass.utils.progress import Bar, progress_bar
+from music_reclass.utils.progress import Bar, Progress, progress_bar
 
 if TYPE_CHECKING:
     from music_reclass.plex.http import Server
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SAMPLES = 200
 MOST_FOLDERS = 25  # requests; above that, wider folders are asked for
+LONGEST_QUEUE, LONGEST_SCAN = 20.0, 600.0  # seconds
+QUIET = 3  # seconds without a scan after one, before the next folder's can be taken for not queued
 
 
 @dataclass(slots=True)
@@ -148,7 +150,7 @@ class PlexLibrary:
             self.server.look_into(self.section, folder)
         if folders:
             with self.bar("Plex scans", None) as progress:
-                self.server.wait_for_scan(self.section, progress, self.stop)
+                wait_for_scan(self.server, self.section, progress, self.stop)
         self._tracks, self._path_map = None, NO_MAP
         return len(folders)
 
@@ -157,6 +159,31 @@ class PlexLibrary:
         listed = {self.path_map.local(path) or path for one in self.tracks() for path in one.files}
         known = {unicodedata.normalize("NFC", path).casefold() for path in listed}
         return [path for path in files if unicodedata.normalize("NFC", path).casefold() not in known]
+
+
+def wait_for_scan(
+    server: Server, section: Section, progress: Progress, stop: Callable[[], bool] = lambda: False
+) -> bool:
+    """Wait until a scan that was asked for has begun and ended; False at a stop, or where it takes ten minutes.
+
+    The server only queues it: it may begin later, or be over before we look, and then its time has changed. What
+    has not begun within 20 s, while no other library is scanned, is not waited for. `section` is as it was before.
+    """
+    started = idle_since = server.client.clock()
+    has_begun, quiet = False, 0
+    while quiet < QUIET and server.client.clock() - started < LONGEST_SCAN and not stop():
+        server.client.sleep(1.0)
+        progress.advance()
+        now = next((one for one in server.sections() if one.key == section.key), section)
+        scanned = {str(section.key)} if now.refreshing else server.scanned_now()
+        is_busy = bool(scanned & {str(section.key), ""})  # in its first second an activity names no library
+        has_begun = has_begun or is_busy or now.scanned != section.scanned
+        quiet = quiet + 1 if has_begun and not is_busy else 0
+        if scanned:
+            idle_since = server.client.clock()
+        if not has_begun and server.client.clock() - idle_since >= LONGEST_QUEUE:
+            return True
+    return quiet >= QUIET
 
 
 def _require_files(tracks: Sequence[Listed]) -> None:

@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 
 from music_reclass.errors import NothingToDo, ServerError, UsageError
-from music_reclass.plex.http import PAGE, QUIET, Refused, in_batches
+from music_reclass.plex.http import PAGE, Refused, in_batches
 from music_reclass.plex.login import connect
-from music_reclass.utils.progress import Silent
 from tests.fakes.plex_server import TOKEN, FakePlex
-from tests.plex.bench import Clock, connected
+from tests.plex.bench import connected
 
 
 def test_the_only_music_library_needs_no_name(fake: FakePlex) -> None:
@@ -126,65 +125,6 @@ def test_whether_tracks_carry_genres_is_asked_not_guessed(fake: FakePlex, has: b
     server = connected(fake)
     assert server.carries_genres(server.music(), "track") is has
     assert server.carries_genres(server.music(), "album")
-
-
-def scanned(fake: FakePlex, clock: Clock) -> bool:
-    """Ask for a scan and wait for it; whether it ended."""
-    server = connected(fake, clock)
-    section = server.music()
-    server.look_into(section, "/data/music/Ada")
-    return server.wait_for_scan(section, Silent())
-
-
-@pytest.mark.parametrize("shows", ["refreshing", "activities"])
-@pytest.mark.parametrize("queued", [0, 3, 15])
-def test_a_scan_that_is_only_queued_is_waited_for(fake: FakePlex, shows: str, queued: int) -> None:
-    found: list[str] = []
-    fake.on_refresh, fake.scan_shows = found.append, shows
-    fake.queued_polls, fake.scan_polls = queued, 40
-    clock = Clock()
-    assert scanned(fake, clock)
-    assert found == ["/data/music/Ada"]
-    assert len(clock.slept) == pytest.approx(queued + 40 + QUIET, abs=2)
-
-
-def test_a_scan_that_is_over_before_anybody_looks_is_not_waited_for(fake: FakePlex) -> None:
-    clock = Clock()
-    assert scanned(fake, clock)
-    assert len(clock.slept) == QUIET
-
-
-def test_a_scan_that_never_begins_is_waited_for_twenty_seconds(fake: FakePlex) -> None:
-    fake.queued_polls = 10**6
-    clock = Clock()
-    assert scanned(fake, clock)
-    assert len(clock.slept) == 20
-
-
-def test_a_scan_behind_that_of_another_library_is_waited_for(fake: FakePlex) -> None:
-    found: list[str] = []
-    fake.on_refresh = found.append
-    fake.other_scan_polls = fake.queued_polls = 60
-    fake.scan_polls = 5
-    assert scanned(fake, Clock())
-    assert found
-
-
-def test_a_scan_without_end_is_waited_for_ten_minutes(fake: FakePlex) -> None:
-    fake.scan_polls = 10**6
-    clock = Clock()
-    assert not scanned(fake, clock)
-    assert sum(clock.slept) == 600
-
-
-def test_a_server_without_activities_is_asked_for_its_libraries_alone(fake: FakePlex) -> None:
-    fake.scan_polls = 5
-    server = connected(fake, Clock())
-    section = server.music()
-    fake.scan_shows = "nowhere"
-    fake.activities_status = 404
-    server.look_into(section, "/data/music")
-    assert server.wait_for_scan(section, Silent())
 
 
 def test_settings_lead_to_the_server(fake: FakePlex, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

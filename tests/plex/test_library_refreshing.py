@@ -1,12 +1,14 @@
-"""Which folders the server is asked to look into."""
+"""Which folders the server is asked to look into, and until when that is waited for."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from music_reclass.plex.library import folders_of
+from music_reclass.plex.library import QUIET, folders_of, wait_for_scan
 from music_reclass.plex.paths import PathMap
+from music_reclass.utils.progress import Silent
 from tests.fakes.plex_server import FakePlex
-from tests.plex.bench import LOCAL, SERVER, Bench
+from tests.plex.bench import LOCAL, SERVER, Bench, Clock, connected
 
 ROOT = "/data/music"
 
@@ -37,3 +39,62 @@ def test_the_server_refreshes_folders_by_its_names_for_them(bench: Bench, fake: 
     files = [f"{LOCAL}/Ada & Bo/Blue/1.mp3", "/not mapped/1.mp3"]
     assert bench.target(given=PathMap(((SERVER, LOCAL),))).refresh(files) == 1
     assert fake.refreshed == [f"{SERVER}/Ada & Bo/Blue"]
+
+
+def scanned(fake: FakePlex, clock: Clock) -> bool:
+    """Ask for a scan and wait for it; whether it ended."""
+    server = connected(fake, clock)
+    section = server.music()
+    server.look_into(section, "/data/music/Ada")
+    return wait_for_scan(server, section, Silent())
+
+
+@pytest.mark.parametrize("shows", ["refreshing", "activities"])
+@pytest.mark.parametrize("queued", [0, 3, 15])
+def test_a_scan_that_is_only_queued_is_waited_for(fake: FakePlex, shows: str, queued: int) -> None:
+    found: list[str] = []
+    fake.on_refresh, fake.scan_shows = found.append, shows
+    fake.queued_polls, fake.scan_polls = queued, 40
+    clock = Clock()
+    assert scanned(fake, clock)
+    assert found == ["/data/music/Ada"]
+    assert len(clock.slept) == pytest.approx(queued + 40 + QUIET, abs=2)
+
+
+def test_a_scan_that_is_over_before_anybody_looks_is_not_waited_for(fake: FakePlex) -> None:
+    clock = Clock()
+    assert scanned(fake, clock)
+    assert len(clock.slept) == QUIET
+
+
+def test_a_scan_that_never_begins_is_waited_for_twenty_seconds(fake: FakePlex) -> None:
+    fake.queued_polls = 10**6
+    clock = Clock()
+    assert scanned(fake, clock)
+    assert len(clock.slept) == 20
+
+
+def test_a_scan_behind_that_of_another_library_is_waited_for(fake: FakePlex) -> None:
+    found: list[str] = []
+    fake.on_refresh = found.append
+    fake.other_scan_polls = fake.queued_polls = 60
+    fake.scan_polls = 5
+    assert scanned(fake, Clock())
+    assert found
+
+
+def test_a_scan_without_end_is_waited_for_ten_minutes(fake: FakePlex) -> None:
+    fake.scan_polls = 10**6
+    clock = Clock()
+    assert not scanned(fake, clock)
+    assert sum(clock.slept) == 600
+
+
+def test_a_server_without_activities_is_asked_for_its_libraries_alone(fake: FakePlex) -> None:
+    fake.scan_polls = 5
+    server = connected(fake, Clock())
+    section = server.music()
+    fake.scan_shows = "nowhere"
+    fake.activities_status = 404
+    server.look_into(section, "/data/music")
+    assert wait_for_scan(server, section, Silent())
