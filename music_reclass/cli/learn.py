@@ -119,7 +119,7 @@ def _extract(work: Session, bundles: Sequence[Bundle], drawn: Sample) -> None:
     extraction = Extraction.lasting(
         work.settings.max_seconds, work.settings, work.stop, log=lambda text: complain(printable(text))
     )
-    with suppress(NothingToDo):  # stopped by the user, who is told so at the end
+    with suppress(NothingToDo):  # stopped by the user, which is said at the end
         extract_tracks(work.database, drawn.tracks, kinds, extraction)
 
 
