@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,13 +21,14 @@ pytest.importorskip("transformers")
 
 from music_reclass.classification import extract
 from music_reclass.config import Settings
-from music_reclass.extractors import jmla, mert
+from music_reclass.extractors import jmla, memory, mert
 from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library
 from music_reclass.models.bundle import save_cascade
 from music_reclass.models.dataset import fma518
 from music_reclass.training.extraction import Extraction, extract_files, extract_tracks
+from music_reclass.utils import lazy
 from music_reclass.utils.progress import StopRequest
 from tests.extractors import small_models
 from tests.heads import ladder_of_heads
@@ -186,3 +189,48 @@ def test_a_run_that_is_killed_goes_on_from_the_last_vector_that_was_stored(
     assert shell(*words(ready)) == 0
     assert computed == {"jmla": len(vectors["jmla"]) - 1}
     assert the_same(shell.by_name(), answers)
+
+
+def unloadable(module: str) -> Any:
+    if module == "torch":
+        raise OSError("libcusparseLt.so.0: cannot open shared object file: No such file or directory")
+    return importlib.import_module(module)
+
+
+def lost(*_: Any) -> Any:
+    raise RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be reported later")
+
+
+TROUBLES = [
+    (
+        mert.Mert,
+        "_forward",
+        lost,
+        "the processor stopped working (RuntimeError: CUDA error: unspecified launch failure",
+    ),
+    (
+        lazy,
+        "importlib",
+        SimpleNamespace(import_module=unloadable),
+        "The package torch is installed and does not load (OS",
+    ),
+    (memory, "available_bytes", lambda: 0, "Loading this network takes"),
+]
+
+
+def test_what_fails_on_a_device_ends_a_stage_with_a_sentence_and_the_next_scan_goes_on(
+    ready: Path, shell: Shell, computed: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for *where, sentence in TROUBLES:
+        with monkeypatch.context() as patch:
+            patch.setattr(*where)
+            assert shell(*words(ready)) == 0
+        assert f"The stage mert ended early. {sentence}" in shell.err
+        assert "bug" not in shell.err
+        assert len(shell.objects()) == COUNT
+        assert all("mert" not in item["votes"] for item in shell.objects())
+        assert computed["mert"] == 0
+    assert shell(*words(ready)) == 0
+    assert shell.err == ""
+    assert computed["mert"] == len(stored(shell.db)["mert"]) > 0
+    assert any("mert" in item["votes"] for item in shell.objects())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from music_reclass.cli.options import Choice, choice_flags, map_flag, setting_flags, strict_flag
-from music_reclass.cli.output import plain, printable, say, shorten_home, styled
+from music_reclass.cli.output import complain, plain, printable, say, shorten_home, styled
 from music_reclass.cli.writing import conclude, plan_for, show_conflicts
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _show_ended(stats: ScanStats) -> None:
     """Which stages ended before their time, and why; their tracks keep what the stages before decided."""
     for name, stage in stats.stages.items():
         if stage.ended:
-            plain(styled("! ", "red") + printable(f"The stage {name} ended early. {stage.ended}"), problem=True)
+            complain(printable(f"The stage {name} ended early. {stage.ended}"))
 
 
 def _show_details(scope: Scope, stats: ScanStats, cascade: Cascade) -> None:

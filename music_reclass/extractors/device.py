@@ -266,11 +266,6 @@ def meaning(error: BaseException) -> str:
     return LOST if type(error).__name__ == "AcceleratorError" else ""
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out."""
-    return meaning(error) == MEMORY
-
-
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, with its type; torch adds a traceback of C++ below it."""
     lines = str(error).strip().splitlines()

@@ -7,7 +7,7 @@ from types import ModuleType
 
 from music_reclass.errors import MissingExtra
 
-_FITTING = "install one that fits this machine (reclass doctor gpu names it; docs/how-to)"
+_FITTING = "install one that fits this machine"
 # What an import says, and what helps; the first that occurs.
 _CURES = (
     (("_array_api", "numpy 1.x", "numpy.dtype size changed", "numpy is not available", "numpy.core"),
@@ -50,4 +50,5 @@ def broken(package: str, error: BaseException) -> str:
     line = said.splitlines()[0][:200] if said else ""
     text = f"{type(error).__name__}: {said}".lower()
     cure = next((cure for signs, cure in _CURES if any(sign in text for sign in signs)), "install it again")
-    return f"The package {package} is installed and does not load ({type(error).__name__}: {line}); {cure}."
+    more = " (reclass doctor gpu prints the command)" if package == "torch" else ""
+    return f"The package {package} is installed and does not load ({type(error).__name__}: {line}); {cure}{more}."

@@ -7,16 +7,21 @@ import sys
 from importlib import metadata
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from music_reclass.cli import doctor as doctor_gpu
 from music_reclass.errors import MissingExtra, UsageError
-from music_reclass.extractors import memory
+from music_reclass.extractors import memory, mert
+from music_reclass.extractors.batching import OutOfMemory
 from music_reclass.extractors.memory import NvmlReading
+from music_reclass.extractors.weights import catalogue
 from music_reclass.utils import lazy, torch_install
 from music_reclass.utils.torch_install import Machine
-from tests.extractors.test_device import GIB, ORIN, PASCAL, RTX, Torch
+from tests.extractors.test_device import GIB, ORIN, PASCAL, RTX, Torch, mac
+from tests.fakes import devices
+from tests.fakes.devices import MIB
 
 
 @pytest.fixture
@@ -59,6 +64,55 @@ def test_a_ceiling_is_counted_in(machine):
     assert "ceiling" in run("--gpu-memory", "0.5")
     with pytest.raises(UsageError, match="4GiB"):
         run("--gpu-memory", "plenty")
+
+
+@pytest.mark.parametrize(("card", "available"), [(ORIN, 2000), (ORIN, 1500), (ORIN, 6000), (RTX, 900)])
+def test_the_batches_are_those_of_a_run(card, available, machine, monkeypatch, tmp_path):
+    free = available * MIB
+    machine(Torch(card, free=free))
+    monkeypatch.setattr(memory, "available_bytes", lambda: free if card is ORIN else 60 * GIB)
+    shown = json.loads(run("--json"))["devices"][0]
+    real = devices.Machine(
+        title=card["name"], capability=(card["major"], card["minor"]), unified=card is ORIN, nvml_free=-1,
+        total=card["total_memory"], ram=free if card is ORIN else 60 * GIB, programs=0, window=mert.WINDOW_BYTES / 2,
+        weights=catalogue.model("mert").size, workspace=0,
+    )  # fmt: skip
+    real.context = 1  # the free memory is given; what CUDA takes for itself is gone from it
+    if card is not ORIN:
+        real.others = lambda _: card["total_memory"] - free - 1
+    real.install(monkeypatch)
+    network = real.network(tmp_path)
+    try:
+        predicted = network.batch_size((8,)).count
+    except OutOfMemory:
+        predicted = 0
+    assert shown["batch"]["mert"] == predicted
+
+
+def test_several_cards_are_shown_each_with_what_is_wrong_with_it(machine):
+    def ones(shape, device):
+        if device == "cuda:1":
+            raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+        return np.ones(shape)
+
+    torch = Torch(RTX, PASCAL, free=6 * GIB)
+    torch.ones = ones
+    machine(torch)
+    first, second, processor = json.loads(run("--json"))["devices"]
+    assert [entry["device"] for entry in (first, second, processor)] == ["cuda:0", "cuda:1", "cpu"]
+    assert (first["trouble"], processor["trouble"]) == ("", "")
+    assert "no kernels for compute capability 6.1" in second["trouble"]
+    assert "no kernels for compute capability 6.1" in run()
+
+
+def test_an_apple_chip_is_shown_with_its_batches_and_without_nvml(machine):
+    machine(mac())
+    apple, _ = json.loads(run("--json"))["devices"]
+    assert (apple["device"], apple["precision"], apple["capability"], apple["unified"]) == ("mps", "fp32", None, True)
+    assert apple["batch"]["mert"] > 0
+    text = run()
+    assert "shared with the processor" in text
+    assert "NVML" not in text
 
 
 def test_a_jetson_whose_nvml_says_nothing_is_no_error(machine):

@@ -8,16 +8,23 @@ import numpy as np
 import pytest
 
 from music_reclass.config import load
-from music_reclass.errors import UsageError
+from music_reclass.errors import DeviceError, UsageError
+from music_reclass.extractors import memory
 from music_reclass.extractors.device import (
+    KERNELS,
+    LIBRARY,
+    LOST,
+    MEMORY,
     UNIFIED_RESERVE,
     Placement,
     choose,
     devices,
     free_bytes,
     hold_to,
-    is_out_of_memory,
+    make_room,
+    meaning,
     processor,
+    say_once,
 )
 from music_reclass.extractors.memory import NvmlReading
 
@@ -129,23 +136,119 @@ class OutOfMemoryError(RuntimeError):
     """As torch names it."""
 
 
+class AcceleratorError(RuntimeError):
+    """As torch names errors of cards from 2.8 on."""
+
+
 @pytest.mark.parametrize(
-    "error",
+    ("error", "what"),
     [
-        OutOfMemoryError("any words"),
-        MemoryError(),
-        RuntimeError("CUDA out of memory. Tried to allocate 1.5 GiB"),
-        RuntimeError('NVML_SUCCESS == r INTERNAL ASSERT FAILED at "/opt/pytorch/c10/cuda/CUDACachingAllocator.cpp"'),
-        RuntimeError("NvMapMemAllocInternalTagged: 1075072515 error 12"),
-        RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"),
-        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"),
-        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes"),
+        (OutOfMemoryError("any words"), MEMORY),
+        (MemoryError(), MEMORY),
+        (RuntimeError("CUDA out of memory. Tried to allocate 1.5 GiB"), MEMORY),
+        (RuntimeError("CUDA error: out of memory"), MEMORY),
+        (RuntimeError('NVML_SUCCESS == r INTERNAL ASSERT FAILED at "/opt/CUDACachingAllocator.cpp"'), MEMORY),
+        (RuntimeError("NvMapMemAllocInternalTagged: 1075072515 error 12"), MEMORY),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"), MEMORY),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), MEMORY),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), MEMORY),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 99"), MEMORY),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 5.3 GB, max allowed: 5.3 GB)"), MEMORY),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), LIBRARY),
+        (RuntimeError("FIND was unable to find an engine to execute this computation"), LIBRARY),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"), LIBRARY),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"), LIBRARY),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), LIBRARY),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"), LIBRARY),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_INTERNAL_ERROR when calling `cublasSgemm`"), LIBRARY),
+        (RuntimeError("could not create a primitive"), LIBRARY),
+        (RuntimeError("CUDA error: no kernel image is available for execution on the device"), KERNELS),
+        (RuntimeError("CUDA error: device-side assert triggered"), LOST),
+        (RuntimeError("CUDA error: unspecified launch failure"), LOST),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), LOST),
+        (RuntimeError("CUDA driver error: driver shutting down"), LOST),
+        (AcceleratorError("an error of a backend to come"), LOST),
+        (RuntimeError("shape mismatch"), ""),
+        (ValueError("out of memory"), ""),
+        (KeyError("CUDA error"), ""),
     ],
+)  # fmt: skip
+def test_what_an_error_means_is_recognised_in_all_its_words(error, what):
+    assert meaning(error) == what
+
+
+APPLE = SimpleNamespace(
+    recommended_max_memory=lambda: 5 * GIB,
+    driver_allocated_memory=lambda: 2 * GIB,
+    current_allocated_memory=lambda: GIB,
 )
-def test_running_out_is_recognised_in_all_its_words(error):
-    assert is_out_of_memory(error)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), ValueError("out of memory"), KeyError("x")])
-def test_other_errors_are_not_taken_for_it(error):
-    assert not is_out_of_memory(error)
+def mac():
+    torch = Torch()
+    torch.mps, torch.backends = APPLE, SimpleNamespace(mps=SimpleNamespace(is_available=lambda: True))
+    return torch
+
+
+def test_an_apple_chip_is_a_device_with_unified_memory_that_computes_in_float32():
+    apple, last = devices(mac())
+    assert (apple.name, apple.half, apple.total, apple.unified, apple.is_cuda) == ("mps", "", 5 * GIB, True, False)
+    assert last.is_cpu
+    assert choose(Placement("mps"), mac()).name == choose(Placement(), mac()).name == "mps"
+
+
+@pytest.mark.parametrize(
+    ("available", "free"), [(4 * GIB, 4 * GIB - UNIFIED_RESERVE + GIB), (90 * GIB, 4 * GIB), (0, 0)]
+)
+def test_what_an_apple_chip_may_take_is_bounded_by_the_machine_and_by_metal(available, free):
+    apple = devices(mac())[0]
+    assert free_bytes(apple, mac(), available=lambda: available) == (free, "MemAvailable")
+
+
+def broken(text):
+    def ones(shape, device):
+        if device == "cuda:0":
+            raise RuntimeError(text)
+        return np.ones(shape)
+
+    return ones
+
+
+def test_the_next_card_is_taken_where_the_first_computes_nothing_and_that_is_said_once(caplog):
+    say_once.cache_clear()
+    torch = Torch(PASCAL, RTX)
+    torch.ones = broken("CUDA error: no kernel image is available for execution on the device")
+    assert {choose(Placement(), torch).name for _ in range(3)} == {"cuda:1"}
+    assert choose(Placement("cuda"), torch).name == "cuda:1"
+    assert [record.message for record in caplog.records] == [
+        "NVIDIA GeForce GTX 1080 is not used: this torch has no kernels for compute capability 6.1; install a torch "
+        "that is built for it (reclass doctor gpu). Networks run on NVIDIA GeForce RTX 3060."
+    ]
+    with pytest.raises(DeviceError, match=r"no kernels for compute capability 6\.1"):
+        choose(Placement("cuda:0"), torch)
+
+
+def test_a_card_that_multiplies_wrongly_or_does_not_answer_is_not_used(caplog):
+    say_once.cache_clear()
+    torch = Torch(RTX)
+    torch.ones = lambda shape, device: np.zeros(shape)
+    assert choose(Placement(), torch).is_cpu
+    assert "a product came out wrong" in caplog.text
+
+    def silent(index):
+        raise RuntimeError("CUDA unknown error - this may be due to an incorrectly set up environment")
+
+    torch.cuda.get_device_properties = silent
+    assert [device.name for device in devices(torch)] == ["cpu"]
+    assert "cuda:0 is not used: it does not answer (RuntimeError: CUDA unknown error" in caplog.text
+
+
+def test_what_torch_keeps_is_given_back_where_other_programs_need_the_memory_of_the_machine(monkeypatch):
+    emptied = []
+    torch = Torch(ORIN, reserved=3 * GIB, allocated=GIB)
+    torch.cuda.empty_cache = lambda: emptied.append(True)
+    orin = devices(torch)[0]
+    for available, times in ((2 * GIB, 0), (GIB, 1)):
+        monkeypatch.setattr(memory, "available_bytes", lambda free=available: free)
+        make_room(orin, torch)
+        assert len(emptied) == times

@@ -322,3 +322,16 @@ def test_a_stage_gives_up_after_many_windows_in_a_row_and_not_before(tmp_path, m
     with pytest.raises(OutOfMemory):
         iter_into(answers, network.map(track(0, 500)))
     assert len(answers) == GIVEN_UP - 1
+
+
+def test_windows_of_each_shape_have_their_own_batches_and_slope_however_they_alternate(tmp_path, monkeypatch):
+    machine = Machine(total=4 * GIB, others=lambda _: GIB)
+    machine.install(monkeypatch)
+    network = machine.network(tmp_path)
+    short = [np.pad(window[:4], (0, 0)) for window in track(1, 40)]
+    long = list(track(2, 40))
+    mixed = [*short[:20], *long[:20], *short[20:], *long[20:]]
+    rows = np.stack(list(network.map(mixed)))
+    assert np.array_equal(rows, [window[:2] for window in mixed])
+    assert [count for _, count in machine.batches] == [1, 1, 2, 20, 1, 1, 2, 20, 20, 20]  # each shape is measured once
+    assert network.batch_size((4,)) is not network.batch_size((8,))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from music_reclass.errors import FailTrack, SkipTrack, TrackError, UsageError
 from music_reclass.extractors import pipeline
 from music_reclass.extractors.batching import BatchSize, adaptive_map
-from music_reclass.extractors.device import UNIFIED_RESERVE, Device, free_bytes, is_out_of_memory
+from music_reclass.extractors.device import MEMORY, UNIFIED_RESERVE, Device, free_bytes, meaning
 from music_reclass.extractors.memory import NvmlReading, parse_bytes, readable
 from tests.fakes.devices import always
 
@@ -32,7 +32,9 @@ class SmallDevice:
             return [window + 1 for window in batch]
 
         size = BatchSize(self.batch, self.batch)
-        return adaptive_map(work, windows, size=always(size), is_oom=is_out_of_memory, relieve=lambda: None)
+        return adaptive_map(
+            work, windows, size=always(size), is_oom=lambda error: meaning(error) == MEMORY, relieve=lambda: None
+        )
 
     def pool(self, rows):
         if rows[0, 0] == 101:
@@ -172,4 +174,4 @@ def test_an_amount_for_people_is_right_to_its_last_digit(count: int) -> None:
     ],
 )
 def test_memory_that_ran_out_is_told_from_every_other_error(error: BaseException, memory: bool) -> None:
-    assert is_out_of_memory(error) is memory
+    assert (meaning(error) == MEMORY) is memory
