@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -66,9 +68,9 @@ def list_models(verbose: bool, as_json: bool, settings: Settings) -> None:
                 sentence + ("  (certified on your library)" if exit_rule in certified.get(stage.digest, ()) else ""),
             )
         _show_manifest(stage, exit_rule, verbose)
-    reading_stages = _stages_by_kind(settings)
+    head_of = _heads(settings)
     for model in catalogue.MODELS.values():
-        _show(model, store.find(model.name), as_json, _head(model, reading_stages))
+        _show(model, store.find(model.name), as_json, head_of(model))
 
 
 def _show_manifest(stage: Bundle, exit_rule: ExitRule | None, verbose: bool) -> None:
@@ -97,15 +99,20 @@ def _measured(scores: Mapping[str, Any]) -> str:
 
 
 class Head(NamedTuple):
-    """Whether the vectors of a model name genres: the stages that read them, else the line that trains one."""
+    """Whether the vectors of a model name genres: the stages that read them, else the cascade that was trained and is
+    not in use, else the line that trains one."""
 
     stages: tuple[str, ...] = ()
+    bundle: str = ""
     train: str = ""  # empty too where the model's tags are evidence and nothing else
 
     def sentence(self) -> str:
         """What a user must know of it; empty where a stage reads them."""
         if self.stages:
             return ""
+        if self.bundle:
+            named = printable(shlex.quote(self.bundle))
+            return f"a stage that you trained reads its vectors; scans use it with --bundle {named}"
         if not self.train:
             return "its tags are evidence (reclass explain); no stage reads them"
         return f"no stage reads its vectors yet; make one from your tags: {self.train}"
@@ -124,14 +131,34 @@ def _stages_by_kind(settings: Settings) -> dict[str, list[str]]:
     return found
 
 
-def _head(model: Model, stages: Mapping[str, Sequence[str]]) -> Head:
+def _trained() -> dict[str, str]:
+    """The newest cascade in the folder of trained ones that reads vectors, by the name of the kind."""
+    from music_reclass.errors import BundleError
+    from music_reclass.models.bundle import load_cascade, trained_folder
+
+    found: dict[str, str] = {}
+    folders = trained_folder().iterdir() if trained_folder().is_dir() else ()
+    for folder in sorted(folders, key=lambda one: one.stat().st_mtime):
+        with suppress(BundleError):
+            found |= {kind.name: str(folder) for bundle in load_cascade(folder) for kind in bundle.kinds}
+    return found
+
+
+def _heads(settings: Settings) -> Callable[[Model], Head]:
+    """What tells the head of a model; the bundles are read once."""
     from music_reclass.extractors.registry import TAG_HEADS
 
-    reading = [stage for kind in model.kinds for stage in stages.get(kind, ())]
-    reading += [stage for stage, tagger in TAG_HEADS.items() if tagger == model.name]  # a stage once it is installed
-    if reading:
-        return Head(tuple(dict.fromkeys(reading)))
-    return Head(train=_training_line(model))
+    stages, trained = _stages_by_kind(settings), _trained()
+
+    def head(model: Model) -> Head:
+        reading = [stage for kind in model.kinds for stage in stages.get(kind, ())]
+        reading += [stage for stage, tagger in TAG_HEADS.items() if tagger == model.name]  # once it is installed
+        if reading:
+            return Head(tuple(dict.fromkeys(reading)))
+        folder = next((trained[kind] for kind in model.kinds if kind in trained), "")
+        return Head(bundle=folder, train="" if folder else _training_line(model))
+
+    return head
 
 
 def _training_line(model: Model) -> str:
@@ -156,9 +183,9 @@ def heads_lacking(settings: Settings) -> dict[str, Head]:
     """The installed models that no stage reads, by name."""
     from music_reclass.extractors.weights import catalogue, store
 
-    stages = _stages_by_kind(settings)
-    heads = {model.name: _head(model, stages) for model in catalogue.MODELS.values() if store.find(model.name)}
-    return {name: head for name, head in heads.items() if head.train}
+    head_of = _heads(settings)
+    heads = {model.name: head_of(model) for model in catalogue.MODELS.values() if store.find(model.name)}
+    return {name: head for name, head in heads.items() if head.train or head.bundle}
 
 
 def _show(model: Model, installed: Installed | None, as_json: bool, head: Head) -> None:
@@ -170,7 +197,7 @@ def _show(model: Model, installed: Installed | None, as_json: bool, head: Head) 
                 "model": model.name, "title": model.title, "kinds": list(model.kinds), "licence": model.licence,
                 "bytes": model.size, "extra": model.extra or None, "installed": installed is not None,
                 "digest": installed.digest if installed else None, "recommended": model.name == RECOMMENDED,
-                "stages": list(head.stages), "train": head.train or None,
+                "stages": list(head.stages), "bundle": head.bundle or None, "train": head.train or None,
             }
         )  # fmt: skip
         return
@@ -326,7 +353,7 @@ def _accept_licence(model: Model, yes: bool) -> None:
 
 
 def _show_installed(model: Model, installed: Installed, as_json: bool, settings: Settings) -> None:
-    head = _head(model, _stages_by_kind(settings))
+    head = _heads(settings)(model)
     if as_json:
         _show(model, installed, as_json, head)
         return

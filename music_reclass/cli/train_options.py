@@ -71,9 +71,9 @@ class TrainOptions:
         """Where the bundle goes: --out, else the folder `name` among the user's bundles."""
         if self.out is not None:
             return self.out
-        import platformdirs
+        from music_reclass.models.bundle import trained_folder
 
-        return Path(platformdirs.user_data_dir("reclass", appauthor=False)) / "bundles" / name
+        return trained_folder() / name
 
 
 def _augmentations(named: str | None) -> tuple[str, ...]:

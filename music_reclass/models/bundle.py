@@ -236,3 +236,10 @@ def load_cascade(folder: Path) -> tuple[Bundle, ...]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{folder / CASCADE} is no list of stages ({error}); train the cascade again.") from error
     return tuple(load(folder / name) for name in names)
+
+
+def trained_folder() -> Path:
+    """Where cascades go that are trained without naming a place: one folder each, named by its stages."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("reclass", appauthor=False)) / "bundles"

@@ -14,7 +14,7 @@ from music_reclass.cli.main import cli
 from music_reclass.config import remember
 from music_reclass.domain import FeatureKind
 from music_reclass.extractors.weights import catalogue
-from music_reclass.models.bundle import embedded, make, save
+from music_reclass.models.bundle import Bundle, embedded, make, save, trained_folder
 from tests.extractors import small_models
 from tests.library import Shell
 
@@ -24,6 +24,7 @@ LINE = "reclass train all --on library --sample 3000 --stages "
 @pytest.fixture(autouse=True)
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
 
 
 def listed(shell: Shell, *words: str) -> dict[str, tuple[list[str], str | None]]:
@@ -72,17 +73,35 @@ def test_every_line_is_a_command_that_there_is() -> None:
     assert command.make_context("all", words[2:]).params["sample"] == 3000
 
 
-def test_a_bundle_of_the_user_is_a_head(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def with_mert() -> Bundle:
+    """The embedded model as if its 518 numbers were MERT's."""
     first = embedded()
     manifest = {key: value for key, value in first.manifest.items() if key not in ("digest", "format", "model")}
     mert = FeatureKind("mert", "1-x", 518, "mid30")
     kinds = [{"name": mert.name, "version": mert.version, "dimension": mert.dimension, "excerpt": mert.excerpt}]
-    save(make({**manifest, "stage": "mert", "kinds": kinds}, first.model), tmp_path / "head")
+    return make({**manifest, "stage": "mert", "kinds": kinds}, first.model)
+
+
+def test_a_bundle_of_the_user_is_a_head(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(with_mert(), tmp_path / "head")
 
     assert listed(shell, "--bundle", str(tmp_path / "head"))["mert"] == (["mert"], None)
     monkeypatch.setenv("RECLASS_CONFIG", str(tmp_path / "config.toml"))
     remember(tmp_path / "config.toml", "bundle", str(tmp_path / "head"))
     assert listed(shell)["mert"] == (["mert"], None)
+
+
+def test_a_cascade_that_was_trained_and_is_not_in_use_is_named_with_the_flag_that_uses_it(shell: Shell) -> None:
+    installed("mert")
+    save(with_mert(), trained_folder() / "fma518-mert")
+    (trained_folder() / "broken").mkdir()
+
+    assert listed(shell)["mert"] == ([], None)
+    folder = trained_folder() / "fma518-mert"
+    assert next(one["bundle"] for one in shell.objects() if one.get("model") == "mert") == str(folder)
+    shell("doctor")
+    assert f"mert: a stage that you trained reads its vectors; scans use it with --bundle {folder}" in shell.out
+    assert listed(shell, "--bundle", str(folder))["mert"] == (["mert"], None)
 
 
 def test_who_installs_a_model_is_told_what_to_do_with_it(
