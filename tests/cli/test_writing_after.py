@@ -15,8 +15,11 @@ from pathlib import Path
 import pytest
 
 import music_reclass.cli.models  # noqa: F401 - has its `interactive` before a test has another: nothing is offered here
-from music_reclass.cli import writing
+from music_reclass.cli import session, writing
 from music_reclass.cli.writing import run_after_write
+from music_reclass.config import Secret, Settings
+from music_reclass.errors import ServerError
+from music_reclass.features.database import writing_lease
 from tests.library import Shell, digests
 
 WRITES = ("--yes", "--on-existing", "replace", "--stages", "1")
@@ -177,6 +180,48 @@ def test_a_command_that_cannot_be_taken_apart_is_refused_before_anything_is_read
     assert shell("scan", scanned, *WRITES) == 2
     assert "after_write a command that cannot be taken apart: No closing quotation" in shell.err
     assert digests(scanned) == before
+
+
+def test_it_runs_though_a_server_failed_after_the_files_were_written(
+    tmp_path: Path, command: str, noted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(db=tmp_path / "library.sqlite3", after_write=Secret(f"{command} 4"))
+
+    def fail_after_writing() -> None:
+        with session.writing(settings, "scan") as work:
+            work.written[1] = ["/m/1.mp3"]
+            raise ServerError("gone")
+
+    with pytest.raises(ServerError, match="gone"):
+        fail_after_writing()
+    assert len(calls(noted)) == 1
+    assert "ended with 4" in capsys.readouterr().err
+
+
+def test_a_run_that_was_stopped_stays_one_that_was_stopped(
+    tmp_path: Path, command: str, noted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(db=tmp_path / "library.sqlite3", after_write=Secret(f"{command} 4"))
+    with session.writing(settings, "scan") as work:
+        work.written[1] = ["/m/1.mp3"]
+        work.stop.requested = True
+    assert len(calls(noted)) == 1
+    assert "ended with 4" in capsys.readouterr().err
+
+
+def test_the_library_is_free_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[bool] = []
+
+    def look(line: str, command: str, written: object) -> str:
+        with writing_lease(settings.database, "other"):
+            held.append(False)
+        return ""
+
+    monkeypatch.setattr(writing, "run_after_write", look)
+    settings = Settings(db=tmp_path / "library.sqlite3", after_write=Secret("true"))
+    with session.writing(settings, "scan") as work:
+        work.written[1] = ["/m/1.mp3"]
+    assert held == [False]
 
 
 def test_what_it_prints_goes_to_stderr(command: str) -> None:

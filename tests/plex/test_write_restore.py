@@ -3,7 +3,9 @@
 import pytest
 
 from music_reclass.errors import NothingToDo, UsageError
-from music_reclass.plex.write import CHANGED, COMMANDS, GONE, LIBRARY_GONE, plan_restore
+from music_reclass.features.plex import FieldEdit, PlexChange
+from music_reclass.plex.model import Item
+from music_reclass.plex.write import CHANGED, COMMANDS, GONE, LIBRARY_GONE, is_same, plan_restore
 from tests.fakes.plex_server import FakePlex
 from tests.plex.bench import Bench, connected
 
@@ -106,13 +108,13 @@ def test_an_album_that_was_renamed_in_a_library_that_counts_anew_is_named(bench:
     assert (album.genres, album.locked) == ([], set())
 
 
-@pytest.mark.parametrize("guid", ["local://100", "plex://track/other"])
+@pytest.mark.parametrize("guid", ["", "plex://track/other"])
 def test_a_number_that_now_means_another_file_is_named_and_left_unless_forced(
     bench: Bench, fake: FakePlex, run: int, guid: str
 ) -> None:
     thing = fake.tracks()[0]
     fake._fixed.clear()
-    thing.guid, thing.files = guid, ["/data/music/Else/Where/1.mp3"]
+    thing.guid, thing.files = guid or thing.guid, ["/data/music/Else/Where/1.mp3"]  # local://NUMBER says nothing
     left, outcome = bench.restore(run)
     assert [(row.title, row.reason) for row in left] == [
         ("Ada - Blue - Tune 1",
@@ -121,6 +123,28 @@ def test_a_number_that_now_means_another_file_is_named_and_left_unless_forced(
     assert (outcome.written, thing.genres) == (4, ["Jazz"])
     left, outcome = bench.restore(run, force=True)
     assert (left, outcome.written, thing.genres, thing.locked) == ([], 1, ["Other"], set())
+
+
+def test_of_two_albums_of_one_name_neither_is_taken_for_a_third(bench: Bench, fake: FakePlex) -> None:
+    tracks = [fake.album("Ada", "Blue", 2, root=f"/data/music/{n}") for n in range(3)]
+    artist = fake.things[tracks[0][0].parent].parent
+    for album in (fake.things[some[0].parent] for some in tracks):
+        album.parent = artist
+    bench.decide_all("Jazz")
+    run, _ = bench.sync(level="album")
+    del fake.things[tracks[0][0].parent]
+    for thing in tracks[0]:
+        del fake.things[thing.key]
+    fake._fixed.clear()
+    left, outcome = bench.restore(run)
+    assert ([row.reason for row in left], outcome.written) == ([GONE], 2)
+
+
+def test_an_album_is_no_artist_of_its_name() -> None:
+    edit = FieldEdit("genre", (), ("Jazz",), False, True)
+    change = PlexChange(1, 1, 5, "artist", 7, "plex://artist/7", "", "Ada", edit)
+    artist, album = (Item(level, 7, "g", "Ada", "", "", (), {}, frozenset()) for level in ("artist", "album"))
+    assert (is_same(artist, change), is_same(album, change)) == (True, False)
 
 
 def test_a_file_that_was_moved_is_known_by_the_guid_that_plex_gave_its_track(bench: Bench, fake: FakePlex) -> None:
