@@ -157,7 +157,7 @@ def login(name: str, browser: bool, as_json: bool, settings: Settings, config_fi
     """
     from music_reclass.config import default_file
     from music_reclass.plex import login as steps
-    from music_reclass.plex.http import NO_OWNER, Client
+    from music_reclass.plex.http import NO_OWNER, Client, is_local
 
     def show(code: str) -> None:
         complain(f"Open {steps.LINK} in a browser, sign in as the server's owner, and enter {printable(code)}")
@@ -172,6 +172,8 @@ def login(name: str, browser: bool, as_json: bool, settings: Settings, config_fi
     config = config_file or default_file()
     kept = steps.store(url, token, config, settings.plex_token_file)
     output.show_login(server.name, url, (kept, config), as_json)
+    if not is_local(url):
+        complain("No address in this network answered: this one leads through the internet, which is slower.")
     if not server.owned:
         complain(NO_OWNER)
     return 0 if server.owned else 5

@@ -173,11 +173,11 @@ def wait_for_scan(
     has_begun, quiet = False, 0
     while quiet < QUIET and server.client.clock() - started < LONGEST_SCAN and not stop():
         server.client.sleep(1.0)
-        progress.advance()
         now = next((one for one in server.sections() if one.key == section.key), section)
         scanned = {str(section.key)} if now.refreshing else server.scanned_now()
         is_busy = bool(scanned & {str(section.key), ""})  # in its first second an activity names no library
         has_begun = has_begun or is_busy or now.scanned != section.scanned
+        progress.advance(note="seconds; it is being scanned" if has_begun else "seconds; it is queued")
         quiet = quiet + 1 if has_begun and not is_busy else 0
         if scanned:
             idle_since = server.client.clock()

@@ -119,6 +119,13 @@ def test_the_server_of_a_friend_is_kept_and_called_one(
     assert kept(tmp_path) == {"config.toml", "plex-token"}
 
 
+def test_a_way_through_the_internet_is_said(reclass: Reclass, tv: FakePlexTv, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "leads through the internet" not in reclass("plex", "login")[2]
+    monkeypatch.setattr("music_reclass.plex.http.is_local", lambda url: False)
+    code, _, err = reclass("plex", "login")
+    assert (code, "leads through the internet" in err) == (0, True)
+
+
 def test_a_stopped_login_leaves_nothing(
     reclass: Reclass, tv: FakePlexTv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
