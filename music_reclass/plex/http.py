@@ -137,9 +137,9 @@ class Client:
             except _Trouble as error:
                 trouble = error
             else:
-                self._pause = self._pause * 0.9 if self._pause > FIRST_PAUSE / 10 else 0.0
+                self._pause = self._pause * 0.8 if self._pause > FIRST_PAUSE / 10 else 0.0
                 return answer
-            if trouble.status in BUSY:
+            if trouble.status in BUSY and not is_first:
                 self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
             delays = FIRST_DELAYS if is_first and trouble.status != 503 else DELAYS
             if attempt == len(delays):
