@@ -27,7 +27,7 @@ _FLOOR = 1e-6  # a stage that rounds to zero has not proved anything impossible
 _MANY_ARTISTS = frozenset(
     key(name)
     for name in (
-        "Various Artists; Various; VA; V.A.; V/A; Various Interprets; Compilation; Compilations; Sampler; "
+        "Various Artists; Various Artist; Various; VA; V/A; Various Interprets; Compilation; Compilations; Sampler; "
         "Soundtrack; Soundtracks; Original Soundtrack; Original Motion Picture Soundtrack; OST; Original Cast; "
         "Original Broadway Cast; Soundtrack/Cast Album; Varios Artistas; Varios; Varios Intérpretes; Vários Artistas; "
         "Vários Intérpretes; Artistes variés; Artistes divers; Divers; Divers artistes; Multi-interprètes; "

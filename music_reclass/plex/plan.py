@@ -41,6 +41,7 @@ LEAST_COVERAGE = 0.95
 MAJORITY = 0.6  # of the decided tracks, for one genre or for two together
 SECOND = 0.25  # what the second of two needs by itself
 QUORUM = 0.5  # of all tracks must be decided
+ALIKE = 0.5  # the least likeness of a library's name for a genre, where it has several
 
 SET, NOOP, SKIP = "set", "noop", "skip"
 RESTORE, LEAVE = "restore", "leave"  # of the rows of a restore
@@ -309,8 +310,9 @@ def _agreed(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def spelling(names: Sequence[str], taxonomy: Taxonomy) -> Callable[[str], str]:
-    """How a library writes a genre: as it has it already, case aside; else the most alike of the `names` there that
-    stand for the same genre ("R&B" for "Soul-RnB"); else as it is given. No list of genres in one name is taken."""
+    """How a library writes a genre: as it has it already, case aside; else as the one of the `names` there that stands
+    for the same genre ("R&B" for "Soul-RnB"), of several one that is alike; else as it is given. A name that lists
+    several genres is not taken."""
     written = {tag_key(name): name for name in reversed(names)}
     equal: dict[str, list[str]] = {}
     for name in names:
@@ -318,9 +320,10 @@ def spelling(names: Sequence[str], taxonomy: Taxonomy) -> Callable[[str], str]:
             equal.setdefault(taxonomy.canonical(name) or key(name), []).append(name)
 
     def spell(genre: str) -> str:
-        alike = equal.get(taxonomy.canonical(genre) or key(genre), [])
-        best = max(alike, key=lambda name: SequenceMatcher(None, key(name), key(genre)).ratio(), default=genre)
-        return written.get(tag_key(genre), best)
+        same = equal.get(taxonomy.canonical(genre) or key(genre), [])
+        likeness = {name: SequenceMatcher(None, key(name), key(genre)).ratio() for name in same}
+        best = max(same, key=lambda name: likeness[name], default=genre)
+        return written.get(tag_key(genre), best if len(same) == 1 or likeness.get(best, 0.0) >= ALIKE else genre)
 
     return spell
 

@@ -101,11 +101,10 @@ def test_many_tracks_are_worth_little_more_than_one() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "Various Artists", "various artists", "VA", "V.A.", "SOUNDTRACK/CAST ALBUM", "Varios Artistas",
-        "Vários Artistas", "Artistes Variés", "Verschiedene Künstler", "Artisti vari", "AA.VV.",
-        "Diverse artiesten", "Blandade Artister",
-        "Różni wykonawcy", "Různí interpreti", "Разные исполнители", "群星", "ヴァリアス・アーティスト",
-        "여러 아티스트",
+        "Various Artists", "various artists", "Various Artist", "VA", "V.A.", "SOUNDTRACK/CAST ALBUM",
+        "Varios Artistas", "Vários Artistas", "Artistes Variés", "Verschiedene Künstler", "Artisti vari", "AA.VV.",
+        "Diverse artiesten", "Blandade Artister", "Różni wykonawcy", "Různí interpreti", "Разные исполнители",
+        "群星", "ヴァリアス・アーティスト", "여러 아티스트",
     ],
 )  # fmt: skip
 def test_various_artists_are_known_in_many_languages(name: str) -> None:

@@ -1,10 +1,15 @@
 """What tracks, albums and artists shall say."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from music_reclass.domain import Decision, Outcome
-from music_reclass.plex.plan import desired_group_state, desired_track_state, split
+from music_reclass.plex.plan import desired_group_state, desired_track_state, spelling, split
 from music_reclass.taxonomy import Taxonomy, load
+
+RECORDED = Path(__file__).parents[3] / "shared" / "data" / "plex_recorded"
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +70,11 @@ def test_likely_tracks_make_a_likely_album(taxonomy: Taxonomy) -> None:
     desired = desired_group_state([decided("Rock", outcome=Outcome.LIKELY)] * 3, taxonomy)
     assert desired.decision is not None
     assert desired.decision.outcome is Outcome.LIKELY
+
+
+@pytest.mark.skipif(not RECORDED.is_dir(), reason="../shared/data/plex_recorded is not here")
+def test_every_top_genre_keeps_its_name_in_the_recorded_list_of_a_large_library(taxonomy: Taxonomy) -> None:
+    listed = json.loads((RECORDED / "perplexed" / "library~genres.json").read_text())["MediaContainer"]["Directory"]
+    spell = spelling([one["title"] for one in listed], taxonomy)
+    changed = {name: spell(name) for name in taxonomy.roots if spell(name) != name}
+    assert (len(listed), changed) == (572, {"Soul-RnB": "Soul/R&B"})

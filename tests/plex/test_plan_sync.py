@@ -195,6 +195,8 @@ def test_nothing_is_written_or_locked_beside_the_genre_that_an_agent_gave_an_alb
         (["Electronica"], "Electronic", "Electronica"),
         (["Electronica", "Electronic"], "Electronic", "Electronic"),
         (["Rock"], "Jazz", "Jazz"),
+        (["World"], "International", "World"),
+        (["Ethnic", "World"], "International", "International"),
     ],
 )
 def test_genres_are_written_as_the_library_spells_them(
