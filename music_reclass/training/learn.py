@@ -52,7 +52,7 @@ Mask = NDArray[np.bool_]
 class Sample:
     """Tracks to learn from, of all that carry a usable tag of the user."""
 
-    tracks: tuple[int, ...]
+    tracks: tuple[int, ...]  # every beginning of them spread over genres and artists too
     tagged: int
     artists: int  # among `tracks`
     genres: Mapping[str, int]  # in the words of the tags, among `tracks`
@@ -142,13 +142,13 @@ def draw(
         )
     generator = np.random.default_rng(seed)
     quotas = _quotas({genre: sum(map(len, groups.values())) for genre, groups in found.items()}, most)
-    chosen: list[int] = []
+    chosen: list[tuple[float, int]] = []
     names: set[str] = set()
     for genre, quota in quotas.items():
-        for artist, track_id in list(_in_turns(found[genre], generator))[:quota]:
-            chosen.append(track_id)
+        for turn, (artist, track_id) in enumerate(list(_in_turns(found[genre], generator))[:quota]):
+            chosen.append((turn / quota, track_id))
             names.add(artist)
-    return Sample(tuple(sorted(chosen)), tagged, len(names), quotas)
+    return Sample(tuple(track_id for _, track_id in sorted(chosen)), tagged, len(names), quotas)
 
 
 def _quotas(counts: Mapping[str, int], most: int) -> dict[str, int]:

@@ -133,6 +133,10 @@ def test_a_sample_holds_every_genre_and_as_many_artists_as_it_can(tmp_path: Path
     assert drawn.genres["Ska"] == 40  # ten would be its share
     assert drawn.genres["Jazz"] == 100
     assert drawn.artists == len(np.unique(groups))
+    genre = {track.id: track.tags.genres for track in Library(database).tracks(drawn.tracks)}
+    begun = [genre[track] for track in drawn.tracks[:60]]  # where --max-time ends the extraction, it is as mixed
+    assert 3 <= begun.count(("Ska",)) <= 5
+    assert 9 <= begun.count(("Jazz",)) <= 11
     again = draw(database, KIND, TAXONOMY, most=600)
     assert again.tracks == drawn.tracks
     below = draw(database, KIND, TAXONOMY, below=lambda path: "/Artist 0/" not in path)
