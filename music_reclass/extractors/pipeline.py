@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 AHEAD_OF_GPU = 256 * 1024**2  # bytes of windows decoded ahead: several batches
 AHEAD_OF_CPU = 16 * 1024**2
+LOOK = 0.5  # seconds between two looks whether to stop, while no track comes
 GROUP = 64  # windows that the process of a card is given at once: two batches
 PATIENCE = 10.0  # for such a group, in times of the seconds that one file may take
 PERIOD = 10.0  # seconds of which a network on the processor may wait for windows
@@ -96,7 +97,8 @@ def embed(
     def one_more() -> None:
         pool.jobs = network.network.decoders = pool.jobs + 1
 
-    with _DecodedAhead(items, pool, AHEAD_OF_CPU if on_processor else AHEAD_OF_GPU) as tracks:
+    limit = AHEAD_OF_CPU if on_processor else AHEAD_OF_GPU
+    with _DecodedAhead(items, pool, limit, stop) as tracks:
         fed = growing(tracks, lambda: pool.jobs < jobs, one_more) if on_processor else tracks
         if several:
             _require(placements)
@@ -200,16 +202,21 @@ def _groups(
 ) -> Iterator[Group[Item]]:
     """Whole tracks of up to `most` windows together, or one track, until `stop`; `failed` takes those with an error."""
     group: Group[Item] = []
+    count = 0
     for item, answer in tracks:
         if stop():
             return
         if isinstance(answer, TrackError):
             failed.append((item, answer))
             continue
-        if group and sum(len(windows) for _, windows in group) + len(answer) > most:
+        if group and count + len(answer) > most:
             yield group
-            group = []
+            group, count = [], 0
         group.append((item, answer))
+        count += len(answer)
+        if count >= most:
+            yield group
+            group, count = [], 0
     if group:
         yield group
 
@@ -282,10 +289,19 @@ def _pooled(
 
 
 class _DecodedAhead(Generic[Item]):
-    """Iterates over items with their windows while a thread keeps the workers busy, up to `limit` bytes ahead."""
+    """Iterates over items with their windows while a thread keeps the workers busy, up to `limit` bytes ahead.
 
-    def __init__(self, items: Iterable[Item], pool: WorkerPool[Item, NDArray[np.float32]], limit: int) -> None:
-        self._items, self._pool, self._limit = items, pool, limit
+    It ends where `stop` is true while no item comes, as where all workers are at files that hang.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[Item],
+        pool: WorkerPool[Item, NDArray[np.float32]],
+        limit: int,
+        stop: Callable[[], bool],
+    ) -> None:
+        self._items, self._pool, self._limit, self._stop = items, pool, limit, stop
         self._ready: deque[tuple[Item, Any]] = deque()
         self._bytes = 0
         self._change = threading.Condition()
@@ -301,12 +317,16 @@ class _DecodedAhead(Generic[Item]):
         with self._change:
             self._abandoned = True
             self._change.notify_all()
-        self._thread.join()  # the workers finish the file that each is at
+        while self._thread.is_alive():
+            self._pool.end_items()  # nobody waits for the files that the workers are at
+            self._thread.join(0.2)
 
     def __iter__(self) -> Iterator[tuple[Item, NDArray[np.float32] | TrackError]]:
         while True:
             with self._change:
-                self._change.wait_for(lambda: self._ready or self._finished)
+                while not self._change.wait_for(lambda: self._ready or self._finished, LOOK):
+                    if self._stop():
+                        return
                 if not self._ready:
                     break
                 item, answer = self._ready.popleft()

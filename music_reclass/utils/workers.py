@@ -132,6 +132,11 @@ class WorkerPool(Generic[Item, Result]):
                 return
             yield from self._collect()
 
+    def end_items(self) -> None:
+        """End what is under way, from another thread than that of `map`: those items come back as if it had crashed."""
+        for worker in list(self._workers):
+            worker.process.kill()
+
     def close(self) -> None:
         """End all workers at once, without waiting for their items."""
         for worker in self._workers:

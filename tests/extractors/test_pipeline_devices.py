@@ -19,6 +19,7 @@ from tests.fakes.devices import always
 
 BROKEN = 3  # a track that cannot be read
 CURSED = 7  # a track with which a device comes to grief
+CRASHES, HANGS = 1001, 1002  # tracks with which a decoder does
 
 
 class Network:
@@ -76,12 +77,17 @@ def opened(kind: str, excerpt: str, placement: Placement) -> Extractor:
 def read(number: int) -> np.ndarray:
     if number == BROKEN:
         raise SkipTrack("silence", "it is silent")
+    if number == CRASHES:
+        os._exit(5)
+    if number == HANGS:
+        Path(os.environ["TEST_HANGS"]).touch()
+        time.sleep(60)
     return np.full((1 + number % 5, 2), number, np.float32)
 
 
-def spread(tracks, devices="cpu,cpu", stop=lambda: False):
+def spread(tracks, devices="cpu,cpu", stop=lambda: False, timeout=60):
     return pipeline.embed(
-        tracks, read, Extractor(Placement(devices)), jobs=1, timeout=60, prepare=None, stop=stop,
+        tracks, read, Extractor(Placement(devices)), jobs=1, timeout=timeout, prepare=None, stop=stop,
         open_network=opened,
     )  # fmt: skip
 
@@ -90,10 +96,17 @@ def check(done: list, tracks) -> set[int]:
     """Every track has one answer, its own; the processes that gave them."""
     assert sorted(number for number, _ in done) == sorted(tracks)
     answers = dict(done)
-    if BROKEN in answers:
-        assert answers.pop(BROKEN).reason == "silence"
+    for track, reason in ((BROKEN, "silence"), (CRASHES, "crashed"), (HANGS, "timeout")):
+        if track in answers:
+            assert answers.pop(track).reason == reason
     assert all(vector[:2].tolist() == [number + 1, number + 1] for number, vector in answers.items())
     return {int(vector[2]) for vector in answers.values()}
+
+
+@pytest.fixture(autouse=True)
+def hangs(tmp_path, monkeypatch):
+    """Where a decoder notes that it hangs."""
+    monkeypatch.setenv("TEST_HANGS", str(tmp_path / "hangs"))
 
 
 @pytest.fixture
@@ -130,6 +143,17 @@ def test_what_a_device_held_that_failed_is_computed_by_the_other(way, cards, tmp
     assert (tmp_path / "once").exists()
 
 
+@pytest.mark.parametrize("devices", ["cpu", "cpu,cpu"])
+def test_whatever_fails_at_once_every_track_has_one_answer_and_its_own(devices, tmp_path, monkeypatch):
+    if devices != "cpu":
+        monkeypatch.setenv("TEST_WAY", "crash")
+        monkeypatch.setenv("TEST_ONCE", str(tmp_path / "once"))
+    tracks = [*range(5), CRASHES, *range(5, 10), HANGS, *range(10, 15)]
+    check(list(spread(tracks, devices, timeout=2)), tracks)
+    assert (tmp_path / "once").exists() == (devices != "cpu")
+    assert multiprocessing.active_children() == []
+
+
 @pytest.mark.parametrize(
     ("way", "kind", "words"),
     [
@@ -157,6 +181,17 @@ def test_after_a_stop_no_track_is_begun_and_those_under_way_come():
     assert 5 <= len(numbers) <= 12
     check(done, set(numbers))
     assert len(set(numbers)) == len(numbers)
+
+
+@pytest.mark.parametrize("devices", ["cpu", "cpu,cpu"])
+def test_a_stop_does_not_wait_for_a_file_that_hangs(devices, tmp_path):
+    start = time.monotonic()
+    tracks = [1, HANGS, *range(4, 1000)]
+    done = list(spread(tracks, devices, stop=(tmp_path / "hangs").exists, timeout=1000))
+    assert [number for number, _ in done] == [1]  # it was begun
+    check(done, [1])
+    assert time.monotonic() - start < 50  # the file takes a minute
+    assert multiprocessing.active_children() == []
 
 
 def test_closing_early_ends_every_process():
