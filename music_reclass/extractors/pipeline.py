@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
 
-from music_reclass.errors import ReclassError, TrackError
+from music_reclass.errors import DeviceError, ReclassError, TrackError, UsageError
 from music_reclass.extractors.registry import extractor
 from music_reclass.utils.lazy import require
 from music_reclass.utils.workers import WorkerPool, network_threads
@@ -89,8 +89,9 @@ def embed(
     """
     placements = network.network.placement.each
     several = len(placements) > 1
-    # of a list no card is touched in this process
     on_processor = placements[0].device == "cpu" if several else network.network.device.is_cpu
+    if several and not on_processor:  # no card is touched in this process
+        _require(placements)
     pool = WorkerPool(read, 1 if on_processor else jobs, timeout, prepare, memory=memory)
     network.network.decoders = 1
 
@@ -101,7 +102,6 @@ def embed(
     with _DecodedAhead(items, pool, limit, stop) as tracks:
         fed = growing(tracks, lambda: pool.jobs < jobs, one_more) if on_processor else tracks
         if several:
-            _require(placements)
             opens = [partial(open_network, network.kind.name, network.kind.excerpt, one) for one in placements]
             yield from _spread(fed, opens, network, timeout=PATIENCE * timeout, stop=stop)
         else:
@@ -173,25 +173,24 @@ def _spread(
                 yield from zip((item for item, _ in group), vectors, strict=True)
             if not returned:
                 break
+            if not pool.has_workers and isinstance(problem, ReclassError):
+                raise problem
             if not pool.has_workers:
-                raise (
-                    problem
-                    if isinstance(problem, ReclassError)
-                    else ReclassError(
-                        f"No device of {network.network.placement.device} is left ({problem}); what is decided stands. "
-                        "Scan again, or on another device: --device cpu."
-                    )
+                raise DeviceError(
+                    f"No device of {network.network.placement.device} is left ({problem}); what was decided before "
+                    "stands. Scan again, or on another device: --device cpu."
                 )
     yield from failed
 
 
 def _require(placements: Sequence[Placement]) -> None:
-    """UsageError where a card is not there."""
-    if any(one.device != "cpu" for one in placements):
-        from music_reclass.extractors.device import choose
+    """UsageError where a device of a list is not there; whether it works is found out in its process."""
+    from music_reclass.extractors.device import devices
 
-        for one in placements:
-            choose(one, require("torch", "neural"))
+    here = [device.name for device in devices(require("torch", "neural"))]
+    for one in placements:
+        if one.device not in here:
+            raise UsageError(f"There is no device {one.device!r} here; there are {', '.join(here)}.")
 
 
 def _groups(

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from music_reclass.errors import ReclassError, SkipTrack, TrackError, UsageError
+from music_reclass.errors import DeviceError, SkipTrack, TrackError, UsageError
 from music_reclass.extractors import pipeline
 from music_reclass.extractors.batching import BatchSize, OutOfMemory, adaptive_map
 from music_reclass.extractors.device import Placement
@@ -157,8 +157,8 @@ def test_whatever_fails_at_once_every_track_has_one_answer_and_its_own(devices, 
 @pytest.mark.parametrize(
     ("way", "kind", "words"),
     [
-        ("crash", ReclassError, r"No device of cpu,cpu is left .*crashed .*--device cpu"),
-        ("bug", ReclassError, "No device of cpu,cpu is left .*illegal memory access"),
+        ("crash", DeviceError, r"No device of cpu,cpu is left .*crashed .*--device cpu"),
+        ("bug", DeviceError, "No device of cpu,cpu is left .*illegal memory access"),
         ("memory", OutOfMemory, "not even one window fits"),
     ],
 )
@@ -188,8 +188,7 @@ def test_a_stop_does_not_wait_for_a_file_that_hangs(devices, tmp_path):
     start = time.monotonic()
     tracks = [1, HANGS, *range(4, 1000)]
     done = list(spread(tracks, devices, stop=(tmp_path / "hangs").exists, timeout=1000))
-    assert [number for number, _ in done] == [1]  # it was begun
-    check(done, [1])
+    assert {number for number, _ in done} <= {1}
     assert time.monotonic() - start < 50  # the file takes a minute
     assert multiprocessing.active_children() == []
 
