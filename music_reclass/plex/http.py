@@ -282,7 +282,8 @@ TOGETHER = 100  # items in one edit
 READ_TOGETHER = 200  # items in one address to read: 2 kB of it; proxies refuse 8
 KIND_NUMBER = {ARTIST: 8, ALBUM: 9, TRACK: 10}
 Thing = TypeVar("Thing")
-TOO_MUCH = frozenset({400, 404, 413, 414})  # may mean "too many at once", or that one of them is gone
+TOO_LONG = frozenset({413, 414, 431})  # an address
+TOO_MUCH = frozenset({400, 404}) | TOO_LONG  # may mean "too many at once", or that one of them is gone
 
 
 class Server:
@@ -290,6 +291,7 @@ class Server:
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self._most = READ_TOGETHER
         self._known = 0  # an item that is there
         self._leaves_out: bool | None = None  # whether an answer for several items leaves out what is gone
 
@@ -351,7 +353,7 @@ class Server:
 
     def items(self, keys: Iterable[int]) -> Iterator[Item]:
         """The whole items with these keys, in that order; those that are gone are left out."""
-        for batch in in_batches(list(keys), READ_TOGETHER):
+        for batch in in_batches(list(keys), self._most):
             found = {item.key: item for item in self._together(batch)}
             self._known = next(iter(found), self._known)
             yield from (found[key] for key in batch if key in found)
@@ -366,6 +368,8 @@ class Server:
             if len(keys) == 1 or (refusal.status == 404 and self._leaves_out_gone(keys[0])):
                 return []
             half = len(keys) // 2
+            if refusal.status in TOO_LONG:
+                self._most = min(self._most, half)
             return self._together(keys[:half]) + self._together(keys[half:])
         return [item for one in (() if page is None else page) if (item := item_of(one, read)) is not None]
 

@@ -380,12 +380,14 @@ def _found_elsewhere(server: Server, sections: Sequence[Section], lost: Sequence
     if not lost:
         return {}
     places: dict[tuple[str, str], set[int]] = {}
-    for one in (one for section in sections if section.is_music for one in server.tracks(section)):
-        album = " - ".join(part for part in (one.album_artist, one.album) if part)
-        for level, name, key in ((ALBUM, album, one.album_key), (ARTIST, one.album_artist, one.artist_key)):
-            places.setdefault((level, tag_key(name)), set()).add(key)
-        for file in one.files:
-            places.setdefault((TRACK, file), set()).add(one.key)
+    with progress_bar("listing", None) as progress:
+        for one in (one for section in sections if section.is_music for one in server.tracks(section)):
+            progress.advance()
+            album = " - ".join(part for part in (one.album_artist, one.album) if part)
+            for level, name, key in ((ALBUM, album, one.album_key), (ARTIST, one.album_artist, one.artist_key)):
+                places.setdefault((level, tag_key(name)), set()).add(key)
+            for file in one.files:
+                places.setdefault((TRACK, file), set()).add(one.key)
     moved = {}
     for change in lost:
         keys = places.get((change.level, change.file if change.level == TRACK else tag_key(change.title)), set())

@@ -176,3 +176,14 @@ def test_where_one_item_that_is_gone_spoils_an_answer_the_others_are_found(fake:
     before = len(fake.requests)
     assert [item.key for item in server.items(keys)] == [key for key in keys if key != keys[77]]
     assert len(fake.requests) - before <= 20
+
+
+def test_how_long_an_address_may_be_is_learned_once(fake: FakePlex) -> None:
+    keys = [thing.key for thing in fake.album("Ada", "Blue", 800)]
+    answer = fake.answer
+    fake.answer = lambda request, window: (414, "") if len(request.target) > 500 else answer(request, window)  # type: ignore[method-assign]
+    server = connected(fake)
+    assert len(list(server.items(keys[:200]))) == 200
+    before = len(fake.requests)
+    assert len(list(server.items(keys[200:]))) == 600
+    assert len(fake.requests) - before == 6
