@@ -151,17 +151,22 @@ def _cuda(torch: Any, index: int) -> Device:
     return Device(f"cuda:{index}", properties.name, half, int(properties.total_memory), unified, capability, uuid)
 
 
+def asked_for(placement: Placement, torch: Any) -> list[Device]:
+    """The devices that a placement of one name means, none of them tried; UsageError where there is none."""
+    found, name = devices(torch), placement.device
+    wanted = [device for device in found if name in ("auto", device.name, device.name.split(":")[0])]
+    if not wanted:
+        raise UsageError(f"There is no device {name!r} here; there are {', '.join(d.name for d in found)}.")
+    return wanted
+
+
 def choose(placement: Placement, torch: Any, without: frozenset[str] = frozenset()) -> Device:
     """The device asked for, the first of several, or the first there is, that computes a small product.
 
     Those `without` are left out. One that does not compute is named in a warning, with the cure. UsageError where the
     device asked for is not there, DeviceError where it does not work.
     """
-    found = devices(torch)
-    placement = placement.each[0]
-    wanted = [device for device in found if placement.device in ("auto", device.name, device.name.split(":")[0])]
-    if not wanted:
-        raise UsageError(f"There is no device {placement.device!r} here; there are {', '.join(d.name for d in found)}.")
+    wanted = asked_for(placement.each[0], torch)
     refusals: list[str] = []
     for device in wanted:
         if device.name in without:

@@ -94,7 +94,7 @@ def predicted_batch(device: Device, free: float, slope: Slope, weights: float = 
 
     0 where the weights or a single window do not fit.
     """
-    if device.ends_silently and free < 2 * weights:  # while they are loaded they are there twice
+    if device.unified and free < 2 * weights:  # while they are loaded they are there twice
         return 0
     return slope.fits(free - weights, MOST_ON_CPU if device.is_cpu else MOST_ON_CARD)
 
@@ -318,12 +318,12 @@ class Network:
         torch = require("torch", "neural")
         slope = self._slopes.get((device.name, precision, window.shape), self._blueprint.seed(precision))
         free, _ = free_bytes(device, torch, self._placement.memory)
-        room = free - (0.0 if (device.name, precision) in self._modules else self._to_load(precision))
+        room = free - (0.0 if (device.name, precision) in self._modules else self._to_load(device, precision))
         return Slope(slope.fixed * share, slope.each * share).fits(room, 1) == 1
 
-    def _to_load(self, precision: str) -> float:
-        """What loading takes at most: the weights on the processor, and those of them that are on the device."""
-        return 2 * self._blueprint.weight_bytes(precision)
+    def _to_load(self, device: Device, precision: str) -> float:
+        """What of the machine's memory loading takes at most: where a device shares it, the weights are there twice."""
+        return (2.0 if device.unified else 1.25) * self._blueprint.weight_bytes(precision)
 
     def _computed(
         self, batch: list[NDArray[np.float32]], device: Device, precision: str, chunks: int = 1
@@ -353,7 +353,7 @@ class Network:
         """Load the weights; they take their share of the memory before the rest is counted. A card that does not hold
         them is left for the next device; OutOfMemory where none holds them."""
         while (self.device.name, self.precision) not in self._modules:
-            device, need = self.device, self._to_load(self.precision)
+            device, need = self.device, self._to_load(self.device, self.precision)
             free, _ = free_bytes(device, torch, self._placement.memory)
             # On their way to a card of its own memory they pass through the machine's.
             room = max(0, free if device.ends_silently else memory.available_bytes() - RAM_RESERVE)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
 
-from music_reclass.errors import DeviceError, ReclassError, TrackError, UsageError
+from music_reclass.errors import DeviceError, ReclassError, TrackError
 from music_reclass.extractors.registry import extractor
 from music_reclass.utils.lazy import require
 from music_reclass.utils.workers import WorkerPool, network_threads
@@ -185,12 +185,10 @@ def _spread(
 
 def _require(placements: Sequence[Placement]) -> None:
     """UsageError where a device of a list is not there; whether it works is found out in its process."""
-    from music_reclass.extractors.device import devices
+    from music_reclass.extractors.device import asked_for
 
-    here = [device.name for device in devices(require("torch", "neural"))]
     for one in placements:
-        if one.device not in here:
-            raise UsageError(f"There is no device {one.device!r} here; there are {', '.join(here)}.")
+        asked_for(one, require("torch", "neural"))
 
 
 def _groups(
@@ -250,9 +248,8 @@ def assembled(
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[Item, NDArray[np.float32] | TrackError]]:
     """Vectors of tracks whose windows share batches; an item that comes with an error goes out with it."""
-    begun: deque[tuple[Item, int, list[NDArray[np.float32] | TrackError]]] = (
-        deque()
-    )  # with the number of windows, and rows so far
+    # with the number of windows, and rows so far
+    begun: deque[tuple[Item, int, list[NDArray[np.float32] | TrackError]]] = deque()
     failed: deque[tuple[Item, TrackError]] = deque()
 
     def windows() -> Iterator[NDArray[np.float32]]:

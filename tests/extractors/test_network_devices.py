@@ -107,6 +107,16 @@ def test_two_thousand_tracks_come_whole_in_order_and_once_with_few_wasted_calls(
     assert (machine.allocated, machine.main) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    "name", ["RTX 2060 6 GB, nearly full", "a MIG slice of an H200", "Orin Nano 8 GB that runs full"]
+)
+def test_nothing_fails_where_free_memory_is_told_truly_though_batches_would_like_to_grow(name, tmp_path, monkeypatch):
+    machine = copy(name)
+    run(machine, tmp_path, monkeypatch)
+    assert machine.wasted == []
+    assert len(machine.batches) > TRACKS * WINDOWS / MOST_ON_CARD * 1.3
+
+
 def test_memory_that_is_away_for_a_while_fails_tracks_for_a_passing_reason_and_ends_nothing(tmp_path, monkeypatch):
     asked = []
 

@@ -211,7 +211,7 @@ class Machine:
                 cudnn=SimpleNamespace(),
                 cuda=SimpleNamespace(matmul=SimpleNamespace()),
             ),
-            from_numpy=lambda array: Tensor(array, "cpu"),
+            from_numpy=lambda array: Tensor(array, "cpu", self.name.startswith("cuda")),
             ones=lambda shape, **where: self.ones(shape, where["device"]),
             inference_mode=Block,
             get_num_threads=lambda: 1,
@@ -243,12 +243,14 @@ class Tensor:
 
     array: np.ndarray
     place: str
+    can_be_pinned: bool = False
 
     def to(self, place: str, non_blocking: bool = False) -> Tensor:
         return Tensor(self.array, place)
 
     def pin_memory(self) -> Tensor:
-        assert self.place == "cpu"
+        if not self.can_be_pinned:
+            raise NotImplementedError("memory is pinned for CUDA alone")
         return self
 
     def float(self) -> Tensor:
