@@ -157,7 +157,7 @@ def _scan(
         work, plan, choice, command="scan", arguments=arguments, after=after, failures=failures, show_all=shown.details
     )
     if not choice.as_json and not shown.details:
-        _show_tips(scope, cascade)
+        _show_tips(scope, cascade, work.settings)
     return code or (1 if stats.unreadable else 0)
 
 
@@ -216,8 +216,9 @@ def _show_details(scope: Scope, stats: ScanStats, cascade: Cascade) -> None:
         say(label, printable(text))
 
 
-def _show_tips(scope: Scope, cascade: Cascade) -> None:
+def _show_tips(scope: Scope, cascade: Cascade, settings: Settings) -> None:
     """What could decide more tracks, said once and not at every scan."""
+    from music_reclass.cli.models import heads_lacking
     from music_reclass.domain import Outcome
     from music_reclass.extractors.weights import catalogue, store
     from music_reclass.features.statistics import Outcomes
@@ -232,6 +233,7 @@ def _show_tips(scope: Scope, cascade: Cascade) -> None:
         tips = {model.name: f"A better model is one command away: reclass models download   ({size})"}
     else:
         tips = {stage: tip_line(stage, why, unsure) for stage, why in cascade.absent.items()}
+    tips |= {f"head of {name}": f"{name}: {head.sentence()}" for name, head in heads_lacking(settings).items()}
     for name, text in tips.items():
         if _is_new(name):
             plain(f"\n{text}")

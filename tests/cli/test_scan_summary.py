@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from music_reclass.classification import scan as scanning
@@ -13,6 +14,7 @@ from music_reclass.extractors.weights import catalogue, store
 from music_reclass.features.results import ScanStats, StageStats
 from music_reclass.features.scope import Scope
 from tests.cli.decided_library import DecidedLibrary, Tune
+from tests.extractors import small_models
 from tests.library import Shell
 
 Found = Callable[[ScanStats], None]
@@ -115,6 +117,20 @@ def test_a_tip_that_cannot_be_remembered_is_said_all_the_same(
     monkeypatch.setattr(store, "remember_offer", refuse)
     assert shell("scan", library.folder, "--dry-run") == 0
     assert TIP in shell.out
+
+
+def test_a_network_that_no_stage_reads_is_named_once_with_the_line_that_makes_one(
+    library: DecidedLibrary, shell: Shell, found: Found
+) -> None:
+    found(ScanStats(found=1))
+    library.add(Tune("b.mp3", ""))
+    small_models.install("mert", {"any": np.zeros(1, np.float32)})
+    line = "mert: no stage reads its vectors yet; make one from your tags: reclass train all --on library"
+
+    assert shell("scan", library.folder, "--dry-run") == 0
+    assert line in shell.out
+    assert shell("scan", library.folder, "--dry-run") == 0
+    assert line not in shell.out
 
 
 def test_only_new_failures_make_the_exit_code_1(shell: Shell, tmp_path: Path) -> None:
