@@ -50,6 +50,7 @@ EFFORTS = ("quick", "balanced", "thorough")
 STYLES = ("off", "genre", "style")
 CONFIDENCES = ("likely", "confident")
 _CONFIDENCE = r"likely|confident|0?\.\d+|0(?:\.0*)?|1(?:\.0*)?"
+_DEVICES = r"auto|mps|cuda|cpu(,\s*cpu)*|cuda:\d+(,\s*cuda:\d+)*"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 _ENVIRONMENT, _FLAGS = "The environment (RECLASS_*)", "The command line"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -159,8 +160,9 @@ class Settings:
         False, "Write to hard-linked files, which parts them from their other names; else left alone."
     )
     device: str = _setting(
-        "auto", "Where networks run: auto, cpu, cuda, cuda:1, mps, or several cards: cuda:0,cuda:1.", metavar="NAME"
-    )
+        "auto", "Where networks run: auto, cpu, cuda, cuda:1, mps, or several cards: cuda:0,cuda:1.",
+        metavar="NAME", pattern=_DEVICES,
+    )  # fmt: skip
     gpu_memory: str = _setting(
         "",
         "How much of the card networks may take: 4GiB, or a share such as 0.5.",

@@ -55,6 +55,17 @@ def test_booleans_and_paths_come_from_words(tmp_path: Path) -> None:
     assert settings.database == Path("~/x.db").expanduser()
 
 
+@pytest.mark.parametrize("name", ["auto", "mps", "cuda", "cuda:1", "cpu", "cpu,cpu", "cuda:0,cuda:1", "cuda:0, cuda:2"])
+def test_a_device_or_a_list_of_them_is_named_as_torch_names_it(name: str) -> None:
+    assert load({"device": name}, None, {}).device == name
+
+
+@pytest.mark.parametrize("name", ["", "gpu", "cuda:0,", "cuda,cuda:1", "auto,cpu", "cpu,cuda:0", "cuda:a", "CUDA"])
+def test_no_device_and_no_list_of_them_is_refused_before_any_work(name: str) -> None:
+    with pytest.raises(UsageError, match="its values are: Where networks run: auto, cpu"):
+        load({"device": name}, None, {})
+
+
 def test_there_is_always_at_least_one_worker() -> None:
     assert Settings().workers >= 1
     assert Settings(jobs=5).workers == 5
