@@ -386,6 +386,8 @@ class Network:
         measured = self._measured(torch, shape)
         if measured is None or measured.each < seed.each / 4:  # an allocator that does not count
             return seed
+        if device.unified:  # what larger batches take besides would end the process: the larger of both figures
+            measured = Slope(max(measured.fixed, seed.fixed), max(measured.each, seed.each))
         with suppress(OSError):  # a read-only folder: it is measured again next time
             write_json(self._blueprint.slopes, {**known, key: [measured.fixed, measured.each]})
         return measured

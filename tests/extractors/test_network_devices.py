@@ -172,6 +172,13 @@ def test_a_full_card_leaves_windows_to_the_processor_only_if_main_memory_holds_t
         assert [answer.reason for _, answer in answers] == ["memory"] * 5
 
 
+def test_on_unified_memory_a_measurement_never_makes_a_window_smaller_than_it_is_known_to_be(tmp_path, monkeypatch):
+    machine = Machine(**NANO, programs=3600 * MIB, counted=0.3, window=200e6)
+    answers, _ = run(machine, tmp_path, monkeypatch, 300)
+    check_vectors(answers, 300)
+    assert max(count for _, count in machine.batches) < MOST_ON_CARD
+
+
 def test_what_the_kernel_would_do_is_really_simulated(tmp_path, monkeypatch):
     machine = copy("Orin Nano 8 GB that runs full")
     monkeypatch.setattr(networks, "make_room", lambda device, torch: None)

@@ -58,6 +58,7 @@ class Machine:
     window: float = 65e6  # bytes that a window takes in a short format, twice that in float32
     weights: float = 380e6  # in float32
     workspace: float = 60e6  # whatever the batch is
+    counted: float = 1.0  # share of a batch's memory that the allocator's statistics show
     usable: float = 1.0  # share of a discrete card's free memory that its allocator finds in one piece
     faults: Callable[[int, int, str], BaseException | None] = lambda call, count, device: None
     name: str = "cuda:0"
@@ -191,7 +192,7 @@ class Machine:
             memory_reserved=lambda _: self.reserved,
             memory_allocated=lambda _: self.allocated,
             reset_peak_memory_stats=reset,
-            max_memory_allocated=lambda _: self.peak,
+            max_memory_allocated=lambda _: self.allocated + (self.peak - self.allocated) * self.counted,
             empty_cache=self.empty_cache,
             set_per_process_memory_fraction=lambda share, _: None,
         )
