@@ -51,7 +51,7 @@ class Listed:
     @property
     def label(self) -> str:
         """Artist, album and title in one line."""
-        return " - ".join(part for part in (self.artist, self.album, self.title) if part)
+        return joined(self.artist, self.album, self.title)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,12 @@ class Item:
     @property
     def label(self) -> str:
         """Artist, album and title in one line."""
-        return " - ".join(part for part in (self.artist, self.album, self.title) if part)
+        return joined(self.artist, self.album, self.title)
 
     @property
     def group(self) -> str:
         """Artist and album of a track; an album or artist itself."""
-        return " - ".join(part for part in (self.artist, self.album) if part) if self.level == TRACK else self.label
+        return joined(self.artist, self.album) if self.level == TRACK else self.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,11 @@ class ItemEdit:
     def is_open(self, item: Item) -> bool:
         """Whether the server holds what it held when these edits were planned."""
         return all(item.is_before(one) for one in self.fields)
+
+
+def joined(*names: str) -> str:
+    """What there is of artist, album and title in one line."""
+    return " - ".join(filter(None, names))
 
 
 def tag_key(tag: str) -> str:

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from music_reclass.classification.albums import is_compilation
-from music_reclass.domain import Decision, OnExisting, Outcome, Relation
+from music_reclass.domain import Decision, OnExisting, Outcome
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.features.plex import local_tracks
 from music_reclass.plex.http import READ_TOGETHER, in_batches
@@ -22,6 +23,7 @@ from music_reclass.plex.model import (
     Listed,
     Section,
     Tags,
+    joined,
     same_tags,
     tag_key,
     without,
@@ -242,7 +244,7 @@ def _group_states(matched: Matched, level: str, request: SyncRequest, taxonomy: 
         if not any(_is_wanted(answer, request) for _, answer in pairs):
             continue
         first = pairs[0][0]
-        label = f"{first.album_artist} - {first.album}" if level == ALBUM else first.album_artist
+        label = joined(first.album_artist, first.album if level == ALBUM else "")
         artists = [one.artist for one, _ in pairs] if level == ALBUM else []
         if all(answer.track is None for _, answer in pairs):
             states[number] = (label, DesiredState(None, reason=pairs[0][1].reason))
@@ -350,7 +352,7 @@ class Comparison:
 
     def __init__(self, request: SyncRequest, taxonomy: Taxonomy) -> None:
         self.request, self.taxonomy = request, taxonomy
-        self._relations: dict[tuple[str, Tags], Relation] = {}  # a library holds few distinct pairs, and many tracks
+        self._relation = cache(taxonomy.relation)  # a library holds few distinct pairs, and many tracks
 
     def row(self, item: Item, desired: DesiredState, ours: Mapping[str, FieldEdit]) -> Row:
         """The row of one item; `ours`: by field, what the edit log knows of our edits of it."""
@@ -414,12 +416,6 @@ class Comparison:
 
     def _mode(self, item: Item) -> str:
         return self.request.mode or (AUTO if item.level == TRACK else FILL)
-
-    def _relation(self, genre: str, existing: Tags) -> Relation:
-        pair = (genre, existing)
-        if pair not in self._relations:
-            self._relations[pair] = self.taxonomy.relation(genre, existing or None)
-        return self._relations[pair]
 
     def _lock(self, item: Item, name: str) -> bool:
         return {LOCK: True, UNLOCK: False, KEEP_LOCK: name in item.locked}[self.request.lock]

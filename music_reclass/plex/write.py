@@ -11,7 +11,7 @@ from music_reclass.errors import NothingToDo, ServerError, UsageError
 from music_reclass.features.plex import ABANDONED, UNDONE, WRITTEN, PlexChange
 from music_reclass.plex.http import TOGETHER, Refused
 from music_reclass.plex.library import PlexLibrary
-from music_reclass.plex.model import ALBUM, ARTIST, TRACK, ItemEdit, same_tags, tag_key, without
+from music_reclass.plex.model import ALBUM, ARTIST, TRACK, ItemEdit, joined, same_tags, tag_key, without
 from music_reclass.plex.plan import LEAVE, RESTORE, Row
 from music_reclass.utils.progress import Bar, Progress, progress_bar
 
@@ -383,8 +383,10 @@ def _found_elsewhere(server: Server, sections: Sequence[Section], lost: Sequence
     with progress_bar("listing", None) as progress:
         for one in (one for section in sections if section.is_music for one in server.tracks(section)):
             progress.advance()
-            album = " - ".join(part for part in (one.album_artist, one.album) if part)
-            for level, name, key in ((ALBUM, album, one.album_key), (ARTIST, one.album_artist, one.artist_key)):
+            for level, name, key in (
+                (ALBUM, joined(one.album_artist, one.album), one.album_key),
+                (ARTIST, one.album_artist, one.artist_key),
+            ):
                 places.setdefault((level, tag_key(name)), set()).add(key)
             for file in one.files:
                 places.setdefault((TRACK, file), set()).add(one.key)
