@@ -49,7 +49,7 @@ def test_every_sibling_writes_a_bundle_that_predicts(
 
 
 @pytest.mark.usefixtures("few_trees")
-@pytest.mark.parametrize("words", [("fma-xgb",), ("fma-mlp", "--epochs", "2", "--ensemble"), ("all", "--epochs", "2")])
+@pytest.mark.parametrize("words", [("fma-xgb",), ("all", "--epochs", "2")])
 def test_where_xgboost_is_absent_scikit_learn_grows_the_trees(
     words: tuple[str, ...], shell: Shell, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,7 +129,8 @@ def test_a_later_stage_alone_is_a_bundle_of_all_its_kinds(
 
 
 def test_a_table_with_efficientat_and_musicnn_makes_a_cascade_of_both(shell: Shell, tmp_path: Path) -> None:
-    table = written(tmp_path, "t.npz", with_later_kinds(90, musicnn=200, efficientat=384, efficientat_tags=527))
+    content = with_later_kinds(90, musicnn=200, efficientat=384, efficientat_tags=527)
+    table = written(tmp_path, "t.npz", content | {"dataset": np.full(90, "one")})
     words = ("train", "all", "--table", table, "--out", tmp_path / "l", "--epochs", "2")
     assert shell(*words, "--stages", "fma518,efficientat,musicnn") == 0
     assert [bundle.stage for bundle in bundles.load_cascade(tmp_path / "l")] == ["fma518", "efficientat", "musicnn"]

@@ -26,8 +26,8 @@ def techno(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "content_bundles", lambda settings: [])  # synthesised sounds are not surely music
 
 
-def test_it_votes_from_the_first_scan_and_is_at_most_likely(techno: None, music: Path, shell: Shell) -> None:
-    assert shell("scan", music, "--dry-run", "--json", "--no-album", "--stages", "1,discogs") == 0
+def test_it_votes_from_the_first_scan_and_is_at_most_likely(techno: None, scanned: Path, shell: Shell) -> None:
+    assert shell("scan", scanned, "--dry-run", "--json", "--no-album", "--stages", "1,discogs") == 0
     tracks = shell.objects()
     assert len(tracks) == 11
     for track in tracks:
@@ -37,7 +37,7 @@ def test_it_votes_from_the_first_scan_and_is_at_most_likely(techno: None, music:
     with sqlite3.connect(shell.db) as sql:
         (stored,) = sql.execute("SELECT count(*) FROM vector WHERE kind LIKE 'discogs-styles/1-%/mid30'").fetchone()
     assert stored == 11
-    assert shell("scan", music, "--dry-run", "--no-album", "--stages", "1,discogs") == 0
+    assert shell("scan", scanned, "--dry-run", "--no-album", "--stages", "1,discogs") == 0
     assert "once more" not in shell.out
 
 
@@ -79,14 +79,14 @@ def test_asking_for_the_stage_by_name_says_how_to_get_it(tmp_path, monkeypatch, 
 
 
 def test_calibration_on_the_library_says_what_is_missing_and_changes_no_outcome(
-    techno: None, music: Path, shell: Shell
+    techno: None, scanned: Path, shell: Shell
 ) -> None:
-    assert shell("scan", music, "--dry-run", "--no-album", "--stages", "1,discogs") == 0
+    assert shell("scan", scanned, "--dry-run", "--no-album", "--stages", "1,discogs") == 0
     assert shell("calibrate", "--from-library", "--stages", "1,discogs", "--json") == 0
     stated = [one for one in shell.objects() if "outcome" in one]
     assert {one["outcome"] for one in stated} == {"confident", "likely"}
     assert all(one["stage"] == "discogs" and not one["certified"] for one in stated)
-    assert shell("explain", sorted(music.rglob("*.flac"))[0], "--json") == 0
+    assert shell("explain", sorted(scanned.rglob("*.flac"))[0], "--json") == 0
     (style, *_) = shell.objects()[0]["styles"]
     assert (style["kind"], style["certified"]) == ("discogs-styles", False)
     assert shell("calibrate", "--forget", "--json") == 0
