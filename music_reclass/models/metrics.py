@@ -151,7 +151,7 @@ def evaluate(
         curve=tuple(coverage(confidence, right, level) for level in np.round(np.arange(0.0, 1.0, 0.05), 2).tolist()),
         matrix=tuple(tuple(row) for row in matrix.tolist()),
         thresholds=tuple((name, coverage(confidence, right, level)) for name, level in (thresholds or {}).items()),
-        warnings=(*warnings, *_scarce(carried, classes)),
+        warnings=_without_repeats(warnings, _scarce(carried, classes)),
     )
 
 
@@ -240,6 +240,12 @@ def _scarce(carried: Integers, classes: tuple[str, ...]) -> list[str]:
     if absent := [name for name, rows in zip(classes, carried, strict=True) if not rows]:
         found.append(f"no row of {', '.join(absent)}: nothing is known about them")
     return found
+
+
+def _without_repeats(warnings: Iterable[str], scarce: Iterable[str]) -> tuple[str, ...]:
+    """All of them, but what a data set says of rare genres, where `scarce` says it of the rows that are judged."""
+    scarce, said = tuple(scarce), f"fewer than {FEW} rows carry"
+    return (*(text for text in warnings if not (scarce and text.startswith(said))), *scarce)
 
 
 def _confusions(matrix: Integers, classes: tuple[str, ...]) -> tuple[tuple[str, str, int], ...]:

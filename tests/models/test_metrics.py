@@ -73,6 +73,13 @@ def test_scarce_and_absent_genres_are_warned_of() -> None:
     assert "no row of Folk" in warnings[1]
 
 
+def test_rare_genres_are_named_once() -> None:
+    notes = ("a sample", "fewer than 20 rows carry Rock: figures for them mean little")
+    found = evaluate(sure(0, 1), sets((0,), (1,)), CLASSES, np.arange(2), warnings=notes).warnings
+
+    assert [text.split(":")[0] for text in found][:2] == ["a sample", "fewer than 20 rows"]
+
+
 def test_json_holds_no_nan() -> None:
     text = json.dumps(metrics((0,), sets((0,))).as_json(), allow_nan=False)
 
