@@ -23,6 +23,9 @@ SUPPORTED = {
     "conv_pos_batch_norm": False,
 }  # fmt: skip
 PIECE = 2048  # frames of the first convolution that are float32 at a time
+# Samples that the convolutions see at once. What leaves the first of them is nearly all the memory a window takes:
+# five seconds in four parts take a quarter of it, in the same time (benchmarks/neural.py).
+CHUNK = 30_000
 
 _POSITION = "encoder.pos_conv_embed.conv."
 _SIZES, _DIRECTIONS = "position.sizes", "position.directions"  # of the position convolution, which is weight-normalised
@@ -60,7 +63,8 @@ def hubert(config: Config, layers: tuple[int, ...], precision: str = "fp32") -> 
 
     Called with samples, float32 (n, samples), it gives the means over time of these layers, float32
     (n, len(layers), width). Layer 0 is what enters the first transformer layer, layer i what leaves the i-th; the last
-    of a pre-norm model is taken after the final norm, as `last_hidden_state` is.
+    of a pre-norm model is taken after the final norm, as `last_hidden_state` is. Called with `parts` as well, its
+    convolutions see that many times fewer samples at once, which takes less memory yet, and more time.
     """
     torch = require("torch", "neural")
     nn, gelu = torch.nn, torch.nn.functional.gelu
@@ -88,7 +92,8 @@ def hubert(config: Config, layers: tuple[int, ...], precision: str = "fp32") -> 
                 layer(**sizes, epsilon=epsilon, post_norm=not pre_norm) for _ in range(max(layers))
             )
 
-        def forward(self, waves: Any, chunks: int = 1) -> Any:
+        def forward(self, waves: Any, parts: int = 1) -> Any:
+            chunks = parts * -(-waves.shape[-1] // CHUNK)
             x = convolved(self.convolutions, self.over_time, waves, chunks).transpose(1, 2)
             x = self.projection(self.feature_norm(x))
             # an even kernel gives one frame too many

@@ -92,7 +92,7 @@ RATE = 24000
 WINDOW = 5 * RATE  # the length MERT was trained on
 MOST_WINDOWS = 6
 SHORTEST = RATE // 5  # 14 frames; what is shorter still is repeated
-WINDOW_BYTES = 123e6  # a window takes in float32, of either size: the convolutions in front are the same (measured)
+WINDOW_BYTES = 32e6  # a window takes in float32, of either size: the convolutions in front are the same (measured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Mert(NetworkExtractor):
             self._forward,
             Slope(0, WINDOW_BYTES),
             slopes_file(installed),
-            self._in_chunks,
+            self._in_parts,
             weights=installed.weights.stat().st_size,
         )
         self.network = Network(blueprint, placement)
@@ -153,8 +153,8 @@ class Mert(NetworkExtractor):
     def _forward(self, model: Any, waves: Any) -> Any:
         return model(waves).flatten(1)
 
-    def _in_chunks(self, model: Any, waves: Any, chunks: int) -> Any:
-        return model(waves, chunks).flatten(1)
+    def _in_parts(self, model: Any, waves: Any, parts: int) -> Any:
+        return model(waves, parts).flatten(1)
 
 
 def standardised(cut: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 MOST_ON_CPU = 2  # a larger batch is no faster on a processor and takes more memory
 MOST_ON_CARD = 32  # MERT's products have 12,000 rows by then: a larger batch takes memory and fills no card better
 CHUNKS = (4, 16)  # into which the work on a window that does not fit is cut, in turn
-WHOLE_SHARE = 0.15  # of a window's memory that chunks do not make smaller (benchmarks/neural.py: 126 MB, 37 and 24)
+WHOLE_SHARE = 0.5  # of a window's memory that chunks do not make smaller, in bfloat16 (benchmarks/neural.py)
 OVERFLOWS = 32  # windows that left the range of a short format, after which the run computes in float32
 REFUSALS = 2  # errors of cuDNN or cuBLAS over a single window, after which a device is left
 GIVEN_UP = 64  # windows in a row that fit nowhere, after which the stage ends

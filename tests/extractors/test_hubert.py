@@ -142,6 +142,17 @@ def test_another_form_of_hubert_is_refused_in_one_sentence(setting):
         hubert.hubert(CONFIG | setting, (7,))
 
 
+@pytest.mark.parametrize(("parts", "most"), [(1, 6000), (4, 1500)])
+def test_never_more_than_a_part_of_a_window_has_left_the_first_convolution(parts, most):
+    model = hubert.load(arrays(random_hubert()), CONFIG, (0,), "fp32")
+    frames = []
+    model.convolutions[1].register_forward_pre_hook(lambda _, inputs: frames.append(inputs[0].shape[-1]))
+    with torch.inference_mode():
+        model(music(5, count=1), parts)
+    assert len(frames) == 4 * parts
+    assert max(frames) < 1.1 * most
+
+
 @pytest.mark.parametrize("chunks", [2, 4, 7, 16, 1000])
 @pytest.mark.parametrize("samples", [24_000, 4_800, 31_337])
 def test_chunk_by_chunk_the_features_are_those_of_the_whole_window(chunks, samples):
