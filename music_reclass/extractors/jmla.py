@@ -79,7 +79,7 @@ def patch_mean(model: Any, mels: Any) -> Any:
 # Bump it with every change that moves the numbers; the weights are part of the version.
 VERSION = "1"
 MOST_WINDOWS = 3  # of a whole file
-WINDOW_BYTES = 32e6  # a window takes in float32 (measured)
+WINDOW_BYTES = 32e6  # a window takes in float32, half of it in a short format (measured)
 
 
 class Jmla(NetworkExtractor):

@@ -92,7 +92,7 @@ RATE = 24000
 WINDOW = 5 * RATE  # the length MERT was trained on
 MOST_WINDOWS = 6
 SHORTEST = RATE // 5  # 14 frames; what is shorter still is repeated
-WINDOW_BYTES = 32e6  # a window takes in float32, of either size: the convolutions in front are the same (measured)
+WINDOW_BYTES = 32e6  # a window takes in float32, half of it in a short format, of either size of MERT (measured)
 
 
 @dataclass(frozen=True, slots=True)

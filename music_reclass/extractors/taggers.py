@@ -50,7 +50,7 @@ class Tagger(NetworkExtractor):
     rate = 16000
     kind_name: str
     version: str
-    window_bytes: float  # memory that a window takes in float32
+    window_bytes: float  # memory that a window takes in float32, half of it in a short format (measured)
     prefix = ""  # in front of every tag's name, where the names alone would be mistaken for another tagger's
 
     def __init__(self, excerpt: str, installed: Installed, placement: Placement) -> None:
@@ -156,7 +156,7 @@ def ast_published_name(name: str) -> str:
 class AstTagger(Tagger):
     """AST (ast-finetuned-audioset-10-10-0.4593): AudioSet's 527 tags, each by itself."""
 
-    kind_name, version, window_bytes = "ast-tags", "2", 60e6  # 2: clips of 29.98 s have three windows
+    kind_name, version, window_bytes = "ast-tags", "2", 41e6  # 2: clips of 29.98 s have three windows
 
     def cut(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-mels (n, 1024, 128) of up to three windows of 10 s, six of a whole file; silent ones left out.
@@ -338,7 +338,7 @@ def canonical_hubert(tensors: Tensors, settings: Settings) -> tuple[Tensors, Set
 class GenreHubert(Tagger):
     """DistilHuBERT for genres (HuBERT-Genre-Clf): one of GTZAN's ten."""
 
-    kind_name, version, window_bytes, prefix = "distilhubert-genre", "1", 480e6, HUBERT_PREFIX
+    kind_name, version, window_bytes, prefix = "distilhubert-genre", "1", 46e6, HUBERT_PREFIX
 
     def cut(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Up to half a minute, (1, n), or three of a whole file, silent ones left out; mean 0 and variance 1 each."""

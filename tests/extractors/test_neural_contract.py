@@ -7,6 +7,7 @@ import pytest
 
 from music_reclass.errors import SkipTrack
 from music_reclass.extractors.audio import load as audio
+from music_reclass.extractors.device import Placement
 from music_reclass.extractors.registry import EXCERPTS
 from tests.extractors import small_models
 from tests.extractors.contract import ExtractorContract
@@ -129,3 +130,16 @@ class TestGenreHubert(NeuralContract):
     def make(self, excerpt):
         pytest.importorskip("transformers")
         return small_models.small_genre_hubert(excerpt)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("make", ["small_mert", "small_jmla", "small_ast", "small_genre_hubert"])
+@pytest.mark.parametrize(("loudness", "offset"), [(1.0, 0.5), (3.0, 0.0), (1e-2, 0.0)], ids=["DC", "loud", "quiet"])
+def test_a_vector_in_a_short_format_is_that_of_float32(make, precision, loudness, offset, tmp_path, monkeypatch):
+    pytest.importorskip("transformers")
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path))
+    exact, short = (getattr(small_models, make)(placement=Placement("cpu", "", own)) for own in ("fp32", precision))
+    samples = (loudness * sound(exact.rate, 5) + offset).astype(np.float32)
+    one, other = exact.vector(samples).astype(float), short.vector(samples).astype(float)
+    assert short.network.precision == precision
+    assert 1 - one @ other / np.linalg.norm(one) / np.linalg.norm(other) < 1e-4
