@@ -140,8 +140,8 @@ def _xgboost() -> Any:
         return require("xgboost", extra="xgb")
     except (ImportError, OSError, ValueError) as error:  # XGBoostError is a ValueError
         raise ReclassError(
-            f"XGBoost is installed but cannot be loaded ({str(error).strip().splitlines()[0]}); repair it, or remove "
-            "it, and scikit-learn grows the trees (pip uninstall xgboost xgboost-cpu)."
+            f"XGBoost is installed but cannot be loaded ({str(error).strip().splitlines()[0]}); repair it (on a Mac: "
+            "brew install libomp), or remove it, and scikit-learn grows the trees (pip uninstall xgboost xgboost-cpu)."
         ) from error
 
 
