@@ -412,7 +412,7 @@ def compare(folder: Path, arguments: argparse.Namespace) -> None:
     notes = {
         "plain loop": f"{device}, float32, batch 1, 30 s, all layers",
         "frugal loop": f"{device}, bfloat16, batch 2, 5 s, seven layers",
-        "reclass": f"{network.device.name}, {network.precision}, batches of {size.now}, 5 s",
+        "reclass": f"{network.device.name}, {network.precision}, batches of {size.count}, 5 s",
     }
     for name, seconds in best.items():
         ratio = seconds / best["reclass"]
