@@ -266,7 +266,7 @@ def canonical_maest(tensors: Tensors, settings: Settings) -> tuple[Tensors, Sett
 class MaestTagger(Tagger):
     """MAEST (discogs-maest-30s-pw-73e-ts): an AST over half a minute that names Discogs' 400 styles."""
 
-    kind_name, version, window_bytes = "maest-styles", "1", 420e6
+    kind_name, version, window_bytes = "maest-styles", "1", 57e6
 
     def cut(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-mels (n, 1876, 96) of half a minute, or six halves of a whole file; silent ones left out."""

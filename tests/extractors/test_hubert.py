@@ -86,7 +86,7 @@ def test_treble_is_heard_in_a_short_format_under_bass_a_thousand_times_louder():
     tensors = arrays(random_hubert())
     first = "feature_extractor.conv_layers.0.conv.weight"
     # filters that cut the bass off: differences of differences
-    tensors[first] = np.diff(np.pad(tensors[first], ((0, 0), (0, 0), (2, 2))), 4, axis=-1)
+    tensors[first] = np.diff(np.pad(tensors[first][..., :6], ((0, 0), (0, 0), (4, 4))), 4, axis=-1)
     features = []
     for precision in ("fp32", "bf16"):
         model = hubert.load(tensors, CONFIG, (0,), precision)
