@@ -2,9 +2,10 @@
 
     python benchmarks/threads.py [TRACKS]
 
-The command `reclass features --kind mert` itself, in turns, with OMP_NUM_THREADS=1 and without it, on synthesised
-tracks of 40 s; random weights in the exact architecture (values do not change the work). Wall and processor seconds of
-the command and its workers, less those of a run over one track: loading is not counted.
+The command `reclass features --kind mert` itself, in turns, with OMP_NUM_THREADS=1, without it, and with threads that
+spin while they wait, on synthesised tracks of 40 s; random weights in the exact architecture (values do not change the
+work). Wall and processor seconds of the command and its workers, less those of a run over one track: loading is not
+counted. In brackets: in times of one thread.
 """
 
 from __future__ import annotations
@@ -23,11 +24,10 @@ from music_reclass.config import usable_cores
 from music_reclass.extractors.audio.synthesis import encode, song
 
 
-def spent(files: list[Path], threads: str) -> tuple[float, float]:
+def spent(files: list[Path], **variables: str) -> tuple[float, float]:
     """Wall and processor seconds of the command over these files."""
     names = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY")
-    environment = {name: value for name, value in os.environ.items() if name not in names}
-    environment |= {"OMP_NUM_THREADS": threads} if threads else {}
+    environment = {name: value for name, value in os.environ.items() if name not in names} | variables
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     command = [sys.executable, "-m", "music_reclass", "features", "--kind", "mert", "--device", "cpu", *map(str, files)]
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
@@ -45,13 +45,20 @@ def main() -> None:
             encode(file, song(seed=number, seconds=40))
         print(f"{usable_cores()} cores, {count} tracks, load {os.getloadavg()[0]:.1f}")
         each: dict[str, tuple[float, float]] = {}
-        for name, threads in (("one thread", "1"), ("as reclass chooses", "")):
-            alone, whole = spent(files[:1], threads), spent(files, threads)
-            each[name] = (whole[0] - alone[0]) / count, (whole[1] - alone[1]) / count
-            load = os.getloadavg()[0]
-            print(f"{name:<19} wall {each[name][0]:5.2f} s a track, processor {each[name][1]:5.2f} s; load {load:.1f}")
-        old, new = each.values()
-        print(f"ratio to one thread: wall {new[0] / old[0]:.2f}, processor {new[1] / old[1]:.2f}")
+        ways = {
+            "one thread": {"OMP_NUM_THREADS": "1"},
+            "as reclass chooses": {},
+            "the same, spinning": {"OMP_WAIT_POLICY": "active"},
+        }
+        for name, variables in ways.items():
+            alone, whole = spent(files[:1], **variables), spent(files, **variables)
+            wall, processor = each[name] = (whole[0] - alone[0]) / count, (whole[1] - alone[1]) / count
+            one = each["one thread"]
+            print(
+                f"{name:<19} wall {wall:5.2f} s a track ({wall / one[0]:.2f}), processor {processor:5.2f} s "
+                f"({processor / one[1]:.2f}); load {os.getloadavg()[0]:.1f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def limit_threads() -> None:
     """Let libraries compute with one thread in this process, unless its environment says otherwise.
 
     Call it before NumPy loads. Threads of torch that wait for each other sleep: on a busy machine two that spin took
-    twice the processor's time of one, for no gain; asleep they cost nothing (performance.md).
+    2.6 times the processor seconds of one, asleep as many as one (performance.md).
     """
     for name in THREAD_VARIABLES:  # small matrices on a busy machine are many times slower with several threads
         if name not in os.environ:
