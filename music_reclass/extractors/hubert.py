@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from music_reclass.errors import ReclassError
-from music_reclass.extractors.network import in_format, load_exactly
-from music_reclass.extractors.transformer import joined, layer, renamer, without_memory
+from music_reclass.extractors.transformer import in_format, joined, layer, load_exactly, renamer, without_memory
 from music_reclass.utils.lazy import require
 
 if TYPE_CHECKING:

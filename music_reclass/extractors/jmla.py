@@ -17,11 +17,9 @@ from music_reclass.extractors.network import (
     Network,
     NetworkExtractor,
     check_packages,
-    in_format,
-    load_exactly,
     slopes_file,
 )
-from music_reclass.extractors.transformer import vision_transformer, without_memory
+from music_reclass.extractors.transformer import in_format, load_exactly, vision_transformer, without_memory
 from music_reclass.extractors.weights.checkpoint import read_safetensors
 from music_reclass.extractors.weights.store import Installed, needed
 

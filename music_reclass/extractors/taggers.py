@@ -22,11 +22,17 @@ from music_reclass.extractors.network import (
     Network,
     NetworkExtractor,
     check_packages,
-    in_format,
-    load_exactly,
     slopes_file,
 )
-from music_reclass.extractors.transformer import PATCH, joined, renamer, vision_transformer, without_memory
+from music_reclass.extractors.transformer import (
+    PATCH,
+    in_format,
+    joined,
+    load_exactly,
+    renamer,
+    vision_transformer,
+    without_memory,
+)
 from music_reclass.extractors.weights.checkpoint import read_safetensors
 from music_reclass.extractors.weights.store import Installed, needed, read_json
 from music_reclass.utils.lazy import require

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from music_reclass.errors import ReclassError
 from music_reclass.utils.lazy import require
 
 if TYPE_CHECKING:
@@ -146,3 +147,33 @@ def joined(
                 yield whole, np.concatenate(some, axis=max(0, some[0].ndim - 2))
         else:
             yield whole, tensors[names[0][1]]
+
+
+FORMATS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}  # as torch names them
+
+
+def in_format(module: Any, precision: str) -> Any:
+    """The module with its weights in a number format (`fp32`, `bf16` or `fp16`)."""
+    return module.to(getattr(require("torch", "neural"), FORMATS[precision]))
+
+
+def load_exactly(model: Any, tensors: Iterable[tuple[str, NDArray[Any]]], title: str) -> Any:
+    """`model` in evaluation mode with exactly these tensors; ReclassError for a missing, extra or misshapen one.
+
+    It may have been made without memory (`without_memory`). The tensors come one at a time, and each is
+    at once converted to the number format that the model has in its place: never more than one is held in another.
+    """
+    torch = require("torch", "neural")
+    formats = {name: tensor.dtype for name, tensor in model.state_dict().items()}
+    state = {}
+    for name, tensor in tensors:
+        mapped = torch.from_numpy(np.require(tensor, requirements="W"))  # torch warns of what cannot be written
+        state[name] = mapped.to(formats.get(name, mapped.dtype), copy=True)
+        del mapped
+        del tensor  # before the next is read
+    try:
+        model.load_state_dict(state, strict=True, assign=True)
+    except RuntimeError as error:
+        line = str(error).split("\n")[1 if "\n" in str(error) else 0].strip()
+        raise ReclassError(f"These weights do not fit {title} ({line}); install the model again.") from error
+    return model.eval().requires_grad_(False)

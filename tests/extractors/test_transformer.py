@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from music_reclass.errors import ReclassError  # noqa: E402
 from music_reclass.extractors.transformer import (  # noqa: E402
+    FORMATS,
+    in_format,
     joined,
     layer,
+    load_exactly,
     renamer,
     vision_transformer,
     without_memory,
@@ -75,3 +81,46 @@ def test_tokens_are_joined_one_after_the_other():
 
 def test_a_tensor_of_which_a_part_is_missing_is_left_out():
     assert dict(joined(Read("query", "value"), {"query": "qkv#0", "value": "qkv#2"}.get)) == {}
+
+
+def linear(**kind):
+    return torch.nn.Linear(3, 2, **kind)
+
+
+@pytest.mark.parametrize("change", ["missing", "extra", "shape"])
+def test_weights_are_loaded_exactly_or_not_at_all(change):
+    tensors = {"weight": np.ones((2, 3), np.float32), "bias": np.zeros(2, np.float32)}
+    model = load_exactly(linear(), tensors.items(), "a layer")
+    assert not model.training
+    assert model(torch.ones(1, 3)).tolist() == [[3.0, 3.0]]
+    if change == "missing":
+        del tensors["bias"]
+    elif change == "extra":
+        tensors["more"] = np.zeros(1, np.float32)
+    else:
+        tensors["bias"] = np.zeros(3, np.float32)
+    with pytest.raises(ReclassError, match="do not fit a layer"):
+        load_exactly(linear(), tensors.items(), "a layer")
+
+
+def test_weights_come_one_at_a_time_each_into_the_format_of_its_place():
+    held = []
+
+    def tensors():
+        for name, shape in (("weight", (2, 3)), ("bias", (2,))):
+            array = np.ones(shape, np.float32)
+            assert all(former() is None for former in held)
+            held.append(weakref.ref(array))
+            yield name, array
+            del array
+
+    model = load_exactly(linear(device="meta", dtype=torch.bfloat16), tensors(), "a layer")
+    assert {tensor.dtype for tensor in model.parameters()} == {torch.bfloat16}
+    assert not any(tensor.is_meta or tensor.requires_grad for tensor in model.parameters())
+    assert model(torch.ones(1, 3).bfloat16()).tolist() == [[4.0, 4.0]]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_format_is_that_of_all_weights(precision):
+    made = in_format(linear(), precision)
+    assert {tensor.dtype for tensor in made.parameters()} == {getattr(torch, FORMATS[precision])}
