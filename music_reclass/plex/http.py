@@ -100,7 +100,11 @@ class Client:
         self._session = requests.Session()
         self._session.hooks["response"].append(_refuse)
         with without_user_settings(identifier):
-            self._server = self._retried(lambda: self._connected(token, timeout), "/", is_first=True)
+            from plexapi import server
+
+            make: Any = server.PlexServer
+            options = {"session": self._session, "timeout": max(timeout, 0.1)}
+            self._server = self._retried(lambda: make(url, token.reveal() or None, **options), "/", is_first=True)
 
     @property
     def name(self) -> str:
@@ -117,10 +121,12 @@ class Client:
         """The name of this server among all others; it survives moves and new addresses."""
         return str(self._server.machineIdentifier or "")
 
-    def get(self, path: str, headers: dict[str, str] | None = None) -> Element | None:
-        """The XML of one page, None where the answer is empty."""
+    def get(self, path: str, headers: dict[str, str] | None = None) -> Element:
+        """The XML of one page; that of an empty page where the answer is empty."""
+        from xml.etree.ElementTree import Element
+
         answer: Element | None = self._retried(lambda: self._server.query(path, headers=headers or {}), path)
-        return answer
+        return Element("MediaContainer") if answer is None else answer
 
     def put(self, path: str) -> None:
         """Send one edit. Whatever we send may be sent again: it names the state wanted, not a step."""
@@ -166,8 +172,7 @@ class Client:
             if 300 <= refusal.status < 400:  # followed, the token would go to whoever is named there
                 raise ServerError(f"{self.url} sends us on to another address; name that one instead.") from None
             if refusal.status in PASSING:
-                words = f"keeps answering {refusal.status}"
-                raise _Trouble(words, refusal.wait, refusal.status) from None
+                raise _Trouble(f"keeps answering {refusal.status}", refusal.wait, refusal.status) from None
             raise
         except trouble.SSLError as error:
             cure = self._cure(reached=True)
@@ -178,12 +183,6 @@ class Client:
             raise _Trouble("cannot be reached") from error
         except SyntaxError as error:  # xml.etree's ParseError is one
             raise ServerError(f"What answers at {self.url}{page} is not a Plex server.") from error
-
-    def _connected(self, token: Secret, timeout: float) -> Any:
-        from plexapi import server
-
-        make: Any = server.PlexServer
-        return make(self.url, token.reveal() or None, session=self._session, timeout=max(timeout, 0.1))
 
     def _cure(self, *, reached: bool = False) -> str:
         """What helps where nothing answers at the address, or a certificate does not fit."""
@@ -258,9 +257,7 @@ def without_user_settings(identifier: str) -> Iterator[None]:
         "PLEXAPI_PLEXAPI_AUTORELOAD": "0",
         "PLEXAPI_HEADER_IDENTIFIER": "reclass",
     }
-    users = {name: value for name, value in os.environ.items() if name.startswith("PLEXAPI_")}
-    for name in users:
-        del os.environ[name]
+    users = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PLEXAPI_")}
     os.environ.update(ours)
     try:
         import plexapi
@@ -314,8 +311,7 @@ class Server:
     def carries_genres(self, section: Section, level: str) -> bool:
         """Whether items of this level can hold genres here; asked, because the version does not say."""
         path = f"/library/sections/{section.key}/all?includeMeta=1&includeAdvanced=1"
-        container = self._page(path, _window(0, 0))
-        return carries_genres(container, level)
+        return carries_genres(self._page(path, _window(0, 0)), level)
 
     def tracks(self, section: Section) -> Iterator[Listed]:
         """All tracks of a library, page by page: each page is asked for once, however long the library is."""
@@ -333,7 +329,7 @@ class Server:
             page = self.client.get(f"/library/sections/{section.key}/{field}?type={KIND_NUMBER[level]}")
         except Refused:  # an older server has no list for this level
             return ()
-        return tuple(title for one in (page if page is not None else ()) if (title := one.attrib.get("title")))
+        return tuple(title for one in page if (title := one.attrib.get("title")))
 
     def sample(self, section: Section, count: int) -> list[Listed]:
         """About `count` tracks of a library from all over it, by at most ten requests."""
@@ -364,14 +360,14 @@ class Server:
             page = self.client.get(path, _window(0, len(keys)))
         except Refused as refusal:
             if refusal.status not in TOO_MUCH:
-                raise self._unusable(refusal, path) from refusal
+                raise _unusable(refusal, path) from refusal
             if len(keys) == 1 or (refusal.status == 404 and self._leaves_out_gone(keys[0])):
                 return []
             half = len(keys) // 2
             if refusal.status in TOO_LONG:
                 self._most = min(self._most, half)
             return self._together(keys[:half]) + self._together(keys[half:])
-        return [item for one in (() if page is None else page) if (item := item_of(one, read)) is not None]
+        return [item for one in page if (item := item_of(one, read)) is not None]
 
     def _leaves_out_gone(self, key: int) -> bool:
         """Whether a 404 for several items, of which `key` is one, says that all of them are gone: so it is where an
@@ -380,8 +376,7 @@ class Server:
             listed = (self._listing(one, 0, 1)[0] for one in self.sections() if one.is_music)
             known = self._known or next((first[0].key for first in listed if first), 0)
             try:
-                page = self.client.get(_page_of([known, key]), _window(0, 2))
-                self._leaves_out = page is not None and len(page) == 1
+                self._leaves_out = len(self.client.get(_page_of([known, key]), _window(0, 2))) == 1
             except Refused:
                 self._leaves_out = False
         return self._leaves_out
@@ -412,25 +407,21 @@ class Server:
             page = self.client.get("/activities")
         except Refused:
             return set()
-        found = [
-            one for one in (page if page is not None else ()) if one.attrib.get("type") == "library.update.section"
-        ]
+        found = [one for one in page if one.attrib.get("type") == "library.update.section"]
         return {next((context.attrib.get("librarySectionID", "") for context in one), "") for one in found}
 
     def _page(self, path: str, headers: dict[str, str] | None = None) -> Element:
-        from xml.etree.ElementTree import Element
-
         try:
-            page = self.client.get(path, headers)
+            return self.client.get(path, headers)
         except Refused as refusal:
-            raise self._unusable(refusal, path) from refusal
-        return Element("MediaContainer") if page is None else page
+            raise _unusable(refusal, path) from refusal
 
-    def _unusable(self, refusal: Refused, path: str) -> ServerError:
-        page = path.partition("?")[0]
-        if refusal.status == 403:
-            return ServerError(NO_OWNER)
-        return ServerError(f"The Plex server answers {refusal.status} to {page[:60]}; does the library still exist?")
+
+def _unusable(refusal: Refused, path: str) -> ServerError:
+    if refusal.status == 403:
+        return ServerError(NO_OWNER)
+    page = path.partition("?")[0]
+    return ServerError(f"The Plex server answers {refusal.status} to {page[:60]}; does the library still exist?")
 
 
 def in_batches(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:

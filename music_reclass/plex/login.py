@@ -40,13 +40,14 @@ def url_and_token(settings: Settings, environment: Mapping[str, str] = os.enviro
     UsageError without an address; without a token NO_SECRET, as some servers want none. A token file beats a token in
     config.toml or the environment: whoever names one means it.
     """
-    return _url(settings.plex_url or environment.get("PLEX_URL", "")), _checked(_token(settings, environment))
-
-
-def _token(settings: Settings, environment: Mapping[str, str]) -> str:
+    url = _url(settings.plex_url or environment.get("PLEX_URL", ""))
     if settings.plex_token_file is not None:
-        return _from_file(settings.plex_token_file)
-    return settings.plex_token.reveal() or environment.get("PLEX_TOKEN", "")
+        token = _from_file(settings.plex_token_file)
+    else:
+        token = settings.plex_token.reveal() or environment.get("PLEX_TOKEN", "")
+    if not _TOKEN.fullmatch(token):
+        raise UsageError("The Plex token holds characters that no token has; copy it again, alone and on one line.")
+    return url, Secret(token) if token else NO_SECRET
 
 
 def _url(url: str) -> str:
@@ -80,12 +81,6 @@ def _from_file(path: Path) -> str:
     if not text:
         raise UsageError(f"The token file {path} is empty; {HOW}")
     return text
-
-
-def _checked(token: str) -> Secret:
-    if not _TOKEN.fullmatch(token):
-        raise UsageError("The Plex token holds characters that no token has; copy it again, alone and on one line.")
-    return Secret(token) if token else NO_SECRET
 
 
 def client_identifier() -> str:
@@ -158,9 +153,8 @@ def address_of(server: Any) -> str:
     addresses = list(dict.fromkeys([*near, *(one for one in far if one.startswith("https:"))]))
     with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
         answers = list(pool.map(lambda address: _machine_at(address) == server.clientIdentifier, addresses))
-    for address, answered in zip(addresses, answers, strict=True):
-        if answered:
-            return str(address)
+    if True in answers:
+        return str(addresses[answers.index(True)])
     raise ServerError(
         f"The Plex server {server.name} answers at none of its {len(addresses)} addresses "
         f"({', '.join(addresses) or 'plex.tv knows none'}); is it running?"
