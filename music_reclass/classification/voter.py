@@ -406,20 +406,6 @@ class Cascade:
         }
 
 
-def predict_rows(
-    bundles: Sequence[Bundle],
-    rows_of: Callable[[Bundle], NDArray[np.float32]],
-    count: int,
-    *,
-    library_exits: Mapping[str, Sequence[ExitRule]] | None = None,
-    policy: ExitPolicy | None = None,
-    content: Sequence[Bundle] = (),
-) -> list[Vote]:
-    """The last vote for each of `count` rows: see `row_votes`."""
-    votes = row_votes(bundles, rows_of, count, library_exits=library_exits, policy=policy, content=content)
-    return [of_row[-1] for of_row in votes]
-
-
 def row_votes(
     bundles: Sequence[Bundle],
     rows_of: Callable[[Bundle], NDArray[np.float32]],

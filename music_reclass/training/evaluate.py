@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.classification.voter import predict_rows
+from music_reclass.classification.voter import row_votes
 from music_reclass.domain import Vote
 from music_reclass.errors import BundleError, UsageError
 from music_reclass.extractors.fma518 import COLUMNS
@@ -48,9 +48,10 @@ def evaluate_cascade(
 
     def run(chosen: ExitPolicy) -> list[Vote]:
         """The last vote of each row under an exit policy."""
-        return predict_rows(
+        rows = row_votes(
             bundles, lambda bundle: _rows_for(bundle, asked), len(asked), library_exits=library_exits, policy=chosen
         )
+        return [votes[-1] for votes in rows]
 
     policy = policy or ExitPolicy()
     votes = run(policy)

@@ -1,15 +1,22 @@
 """What is no music gets no genre: stages that tell it from music vote first, and no other stage is asked about it."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 
 from music_reclass.classification.policy import Thresholds
-from music_reclass.classification.voter import Cascade, Stage, predict_rows
-from music_reclass.domain import CONTENT, Decision, FeatureKind, Outcome, TrackTags
+from music_reclass.classification.voter import Cascade, Stage, row_votes
+from music_reclass.domain import CONTENT, Decision, FeatureKind, Outcome, TrackTags, Vote
 from music_reclass.taxonomy import load
 from tests.classification.fakes import CHEAP, COSTLY, Echo, Track, Vectors, stage
+
+
+def last_votes(*arguments: Any, **options: Any) -> list[Vote]:
+    """The last vote for each row."""
+    return [votes[-1] for votes in row_votes(*arguments, **options)]
+
 
 SOUNDS = ("music", "speech", "tone")
 SOUND = FeatureKind("sound", "1", 3, "mid30")
@@ -118,7 +125,7 @@ def test_the_basis_of_decisions_holds_what_tells_music_from_other_sounds() -> No
 
 def test_rows_that_are_no_music_have_the_vote_that_says_so() -> None:
     rows = {SOUND: [SPEECH, MUSIC, MUSIC], TAGS: [MUSIC, SPEECH, [float("nan")] * 3], CHEAP: [JAZZ] * 3}
-    votes = predict_rows(
+    votes = last_votes(
         [GENRES[0].bundle],
         lambda bundle: np.array(rows[bundle.kinds[0]], dtype=np.float32),
         3,

@@ -10,11 +10,17 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from music_reclass.classification.voter import Cascade, predict_rows
-from music_reclass.domain import FeatureKind
+from music_reclass.classification.voter import Cascade, row_votes
+from music_reclass.domain import FeatureKind, Vote
 from music_reclass.models.early_exit import ExitRule, exit_as_manifest
 from music_reclass.taxonomy import load
 from tests.classification.fakes import CHEAP, COSTLY, Echo, Vectors
+
+
+def last_votes(*arguments: Any, **options: Any) -> list[Vote]:
+    """The last vote for each row."""
+    return [votes[-1] for votes in row_votes(*arguments, **options)]
+
 
 LABELS = ("Jazz", "Rock")
 TREE = load()
@@ -47,7 +53,7 @@ def test_a_sure_row_never_reaches_the_later_stage() -> None:
     first = bundle("fma518", [0.9, 0.7, 0.1], [CERTIFIED])
     second = bundle("musicnn", [0.2, 0.2, 0.6], [])
 
-    votes = predict_rows([first, second], rows_of, 3)
+    votes = last_votes([first, second], rows_of, 3)
 
     assert [(vote.stage, vote.genre) for vote in votes] == [
         ("fma518", "Rock"),
@@ -64,7 +70,7 @@ def test_a_later_stage_is_not_asked_about_rows_whose_vectors_are_not_known() -> 
         rows = rows_of(of)
         return np.where(rows == 1, np.nan, rows).astype(np.float32) if of is second else rows
 
-    votes = predict_rows([first, second], partial, 3)
+    votes = last_votes([first, second], partial, 3)
 
     assert [vote.stage for vote in votes] == ["musicnn", "fma518", "musicnn"]
     assert second.asked == [0, 2]
@@ -74,8 +80,8 @@ def test_exit_rules_certified_on_the_library_come_before_those_of_the_bundles() 
     first, second = bundle("fma518", [0.95, 0.85, 0.1], [CERTIFIED]), bundle("musicnn", [0.2, 0.2, 0.6], [])
     stricter = {first.digest: (replace(CERTIFIED, threshold=0.93),)}
 
-    assert [vote.stage for vote in predict_rows([first, second], rows_of, 3)] == ["fma518", "fma518", "fma518"]
-    votes = predict_rows([first, second], rows_of, 3, library_exits=stricter)
+    assert [vote.stage for vote in last_votes([first, second], rows_of, 3)] == ["fma518", "fma518", "fma518"]
+    votes = last_votes([first, second], rows_of, 3, library_exits=stricter)
     assert [vote.stage for vote in votes] == ["fma518", "musicnn", "musicnn"]
 
 
@@ -83,18 +89,18 @@ def test_without_a_certificate_for_just_this_cascade_every_row_goes_on() -> None
     other = replace(CERTIFIED, against=("digest of another",))
     first, second = bundle("fma518", [1.0, 1.0, 1.0], [other]), bundle("musicnn", [0.2, 0.2, 0.2], [])
 
-    assert {vote.stage for vote in predict_rows([first, second], rows_of, 3)} == {"musicnn"}
+    assert {vote.stage for vote in last_votes([first, second], rows_of, 3)} == {"musicnn"}
 
 
 def test_a_threshold_that_was_not_certified_lets_no_row_exit() -> None:
     refused = replace(CERTIFIED, threshold=None, why="too few")
     first, second = bundle("fma518", [1.0, 1.0, 1.0], [refused]), bundle("musicnn", [0.2, 0.2, 0.2], [])
 
-    assert {vote.stage for vote in predict_rows([first, second], rows_of, 3)} == {"musicnn"}
+    assert {vote.stage for vote in last_votes([first, second], rows_of, 3)} == {"musicnn"}
 
 
 def test_a_single_stage_answers_for_every_row() -> None:
-    votes = predict_rows([bundle("musicnn", [0.9, 0.7, 0.1], [CERTIFIED])], rows_of, 3)
+    votes = last_votes([bundle("musicnn", [0.9, 0.7, 0.1], [CERTIFIED])], rows_of, 3)
 
     assert [vote.stage for vote in votes] == ["musicnn"] * 3
 
@@ -110,6 +116,6 @@ def test_rows_get_the_last_votes_of_tracks_that_are_on_no_album(sure: list[tuple
     cascade = Cascade.from_bundles(bundles, TREE)
 
     of_tracks = cascade.predict(range(len(sure)), source, [])
-    of_rows = predict_rows(bundles, lambda bundle: np.array(rows[bundle.kinds[0]], np.float32), len(sure))
+    of_rows = last_votes(bundles, lambda bundle: np.array(rows[bundle.kinds[0]], np.float32), len(sure))
 
     assert of_rows == [votes[-1] for votes in of_tracks.values()]
