@@ -284,8 +284,7 @@ def files_in_plex(work: Session, pairs: tuple[str, ...], paths: Sequence[str]) -
     here = _files_below(paths)
     target = _open(work, pairs, here)
     target.store_map()
-    target.import_tracks()
-    files = target.local_files()
+    files = tuple(target.import_tracks().files)
     if not files:
         raise NothingToDo(
             f"No track of the Plex library {target.section.title} is a file here; look at `reclass plex map`, "

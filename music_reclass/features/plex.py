@@ -16,8 +16,8 @@ from music_reclass.features.library import FROM_TRACK, TRACK, track_of
 PLANNED, WRITTEN, UNDONE, ABANDONED = "planned", "written", "undone", "abandoned"
 
 _COLUMNS = (
-    "id, run_id, server_id, section, level, rating_key, guid, file, title, field, before, after,"
-    " lock_before, lock_after, state, note"
+    "run_id, server_id, section, level, rating_key, guid, file, title, field, before, after,"
+    " lock_before, lock_after, state, note, id"
 )
 
 
@@ -113,12 +113,11 @@ class PlexJournal:
     def settle(self, settled: Sequence[tuple[int, str, str]]) -> None:
         """Set state and note of changes, given as (id, state, note), in one transaction."""
         now = time.time()
-        with self.database.transaction():
-            for change_id, state, note in settled:
-                self._sql.execute(
-                    "UPDATE plex_change SET state = ?, note = ?, changed = ? WHERE id = ?",
-                    (state, note, now, change_id),
-                )
+        with self.database.transaction() as sql:
+            sql.executemany(
+                "UPDATE plex_change SET state = ?, note = ?, changed = ? WHERE id = ?",
+                [(state, note, now, change_id) for change_id, state, note in settled],
+            )
 
     def open_changes(self, server_id: int) -> list[PlexChange]:
         """Edits of which it is not known whether they reached the server: a run was killed over them."""
@@ -185,13 +184,9 @@ class PlexJournal:
 
 
 def _change(row: tuple[Any, ...]) -> PlexChange:
-    (change_id, run_id, server_id, section, level, rating_key, guid, file, title, field, before, after,
-     lock_before, lock_after, state, note) = row  # fmt: skip
-    return PlexChange(
-        run_id, server_id, section, level, rating_key, guid, file, title,
-        FieldEdit(field, tuple(json.loads(before)), tuple(json.loads(after)), bool(lock_before), bool(lock_after)),
-        state, note, change_id,
-    )  # fmt: skip
+    *item, field, before, after, lock_before, lock_after, state, note, change_id = row
+    edit = FieldEdit(field, tuple(json.loads(before)), tuple(json.loads(after)), bool(lock_before), bool(lock_after))
+    return PlexChange(*item, edit, state, note, change_id)
 
 
 def local_tracks(database: Database) -> Iterator[Track]:
@@ -238,26 +233,15 @@ def import_tracks(database: Database, server_id: int, section: int, tracks: Iter
     return new
 
 
-def forget_vanished(database: Database, server_id: int, section: int, keys: Sequence[int]) -> int:
+def forget_vanished(database: Database, server_id: int, section: int, keys: Iterable[int]) -> int:
     """Forget what the server held in this library but no longer does; `keys` are all it holds. How many went."""
     known = database.connection.execute(
         "SELECT rating_key FROM plex_track WHERE server_id = ? AND section = ?", (server_id, section)
     ).fetchall()
     gone = {row[0] for row in known} - set(keys)
-    with database.transaction():
-        for key in gone:
-            database.connection.execute(
-                "DELETE FROM plex_track WHERE server_id = ? AND section = ? AND rating_key = ?",
-                (server_id, section, key),
-            )
+    with database.transaction() as sql:
+        sql.executemany(
+            "DELETE FROM plex_track WHERE server_id = ? AND section = ? AND rating_key = ?",
+            [(server_id, section, key) for key in gone],
+        )
     return len(gone)
-
-
-def imported_paths(database: Database, server_id: int, section: int) -> list[str]:
-    """The files that the library of the server holds, as last imported, by path."""
-    rows = database.connection.execute(
-        "SELECT t.path FROM plex_track p JOIN track t ON t.id = p.track_id"
-        " WHERE p.server_id = ? AND p.section = ? ORDER BY t.path",
-        (server_id, section),
-    )
-    return [os.fsdecode(row[0]) for row in rows]

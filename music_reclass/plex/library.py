@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
+import stat
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from music_reclass.domain import Track, TrackTags
 from music_reclass.errors import ServerError
-from music_reclass.features.plex import (
-    KnownServer,
-    PlexJournal,
-    forget_vanished,
-    import_tracks,
-    imported_paths,
-    local_tracks,
-)
+from music_reclass.features.plex import KnownServer, PlexJournal, forget_vanished, import_tracks, local_tracks
 from music_reclass.plex.http import NO_OWNER, TOGETHER, in_batches
+from music_reclass.plex.model import tag_key
 from music_reclass.plex.paths import NO_MAP, PathMap, infer, is_windows, parts_of, path_of, spread
 from music_reclass.utils.progress import Bar, Progress, progress_bar
 
@@ -34,13 +30,14 @@ QUIET = 3  # seconds without a scan after one, before the next folder's can be t
 
 @dataclass(slots=True)
 class ImportReport:
-    """How many tracks the server holds, and what became of them here."""
+    """How many tracks the server holds, what became of them here, and the `files` here, by path."""
 
     listed: int = 0
     new: int = 0
     known: int = 0
     not_here: int = 0
     gone: int = 0
+    files: list[str] = field(default_factory=list)
 
 
 class PlexLibrary:
@@ -100,7 +97,7 @@ class PlexLibrary:
 
     def store_map(self, path_map: PathMap | None = None) -> None:
         """Store a path map, that in use where none is given, for the next time."""
-        pairs = (path_map or self.path_map).as_dict()
+        pairs = dict((path_map or self.path_map).pairs)
         if pairs and pairs != dict(self.known.mapping):
             known = self.journal.server(self.known.machine, self.known.name)
             self.journal.remember_mapping(known.id, pairs)
@@ -112,33 +109,29 @@ class PlexLibrary:
         With `dry_run` nothing is stored, and `new` counts every file that is here.
         """
         tracks, path_map = self.tracks(), self.path_map
+        database, section = self.journal.database, self.section.key
         report = ImportReport(listed=len(tracks))
-        kept: list[int] = []
+        kept: dict[int, str] = {}
         with self.bar("importing", len(tracks)) as progress:
             for batch in in_batches(tracks, TOGETHER):
                 if self.stop():
                     return report
-                here = {one.key: (one, path) for one in batch if (path := _local_file(one.files, path_map)) is not None}
-                genres = {} if dry_run else {item.key: item.value("genre") for item in self.server.items(here)}
-                found = {
-                    key: track
-                    for key, (one, path) in here.items()
-                    if (track := _server_track(one, path, genres.get(key, ()))) is not None
-                }
-                database, section = self.journal.database, self.section.key
-                new = len(found) if dry_run else import_tracks(database, self.known.id, section, found.items())
+                found = {one.key: track for one in batch if (track := _local_track(one, path_map)) is not None}
+                new = len(found)
+                if not dry_run:
+                    for item in self.server.items(found):
+                        track = found[item.key]
+                        found[item.key] = replace(track, tags=replace(track.tags, genres=item.value("genre")))
+                    new = import_tracks(database, self.known.id, section, found.items())
                 report.new += new
                 report.known += len(found) - new
                 report.not_here += len(batch) - len(found)
-                kept += found
+                kept |= {key: track.path for key, track in found.items()}
                 progress.advance(len(batch))
+        report.files = sorted(set(kept.values()))
         if not dry_run:
-            report.gone = forget_vanished(self.journal.database, self.known.id, self.section.key, kept)
+            report.gone = forget_vanished(database, self.known.id, section, kept)
         return report
-
-    def local_files(self) -> tuple[str, ...]:
-        """The files here that the Plex library holds, as last imported."""
-        return tuple(imported_paths(self.journal.database, self.known.id, self.section.key))
 
     def refresh(self, files: Iterable[str]) -> int:
         """Have the server scan the folders of these local files, and wait for it; how many folders.
@@ -157,8 +150,8 @@ class PlexLibrary:
     def unknown(self, files: Iterable[str]) -> list[str]:
         """Those of the local `files` that are among the server's tracks under no Unicode form and case."""
         listed = {self.path_map.local(path) or path for one in self.tracks() for path in one.files}
-        known = {unicodedata.normalize("NFC", path).casefold() for path in listed}
-        return [path for path in files if unicodedata.normalize("NFC", path).casefold() not in known]
+        known = set(map(tag_key, listed))
+        return [path for path in files if tag_key(path) not in known]
 
 
 def wait_for_scan(
@@ -192,25 +185,18 @@ def _require_files(tracks: Sequence[Listed]) -> None:
         raise ServerError(NO_OWNER)
 
 
-def _local_file(files: Iterable[str], path_map: PathMap) -> str | None:
-    """The first of a track's files that is here, whichever Unicode form its name has on this disk."""
-    for path in map(path_map.local, files):
-        if path is None:
-            continue
+def _local_track(one: Listed, path_map: PathMap) -> Track | None:
+    """The first of a track's files that is here, whichever Unicode form its name has on this disk, with the tags that
+    the listing shows; None where there is none."""
+    for path in filter(None, map(path_map.local, one.files)):
         for form in (path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)):
-            if os.path.isfile(form):
-                return os.path.realpath(form)
+            with suppress(OSError, ValueError):
+                found = os.stat(form)
+                if stat.S_ISREG(found.st_mode):
+                    tags = TrackTags((), one.title, one.artist, one.album_artist, one.album)
+                    real = os.path.realpath(form)
+                    return Track(real, found.st_size, found.st_mtime_ns, duration=one.seconds, tags=tags)
     return None
-
-
-def _server_track(one: Listed, path: str, genres: tuple[str, ...]) -> Track | None:
-    """A file of the server's library with the tags that the server has for it; None where it cannot be read."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    tags = TrackTags(genres, one.title, one.artist, one.album_artist, one.album)
-    return Track(path, status.st_size, status.st_mtime_ns, duration=one.seconds, tags=tags)
 
 
 def folders_of(files: Iterable[str], roots: Iterable[str], most: int = MOST_FOLDERS) -> list[str]:

@@ -123,7 +123,7 @@ def joined(*names: str) -> str:
 
 
 def tag_key(tag: str) -> str:
-    """What makes two tags one: case and Unicode form do not part them (of the server this is assumed)."""
+    """What makes two tags (or names of files) one: not case and Unicode form (of the server's tags this is assumed)."""
     return unicodedata.normalize("NFC", tag).casefold()
 
 

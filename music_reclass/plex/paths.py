@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from music_reclass.errors import UsageError
@@ -74,10 +75,6 @@ class PathMap:
         named = {parts_of(server) for server, _ in self.pairs}
         return PathMap(self.pairs + tuple(pair for pair in others.pairs if parts_of(pair[0]) not in named))
 
-    def as_dict(self) -> dict[str, str]:
-        """For storing."""
-        return dict(self.pairs)
-
 
 NO_MAP = PathMap()
 
@@ -110,8 +107,7 @@ def infer(samples: Sequence[str], locations: Sequence[str], local_paths: Iterabl
         if (alike := named.get(_key(parts_of(path)[-1], True))) is not None:
             alike.append(path)
     votes = {sample: _votes(sample, named[_key(parts_of(sample)[-1], True)], locations) for sample in samples}
-    pairs, left = _elected(votes)
-    return PathMap(tuple((server, here) for server, here, _ in pairs), tuple(count for *_, count in pairs), tuple(left))
+    return _elected(votes)
 
 
 def _votes(sample: str, candidates: Sequence[str], locations: Sequence[str]) -> frozenset[tuple[str, str]]:
@@ -136,34 +132,27 @@ def _votes(sample: str, candidates: Sequence[str], locations: Sequence[str]) -> 
 
 
 def _common_end(one: Parts, other: Parts) -> int:
-    count = 0
-    for a, b in zip(reversed(one), reversed(other), strict=False):
-        if a != b:
-            break
-        count += 1
-    return count
+    both = zip(reversed(one), reversed(other), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], both))
 
 
-def _elected(votes: Mapping[str, frozenset[tuple[str, str]]]) -> tuple[tuple[tuple[str, str, int], ...], list[str]]:
+def _elected(votes: Mapping[str, frozenset[tuple[str, str]]]) -> PathMap:
     """The fewest pairs that explain the samples: the most voted for first, then for those it leaves."""
     left = dict(votes)
-    pairs: list[tuple[str, str, int]] = []
-    while left:
-        counts = Counter(pair for ballot in left.values() for pair in ballot)
-        if not counts:
-            break
-        (server, local), count = min(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    elected: dict[tuple[str, str], int] = {}
+    while counts := Counter(pair for ballot in left.values() for pair in ballot):
+        pair, count = min(counts.items(), key=lambda entry: (-entry[1], entry[0]))
         if count < LEAST_SHARE * len(votes):
             break
-        if any(_contradicts((server, local), other) for other in pairs):
-            left = {sample: ballot - {(server, local)} for sample, ballot in left.items()}
-            continue
-        pairs.append((server, local, count))
-        left = {sample: ballot for sample, ballot in left.items() if (server, local) not in ballot}
-    return tuple(pairs), list(left)
+        if any(_contradicts(pair, other) for other in elected):
+            left = {sample: ballot - {pair} for sample, ballot in left.items()}
+        else:
+            elected[pair] = count
+            left = {sample: ballot for sample, ballot in left.items() if pair not in ballot}
+    return PathMap(tuple(elected), tuple(elected.values()), tuple(left))
 
 
-def _contradicts(pair: tuple[str, str], elected: tuple[str, str, int]) -> bool:
+def _contradicts(pair: tuple[str, str], elected: tuple[str, str]) -> bool:
     """Whether a pair sends a folder within one that is elected to another place within the same folder here."""
     server, local = parts_of(pair[0]), parts_of(pair[1])
     top, here = parts_of(elected[0]), parts_of(elected[1])
@@ -194,7 +183,10 @@ class LocalIndex:
 
     def __init__(self, tracks: Iterable[Track]) -> None:
         self._by_path = {unicodedata.normalize("NFC", track.path): track for track in tracks}
-        self._by_folded: dict[str, Track | None] | None = None
+        self._by_folded: dict[str, Track | None] = {}
+        for name, track in self._by_path.items():
+            folded = name.casefold()
+            self._by_folded[folded] = None if folded in self._by_folded else track
         self._by_tags: dict[tuple[str, str, str], list[Track]] | None = None
 
     def __len__(self) -> int:
@@ -202,15 +194,8 @@ class LocalIndex:
 
     def at(self, path: str) -> Track | None:
         """The file at a path; where none has this very name, the only one that has it in another case."""
-        exact = self._by_path.get(unicodedata.normalize("NFC", path))
-        if exact is not None:
-            return exact
-        if self._by_folded is None:
-            self._by_folded = {}
-            for name, track in self._by_path.items():
-                folded = name.casefold()
-                self._by_folded[folded] = None if folded in self._by_folded else track
-        return self._by_folded.get(unicodedata.normalize("NFC", path).casefold())
+        composed = unicodedata.normalize("NFC", path)
+        return self._by_path.get(composed) or self._by_folded.get(composed.casefold())
 
     def like(self, listed: Listed) -> Track | None:
         """The only file with this artist, album, title and length; None where several or none have them."""
@@ -234,10 +219,8 @@ def match(listed: Listed, index: LocalIndex, path_map: PathMap, *, by_tags: bool
     """The file of one track. Several parts may be several files; if their decisions differ it is `ambiguous`."""
     paths = [path for path in map(path_map.local, listed.files) if path is not None]
     found = {track.path: track for track in map(index.at, paths) if track is not None}
-    if not found and by_tags:
-        alike = index.like(listed)
-        if alike is not None:
-            return Match(alike)
+    if not found and by_tags and (alike := index.like(listed)) is not None:
+        return Match(alike)
     if not found:
         return Match(None, UNSCANNED if paths else UNMAPPED)
     if all(_differs(track, listed) for track in found.values()):

@@ -22,10 +22,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "Music"
 
 
-def imported(bench: Bench, folder: Path) -> tuple[ImportReport, tuple[str, ...]]:
-    target = bench.target(given=PathMap((("/data/music", str(folder)),)))
-    report = target.import_tracks()
-    return report, target.local_files()
+def imported(bench: Bench, folder: Path) -> tuple[ImportReport, list[str]]:
+    report = bench.target(given=PathMap((("/data/music", str(folder)),))).import_tracks()
+    return report, report.files
 
 
 def test_files_that_are_here_come_in_with_tags_and_genres(bench: Bench, fake: FakePlex, folder: Path) -> None:
@@ -87,4 +86,4 @@ def test_a_map_is_stored_for_the_next_time(bench: Bench, fake: FakePlex, folder:
     assert known is not None
     assert dict(known.mapping) == {str(folder): str(folder)}
     more = bench.target(given=PathMap((("/other", "/there"),)))
-    assert more.path_map.as_dict() == {"/other": "/there", str(folder): str(folder)}
+    assert dict(more.path_map.pairs) == {"/other": "/there", str(folder): str(folder)}
