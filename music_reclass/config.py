@@ -51,6 +51,7 @@ STYLES = ("off", "genre", "style")
 CONFIDENCES = ("likely", "confident")
 _CONFIDENCE = r"likely|confident|0?\.\d+|0(?:\.0*)?|1(?:\.0*)?"
 _DEVICES = r"auto|mps|cuda|cpu(,\s*cpu)*|cuda:\d+(,\s*cuda:\d+)*"
+_MEMORY = r"|(\d+(\.\d+)?|\.\d+)\s*(%|(?i:[kmgt]?i?b?))"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 _ENVIRONMENT, _FLAGS = "The environment (RECLASS_*)", "The command line"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -168,6 +169,7 @@ class Settings:
         "How much of the card networks may take: 4GiB, or a share such as 0.5.",
         shown="what is free",
         metavar="SIZE",
+        pattern=_MEMORY,
     )
     precision: str = _setting("auto", "The numbers networks compute with.", choices=PRECISIONS)
     max_time: str = _setting(

@@ -66,6 +66,17 @@ def test_no_device_and_no_list_of_them_is_refused_before_any_work(name: str) -> 
         load({"device": name}, None, {})
 
 
+@pytest.mark.parametrize("size", ["", "4GiB", "4g", "512 MiB", "4096", "0.5", ".5", "50%", "1.5GB"])
+def test_an_amount_of_memory_is_written_as_people_write_it(size: str) -> None:
+    assert load({"gpu_memory": size}, None, {}).gpu_memory == size
+
+
+@pytest.mark.parametrize("size", ["4xx", "-1", "lots", "4 GiB of it", "G"])
+def test_what_is_no_amount_of_memory_is_refused_before_any_work_and_without_a_card(size: str) -> None:
+    with pytest.raises(UsageError, match="its values are: How much of the card networks may take: 4GiB"):
+        load({"gpu_memory": size}, None, {})
+
+
 def test_there_is_always_at_least_one_worker() -> None:
     assert Settings().workers >= 1
     assert Settings(jobs=5).workers == 5

@@ -227,12 +227,15 @@ def _show_tips(scope: Scope, cascade: Cascade, settings: Settings) -> None:
     unsure = sum(cell.count for cell in Outcomes(scope.database, scope).cells() if cell.outcome == Outcome.UNSURE)
     if not unsure:
         return
-    if store.find(catalogue.RECOMMENDED) is None:
+    tips = {stage: tip_line(stage, why, unsure) for stage, why in cascade.absent.items()}
+    if settings.bundle is not None:  # stages of the user's own: what the built-in ones lack is no matter
+        for text in tips.values():
+            complain(printable(text))
+        tips = {}
+    elif store.find(catalogue.RECOMMENDED) is None:
         model = catalogue.model(catalogue.RECOMMENDED)
         size = f"{model.size / 1e6:,.0f} MB, {model.licence}"
         tips = {model.name: f"A better model is one command away: reclass models download   ({size})"}
-    else:
-        tips = {stage: tip_line(stage, why, unsure) for stage, why in cascade.absent.items()}
     tips |= {f"head of {name}": f"{name}: {head.sentence()}" for name, head in heads_lacking(settings).items()}
     for name, text in tips.items():
         if _is_new(name):

@@ -156,7 +156,9 @@ def asked_for(placement: Placement, torch: Any) -> list[Device]:
     found, name = devices(torch), placement.device
     wanted = [device for device in found if name in ("auto", device.name, device.name.split(":")[0])]
     if not wanted:
-        raise UsageError(f"There is no device {name!r} here; there are {', '.join(d.name for d in found)}.")
+        raise UsageError(
+            f"There is no device {name!r} here, only {', '.join(d.name for d in found)}; see reclass doctor gpu."
+        )
     return wanted
 
 

@@ -21,6 +21,12 @@ SUPPORTED = {
     "feat_extract_norm": "group", "conv_bias": False, "feat_extract_activation": "gelu", "hidden_act": "gelu",
     "conv_pos_batch_norm": False,
 }  # fmt: skip
+# The sizes: whole numbers, or lists of them, one for each convolution.
+_NUMBERS = (
+    "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "num_conv_pos_embeddings",
+    "num_conv_pos_embedding_groups",
+)  # fmt: skip
+_LISTS = ("conv_dim", "conv_kernel", "conv_stride")
 PIECE = 2048  # frames of the first convolution that are float32 at a time
 # Samples that the convolutions see at once. What leaves the first of them is nearly all the memory a window takes:
 # five seconds in four parts take a quarter of it, in the same time (benchmarks/neural.py).
@@ -116,6 +122,15 @@ def hubert(config: Config, layers: tuple[int, ...], precision: str = "fp32") -> 
 
 
 def _check(config: Config) -> None:
+    for key in (*_NUMBERS, *_LISTS, "layer_norm_eps", "do_stable_layer_norm", "feat_proj_layer_norm"):
+        if key not in config:
+            raise ReclassError(f"The config.json of this HuBERT does not say its {key}; install the model again.")
+    lists = {key: config[key] for key in _LISTS}
+    sizes = {key: [config[key]] for key in _NUMBERS} | lists
+    if any(not isinstance(each, list | tuple) or len(each) != len(lists["conv_dim"]) for each in lists.values()) or any(
+        type(size) is not int or size < 1 for each in sizes.values() for size in each
+    ):
+        raise ReclassError("The config.json of this HuBERT gives sizes that are none; install the model again.")
     for key, value in SUPPORTED.items():
         if config.get(key, value) != value:
             raise ReclassError(f"reclass knows no HuBERT whose {key} is {config[key]}, only one with {value}.")

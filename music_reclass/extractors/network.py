@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from music_reclass.errors import DeviceError, FailTrack, MissingExtra, SkipTrack, TrackError
+from music_reclass.errors import DeviceError, FailTrack, MissingExtra, ReclassError, SkipTrack, TrackError
 from music_reclass.extractors import memory
 from music_reclass.extractors.batching import BatchSize, OutOfMemory, Slope, Work, adaptive_map, slope_through
 from music_reclass.extractors.device import (
@@ -378,9 +378,9 @@ class Network:
             return seed
         words = (self._blueprint.name, self.precision, "x".join(map(str, shape)), device.title, torch.__version__)
         key = "|".join(words)
-        known = read_json(self._blueprint.slopes) or {}
+        known = _remembered(self._blueprint.slopes)
         if key in known:
-            return Slope(*known[key])
+            return known[key]
         if device.unified and seed.fits(free_bytes(device, torch, self._placement.memory)[0], 2) < 2:
             return seed
         measured = self._measured(torch, shape)
@@ -389,7 +389,8 @@ class Network:
         if device.unified:  # what larger batches take besides would end the process: the larger of both figures
             measured = Slope(max(measured.fixed, seed.fixed), max(measured.each, seed.each))
         with suppress(OSError):  # a read-only folder: it is measured again next time
-            write_json(self._blueprint.slopes, {**known, key: [measured.fixed, measured.each]})
+            slopes = {**known, key: measured}
+            write_json(self._blueprint.slopes, {name: [one.fixed, one.each] for name, one in slopes.items()})
         return measured
 
     def _measured(self, torch: Any, shape: tuple[int, ...]) -> Slope | None:
@@ -414,6 +415,18 @@ class Network:
             self._judge(error, 1)
             return False
         return True
+
+
+def _remembered(path: Path) -> dict[str, Slope]:
+    """The slopes in a file by their keys; one that is damaged is as good as none, as it is measured again."""
+    slopes = {}
+    with suppress(ReclassError):
+        for key, numbers in (read_json(path) or {}).items():
+            with suppress(TypeError, ValueError):
+                fixed, each = map(float, numbers)
+                if fixed >= 0 and 0 < each < float("inf"):
+                    slopes[key] = Slope(fixed, each)
+    return slopes
 
 
 @contextmanager

@@ -158,7 +158,8 @@ def in_format(module: Any, precision: str) -> Any:
 
 
 def load_exactly(model: Any, tensors: Iterable[tuple[str, NDArray[Any]]], title: str) -> Any:
-    """`model` in evaluation mode with exactly these tensors; ReclassError for a missing, extra or misshapen one.
+    """`model` in evaluation mode with exactly these tensors; ReclassError for a missing, extra or misshapen one, and
+    for one that holds anything but finite numbers (a file's damage, by which every recording would fail for good).
 
     It may have been made without memory (`without_memory`). The tensors come one at a time, and each is
     at once converted to the number format that the model has in its place: never more than one is held in another.
@@ -167,6 +168,10 @@ def load_exactly(model: Any, tensors: Iterable[tuple[str, NDArray[Any]]], title:
     formats = {name: tensor.dtype for name, tensor in model.state_dict().items()}
     state = {}
     for name, tensor in tensors:
+        if tensor.dtype.kind != "f" or not np.isfinite(tensor).all():
+            raise ReclassError(
+                f"These weights do not fit {title} ({name} is no tensor of finite numbers); install the model again."
+            )
         mapped = torch.from_numpy(np.require(tensor, requirements="W"))  # torch warns of what cannot be written
         state[name] = mapped.to(formats.get(name, mapped.dtype), copy=True)
         del mapped
@@ -174,6 +179,6 @@ def load_exactly(model: Any, tensors: Iterable[tuple[str, NDArray[Any]]], title:
     try:
         model.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:
-        line = str(error).split("\n")[1 if "\n" in str(error) else 0].strip()
+        line = str(error).split("\n")[1 if "\n" in str(error) else 0].strip()[:200]
         raise ReclassError(f"These weights do not fit {title} ({line}); install the model again.") from error
     return model.eval().requires_grad_(False)

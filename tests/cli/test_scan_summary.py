@@ -13,6 +13,7 @@ from music_reclass.classification import scan as scanning
 from music_reclass.extractors.weights import catalogue, store
 from music_reclass.features.results import ScanStats, StageStats
 from music_reclass.features.scope import Scope
+from music_reclass.models.bundle import embedded, save_cascade
 from tests.cli.decided_library import DecidedLibrary, Tune
 from tests.extractors import small_models
 from tests.library import Shell
@@ -89,6 +90,18 @@ def test_a_better_model_is_named_once_and_only_where_somebody_is_unsure(
     assert shell.out.splitlines()[-1] == TIP
     assert shell("scan", library.folder, "--dry-run") == 0
     assert TIP not in shell.out
+
+
+def test_a_stage_of_the_users_own_bundle_that_cannot_run_is_named_by_every_scan_and_nothing_else_is_offered(
+    library: DecidedLibrary, shell: Shell, found: Found, tmp_path: Path
+) -> None:
+    save_cascade([embedded(), embedded("efficientat")], tmp_path / "own")
+    found(ScanStats(found=1))
+    library.add(Tune("b.mp3", ""))
+    for _ in range(2):
+        assert shell("scan", library.folder, "--dry-run", "--bundle", tmp_path / "own") == 0
+        assert "1 uncertain track might be decided by the stage efficientat, but" in shell.err
+        assert TIP not in shell.out
 
 
 def test_who_declined_the_offer_gets_no_tip_and_who_got_a_tip_is_still_asked(

@@ -142,6 +142,16 @@ def test_another_form_of_hubert_is_refused_in_one_sentence(setting):
         hubert.hubert(CONFIG | setting, (7,))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("num_hidden_layers", None), ("conv_dim", None), ("hidden_size", "x"), ("conv_stride", 2), ("conv_kernel", [3])],
+)
+def test_a_config_without_sizes_is_a_sentence(key, value):
+    config = {name: setting for name, setting in CONFIG.items() if name != key} | ({key: value} if value else {})
+    with pytest.raises(ReclassError, match=key if value is None else "sizes that are none"):
+        hubert.load({}, config, (7,), "fp32")
+
+
 @pytest.mark.parametrize(("parts", "most"), [(1, 6000), (4, 1500)])
 def test_never_more_than_a_part_of_a_window_has_left_the_first_convolution(parts, most):
     model = hubert.load(arrays(random_hubert()), CONFIG, (0,), "fp32")

@@ -198,6 +198,17 @@ def test_a_slope_is_measured_once_for_a_version_of_torch_and_remembered(card, mo
     assert newer.on_card == [1, 1, 2, 3]
 
 
+@pytest.mark.parametrize("damage", ["{", "[1]", '{"KEY": 7}', '{"KEY": [1]}', '{"KEY": ["a", 2]}', '{"KEY": [0, -5]}'])
+def test_slopes_that_are_damaged_are_measured_again(damage, card, tmp_path):
+    list(card(1000).map(windows(3)))
+    file = tmp_path / "slopes.json"
+    measured = json.loads(file.read_text())
+    file.write_text(damage.replace("KEY", next(iter(measured))))
+    again = card(1000)
+    list(again.map(windows(3)))
+    assert again.on_card == [1, 1, 2, 3]
+
+
 def test_an_allocator_that_does_not_count_is_not_believed(card, monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: 0)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (10**9, 8 * 1024**3))

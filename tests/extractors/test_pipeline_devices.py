@@ -226,6 +226,6 @@ def test_a_card_that_is_not_there_is_named_before_anything_starts():
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("there is a card here")
-    with pytest.raises(UsageError, match="There is no device 'cuda:0' here; there are cpu"):
+    with pytest.raises(UsageError, match="There is no device 'cuda:0' here, only cpu; see reclass doctor gpu"):
         next(spread([1], "cuda:0,cuda:1"))
     assert multiprocessing.active_children() == []

@@ -103,6 +103,24 @@ def test_weights_are_loaded_exactly_or_not_at_all(change):
         load_exactly(linear(), tensors.items(), "a layer")
 
 
+@pytest.mark.parametrize(
+    "bias",
+    [np.array([0, np.nan], np.float32), np.array([np.inf, 0], np.float32), np.zeros(2, np.int64), np.zeros(2, bool)],
+    ids=["nan", "infinite", "integers", "truth values"],
+)
+def test_weights_that_are_no_finite_numbers_are_the_fault_of_the_file_and_not_of_every_recording(bias):
+    tensors = {"weight": np.ones((2, 3), np.float32), "bias": bias}
+    with pytest.raises(ReclassError, match=r"do not fit a layer \(bias is no tensor of finite numbers\); install"):
+        load_exactly(torch.nn.Linear(3, 2), tensors.items(), "a layer")
+
+
+def test_of_many_tensors_that_are_missing_a_sentence_names_the_first():
+    model = torch.nn.Sequential(*(torch.nn.Linear(3, 2) for _ in range(50)))
+    with pytest.raises(ReclassError, match="Missing key") as failure:
+        load_exactly(model, (), "a stack")
+    assert len(str(failure.value)) < 300
+
+
 def test_weights_come_one_at_a_time_each_into_the_format_of_its_place():
     held = []
 

@@ -65,3 +65,18 @@ def test_equal_weights_have_equal_digests_in_any_order_and_layout():
     assert store.tensors_digest(one) == store.tensors_digest(other)
     for changed in ({"a": one["a"].reshape(3, 2)}, {"a": one["a"].astype("f8")}, {"c": one["a"]}, {"a": one["a"] + 1}):
         assert store.tensors_digest(one) != store.tensors_digest({"b": one["b"]} | changed)
+
+
+def test_where_the_disk_is_full_the_former_file_stands_and_nothing_lies_beside_it(tmp_path, monkeypatch):
+    file = tmp_path / "slopes.json"
+    store.write_json(file, {"a": 1})
+
+    def full(path, *_, **__):
+        path.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(file), "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.write_json(file, {"a": 2})
+    assert store.read_json(file) == {"a": 1}
+    assert list(tmp_path.glob("slopes*")) == [file]
