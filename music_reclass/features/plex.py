@@ -184,9 +184,9 @@ class PlexJournal:
 
 
 def _change(row: tuple[Any, ...]) -> PlexChange:
-    *item, field, before, after, lock_before, lock_after, state, note, change_id = row
+    *of_item, field, before, after, lock_before, lock_after = row[:13]
     edit = FieldEdit(field, tuple(json.loads(before)), tuple(json.loads(after)), bool(lock_before), bool(lock_after))
-    return PlexChange(*item, edit, state, note, change_id)
+    return PlexChange(*(*of_item, edit, *row[13:]))
 
 
 def local_tracks(database: Database) -> Iterator[Track]:
