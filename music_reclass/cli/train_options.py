@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from music_reclass.cli.data import FIRST, data_flags, open_data
-from music_reclass.cli.options import setting_flags
+from music_reclass.cli.options import Choice, setting_flags
 from music_reclass.cli.output import (
     check_output,
+    confirm,
     interactive,
     plain,
     printable,
@@ -147,12 +148,7 @@ def training_data(options: TrainOptions, taxonomy: Taxonomy, kinds: tuple[str, .
 
 def _agreed(question: str) -> bool:
     """What somebody at the terminal answers; yes where nobody is there, who has asked for it already."""
-    from music_reclass.utils.progress import waiting_for_answer
-
-    if not interactive():
-        return True
-    with waiting_for_answer():
-        return click.confirm(question, default=True)
+    return not interactive() or confirm(question, Choice(), default=True)
 
 
 def networks(options: TrainOptions, data: Dataset) -> Estimator:

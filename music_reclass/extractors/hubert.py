@@ -133,7 +133,7 @@ def _check(config: Config) -> None:
         raise ReclassError("The config.json of this HuBERT gives sizes that are none; install the model again.")
     for key, value in SUPPORTED.items():
         if config.get(key, value) != value:
-            raise ReclassError(f"reclass knows no HuBERT whose {key} is {config[key]}, only one with {value}.")
+            raise ReclassError(f"This HuBERT is not supported: its {key} is {config[key]}, not {value}.")
 
 
 def load(

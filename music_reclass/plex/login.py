@@ -205,8 +205,10 @@ def _plex_tv() -> Iterator[None]:
         try:
             yield
         except requests.RequestException as error:
-            raise ServerError("plex.tv cannot be reached; is this machine online?") from error
+            raise ServerError("The service plex.tv cannot be reached; is this machine online?") from error
         except (PlexApiException, SyntaxError, AttributeError, TypeError, ValueError) as error:
             status = re.match(r"\((\d+)\)", str(error))
             why = f"refuses that (status {status[1]})" if status else "answers otherwise than expected"
-            raise ServerError(f"plex.tv {why}; try reclass plex login again, or set address and token.") from None
+            raise ServerError(
+                f"The service plex.tv {why}; try reclass plex login again, or set address and token."
+            ) from None
