@@ -177,6 +177,14 @@ def confirm(question: str, choice: Choice, *, default: bool = False) -> bool:
         return click.confirm(f"\n{printable(question)}", default=default)
 
 
+def choose(question: str, most: int) -> int:
+    """The number from 1 to `most` that somebody at the terminal gives."""
+    from music_reclass.utils.progress import waiting_for_answer
+
+    with waiting_for_answer():
+        return int(click.prompt(printable(question), type=click.IntRange(1, most)))
+
+
 def write_file(path: Path, content: str | bytes | Iterable[str], *, force: bool = False) -> None:
     """Write an output file beside its place and put it there when it is whole. UsageError where `check_output` has
     one; ReclassError where it cannot be written."""

@@ -12,6 +12,7 @@ import click
 from music_reclass.cli.options import map_flag
 from music_reclass.cli.output import (
     cell,
+    choose,
     complain,
     interactive,
     plain,
@@ -240,15 +241,13 @@ def show_unknown(files: Sequence[str], count: int) -> None:
 def ask_server(servers: Sequence[Any]) -> Any:
     """The server that somebody at the terminal chooses; UsageError that names them where there is nobody."""
     from music_reclass.errors import UsageError
-    from music_reclass.utils.progress import waiting_for_answer
 
     names = [printable(one.name) for one in servers]
     if not interactive():
         raise UsageError(f"The account has several servers; name one with --server: {', '.join(names)}.")
     for number, name in enumerate(names, start=1):
         plain(f"{number:>3}  {name}")
-    with waiting_for_answer():
-        return servers[click.prompt("Which server?", type=click.IntRange(1, len(servers))) - 1]
+    return servers[choose("Which server?", len(servers)) - 1]
 
 
 def show_login(name: str, url: str, files: tuple[Path, Path], as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from music_reclass.cli import train_options
+from music_reclass.cli import output, train_options
 from music_reclass.cli.train_options import TrainOptions, finish
 from music_reclass.config import Settings, load
 from music_reclass.errors import NothingToDo, UsageError
@@ -79,7 +79,8 @@ def test_somebody_at_a_terminal_is_asked_whether_to_wait_for_hours(
         raise NothingToDo("seen")
 
     monkeypatch.setattr(train_options, "interactive", lambda: terminal)
-    monkeypatch.setattr(train_options.click, "confirm", confirm)
+    monkeypatch.setattr(output, "interactive", lambda: terminal)
+    monkeypatch.setattr(output.click, "confirm", confirm)
     monkeypatch.setattr(train_options, "open_data", open_data)
 
     with pytest.raises(NothingToDo, match="seen"):
