@@ -69,7 +69,7 @@ def sync(*, pairs: tuple[str, ...], choice: Choice, settings: Settings, **flags:
         if work.stop:
             complain("Stopped as you asked; nothing was written.")
             return 130
-        if not plan.edits or not confirm(f"Write {len(plan.edits):,} items of the Plex library?", choice):
+        if not plan.edits or not confirm(f"Write {counted(len(plan.edits), 'item')} of the Plex library?", choice):
             return 0
         target.store_map()
         run, outcome = _write(
@@ -115,7 +115,7 @@ def restore_run(settings: Settings, run: int | None, force: bool, choice: Choice
         edits = [row.edit for row in rows if row.edit is not None]
         left = int(any(row.edit is None for row in rows))
         output.show_restore_plan(number, rows, choice.as_json)
-        if edits and not confirm(f"Restore {len(edits):,} items of the Plex library?", choice):
+        if edits and not confirm(f"Restore {counted(len(edits), 'item')} of the Plex library?", choice):
             return left
         if not choice.dry_run:
             journal.settle(settled)
@@ -136,8 +136,8 @@ def unlock(choice: Choice, settings: Settings) -> int:
     with _writing(settings, "plex unlock", must_exist=True) as (work, target):
         edits = unlocking(target)
         if not choice.as_json:
-            say("locks", f"{len(edits):,} items hold a lock of ours")
-        if not edits or not confirm(f"Release the locks of {len(edits):,} items?", choice):
+            say("locks", f"{counted(len(edits), 'item')} with a lock of ours")
+        if not edits or not confirm(f"Release the locks of {counted(len(edits), 'item')}?", choice):
             return 0
         run, outcome = _write(work, target, edits, "plex unlock")
         output.show_outcome(outcome, run, choice.as_json, then=f"restore it: reclass plex restore {run}")
@@ -305,16 +305,19 @@ def sync_after_scan(work: Session, pairs: tuple[str, ...], written: Sequence[str
     target.store_map()
     if plan.warning:
         complain(plan.warning)
-    run, outcome = None, Outcome()
-    if plan.edits:
+    run, outcome = None, Outcome(stopped=bool(work.stop))
+    if plan.edits and not outcome.stopped:
         run, outcome = _write(work, target, plan.edits, "plex sync", files=len(written))
     unknown = target.unknown(written)
     if as_json:
         print_json({"plex": {"run": run, "folders": folders, **output.outcome_as_json(outcome), "unknown": unknown}})
-    elif run is None:
+    elif run is None and not outcome.stopped:
         say("plex", f"{counted(folders, 'folder')} scanned; nothing to write")
-    else:
+    elif run is not None:
         output.show_outcome(outcome, run, as_json, then=f"undo it: reclass undo {run}")
+    if outcome.stopped:
+        complain("Stopped as you asked; reclass plex sync brings the genres that Plex does not hold yet.")
+        return 130
     if unknown and not as_json:
         output.show_unknown(unknown, len(written))
     return 1 if outcome.failed or outcome.changed or unknown else 0

@@ -181,7 +181,11 @@ def show_outcome(outcome: Outcome, run: int, as_json: bool, *, then: str = "", v
     if as_json:
         print_json({"run": run, **outcome_as_json(outcome)})
         return
-    say(verb, f"{outcome.written:,} items, each read back and verified" + (f"; {then}" if then else ""))
+    say(
+        verb,
+        f"{counted(outcome.written, 'item')},{' each' * (outcome.written != 1)} read back and verified"
+        + (f"; {then}" if then else ""),
+    )
     for title, why in (*outcome.failed[:10], *outcome.changed[:10]):
         say("not", f"{printable(title)}: {why}")
     more = len(outcome.failed[10:]) + len(outcome.changed[10:])
@@ -223,7 +227,7 @@ def show_import(title: str, done: ImportReport, choice: Choice) -> None:
         f"{done.new:,} new, {done.known:,} known" + (" (dry run: nothing was stored)" if choice.dry_run else ""),
     )
     if done.not_here:
-        say("", f"{done.not_here:,} are no files here: look at reclass plex map")
+        say("", f"{counted(done.not_here, 'track')} without a file here: look at reclass plex map")
 
 
 def show_unknown(files: Sequence[str], count: int) -> None:

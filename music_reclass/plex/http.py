@@ -104,7 +104,12 @@ class Client:
 
             make: Any = server.PlexServer
             options = {"session": self._session, "timeout": max(timeout, 0.1)}
-            self._server = self._retried(lambda: make(url, token.reveal() or None, **options), "/", is_first=True)
+            try:
+                self._server = self._retried(lambda: make(url, token.reveal() or None, **options), "/", is_first=True)
+            except Refused as refusal:
+                raise ServerError(f"What answers at {url} is not a Plex server: it answers {refusal.status}.") from None
+        if not self.machine:
+            raise ServerError(f"What answers at {url} is not a Plex server.")
 
     @property
     def name(self) -> str:
@@ -119,13 +124,15 @@ class Client:
     @property
     def machine(self) -> str:
         """The name of this server among all others; it survives moves and new addresses."""
-        return str(self._server.machineIdentifier or "")
+        return str(getattr(self._server, "machineIdentifier", "") or "")
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> Element:
-        """The XML of one page; that of an empty page where the answer is empty."""
+        """The XML of one page; that of an empty page where the answer is empty. ServerError for the page of a proxy."""
         from xml.etree.ElementTree import Element
 
         answer: Element | None = self._retried(lambda: self._server.query(path, headers=headers or {}), path)
+        if answer is not None and answer.tag != "MediaContainer":
+            raise ServerError(f"What answers at {self.url}{urlsplit(path).path[:60]} is not a Plex server.")
         return Element("MediaContainer") if answer is None else answer
 
     def put(self, path: str) -> None:
@@ -367,6 +374,8 @@ class Server:
             if refusal.status in TOO_LONG:
                 self._most = min(self._most, half)
             return self._together(keys[:half]) + self._together(keys[half:])
+        if not page.attrib:  # whatever went wrong there, it does not say that the items are gone
+            raise ServerError(f"The Plex server at {self.client.url} answers nothing where items were asked for.")
         return [item for one in page if (item := item_of(one, read)) is not None]
 
     def _leaves_out_gone(self, key: int) -> bool:

@@ -109,6 +109,8 @@ def link(
         from plexapi.myplex import MyPlexPinLogin
 
         login = MyPlexPinLogin(requestTimeout=30)
+        if not login.pin:
+            raise ValueError("no code")
         code = str(login.pin)
     show(code)
     started, troubles = clock(), 0
@@ -156,7 +158,7 @@ def address_of(server: Any) -> str:
     if True in answers:
         return str(addresses[answers.index(True)])
     raise ServerError(
-        f"The Plex server {server.name} answers at none of its {len(addresses)} addresses "
+        f"The Plex server {server.name} answers at none of its addresses "
         f"({', '.join(addresses) or 'plex.tv knows none'}); is it running?"
     )
 

@@ -145,7 +145,7 @@ def plan_sync(library: PlexLibrary, request: SyncRequest, taxonomy: Taxonomy) ->
     section = library.section
     levels, warning = levels_for(library.server, section, request.level)
     tracks = library.tracks()
-    if not tracks:
+    if not tracks and request.only is None:  # after a scan of the files here the server may not hold them yet
         raise NothingToDo(f"The Plex library {section.title} holds no tracks.")
     index = LocalIndex(local_tracks(library.journal.database))
     if not len(index):
@@ -154,7 +154,7 @@ def plan_sync(library: PlexLibrary, request: SyncRequest, taxonomy: Taxonomy) ->
     found = [answer.track.path for _, answer in matched if answer.track is not None]
     # Either side may hold more than the other: one folder scanned of a large library, or one library of several. A
     # wrong path map makes both shares small.
-    coverage = max(len(found) / len(tracks), len(set(found)) / len(index))
+    coverage = max(len(found) / max(len(tracks), 1), len(set(found)) / len(index))
     if coverage < LEAST_COVERAGE and not request.allow_partial:
         raise UsageError(
             f"Only {len(found):,} of {len(tracks):,} tracks in {section.title} are files that reclass knows. "

@@ -128,6 +128,21 @@ def test_sync_asks_for_a_yes_then_writes_and_restore_takes_it_back(
     assert (code, "Nothing of run 1" in err) == (3, True)
 
 
+def test_one_item_is_called_one(reclass: Reclass, fake: FakePlex, tmp_path: Path) -> None:
+    fake.album("Ada", "Blue", 1)
+    with Database(tmp_path / "library.sqlite3").connection:
+        decide(Database(tmp_path / "library.sqlite3"), [(local(fake.tracks()[0].files[0]), "Jazz")])
+    said = ""
+    for words in (["sync", "--level", "track"], ["unlock"], ["restore"]):
+        for flags in ([], ["-y"]):
+            said += "".join(reclass("plex", *words, *flags)[1:])
+    assert "1 items" not in said
+    assert said.count("1 item, read back and verified") == 3
+    assert all(
+        f"{question}?" in said for question in ("Write 1 item of the Plex library", "Release the locks of 1 item")
+    )
+
+
 def test_an_item_that_is_away_while_nobody_says_yes_to_a_restore_can_be_restored_later(
     reclass: Reclass, fake: FakePlex, library: Database
 ) -> None:
@@ -207,9 +222,9 @@ def test_map_without_a_library_uses_the_folders_named(reclass: Reclass, fake: Fa
 def test_unlock_releases_our_locks_only(reclass: Reclass, fake: FakePlex, library: Database) -> None:
     reclass("plex", "sync", "-y")
     code, out, _ = reclass("plex", "unlock", "-y")
-    assert (code, "10 items hold a lock of ours" in out) == (0, True)
+    assert (code, "10 items with a lock of ours" in out) == (0, True)
     assert [bool(thing.locked) for thing in fake.tracks()] == [False, True] + [False] * 8
-    assert "0 items hold a lock" in reclass("plex", "unlock", "-y")[1]
+    assert "0 items with a lock" in reclass("plex", "unlock", "-y")[1]
 
 
 def test_selftest_tries_and_puts_back(reclass: Reclass, fake: FakePlex, library: Database) -> None:

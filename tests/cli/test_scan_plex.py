@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +72,28 @@ def test_files_and_server_get_the_same_genres_and_undo_takes_both_back(
     assert shell("undo", "--yes") == 0
     assert digests(music) == before
     assert shell("undo", "--yes") == 3
+
+
+def test_who_stops_the_waiting_for_plex_is_told_that_the_genres_are_not_there(
+    music: Path, shell: Shell, fake: FakePlex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, fake.scan_polls = fake.state(), 10**6
+    stop = iter([signal.SIGINT])
+    monkeypatch.setitem(
+        Client.__init__.__kwdefaults__, "sleep", lambda seconds: [os.kill(os.getpid(), one) for one in stop]
+    )
+    assert shell("scan", music / "Moss Chapel", "--sync-plex", "--yes") == 130
+    assert "reclass plex sync brings the genres" in shell.err
+    assert "nothing to write" not in shell.out
+    assert fake.state() == state
+
+
+def test_files_written_are_named_where_the_library_in_plex_is_empty(music: Path, shell: Shell, fake: FakePlex) -> None:
+    fake.things.clear()
+    fake.locations = ["/data/music"]
+    assert shell("scan", music / "Moss Chapel", "--sync-plex", "--yes", "--json") == 1
+    written = [item["path"] for item in shell.objects() if item.get("written")]
+    assert shell.objects()[-1]["plex"]["unknown"] == written != []
 
 
 def test_a_server_that_does_not_answer_is_said_before_anything_is_read(

@@ -6,7 +6,7 @@
 | F2  | `replaces`, `removes_first`: what a PUT of tags means                                            |
 | F3  | always: a bad token gets 401                                                                     |
 | F4  | `longest_query`, `too_long_status`: 414 or 400 for longer queries                                |
-| F5  | `faults`: what happens to the next requests: a status, "drop", "hang", ("retry-after", seconds)  |
+| F5  | `faults`: what happens to the next requests: a status, "drop", "hang", "page", "nothing", ...     |
 | F6  | always: the value of `tag-` is split at the comma, then unquoted                                 |
 | F7  | always: no type 400, unknown id 404; without id everything would change: counted in `unbounded`  |
 | F8  | `refresh_metadata()` reads the embedded genres again where nothing is locked                     |
@@ -468,6 +468,8 @@ class _Handler(BaseHTTPRequestHandler):
             status, body, extra = 429, "", f"Retry-After: {fault[1]}\r\n"
         elif fault == "html":
             status, body = 200, "<html><p>Sign in<br></html>"
+        elif fault in ("page", "nothing"):  # of a proxy
+            status, body = 200, "<html><p>Sign in</p></html>" if fault == "page" else ""
         elif fault == "redirect":
             status, body, extra = 302, "", f"Location: http://127.0.0.1:{plex.port}/elsewhere\r\n"
         elif isinstance(fault, int):

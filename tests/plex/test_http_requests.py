@@ -49,6 +49,22 @@ def test_a_server_that_stays_away_is_given_up_in_one_sentence(fake: FakePlex) ->
     assert len(clock.slept) == len(DELAYS)
 
 
+@pytest.mark.parametrize("fault", [400, 402, 403, 404, "html", "page", "nothing", "redirect"])
+def test_what_is_no_plex_server_is_called_so_at_once(fake: FakePlex, fault: object) -> None:
+    fake.faults = [fault]
+    with pytest.raises(ServerError, match=r"not a Plex server|sends us on"):
+        connected(fake)
+
+
+@pytest.mark.parametrize("fault", ["page", "nothing"])
+def test_an_answer_of_a_proxy_does_not_say_that_items_are_gone(fake: FakePlex, fault: str) -> None:
+    (thing,) = fake.album("Ada", "Blue", 1)
+    server = connected(fake)
+    fake.faults = [fault]
+    with pytest.raises(ServerError, match=r"not a Plex server|answers nothing"):
+        list(server.items([thing.key]))
+
+
 def test_an_address_where_nobody_answers_is_given_up_sooner(fake: FakePlex) -> None:
     clock = Clock()
     with FakePlex() as other:

@@ -54,6 +54,12 @@ def test_a_code_that_nobody_enters_is_given_up_after_a_quarter_of_an_hour(tv: Fa
     assert sum(clock.slept) == 900
 
 
+def test_an_answer_of_plex_tv_without_a_code_is_not_waited_for(tv: FakePlexTv, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tv, "answer", lambda *_: (201, "<pin/>"))
+    with pytest.raises(ServerError, match="answers otherwise than expected"):
+        linked()
+
+
 def test_a_bad_answer_of_plex_tv_does_not_end_the_waiting_but_many_do(tv: FakePlexTv) -> None:
     def show(code: str) -> None:
         tv.faults = [500, 429, 503]
