@@ -65,10 +65,10 @@ def sync(*, pairs: tuple[str, ...], choice: Choice, settings: Settings, **flags:
     request = _request(min_confidence=settings.min_confidence, **flags)
     with _writing(settings, "plex sync", pairs, must_exist=True) as (work, target):
         plan = plan_sync(target, request, work.taxonomy)
-        output.show_plan(plan, choice.as_json)
         if work.stop:
             complain("Stopped as you asked; nothing was written.")
             return 130
+        output.show_plan(plan, choice.as_json)
         if not plan.edits or not confirm(f"Write {counted(len(plan.edits), 'item')} of the Plex library?", choice):
             return 0
         target.store_map()
@@ -376,10 +376,15 @@ def _write(
     work: Session, target: PlexLibrary, edits: list[ItemEdit], command: str, **arguments: object
 ) -> tuple[int, Outcome]:
     """Write the edits as one run of the journal: its number, and how it went."""
+    from music_reclass.errors import ServerError
     from music_reclass.plex.write import write
 
     run = work.journal.begin_run(command, {"library": target.section.title, **arguments})
-    outcome = write(target, edits, run)
+    try:
+        outcome = write(target, edits, run)
+    except ServerError:
+        complain(f"What was sent before is logged: {command} goes on from there, plex restore {run} takes it back.")
+        raise
     work.journal.finish_run(run, {"written": outcome.written, "failed": len(outcome.failed)})
     return run, outcome
 

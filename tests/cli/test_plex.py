@@ -313,6 +313,25 @@ def test_an_interrupt_ends_in_order(reclass: Reclass, fake: FakePlex, tmp_path: 
     assert all(thing.genres == ["Jazz"] for thing in fake.tracks())
 
 
+def test_a_server_that_goes_away_leaves_word_of_how_to_go_on_and_back(
+    reclass: Reclass, fake: FakePlex, library: Database
+) -> None:
+    start = fake.state()
+    fake.after_put = lambda number: fake.faults.append(418)
+    code, _, err = reclass("plex", "sync", "-y")
+    assert (code, "plex sync goes on from there, plex restore 1 takes it back" in err) == (5, True)
+    fake.after_put = lambda number: None
+    assert fake.state() != start
+    assert reclass("plex", "restore", "1", "-y")[0] == 0
+    assert fake.state() == start
+
+
+def test_a_plan_that_was_stopped_is_not_shown_as_a_whole(reclass: Reclass, fake: FakePlex, library: Database) -> None:
+    fake.spend = lambda *_: os.kill(os.getpid(), signal.SIGINT) if len(fake.requests) == 3 else None  # type: ignore[method-assign]
+    code, out, err = reclass("plex", "sync", "-y")
+    assert (code, out, "nothing was written" in err, fake.puts) == (130, "", True, 0)
+
+
 def test_two_syncs_at_once_are_refused(reclass: Reclass, fake: FakePlex, library: Database, tmp_path: Path) -> None:
     from music_reclass.features.database import writing_lease
 
