@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from music_reclass.plex.plan import SyncRequest
     from music_reclass.plex.write import Outcome
 
-STOPPED = "Stopped as you asked; what was sent is verified and logged: the same command goes on from here."
-
 
 @click.group()
 def plex() -> None:
@@ -295,13 +293,17 @@ def files_in_plex(work: Session, pairs: tuple[str, ...], paths: Sequence[str]) -
 
 
 def sync_after_scan(work: Session, pairs: tuple[str, ...], written: Sequence[str], as_json: bool) -> int:
-    """For `scan --sync-plex`: refresh the folders of the files `written` and write their genres; the exit code."""
-    from music_reclass.plex.plan import SyncRequest, plan_after_scan
+    """For `scan --sync-plex`: refresh the folders of the files `written` and write their genres; the exit code.
+
+    The refresh comes first and the edit locks its field: what the server reads from the files does not replace it.
+    """
+    from music_reclass.plex.plan import SyncRequest, plan_sync
     from music_reclass.plex.write import Outcome
 
     target = _open(work, pairs)
     request = SyncRequest(only=frozenset(written), allow_partial=True, min_confidence=work.settings.min_confidence)
-    plan, folders = plan_after_scan(target, request, work.taxonomy)
+    folders = target.refresh(written)
+    plan = plan_sync(target, request, work.taxonomy)
     target.store_map()
     if plan.warning:
         complain(plan.warning)
@@ -391,7 +393,7 @@ def _write(
 
 def _code(outcome: Outcome) -> int:
     if outcome.stopped:
-        complain(STOPPED)
+        complain("Stopped as you asked; what was sent is verified and logged: the same command goes on from here.")
         return 130
     return 1 if outcome.failed or outcome.changed else 0
 

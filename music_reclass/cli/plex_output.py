@@ -124,7 +124,7 @@ def show_plan(plan: SyncPlan, as_json: bool) -> None:
         complain(f"Warning: {plan.warning}")
     if as_json:
         for row in plan.rows:
-            print_json(row.as_json())
+            print_json(_row_as_json(row))
         return
     say(
         "library",
@@ -145,6 +145,15 @@ def show_plan(plan: SyncPlan, as_json: bool) -> None:
     kinds = Counter((row.level, row.action, row.reason) for row in plan.rows)
     for (level, action, reason), count in kinds.most_common():
         say("", f"{counted(count, level):>14}  {action}: {REASONS.get(reason, reason)}")
+
+
+def _row_as_json(row: Row) -> dict[str, Any]:
+    """For `--json`: one object (docs/how-to/plex.md)."""
+    others = {one.field: list(one.after) for one in row.edit.fields if one.field != "genre"} if row.edit else {}
+    return {
+        "action": row.action, "reason": row.reason, "level": row.level, "rating_key": row.key,
+        "title": row.title, "path": row.path, "before": list(row.before), "after": list(row.after), **others,
+    }  # fmt: skip
 
 
 def _show_album(album: str, rows: Sequence[Row]) -> None:

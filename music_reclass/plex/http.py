@@ -15,23 +15,13 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 from music_reclass import __version__
 from music_reclass.errors import NothingToDo, ServerError, UsageError
-from music_reclass.plex.model import (
-    ALBUM,
-    ARTIST,
-    TRACK,
-    Item,
-    Listed,
-    Section,
-    carries_genres,
-    item_of,
-    listed_of,
-    section_of,
-)
+from music_reclass.plex.model import ALBUM, ARTIST, TRACK, carries_genres, item_of, listed_of, section_of
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
     from music_reclass.config import Secret
+    from music_reclass.plex.model import Item, Listed, Section
 
 HOW = "reclass plex login gets one; or set RECLASS_PLEX_TOKEN, or plex_token_file in config.toml (docs/how-to/plex.md)."
 DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)

@@ -7,27 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from music_reclass.classification.albums import is_compilation
 from music_reclass.domain import Decision, OnExisting, Outcome
 from music_reclass.errors import NothingToDo, UsageError
 from music_reclass.features.plex import local_tracks
 from music_reclass.plex.http import READ_TOGETHER, in_batches
-from music_reclass.plex.model import (
-    ALBUM,
-    ARTIST,
-    TRACK,
-    Item,
-    ItemEdit,
-    Listed,
-    Section,
-    Tags,
-    joined,
-    same_tags,
-    tag_key,
-    without,
-)
+from music_reclass.plex.model import ALBUM, ARTIST, TRACK, ItemEdit, Listed, joined, same_tags, tag_key, without
 from music_reclass.plex.paths import LocalIndex, Match, PathMap, match
 from music_reclass.tagging.policy import NONE, SURE, is_enough, propose
 from music_reclass.taxonomy.tree import key
@@ -36,6 +23,7 @@ if TYPE_CHECKING:
     from music_reclass.features.plex import FieldEdit
     from music_reclass.plex.http import Server
     from music_reclass.plex.library import PlexLibrary
+    from music_reclass.plex.model import Item, Section, Tags
     from music_reclass.taxonomy import Taxonomy
 
 AUTO_LEVEL = "auto"
@@ -106,14 +94,6 @@ class Row:
     after: Tags = ()
     edit: ItemEdit | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        """For `--json`: one object (docs/how-to/plex.md)."""
-        others = {one.field: list(one.after) for one in self.edit.fields if one.field != "genre"} if self.edit else {}
-        return {
-            "action": self.action, "reason": self.reason, "level": self.level, "rating_key": self.key,
-            "title": self.title, "path": self.path, "before": list(self.before), "after": list(self.after), **others,
-        }  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class SyncPlan:
@@ -164,16 +144,6 @@ def plan_sync(library: PlexLibrary, request: SyncRequest, taxonomy: Taxonomy) ->
     comparison = Comparison(request, taxonomy)
     rows = tuple(row for level in levels for row in _rows(library, level, matched, comparison))
     return SyncPlan(section, levels, warning, len(tracks), len(found), library.path_map, rows)
-
-
-def plan_after_scan(library: PlexLibrary, request: SyncRequest, taxonomy: Taxonomy) -> tuple[SyncPlan, int]:
-    """After `scan` wrote the files `request.only`: the server scans their folders, then they are compared.
-
-    The plan, and how many folders were refreshed. The refresh comes first and the edit locks its field, so that what
-    the server reads from the files later does not replace it.
-    """
-    folders = library.refresh(request.only or ())
-    return plan_sync(library, request, taxonomy), folders
 
 
 def levels_for(server: Server, section: Section, wanted: str) -> tuple[tuple[str, ...], str]:

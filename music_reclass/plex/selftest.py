@@ -36,7 +36,7 @@ def selftest(library: PlexLibrary, key: int, run_id: int) -> Iterator[Finding]:
     server, section, journal = library.server, library.section, library.journal
     start = _read(server, key)
     several = [key, next((one.key for one in server.tracks(section) if one.key != key), key)]
-    yield Finding("track", None, f"{start.label}; genres: {_shown(start)}; {_lock(start)}")
+    yield Finding("track", None, f"{start.label}; {_shown(start)}")
     yield Finding(
         "track genres listed", None, "yes" if server.carries_genres(section, TRACK) else "no: --level track will refuse"
     )
@@ -55,7 +55,7 @@ def selftest(library: PlexLibrary, key: int, run_id: int) -> Iterator[Finding]:
     end = _read(server, key)
     if end.is_after(back):
         journal.settle([(one, UNDONE, "") for one in ids])
-    yield Finding("as before", end.is_after(back), f"genres: {_shown(end)}; {_lock(end)}")
+    yield Finding("as before", end.is_after(back), _shown(end))
 
 
 def _read(server: Server, key: int) -> Item:
@@ -66,11 +66,13 @@ def _read(server: Server, key: int) -> Item:
 
 
 def _shown(item: Item) -> str:
-    return ", ".join(item.value("genre")) or "(none)"
+    lock = "locked" if "genre" in item.locked else "not locked"
+    return f"genres: {', '.join(item.value('genre')) or '(none)'}; {lock}"
 
 
-def _lock(item: Item) -> str:
-    return "locked" if "genre" in item.locked else "not locked"
+def _genres(*genres: str) -> dict[str, str | int]:
+    """What sends a list of genres whole; it is tried here also where nothing would have to change."""
+    return {f"genre[{number}].tag.tag": genre for number, genre in enumerate(genres)}
 
 
 def _pages_agree(server: Server, several: Sequence[int], item: Item) -> Finding:
@@ -81,7 +83,7 @@ def _pages_agree(server: Server, several: Sequence[int], item: Item) -> Finding:
 
 def _bare_addition(server: Server, section: Section, item: Item) -> Finding:
     """One genre sent alone: what does "add" mean here?"""
-    server.edit(section, TRACK, [item.key], {"genre[0].tag.tag": MARK, "genre.locked": 1})
+    server.edit(section, TRACK, [item.key], {**_genres(MARK), "genre.locked": 1})
     now = _read(server, item.key).value("genre")
     if same_tags(now, (*item.value("genre"), MARK)):
         seen = "adds to the list" if item.value("genre") else "gives that genre (the track had none: no more to see)"
@@ -93,14 +95,9 @@ def _bare_addition(server: Server, section: Section, item: Item) -> Finding:
 def _converge(server: Server, section: Section, key: int, edit: FieldEdit) -> Finding:
     now = _read(server, key)
     wanted = now.edit("genre", edit.after, lock=edit.lock_after)
-    server.edit(section, TRACK, [key], {**parameters([ItemEdit(now, (wanted,))]), **_whole(edit)})
+    server.edit(section, TRACK, [key], {**parameters([ItemEdit(now, (wanted,))]), **_genres(*edit.after)})
     now = _read(server, key)
-    return Finding("the edit of sync", now.is_after(edit), f"genres: {_shown(now)}; {_lock(now)}")
-
-
-def _whole(edit: FieldEdit) -> dict[str, str | int]:
-    """The whole wanted list, also where nothing would have to change: that is what is tried here."""
-    return {f"{edit.field}[{number}].tag.tag": tag for number, tag in enumerate(edit.after)}
+    return Finding("the edit of sync", now.is_after(edit), _shown(now))
 
 
 def _together_shows_lock(server: Server, several: Sequence[int]) -> Finding:
@@ -118,8 +115,7 @@ def _absent_removal(server: Server, section: Section, key: int) -> Finding:
 
 def _case(server: Server, section: Section, key: int) -> Finding:
     now = _read(server, key)
-    sent = {f"genre[{n}].tag.tag": tag for n, tag in enumerate((*now.value("genre"), MARK.upper()))}
-    server.edit(section, TRACK, [key], {**sent, "genre.locked": 1})
+    server.edit(section, TRACK, [key], {**_genres(*now.value("genre"), MARK.upper()), "genre.locked": 1})
     after = _read(server, key).value("genre")
     both = MARK in after and MARK.upper() in after
     return Finding("two genres that differ in case", not both, "two" if both else "one and the same")

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from music_reclass.errors import NothingToDo, ServerError, UsageError
 from music_reclass.features.plex import ABANDONED, UNDONE, WRITTEN, PlexChange
-from music_reclass.plex.http import TOGETHER, Refused
+from music_reclass.plex.http import TOGETHER, TOO_MUCH, Refused, in_batches
 from music_reclass.plex.library import PlexLibrary
 from music_reclass.plex.model import ALBUM, ARTIST, TRACK, ItemEdit, joined, same_tags, tag_key, without
 from music_reclass.plex.plan import LEAVE, RESTORE, Row
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from music_reclass.plex.model import Item, Section
 
 # What may concern one item, or the length of the request, and so is asked again in halves.
-DIVISIBLE = frozenset({400, 404, 409, 413, 414, 431})
+DIVISIBLE = TOO_MUCH | {409}
 HOPELESS = 3  # batches refused to the last item, with none accepted: then it is not the items
 
 Failure = tuple[ItemEdit, str]
@@ -46,15 +46,14 @@ def parameters(edits: Sequence[ItemEdit]) -> dict[str, str | int]:
     return query
 
 
-def grouped(edits: Iterable[ItemEdit], size: int = TOGETHER) -> Iterator[list[ItemEdit]]:
-    """Batches of items that shall hold the same, at most `size` in each."""
+def grouped(edits: Iterable[ItemEdit]) -> Iterator[Sequence[ItemEdit]]:
+    """Batches of items that shall hold the same, at most TOGETHER in each."""
     groups: dict[object, list[ItemEdit]] = {}
     for edit in edits:
         wanted = tuple((one.field, one.after, one.lock_after, same_tags(one.before, one.after)) for one in edit.fields)
         groups.setdefault((edit.item.level, wanted), []).append(edit)
     for group in groups.values():
-        for start in range(0, len(group), size):
-            yield group[start : start + size]
+        yield from in_batches(group, TOGETHER)
 
 
 class Sender:
@@ -69,8 +68,8 @@ class Sender:
     def send(self, batch: Sequence[ItemEdit]) -> list[Failure]:
         """Send the edits of a batch; those that the server refuses, each with the reason."""
         failures: list[Failure] = []
-        for start in range(0, len(batch), self._limit):
-            failures += self._halving(batch[start : start + self._limit])
+        for part in in_batches(batch, self._limit):
+            failures += self._halving(part)
         self._accepted += len(batch) - len(failures)
         self._hopeless += len(failures) == len(batch)
         if self._hopeless >= HOPELESS and not self._accepted:
@@ -129,9 +128,9 @@ def write(
     return work.outcome
 
 
-def rounds(edits: Iterable[ItemEdit]) -> Iterator[list[list[ItemEdit]]]:
+def rounds(edits: Iterable[ItemEdit]) -> Iterator[list[Sequence[ItemEdit]]]:
     """The batches of `grouped`, several together as long as they hold no more than TOGETHER items."""
-    together: list[list[ItemEdit]] = []
+    together: list[Sequence[ItemEdit]] = []
     for batch in grouped(edits):
         if together and sum(map(len, together)) + len(batch) > TOGETHER:
             yield together
@@ -150,7 +149,7 @@ class _Work:
         self._sent: list[tuple[ItemEdit, Ids]] = []  # and not yet verified
         self._locks_seen = False
 
-    def send(self, batches: Sequence[list[ItemEdit]]) -> None:
+    def send(self, batches: Sequence[Sequence[ItemEdit]]) -> None:
         """Verify what was sent before, then log and send what is as it was planned; nothing once asked to stop."""
         if self._library.stop():
             self.outcome.stopped = True
@@ -178,7 +177,7 @@ class _Work:
     def _is_stale(self, item: Item) -> bool:
         return self._server.client.clock() - item.read > FRESH_SECONDS
 
-    def _still_so(self, batch: list[ItemEdit], seen: Seen) -> list[ItemEdit]:
+    def _still_so(self, batch: Sequence[ItemEdit], seen: Seen) -> list[ItemEdit]:
         """The edits whose item is as it was when it was planned."""
         known = [seen.get(edit.item.key, edit.item) for edit in batch]
         if any(item is not None and self._is_stale(item) for item in known):  # the requests before took long
@@ -207,7 +206,8 @@ class _Work:
     def _verdict(self, edit: ItemEdit, item: Item | None) -> tuple[str, str]:
         """State and note of one edit by what the server holds now; asked once more if it is not what we sent."""
         if item is not None and not edit.is_done(item) and not _has_foreign(edit, item):
-            self._sender.send([_remaining(edit, item)])
+            left = tuple(item.edit(one.field, one.after, lock=one.lock_after) for one in edit.fields)
+            self._sender.send([replace(edit, item=item, fields=left)])
             item = next(self._server.items([item.key]), None)
         if item is not None and edit.is_done(item):
             self.outcome.written += 1
@@ -246,7 +246,7 @@ def log_edits(library: PlexLibrary, edits: Sequence[ItemEdit], run_id: int) -> l
     changes = [
         PlexChange(
             run_id, library.known.id, library.section.key, edit.item.level, edit.item.key, edit.item.guid,
-            edit.item.files[0] if edit.item.files else "", edit.item.label, one,
+            next(iter(edit.item.files), ""), edit.item.label, one,
         )
         for edit in edits if not edit.undoes
         for one in edit.fields
@@ -263,12 +263,6 @@ def _failed(edit: ItemEdit) -> str:
 def _has_foreign(edit: ItemEdit, item: Item) -> bool:
     """Whether a field holds a tag that is neither from before nor from us: somebody else was quicker."""
     return any(without(item.value(one.field), (*one.before, *one.after)) for one in edit.fields)
-
-
-def _remaining(edit: ItemEdit, item: Item) -> ItemEdit:
-    """What is left to do for an item that came out otherwise than asked; foreign tags are not touched."""
-    fields = tuple(item.edit(one.field, one.after, lock=one.lock_after) for one in edit.fields)
-    return replace(edit, item=item, fields=fields)
 
 
 def settle_open(server: Server, journal: PlexJournal) -> int:
@@ -344,7 +338,9 @@ def plan_restore(
     for key, changes in by_item.items():
         item = found.get(key, holders.get(key) if force else None)
         if item is None and key in holders:
-            rows.append(_left(changes[0], _taken_by(holders[key])))
+            other = (*holders[key].files, holders[key].label)[0]
+            why = f"not found, and its number now means {other} (--force restores that)"
+            rows.append(_left(changes[0], why))
         elif item is None:
             rows.append(_left(changes[0], GONE))
             settled += [(change.id, ABANDONED, GONE) for change in changes]
@@ -397,11 +393,6 @@ def _found_elsewhere(server: Server, sections: Sequence[Section], lost: Sequence
             moved[change.rating_key] = next(iter(keys))
     items = {item.key: item for item in server.items(dict.fromkeys(moved.values()))}
     return {number: items[key] for number, key in moved.items() if key in items}
-
-
-def _taken_by(item: Item) -> str:
-    what = item.files[0] if item.files else item.label
-    return f"not found, and its number now means {what} (--force restores that)"
 
 
 def _left(change: PlexChange, why: str) -> Row:

@@ -69,6 +69,14 @@ def test_people_see_albums_with_their_kinds_of_change(capsys: pytest.CaptureFixt
     assert "1 album set: have no genre" in lines
 
 
+def test_a_row_names_the_other_fields_that_it_sets_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    show_plan(plan(album_row("Blue")), True)
+    assert json.loads(capsys.readouterr().out) == {
+        "action": "set", "reason": "fill", "level": "album", "rating_key": 99, "title": "Ada - Blue", "path": "",
+        "before": [], "after": ["Rock"], "style": ["Shoegaze"],
+    }  # fmt: skip
+
+
 def test_people_see_the_first_albums_and_json_has_all(capsys: pytest.CaptureFixture[str]) -> None:
     many = plan(*(row(number, "Jazz", f"CD {number}") for number in range(30)), warning="a warning.")
     show_plan(many, False)

@@ -44,10 +44,8 @@ def test_an_empty_field_is_filled_and_locked(taxonomy: Taxonomy) -> None:
     assert (row.action, row.reason, row.after) == ("set", "fill", ("Jazz",))
     assert row.edit is not None
     assert row.edit.fields[0].lock_after
-    assert row.as_json() == {
-        "action": "set", "reason": "fill", "level": "track", "rating_key": 1, "title": "Ada - Blue - Tune",
-        "path": "/x.mp3", "before": [], "after": ["Jazz"],
-    }  # fmt: skip
+    assert (row.level, row.key, row.title, row.path) == ("track", 1, "Ada - Blue - Tune", "/x.mp3")
+    assert row.before == ()
 
 
 @pytest.mark.parametrize(
@@ -170,7 +168,6 @@ def test_a_label_marks_what_is_written_and_nothing_else(taxonomy: Taxonomy) -> N
     assert [(one.field, one.after, one.lock_after) for one in row.edit.fields] == [
         ("genre", ("Jazz",), True), ("label", ("mine", "reclass"), False),
     ]  # fmt: skip
-    assert row.as_json()["label"] == ["mine", "reclass"]
     assert Comparison(request, taxonomy).row(item("Jazz"), desired("Jazz"), {}).edit is None
     again = Comparison(request, taxonomy).row(item(label=("Reclass",)), desired("Jazz"), {})
     assert again.edit is not None

@@ -8,7 +8,7 @@ from music_reclass.features.journal import Journal
 from music_reclass.plex.http import PAGE
 from music_reclass.plex.library import PlexLibrary
 from music_reclass.plex.paths import NO_MAP, PathMap
-from music_reclass.plex.plan import SyncPlan, SyncRequest, plan_after_scan
+from music_reclass.plex.plan import SyncPlan, SyncRequest, plan_sync
 from music_reclass.plex.write import write
 from tests.fakes.plex_server import FakePlex
 from tests.plex.bench import Bench, decide
@@ -26,7 +26,8 @@ def music(tmp_path: Path, fake: FakePlex) -> Path:
 
 def planned(target: PlexLibrary, bench: Bench, written: list[str]) -> tuple[SyncPlan, int]:
     request = SyncRequest(level="track", only=frozenset(written), allow_partial=True)
-    return plan_after_scan(target, request, bench.taxonomy)
+    folders = target.refresh(written)
+    return plan_sync(target, request, bench.taxonomy), folders
 
 
 def listings(fake: FakePlex) -> int:

@@ -91,6 +91,15 @@ def test_a_query_that_is_too_long_is_halved_and_remembered(fake: FakePlex, statu
     assert fake.unbounded == 0
 
 
+def test_no_item_is_left_out_where_the_server_takes_less_and_less(fake: FakePlex) -> None:
+    keys = [thing.key for thing in fake.album("Ada", "Blue", 200)]
+    send = sender(fake)
+    for longest, part in ((250, keys[:100]), (120, keys[100:])):
+        fake.longest_query = longest
+        assert send.send([edit_of(key, (), ("Jazz",)) for key in part]) == []
+    assert all(thing.genres == ["Jazz"] for thing in fake.tracks())
+
+
 @pytest.mark.parametrize("status", [400, 404, 409])
 def test_one_bad_item_costs_one_item(fake: FakePlex, status: int) -> None:
     keys = [thing.key for thing in fake.album("Ada", "Blue", 32)]
