@@ -211,7 +211,7 @@ def show_restore_plan(run: int, rows: Sequence[Row], as_json: bool) -> None:
             fields = {one.field: list(one.after) for one in edit.fields}
             print_json({"action": "restore", "rating_key": edit.item.key, "title": edit.item.label, **fields})
         for row in left:
-            print_json({"action": "leave", "title": row.title, "reason": row.reason})
+            print_json({"action": "leave", "rating_key": row.key, "title": row.title, "reason": row.reason})
         return
     say("run", f"{run}: {len(edits):,} to go back, {len(left):,} to be left alone")
     for row in left[:LEFT_SHOWN]:

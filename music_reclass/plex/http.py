@@ -97,7 +97,8 @@ class Client:
             try:
                 self._server = self._retried(lambda: make(url, token.reveal() or None, **options), "/", is_first=True)
             except Refused as refusal:
-                raise ServerError(f"What answers at {url} is not a Plex server: it answers {refusal.status}.") from None
+                what = f"What answers at {url} is not a Plex server, or lets nobody in"
+                raise ServerError(f"{what} (status {refusal.status}).") from None
         if not self.machine:
             raise ServerError(f"What answers at {url} is not a Plex server.")
 
@@ -172,6 +173,8 @@ class Client:
                 raise _Trouble(f"keeps answering {refusal.status}", refusal.wait, refusal.status) from None
             raise
         except trouble.SSLError as error:
+            if "CERTIFICATE" not in str(error).upper():
+                raise ServerError(f"What answers at {self.url} does not speak https; try http://.") from error
             cure = self._cure(reached=True)
             raise ServerError(f"The certificate of {self.url} is not made for it, or not trusted; {cure}") from error
         except trouble.Timeout as error:

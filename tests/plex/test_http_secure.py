@@ -97,3 +97,8 @@ def test_a_login_takes_the_secure_address_in_this_network_first(
         near = f"https://{HOST}:{secure.port}"
         tv.add("Mine", "machine-1", TOKEN, [("relay", "https://localhost:9"), ("local", near)], https=True)
         assert address_of(servers_of(Secret(ACCOUNT_TOKEN))[0]) == near
+
+
+def test_https_where_only_http_is_spoken_is_said(fake: FakePlex) -> None:
+    with pytest.raises(ServerError, match=r"does not speak https; try http://"):
+        connected(fake, url=fake.url.replace("http:", "https:"))
