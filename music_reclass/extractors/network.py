@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
@@ -346,8 +347,20 @@ class Network:
     def _module(self, device: Device, precision: str) -> Any:
         key = (device.name, precision)
         if key not in self._modules:
-            self._modules[key] = self._blueprint.build(precision).eval().to(device.name)
+            self._modules[key] = self._built(precision).eval().to(device.name)
         return self._modules[key]
+
+    def _built(self, precision: str) -> Any:
+        """The module on the processor; MemoryError, ReclassError where the file of its weights cannot be read."""
+        try:
+            return self._blueprint.build(precision)
+        except OSError as error:
+            if error.errno == errno.ENOMEM:  # mapping the file is refused where memory is
+                raise MemoryError(str(error)) from error
+            raise ReclassError(
+                f"The weights of {self._blueprint.name} cannot be read ({error.strerror or error}); what was decided "
+                "before stands. Look at the folder they lie in (reclass doctor), or install the model again."
+            ) from error
 
     def _load(self, torch: Any) -> None:
         """Load the weights; they take their share of the memory before the rest is counted. A card that does not hold

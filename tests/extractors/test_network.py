@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from types import SimpleNamespace
 
@@ -10,8 +11,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from music_reclass.errors import FailTrack, MissingExtra  # noqa: E402
-from music_reclass.extractors.batching import Slope  # noqa: E402
+from music_reclass.errors import FailTrack, MissingExtra, ReclassError  # noqa: E402
+from music_reclass.extractors.batching import OutOfMemory, Slope  # noqa: E402
 from music_reclass.extractors.device import Device, Placement  # noqa: E402
 from music_reclass.extractors.network import OVERFLOWS, Blueprint, Network, check_packages, finite_row  # noqa: E402
 
@@ -59,6 +60,23 @@ def test_windows_of_other_lengths_never_share_a_batch(tmp_path):
     mixed = [*windows(3), *windows(2, length=4), *windows(2)]
     rows = list(network(Doubler(), tmp_path).map(mixed))
     assert [row[1] for row in rows] == [16, 16, 16, 8, 8, 16, 16]
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "words"),
+    [
+        (errno.ENOENT, ReclassError, "The weights of net cannot be read .* install the model again"),
+        (errno.EIO, ReclassError, "The weights of net cannot be read"),
+        (errno.ENOMEM, OutOfMemory, "Loading this network takes"),
+    ],
+)
+def test_weights_that_cannot_be_read_any_more_end_the_stage_with_a_sentence(number, kind, words, tmp_path):
+    def build(precision):
+        raise OSError(number, "it is so", "model.safetensors")
+
+    blueprint = Blueprint("net", build, lambda m, b: m(b), Slope(0, 1000), tmp_path / "slopes.json")
+    with pytest.raises(kind, match=words):
+        list(Network(blueprint, Placement("cpu", "", "fp32")).map(windows(2)))
 
 
 def test_weights_that_were_let_go_of_are_loaded_again(tmp_path):
