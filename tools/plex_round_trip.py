@@ -56,7 +56,7 @@ def state_of(server: Server, section: Section) -> State:
     keys = [one.key for one in tracks] + sorted({one.album_key for one in tracks})
     return {
         item.key: ({name: frozenset(tags) for name, tags in item.tags.items() if tags}, item.locked)
-        for item in server.items(keys)
+        for item in server.items(keys).values()
     }
 
 

@@ -60,6 +60,8 @@ class _Trouble(Exception):
 class Client:
     """Asks one server, one request at a time over a kept connection; `count`: the requests sent, repeated ones too.
 
+    `name`: what its owner calls the server; `machine`: its name among all others, which survives moves.
+
     Every method raises Refused for a refusal that concerns this request, ServerError where the server cannot be
     used at all. `rate`: requests a second, 0 for no limit; it holds for edits, and for reads of a server that is not
     in this network. A server that answers 429 or 503 is asked less often until it answers again.
@@ -99,23 +101,11 @@ class Client:
             except Refused as refusal:
                 what = f"What answers at {url} is not a Plex server, or lets nobody in"
                 raise ServerError(f"{what} (status {refusal.status}).") from None
+        self.machine = str(getattr(self._server, "machineIdentifier", "") or "")
         if not self.machine:
             raise ServerError(f"What answers at {url} is not a Plex server.")
-
-    @property
-    def name(self) -> str:
-        """What its owner calls the server."""
-        return str(self._server.friendlyName or "")
-
-    @property
-    def version(self) -> str:
-        """The release of the server."""
-        return str(self._server.version or "unknown")
-
-    @property
-    def machine(self) -> str:
-        """The name of this server among all others; it survives moves and new addresses."""
-        return str(getattr(self._server, "machineIdentifier", "") or "")
+        self.name = str(self._server.friendlyName or "")
+        self.version = str(self._server.version or "unknown")
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> Element:
         """The XML of one page; that of an empty page where the answer is empty. ServerError for the page of a proxy."""
@@ -347,12 +337,14 @@ class Server:
         known = int(total) if total.isdigit() else start + len(page) + (len(page) >= size)
         return [listed_of(element) for element in page if element.tag == "Track"], len(page), known
 
-    def items(self, keys: Iterable[int]) -> Iterator[Item]:
-        """The whole items with these keys, in that order; those that are gone are left out."""
-        for batch in in_batches(list(keys), self._most):
-            found = {item.key: item for item in self._together(batch)}
+    def items(self, keys: Iterable[int]) -> dict[int, Item]:
+        """The whole items with these keys, in that order, by key; those that are gone are left out."""
+        wanted = list(keys)
+        found: dict[int, Item] = {}
+        for batch in in_batches(wanted, self._most):
+            found |= {item.key: item for item in self._together(batch)}
             self._known = next(iter(found), self._known)
-            yield from (found[key] for key in batch if key in found)
+        return {key: found[key] for key in wanted if key in found}
 
     def _together(self, keys: Sequence[int]) -> list[Item]:
         path, read = _page_of(keys), self.client.clock()

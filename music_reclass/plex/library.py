@@ -119,9 +119,9 @@ class PlexLibrary:
                 found = {one.key: track for one in batch if (track := _local_track(one, path_map)) is not None}
                 new = len(found)
                 if not dry_run:
-                    for item in self.server.items(found):
-                        track = found[item.key]
-                        found[item.key] = replace(track, tags=replace(track.tags, genres=item.value("genre")))
+                    for key, item in self.server.items(found).items():
+                        tags = replace(found[key].tags, genres=item.value("genre"))
+                        found[key] = replace(found[key], tags=tags)
                     new = import_tracks(database, self.known.id, section, found.items())
                 report.new += new
                 report.known += len(found) - new

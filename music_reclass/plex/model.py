@@ -183,14 +183,11 @@ def item_of(element: Element, read: float = 0.0) -> Item | None:
     level = get("type", TRACK if element.tag == "Track" else "")
     if level not in (TRACK, ALBUM, ARTIST):
         return None
-    tags: dict[str, list[str]] = {}
-    locked = set()
-    for child in element:
-        name = FIELDS.get(child.tag)
-        if name is not None and child.attrib.get("tag"):
-            tags.setdefault(name, []).append(child.attrib["tag"])
-        elif child.tag == "Field" and child.attrib.get("locked") == "1":
-            locked.add(child.attrib.get("name", ""))
+    tags = {
+        name: tuple(dict.fromkeys(tag for one in element.findall(kind) if (tag := one.attrib.get("tag"))))
+        for kind, name in FIELDS.items()
+    }
+    locked = [one.attrib.get("name", "") for one in element.findall("Field") if one.attrib.get("locked") == "1"]
     above = {TRACK: ("parentTitle", "grandparentTitle"), ALBUM: ("", "parentTitle"), ARTIST: ("", "")}[level]
     return Item(
         level=level,
@@ -200,7 +197,7 @@ def item_of(element: Element, read: float = 0.0) -> Item | None:
         album=get(above[0], ""),
         artist=get(above[1], ""),
         files=_files(element) if level == TRACK else (),
-        tags={name: tuple(dict.fromkeys(values)) for name, values in tags.items()},
+        tags=tags,
         locked=frozenset(locked),
         section=_number(get("librarySectionID")),
         read=read,

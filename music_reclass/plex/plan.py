@@ -175,7 +175,7 @@ def _rows(library: PlexLibrary, level: str, matched: Matched, comparison: Compar
         for keys in in_batches(list(open_states), READ_TOGETHER):
             if library.stop():
                 return
-            items = {item.key: item for item in library.server.items(keys)}
+            items = library.server.items(keys)
             ours = library.journal.edits_of(library.known.id, keys)
             for number in keys:
                 desired, item = spelled(open_states[number], genre, style), items.get(number)

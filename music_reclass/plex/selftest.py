@@ -59,7 +59,7 @@ def selftest(library: PlexLibrary, key: int, run_id: int) -> Iterator[Finding]:
 
 
 def _read(server: Server, key: int) -> Item:
-    item = next(server.items([key]), None)
+    item = server.items([key]).get(key)
     if item is None or item.level != TRACK:
         raise ServerError(f"The Plex server has no track with the number {key}.")
     return item
@@ -76,7 +76,7 @@ def _genres(*genres: str) -> dict[str, str | int]:
 
 
 def _pages_agree(server: Server, several: Sequence[int], item: Item) -> Finding:
-    among = next(server.items(several), None)
+    among = server.items(several).get(several[0])
     fine = among is not None and among.tags == item.tags and among.locked == item.locked
     return Finding("several at once show as much as one", fine, "the same" if fine else "less: sync would misjudge")
 
@@ -101,7 +101,7 @@ def _converge(server: Server, section: Section, key: int, edit: FieldEdit) -> Fi
 
 
 def _together_shows_lock(server: Server, several: Sequence[int]) -> Finding:
-    among = next(server.items(several), None)
+    among = server.items(several).get(several[0])
     fine = among is not None and "genre" in among.locked
     return Finding("the lock shows among several", fine, "yes" if fine else "no: sync would stop")
 

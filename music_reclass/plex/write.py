@@ -165,7 +165,7 @@ class _Work:
     def read(self, edits: Iterable[ItemEdit]) -> Seen:
         """What the server holds now of the items of `edits` and of what is not verified yet."""
         keys = dict.fromkeys(edit.item.key for edit in (*(edit for edit, _ in self._sent), *edits))
-        return {**dict.fromkeys(keys), **{item.key: item for item in self._server.items(keys)}}
+        return {**dict.fromkeys(keys), **self._server.items(keys)}
 
     def verify(self, seen: Seen) -> None:
         """Settle what was sent by what the server holds."""
@@ -181,7 +181,7 @@ class _Work:
         """The edits whose item is as it was when it was planned."""
         known = [seen.get(edit.item.key, edit.item) for edit in batch]
         if any(item is not None and self._is_stale(item) for item in known):  # the requests before took long
-            again = {item.key: item for item in self._server.items(edit.item.key for edit in batch)}
+            again = self._server.items(edit.item.key for edit in batch)
             known = [again.get(edit.item.key) for edit in batch]
         left = []
         for edit, now in zip(batch, known, strict=True):
@@ -208,7 +208,7 @@ class _Work:
         if item is not None and not edit.is_done(item) and not _has_foreign(edit, item):
             left = tuple(item.edit(one.field, one.after, lock=one.lock_after) for one in edit.fields)
             self._sender.send([replace(edit, item=item, fields=left)])
-            item = next(self._server.items([item.key]), None)
+            item = self._server.items([item.key]).get(item.key)
         if item is not None and edit.is_done(item):
             self.outcome.written += 1
             return UNDONE if edit.undoes else WRITTEN, ""
@@ -229,7 +229,7 @@ class _Work:
             return
         self._locks_seen = any(item.locked for item in items)
         if not self._locks_seen:
-            alone = next(self._server.items([items[0].key]), None)
+            alone = self._server.items([items[0].key]).get(items[0].key)
             if alone is not None and alone.locked:
                 raise ServerError(
                     "This Plex server shows locks only item by item, so locks that users set cannot be respected; "
@@ -271,7 +271,7 @@ def settle_open(server: Server, journal: PlexJournal) -> int:
     changes = journal.open_changes(known.id)
     if not changes:
         return 0
-    items = {item.key: item for item in server.items(sorted({change.rating_key for change in changes}))}
+    items = server.items(sorted({change.rating_key for change in changes}))
     verdicts = []
     for change in changes:
         item = items.get(change.rating_key)
@@ -291,10 +291,10 @@ def unlocking(library: PlexLibrary) -> list[ItemEdit]:
     """Edits that release every lock that is from us and still stands over what we wrote; tags stay as they are."""
     locked = library.journal.locks_we_left(library.known.id, library.section.key)
     found = []
-    for item in library.server.items(sorted(locked)):
+    for key, item in library.server.items(sorted(locked)).items():
         fields = tuple(
             item.edit(one.field, item.value(one.field), lock=False)
-            for one in locked[item.key]
+            for one in locked[key]
             if item.is_after(one) and not one.lock_before
         )
         found += [ItemEdit(item, fields)] if fields else []
@@ -329,7 +329,7 @@ def plan_restore(
     if not by_item:
         raise NothingToDo(f"Nothing of run {run_id} is on the Plex server any more.")
     sections = server.sections()
-    holders = {item.key: item for item in server.items(by_item)}
+    holders = server.items(by_item)
     firsts = [changes[0] for changes in by_item.values()]
     found = {one.rating_key: holders[one.rating_key] for one in firsts if is_same(holders.get(one.rating_key), one)}
     found |= _found_elsewhere(server, sections, [one for one in firsts if one.rating_key not in found])
@@ -391,7 +391,7 @@ def _found_elsewhere(server: Server, sections: Sequence[Section], lost: Sequence
         keys = places.get((change.level, change.file if change.level == TRACK else tag_key(change.title)), set())
         if len(keys) == 1:
             moved[change.rating_key] = next(iter(keys))
-    items = {item.key: item for item in server.items(dict.fromkeys(moved.values()))}
+    items = server.items(dict.fromkeys(moved.values()))
     return {number: items[key] for number, key in moved.items() if key in items}
 
 

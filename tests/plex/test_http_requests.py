@@ -62,7 +62,7 @@ def test_an_answer_of_a_proxy_does_not_say_that_items_are_gone(fake: FakePlex, f
     server = connected(fake)
     fake.faults = [fault]
     with pytest.raises(ServerError, match=r"not a Plex server|answers nothing"):
-        list(server.items([thing.key]))
+        server.items([thing.key])
 
 
 def test_an_address_where_nobody_answers_is_given_up_sooner(fake: FakePlex) -> None:
