@@ -11,6 +11,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from music_reclass.errors import UsageError
+from music_reclass.plex.model import tag_key
 from music_reclass.taxonomy.tree import key
 
 if TYPE_CHECKING:
@@ -41,14 +42,9 @@ def path_of(parts: Sequence[str], *, windows: bool = False) -> str:
     return text if len(parts) > 1 else text + ("\\" if windows else "/")
 
 
-def _key(part: str, fold: bool) -> str:
-    text = unicodedata.normalize("NFC", part)
-    return text.casefold() if fold else text
-
-
 def _keys(path: str, fold: bool) -> Parts:
     """The components of a path as they are compared: Unicode composed, and without case if `fold`."""
-    return tuple(_key(part, fold) for part in parts_of(path))
+    return parts_of(tag_key(path) if fold else unicodedata.normalize("NFC", path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +98,11 @@ def infer(samples: Sequence[str], locations: Sequence[str], local_paths: Iterabl
 
     Each file votes for the two folders that remain when the longest equal end of the two paths is taken off.
     """
-    named: dict[str, list[str]] = {_key(parts_of(sample)[-1], True): [] for sample in samples}
+    named: dict[str, list[str]] = {_keys(sample, True)[-1]: [] for sample in samples}
     for path in local_paths:
-        if (alike := named.get(_key(parts_of(path)[-1], True))) is not None:
+        if (alike := named.get(_keys(path, True)[-1])) is not None:
             alike.append(path)
-    votes = {sample: _votes(sample, named[_key(parts_of(sample)[-1], True)], locations) for sample in samples}
+    votes = {sample: _votes(sample, named[_keys(sample, True)[-1]], locations) for sample in samples}
     return _elected(votes)
 
 
