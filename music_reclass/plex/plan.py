@@ -309,8 +309,9 @@ def spelled(desired: DesiredState, genre: Callable[[str], str], style: Callable[
 
 
 def _names(library: PlexLibrary, field: str, level: str) -> tuple[str, ...]:
-    """What items of this level, and behind them albums, hold in a field anywhere in the library."""
-    levels = dict.fromkeys((level, ALBUM)) if field == "genre" else ([level] if level != TRACK else [])
+    """What items hold in a field anywhere in the library. For genres albums and tracks count at every level: spelled
+    one by one, the next sync would take the word of the one for the other."""
+    levels = dict.fromkeys((ALBUM, TRACK, level)) if field == "genre" else ([level] if level != TRACK else [])
     return tuple(name for one in levels for name in library.server.names(library.section, field, one))
 
 

@@ -225,3 +225,13 @@ def test_an_album_whose_tracks_have_other_artists_is_a_compilation(bench: Bench,
     assert [(row.title, row.reason) for row in bench.rows("album")] == [
         ("DJ Ada - Blue", "various-artists"), ("Eve - Blue", "fill"),
     ]  # fmt: skip
+
+
+def test_albums_and_tracks_get_one_word_and_a_second_sync_keeps_it(bench: Bench, fake: FakePlex) -> None:
+    tracks = fake.album("Ada", "Blue", 4)
+    fake.album("Bo", "Red", 2, genres=["R&B"])  # a word that tracks alone have
+    bench.decide_all("Soul-RnB")
+    bench.sync(level="auto")
+    assert {genre for thing in fake.things.values() for genre in thing.genres} == {"R&B"}
+    assert fake.things[tracks[0].parent].genres == ["R&B"]
+    assert not any(row.edit for row in bench.rows("auto"))
