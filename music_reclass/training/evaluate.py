@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,9 +49,8 @@ def evaluate_cascade(
 
     def run(chosen: ExitPolicy) -> list[Vote]:
         """The last vote of each row under an exit policy."""
-        rows = row_votes(
-            bundles, lambda bundle: _rows_for(bundle, asked), len(asked), library_exits=library_exits, policy=chosen
-        )
+        rows_of = partial(_rows_for, data=asked)
+        rows = row_votes(bundles, rows_of, len(asked), library_exits=library_exits, policy=chosen)
         return [votes[-1] for votes in rows]
 
     policy = policy or ExitPolicy()
