@@ -16,7 +16,7 @@ import numpy as np
 
 from music_reclass.containers.sniff import payload_digest
 from music_reclass.domain import UNWRITABLE, FeatureKind, Track, TrackTags
-from music_reclass.errors import BundleError, FailTrack, TrackError
+from music_reclass.errors import BundleError, FailTrack, ReclassError, TrackError
 from music_reclass.extractors import registry
 from music_reclass.extractors.registry import extractor, network_kinds
 from music_reclass.features.library import Library
@@ -372,7 +372,8 @@ class ExtractionRunner:
                 progress.advance(0, f"loading {kind.name}")  # and measuring its memory: no track comes for a while
             answers = self._embedded(tracks, kind, stop)
         else:
-            answers = self._whole(tracks, partial(read_vectors, kinds=(kind,)), (kind,), stop)
+            reader = partial(_or_why_not, reader=partial(read_vectors, kinds=(kind,)))
+            answers = self._whole(tracks, reader, (kind,), stop)
         self._store(answers, found, progress)
         return found
 
@@ -397,7 +398,7 @@ class ExtractionRunner:
     def _whole(
         self,
         tracks: Sequence[TrackPath],
-        reader: Callable[[Path], dict[FeatureKind, Vector]],
+        reader: Callable[[Path], dict[FeatureKind, Vector] | ReclassError],
         kinds: Iterable[FeatureKind],
         stop: Callable[[], bool],
     ) -> Answers:
@@ -408,7 +409,10 @@ class ExtractionRunner:
         with WorkerPool(
             partial(_read_track, reader=reader), jobs, self._settings.timeout, prepare_worker, memory=memory
         ) as pool:
-            yield from pool.map(_until(stop, tracks))
+            for item, answer in pool.map(_until(stop, tracks)):
+                if isinstance(answer, ReclassError):
+                    raise answer  # of the model, not of this recording
+                yield item, answer
 
     def _embedded(self, tracks: Sequence[TrackPath], kind: FeatureKind, stop: Callable[[], bool]) -> Answers:
         """The vectors of a kind that a network gives, and of what it gives besides."""
@@ -473,6 +477,15 @@ T = TypeVar("T")
 
 def _read_track(item: TrackPath, reader: Callable[[Path], T]) -> T:
     return reader(Path(item[1]))
+
+
+def _or_why_not(path: Path, reader: Callable[[Path], T]) -> T | ReclassError:
+    """What `reader` makes of the file; as a value, for its way between processes, why it can make nothing of any file:
+    damaged weights."""
+    try:
+        return reader(path)
+    except ReclassError as error:
+        return ReclassError(str(error))
 
 
 def _until(stop: Callable[[], bool], items: Iterable[TrackPath]) -> Iterator[TrackPath]:

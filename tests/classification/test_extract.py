@@ -12,7 +12,7 @@ from music_reclass.classification import extract
 from music_reclass.classification.extract import ExtractionRunner
 from music_reclass.config import Settings
 from music_reclass.domain import FeatureKind, Track, TrackTags
-from music_reclass.errors import BundleError, TrackError
+from music_reclass.errors import BundleError, ReclassError, TrackError
 from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.extractors.registry import extractor
 from music_reclass.features.database import Database
@@ -60,6 +60,18 @@ def test_what_workers_compute_whole_is_stored_and_failures_are_named(
     assert [track for track in ids if found[track] is None] == ids[:3]
     assert isinstance(found[ids[3]], TrackError)
     assert Library(database).having(ids, WHOLE) == set(ids[:3])
+
+
+def test_damaged_weights_of_a_network_in_workers_are_named_and_no_recording_is_blamed(
+    database: Database, tracks: list[tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
+    from tests.extractors import small_models
+
+    kind = small_models.small_musicnn().kind
+    os.truncate(tmp_path / "models" / "musicnn" / "model.safetensors", 10_000)
+    with pytest.raises(ReclassError, match=r"is no whole safetensors file .* install the model again"):
+        runner(database).extract(tracks, kind, never, Silent())
 
 
 def test_whoever_wants_to_stop_waits_for_nothing_new(database: Database, tracks: list[tuple[int, str]]) -> None:
