@@ -245,7 +245,10 @@ class Network:
         """Go on on the next device; DeviceError where there is none that may be used."""
         torch, before = require("torch", "neural"), self.device
         if before.is_cpu:
-            raise DeviceError(f"Networks cannot run on the processor ({why}); install torch again.")
+            raise DeviceError(
+                f"Networks cannot run on the processor ({why}); close other programs if memory is short, else install "
+                "torch again. What was decided before stands."
+            )
         if self._placement.each[0].device != "auto":
             raise DeviceError(
                 f"{before.title} is of no use ({why}); what was decided before stands. Scan with --device auto or "
