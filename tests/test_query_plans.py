@@ -35,7 +35,7 @@ def scans(connection: sqlite3.Connection, statement: str, parameters: Any = ()) 
     """The tables of the library that the statement goes over from end to end, with or without an index."""
     rows = sqlite3.Cursor(connection).execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
     named = [str(row[3]).split()[1] for row in rows if str(row[3]).startswith("SCAN ")]
-    aliases = {"t": "track", "d": "decision", "f": "failure", "c": "change"}
+    aliases = {"t": "track", "other": "track", "d": "decision", "f": "failure", "c": "change", "v": "vector"}
     return [table for name in named if (table := aliases.get(name, name)) in TABLES]
 
 

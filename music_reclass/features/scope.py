@@ -122,15 +122,15 @@ class Scope:
             self._sql.execute(f"DELETE FROM {self._undecided}")
             self._sql.execute(
                 f"INSERT INTO {self._undecided} SELECT s.track_id FROM {self.tracks} s"
-                " JOIN vector v ON v.track_id = s.track_id AND v.kind = ?"
+                " CROSS JOIN vector v ON v.track_id = s.track_id AND v.kind = ?"
                 " LEFT JOIN decision d ON d.track_id = s.track_id WHERE d.basis IS NOT ?",
                 (kind.key, basis),
             )
             self._sql.execute(
                 f"INSERT OR IGNORE INTO {self._undecided} SELECT DISTINCT other.id"
-                f" FROM {self._undecided} u JOIN track t ON t.id = u.track_id"
-                " JOIN track other ON other.album = t.album AND other.missing_since IS NULL"
-                " JOIN vector v ON v.track_id = other.id AND v.kind = ? WHERE t.album <> ''",
+                f" FROM {self._undecided} u CROSS JOIN track t ON t.id = u.track_id"
+                " CROSS JOIN track other ON other.album = t.album AND other.missing_since IS NULL"
+                " CROSS JOIN vector v ON v.track_id = other.id AND v.kind = ? WHERE t.album <> ''",
                 (kind.key,),
             )
         return int(self._sql.execute(f"SELECT count(*) FROM {self._undecided}").fetchone()[0])

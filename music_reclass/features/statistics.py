@@ -87,9 +87,9 @@ class Outcomes:
         """The stages that have votes for genres, with the manifest of the bundle that cast most of each one's votes;
         those that need fewer kinds of vectors first."""
         rows = self._sql.execute(
-            "SELECT v.stage, b.manifest FROM (SELECT stage, bundle_id, count(*) AS n"  # noqa: S608
-            f" FROM {self._track} CROSS JOIN vote ON vote.track_id = t.id GROUP BY 1, 2) v"
-            f" JOIN bundle b ON b.id = v.bundle_id WHERE {FOR_GENRES} ORDER BY v.n"
+            "SELECT most.stage, b.manifest FROM (SELECT stage, bundle_id, count(*) AS n"  # noqa: S608
+            f" FROM {self._track} CROSS JOIN vote ON vote.track_id = t.id GROUP BY 1, 2) most"
+            f" JOIN bundle b ON b.id = most.bundle_id WHERE {FOR_GENRES} ORDER BY most.n"
         )
         found = {str(stage): json.loads(manifest) for stage, manifest in rows.fetchall()}
         return dict(sorted(found.items(), key=lambda item: (len(item[1].get("kinds", ())), item[0])))

@@ -117,7 +117,7 @@ def test_the_device_asked_for_is_taken_or_named_as_missing():
     assert choose(Placement(), torch).name == "cuda:0"
     assert choose(Placement("cpu"), torch).is_cpu
     assert choose(Placement("cuda"), torch).name == "cuda:0"
-    with pytest.raises(UsageError, match="there are cuda:0, cpu"):
+    with pytest.raises(UsageError, match="only cuda:0, cpu"):
         choose(Placement("cuda:1"), torch)
 
 
