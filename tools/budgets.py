@@ -105,7 +105,7 @@ def _module(root: Path, path: Path) -> str:
 
 def modules(read: Sources) -> Measure:
     """How many files of Python there are."""
-    return Measure("modules", len(read.texts), 184)
+    return Measure("modules", len(read.texts), 198)
 
 
 def dataclasses(read: Sources) -> Measure:
@@ -118,7 +118,7 @@ def dataclasses(read: Sources) -> Measure:
                     found.append(f"{module}.{node.name}")
                 elif any(ast.unparse(base).endswith("NamedTuple") for base in node.bases):
                     tuples.append(f"(named tuple) {module}.{node.name}")
-    return Measure("dataclasses", len(found), 146, (*found, *tuples))
+    return Measure("dataclasses", len(found), 154, (*found, *tuples))
 
 
 def scanned_modules(read: Sources) -> Measure:
