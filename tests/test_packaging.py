@@ -26,6 +26,7 @@ else:
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+CI = ROOT / ".ci" / "constraints.txt"
 CONSTRAINTS = ROOT / "docs" / "how-to" / "jetson-constraints.txt"
 
 JETSON = {"platform_release": "5.15.148-tegra", "platform_machine": "aarch64", "sys_platform": "linux"}
@@ -58,6 +59,22 @@ def test_other_machines_get_torch_and_the_trees_that_suit_them() -> None:
     assert trees == [{"xgboost-cpu"}, set(), {"xgboost"}]
     assert required("xgb", SERVER) == {"xgboost-cpu"}
     assert required("xgb", MAC) == {"xgboost"}
+
+
+def test_the_extra_test_takes_any_torch_that_runs_and_ci_alone_takes_one_release_of_it() -> None:
+    allowed = next(Requirement(line) for line in EXTRAS["test"] if line.startswith("torch"))
+    pinned = {one.name: one for one in (Requirement(line) for line in CI.read_text().splitlines() if line[:1] != "#")}
+    release = re.fullmatch(r"==([\d.]+)", str(pinned["torch"].specifier))
+    assert release is not None
+    assert {"2.4.0", "2.15.0", release[1]} == set(allowed.specifier.filter(["2.3.1", "2.4.0", "2.15.0", release[1]]))
+    assert "-c .ci/constraints.txt" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_readme_runs_the_tests_as_ci_does() -> None:
+    shown = (ROOT / "README.md").read_text().partition("## Develop")[2].partition("```sh\n")[2].partition("```")[0]
+    run = (ROOT / ".ci" / "run").read_text()
+    for command in re.split(r" && |\n", shown.strip()):
+        assert command.removeprefix("pip install ") in run, command
 
 
 def wheel(folder: Path, name: str, version: str, requires: list[str] | None = None) -> None:
