@@ -18,7 +18,7 @@ import threading
 import time
 from pathlib import Path
 
-from music_reclass.classification.extract import prepare_worker
+from music_reclass.classification.reading import prepare_worker
 from music_reclass.extractors.audio.load import load
 from music_reclass.extractors.registry import extractor
 from music_reclass.features.backups import back_up

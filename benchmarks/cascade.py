@@ -213,7 +213,7 @@ def seconds() -> dict[str, float]:
     """What an extractor takes for one clip of 30 s, decoding and all, the best of three, where it is installed."""
     from functools import partial
 
-    from music_reclass.classification.extract import read_vector
+    from music_reclass.classification.reading import read_vector
     from music_reclass.extractors.weights.store import MissingWeights
 
     clip = sorted((SHARED / "fma" / "clips").glob("*.mp3"))[0]

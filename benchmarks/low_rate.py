@@ -19,7 +19,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.bandwidth import DATA, mp3
-from music_reclass.classification.extract import OnDemandFeatures, read_vectors
+from music_reclass.classification.extract import OnDemandFeatures
+from music_reclass.classification.reading import read_vectors
 from music_reclass.classification.voter import Cascade
 from music_reclass.cli.main import run
 from music_reclass.domain import Decision, Track

@@ -17,7 +17,8 @@ from music_reclass.features.results import ScanStats
 from music_reclass.utils.progress import Bar, Progress, Silent, StopRequest, progress_bar
 
 if TYPE_CHECKING:
-    from music_reclass.classification.extract import ExtractionRunner, TrackPath
+    from music_reclass.classification.extract import ExtractionRunner
+    from music_reclass.classification.reading import TrackPath
     from music_reclass.classification.voter import Albums, Cascade, Stage, Votes
     from music_reclass.config import Settings
     from music_reclass.domain import FeatureKind

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from music_reclass.classification.escalate import Budget, Escalation
 from music_reclass.classification.extract import ExtractionRunner, read_pending
+from music_reclass.classification.reading import Backend, LocalBackend
 from music_reclass.classification.voter import Cascade
 from music_reclass.errors import NothingToDo
 from music_reclass.extractors.registry import extractor
@@ -48,25 +49,28 @@ def scan(
     *,
     stop: StopRequest,
     bar: Bar = progress_bar,
+    backend: Backend | None = None,
 ) -> ScanStats:
     """Bring the library up to date with the files below the roots and decide what is undecided.
 
-    The tracks met are in `scope` then. Raises NothingToDo when no root exists or none holds audio. When `stop` is set,
-    what was read is kept, decided, and `stopped` says so.
+    The tracks met are in `scope` then. Files are read and networks compute where `backend` does it, by default on this
+    machine. Raises NothingToDo when no root exists or none holds audio. When `stop` is set, what was read is kept,
+    decided, and `stopped` says so.
     """
     stats = ScanStats(stages={stage.name: StageStats() for stage in cascade.stages})
     database = scope.database
+    backend = LocalBackend(settings) if backend is None else backend
     first, kinds = cascade.stages[0], cascade.first_read
     first.require(extractor(kinds[0].name, kinds[0].excerpt).kind)
     with _timed(stats, "discover"):
         _discover(scope, request, kinds[0], stats=stats, stop=stop, bar=bar)
     with _timed(stats, "read"):
-        costs = read_pending(database, scope, kinds, settings, stats=stats, stop=stop, rescan=request.rescan, bar=bar)
+        costs = read_pending(database, scope, kinds, backend, stats=stats, stop=stop, rescan=request.rescan, bar=bar)
     _share_out(stats, cascade, costs)
     with _timed(stats, "decide"):
-        runner = ExtractionRunner(database, settings)
+        runner = ExtractionRunner(database, backend)
         Escalation(database, scope, cascade, runner, bar=bar, stats=stats).run(Budget.of(settings), stop)
-        stats.in_pieces = runner.in_pieces
+        stats.in_pieces = backend.in_pieces
     stats.stopped = bool(stop)
     return stats
 

@@ -270,7 +270,7 @@ def _decoders() -> str:
 def _self_test() -> str:
     import tempfile
 
-    from music_reclass.classification.extract import read_vector
+    from music_reclass.classification.reading import read_vector
     from music_reclass.extractors.audio.synthesis import encode, song
 
     tune = song(seed=1, seconds=6)

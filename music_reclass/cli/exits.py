@@ -58,10 +58,11 @@ def audit_exits(
             return _show_missing(library, cascade, list(drawn.exits), drawn=text, as_json=as_json)
     with writing(settings, "audit-exits", must_exist=True) as work:
         from music_reclass.classification.extract import ExtractionRunner
+        from music_reclass.classification.reading import LocalBackend
 
         cascade = cascade_for(settings, work.taxonomy, work.database)
         drawn = exit_audit.draw(work.database, cascade, share=share, most=max_tracks, seed=seed)
-        runner = ExtractionRunner(work.database, settings)
+        runner = ExtractionRunner(work.database, LocalBackend(settings))
         found = exit_audit.audit(work.database, cascade, drawn, runner, stop=lambda: bool(work.stop))
         if not work.stop:
             ExitAudits(work.database).save(found.as_json())
@@ -195,6 +196,7 @@ def _show_calibration_set(settings: Settings, target: RiskTarget, *, max_tracks:
 def _calibrate(settings: Settings, target: RiskTarget, *, max_tracks: int, seed: int, as_json: bool) -> int:
     from music_reclass.classification import certify
     from music_reclass.classification.extract import ExtractionRunner
+    from music_reclass.classification.reading import LocalBackend
     from music_reclass.cli.session import cascade_for, writing
 
     with writing(settings, "calibrate", must_exist=True) as work:
@@ -202,7 +204,7 @@ def _calibrate(settings: Settings, target: RiskTarget, *, max_tracks: int, seed:
         sample = certify.draw(work.database, cascade, by_tags=target.labels, most=max_tracks, seed=seed)
         if not as_json:
             say("drawn", _drawn(sample, target.labels))
-        runner = ExtractionRunner(work.database, settings)
+        runner = ExtractionRunner(work.database, LocalBackend(settings))
         stop = work.stop
         rules = certify.certify_exits(work.database, cascade, sample, runner, target=target, stop=lambda: bool(stop))
         if stop:

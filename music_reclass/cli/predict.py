@@ -146,7 +146,7 @@ def _answers(
     """Each file with its vector: computed whole in workers, or through one network that workers decode for."""
     from functools import partial
 
-    from music_reclass.classification.extract import prepare_worker, read_vector
+    from music_reclass.classification.reading import prepare_worker, read_vector
     from music_reclass.extractors.device import Placement
     from music_reclass.extractors.pipeline import embed, network_extractor, read_windows
     from music_reclass.extractors.registry import extractor, network_kinds

@@ -13,7 +13,8 @@ import numpy as np
 
 from music_reclass.classification.albums import STAGE as ALBUM_STAGE
 from music_reclass.classification.albums import album_of
-from music_reclass.classification.extract import OnDemandFeatures, read_file
+from music_reclass.classification.extract import OnDemandFeatures
+from music_reclass.classification.reading import read_file
 from music_reclass.classification.styles import AUDIOSET, Style, StyleReader, strengths_of, styles_below, tags_in
 from music_reclass.classification.tag_prior import STAGE as TAG_STAGE
 from music_reclass.domain import Track, Vote

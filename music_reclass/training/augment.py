@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from music_reclass.classification.extract import READ_BATCH, prepare_worker
+from music_reclass.classification.extract import READ_BATCH
+from music_reclass.classification.reading import prepare_worker
 from music_reclass.errors import NothingToDo, TrackError
 from music_reclass.extractors.audio.pcm import int16
 from music_reclass.features.library import AugmentedVectors

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from music_reclass.classification.extract import ExtractionRunner, read_pending
+from music_reclass.classification.reading import LocalBackend
 from music_reclass.domain import FeatureKind, Track
 from music_reclass.errors import NothingToDo
 from music_reclass.extractors.registry import worker_kinds
@@ -223,7 +224,7 @@ def extract_tracks(
     NothingToDo when the user stops it, BundleError where another version of a kind is installed, MissingWeights where
     none is.
     """
-    stored, runner = Library(database), ExtractionRunner(database, extraction.settings)
+    stored, runner = Library(database), ExtractionRunner(database, LocalBackend(extraction.settings))
 
     def lacking(kind: FeatureKind, ids: Sequence[int]) -> set[int]:
         return set(stored.paths(ids)) - stored.having(ids, kind)
@@ -237,7 +238,7 @@ def extract_tracks(
 
 
 def _step(kind: FeatureKind, lacking: Callable[..., Any], run: Callable[..., Any], runner: ExtractionRunner) -> Step:
-    return Step(kind.name, partial(lacking, kind), partial(run, kind), lambda: runner.places.get(kind.name, ""))
+    return Step(kind.name, partial(lacking, kind), partial(run, kind), lambda: runner.backend.places.get(kind.name, ""))
 
 
 def _extracted(
@@ -285,11 +286,11 @@ class _Files:
     def __init__(
         self, database: Database, paths: Sequence[str], kinds: Sequence[FeatureKind], settings: Settings
     ) -> None:
-        self._database, self._settings, self._kinds = database, settings, kinds
+        self._database, self._kinds = database, kinds
         self._found = {file.path: file for file in _found(dict.fromkeys(map(os.path.realpath, paths)))}
         names = {os.path.realpath(path): path for path in paths}
         self.real = {path: names[path] for path in self._found}  # as given, by the real path
-        self._runner = ExtractionRunner(database, settings)
+        self._runner = ExtractionRunner(database, LocalBackend(settings))
         self._at_once = [kind for kind in kinds if kind.name in worker_kinds() and kind.excerpt == kinds[0].excerpt]
 
     def steps(self) -> list[Step]:
@@ -320,7 +321,8 @@ class _Files:
 
         asked = StopWhen(stop)
         scope = self._scope(paths)
-        read_pending(self._database, scope, self._at_once, self._settings, stats=ScanStats(), stop=asked, bar=bar)
+        backend = self._runner.backend
+        read_pending(self._database, scope, self._at_once, backend, stats=ScanStats(), stop=asked, bar=bar)
         return paths if not asked else set(paths) - set(self._unread(paths))
 
     def _lacking(self, kind: FeatureKind, paths: Sequence[str]) -> Collection[str]:

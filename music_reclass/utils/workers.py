@@ -121,13 +121,13 @@ class WorkerPool(Generic[Item, Result]):
         source = iter(items)
         exhausted = False
         while True:
-            while not exhausted and (worker := self._idle()) is not None:
+            while not exhausted and self._has_room():
                 try:
                     item = next(source)
                 except StopIteration:
                     exhausted = True
                     break
-                self._give(worker, item)
+                self._give(self._for_one_more(), item)
             if not any(worker.items for worker in self._workers):
                 return
             yield from self._collect()
@@ -146,14 +146,19 @@ class WorkerPool(Generic[Item, Result]):
             worker.process.join()
         self._workers.clear()
 
-    def _idle(self) -> _Worker | None:
-        """A worker that may have one more item, first one without any."""
+    def _has_room(self) -> bool:
+        """Whether a worker may have one more item, or may be started for it."""
+        return self._may_start() or any(len(worker.items) < self._limits[-1] for worker in self._workers)
+
+    def _may_start(self) -> bool:
+        return bool(self._functions) and len(self._workers) < self.jobs
+
+    def _for_one_more(self) -> _Worker:
+        """The worker that gets the next item: first one without any, then a new one."""
         fewest = min(self._workers, key=lambda worker: len(worker.items), default=None)
-        if fewest is not None and not fewest.items:
-            return fewest
-        if self._functions and len(self._workers) < self.jobs:
+        if fewest is None or (fewest.items and self._may_start()):
             return self._start()
-        return fewest if fewest is not None and len(fewest.items) < self._limits[-1] else None
+        return fewest
 
     def _start(self) -> _Worker:
         function = self._functions[0] if self._replaces else self._functions.popleft()

@@ -10,6 +10,7 @@ import pytest
 
 from music_reclass.classification import extract
 from music_reclass.classification.extract import ExtractionRunner
+from music_reclass.classification.reading import LocalBackend
 from music_reclass.config import Settings
 from music_reclass.domain import FeatureKind, Track, TrackTags
 from music_reclass.errors import BundleError, ReclassError, TrackError
@@ -49,7 +50,7 @@ def never() -> bool:
 
 
 def runner(database: Database, **settings: object) -> ExtractionRunner:
-    return ExtractionRunner(database, Settings(jobs=1, device="cpu", precision="fp32", **settings))  # type: ignore[arg-type]
+    return ExtractionRunner(database, LocalBackend(Settings(jobs=1, device="cpu", precision="fp32", **settings)))  # type: ignore[arg-type]
 
 
 def test_what_workers_compute_whole_is_stored_and_failures_are_named(
@@ -114,7 +115,7 @@ class TestNetworks:
         assert stored.keys() == set(ids[:3])
         samples = audio.load(Path(tracks[0][1]), "mid30", 24000).samples
         assert np.allclose(stored[ids[0]], small_models.small_mert().vector(samples), atol=1e-5)
-        assert running.in_pieces == 0
+        assert running.backend.in_pieces == 0
         running.release()
         assert running.extract(tracks[1:2], self.kind, never, Silent()) == {ids[1]: None}
 

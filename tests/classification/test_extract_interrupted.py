@@ -13,6 +13,7 @@ import pytest
 
 from music_reclass.classification import extract
 from music_reclass.classification.extract import ExtractionRunner
+from music_reclass.classification.reading import LocalBackend
 from music_reclass.config import Settings
 from music_reclass.domain import FeatureKind, Track, TrackTags
 from music_reclass.errors import ReclassError
@@ -76,7 +77,7 @@ def tracks(database: Database, tunes: list[Path]) -> list[tuple[int, str]]:
 
 
 def runner(database: Database, device: str) -> ExtractionRunner:
-    return ExtractionRunner(database, Settings(jobs=1, device=device, precision="fp32"))
+    return ExtractionRunner(database, LocalBackend(Settings(jobs=1, device=device, precision="fp32")))
 
 
 @pytest.mark.parametrize("device", ["cpu", "cpu,cpu"])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -72,6 +74,34 @@ def test_new_files_are_read_and_decided_and_known_ones_are_left_alone(database: 
     again = run(database, music)
     assert (again.known, again.read, again.decided) == (3, 0, 0)
     assert run(database, music, rescan=True).read == 3
+
+
+@dataclass
+class HereAndNow:
+    """A backend that reads in this process."""
+
+    read: list[str] = field(default_factory=list)
+    in_pieces = 0
+    places: ClassVar[dict[str, str]] = {}
+
+    def map(self, read: Any, items: Any) -> Generator[tuple[Any, Any], None, None]:
+        for item in items:
+            self.read.append(os.path.basename(item[0].path))
+            yield item, read(item)
+
+    def embed(self, tracks: Any, kind: FeatureKind, stop: Any) -> Generator[tuple[Any, Any], None, None]:
+        raise AssertionError("no stage has a network")
+        yield
+
+    def release(self) -> None:
+        """Nothing to free."""
+
+
+def test_files_are_read_where_the_backend_reads_them(database: Database, music: Path) -> None:
+    backend = HereAndNow()
+    request = ScanRequest((str(music),))
+    stats = scan(Scope(database), request, ONE, SETTINGS, stop=StopRequest(), bar=silent, backend=backend)
+    assert (stats.read, stats.decided, sorted(backend.read)) == (3, 2, ["0.wav", "1.wav", "broken.wav"])
 
 
 def test_files_that_are_gone_are_marked_unless_only_a_part_was_looked_at(database: Database, music: Path) -> None:

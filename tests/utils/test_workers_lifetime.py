@@ -74,8 +74,7 @@ class Signalled(WorkerPool[str, object]):
 def test_a_signal_for_all_processes_harms_no_worker_not_even_one_that_just_starts(name: str) -> None:
     with Signalled(echo, jobs=1, timeout=30) as pool:
         pool.number = getattr(signal, name)
-        (worker,) = [pool._idle()]
-        assert worker is not None
+        worker = pool._start()
         assert dict(pool.map(["before"])) == {"before": "before"}
         assert worker.process.pid is not None
         os.kill(worker.process.pid, pool.number)
@@ -97,10 +96,10 @@ def test_several_functions_have_a_worker_each_and_what_a_lost_one_held_comes_bac
         assert list(pool.map(["nobody is left"])) == []
 
 
-def test_nothing_to_do_is_done_at_once_and_no_worker_stays_behind() -> None:
+def test_a_pool_with_nothing_to_do_starts_no_worker() -> None:
     with WorkerPool(echo, jobs=4, timeout=30) as pool:
         assert list(pool.map([])) == []
-    assert multiprocessing.active_children() == []
+        assert multiprocessing.active_children() == []
 
 
 def test_a_pool_serves_a_second_list_and_takes_items_as_they_come() -> None:

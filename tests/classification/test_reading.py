@@ -11,8 +11,7 @@ import pytest
 import soxr
 from mutagen.flac import FLAC
 
-from music_reclass.classification import extract
-from music_reclass.classification.extract import ReadTask, read_file, read_vector, read_windows_of
+from music_reclass.classification.reading import ReadTask, read_file, read_vector, read_windows_of
 from music_reclass.domain import FeatureKind, Track, TrackTags
 from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.extractors import registry
@@ -66,7 +65,7 @@ def test_a_broken_tag_fails_the_track(tune: Path, monkeypatch: pytest.MonkeyPatc
     def unreadable(path: Path) -> TrackTags:
         raise FailTrack("tags", "the tag is broken")
 
-    monkeypatch.setattr(extract, "read_tags", unreadable)
+    monkeypatch.setattr("music_reclass.classification.reading.read_tags", unreadable)
     reading = read(task_for(tune))
     assert isinstance(reading.error, FailTrack)
     assert reading.error.reason == "tags"
@@ -107,7 +106,7 @@ def test_readers_cross_process_borders() -> None:
 @pytest.fixture
 def loudness(monkeypatch: pytest.MonkeyPatch) -> type[Loudness]:
     """An extractor of two further kinds."""
-    monkeypatch.setattr(extract, "_extractor", extractor)
+    monkeypatch.setattr("music_reclass.classification.reading._extractor", extractor)
     monkeypatch.setitem(registry.EXTRACTORS, "loudness", "tests.classification.fakes:Loudness")
     monkeypatch.setattr(Loudness, "passes", [])
     return Loudness
@@ -186,7 +185,7 @@ def test_efficientats_kinds_come_with_the_518_features(
     if not MN04.is_file():
         pytest.skip("needs ../shared/data/weights/mn04_as_mAP_432.pt")
     monkeypatch.setenv("RECLASS_MODELS", str(tmp_path / "models"))
-    monkeypatch.setattr(extract, "_extractor", extractor)  # nothing of these weights stays for other tests
+    monkeypatch.setattr("music_reclass.classification.reading._extractor", extractor)
     install.from_disk(catalogue.model("efficientat"), MN04)
     embedding, tags = (extractor(name, "mid30").kind for name in ("efficientat", "efficientat-tags"))
     reading = read_file(task_for(tune), [KIND, embedding, tags])
