@@ -63,8 +63,6 @@ def read_pending(
 
     def tasks() -> Iterator[ReadTask]:
         for file in scope.pending():
-            if stop:
-                return
             yield file, () if rescan else library.digests_that_may_return(file.path, file.size, kinds[0])
 
     def save(batch: list[Track]) -> None:
@@ -74,7 +72,7 @@ def read_pending(
 
     batch: list[Track] = []
     saved = time.monotonic()
-    answers = backend.map(partial(timed_read, kinds=tuple(kinds)), tasks())
+    answers = backend.map(partial(timed_read, kinds=tuple(kinds)), tasks(), lambda: bool(stop))
     with bar("reading", total) as progress, closing(answers):
         for (file, _), answer in answers:
             if isinstance(answer, TrackError):
@@ -203,7 +201,7 @@ class ExtractionRunner:
     ) -> Answers:
         """The vectors of `kinds` that workers compute whole, and what comes with them from the same pass."""
         require_installed(kinds)
-        with closing(self.backend.map(partial(read_track, reader=reader), _until(stop, tracks))) as answers:
+        with closing(self.backend.map(partial(read_track, reader=reader), tracks, stop)) as answers:
             for item, answer in answers:
                 if isinstance(answer, ReclassError):
                     raise answer  # of the model, not of this recording
@@ -255,13 +253,6 @@ def _or_why_not(path: Path, reader: Callable[[Path], T]) -> T | ReclassError:
         return reader(path)
     except ReclassError as error:
         return ReclassError(str(error))
-
-
-def _until(stop: Callable[[], bool], items: Iterable[TrackPath]) -> Iterator[TrackPath]:
-    for item in items:
-        if stop():
-            return
-        yield item
 
 
 def require_installed(kinds: Iterable[FeatureKind]) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache, partial
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -38,12 +39,12 @@ class Backend(Protocol):
     """Where files are read and networks compute. Closing an iterator of it ends what is under way at once."""
 
     def map(
-        self, read: Callable[[Item], Result], items: Iterable[Item]
+        self, read: Callable[[Item], Result], items: Iterable[Item], stop: Callable[[], bool]
     ) -> Generator[tuple[Item, Result | TrackError], None, None]:
         """Each item with what `read`, a picklable function, makes of it, in the order of completion; what went wrong
-        with one comes back as its result. Items are a ReadTask or a TrackPath.
+        with one comes back as its result. Items are a ReadTask or a TrackPath; `path_of` tells which file is meant.
 
-        `items` are drawn in the thread of the caller, no more than can be begun; where they end, all under way come.
+        `items` are drawn in the thread of the caller. Once `stop` is true none is begun; all under way still come.
         """
         ...
 
@@ -70,6 +71,11 @@ class Backend(Protocol):
         """Where the networks compute that were opened so far, for people, by the names of their kinds."""
         ...
 
+    @property
+    def bottleneck(self) -> str:
+        """What the work of now waits for most, measured: `disk`, `CPU` or `GPU`; empty while that is not known."""
+        ...
+
 
 class LocalBackend:
     """The backend of this machine: files are read in worker processes; networks compute in this process, on the device
@@ -88,16 +94,20 @@ class LocalBackend:
         devices = {kind.name: opened.network.device for kind, opened in self._networks.items()}
         return {name: "the processor" if one.is_cpu else one.name for name, one in devices.items()}
 
+    @property
+    def bottleneck(self) -> str:
+        return ""
+
     def release(self) -> None:
         for opened in self._networks.values():
             opened.network.release()
 
     def map(
-        self, read: Callable[[Item], Result], items: Iterable[Item]
+        self, read: Callable[[Item], Result], items: Iterable[Item], stop: Callable[[], bool]
     ) -> Generator[tuple[Item, Result | TrackError], None, None]:
         workers, timeout, memory = self._limits
         with WorkerPool(read, workers, timeout, prepare_worker, memory=memory) as pool:
-            yield from pool.map(items)
+            yield from pool.map(takewhile(lambda _: not stop(), items))
 
     def embed(
         self, tracks: Sequence[TrackPath], kind: FeatureKind, stop: Callable[[], bool]
@@ -300,6 +310,11 @@ def timed_read(task: ReadTask, kinds: Sequence[FeatureKind]) -> tuple[Track, dic
     """What `read_file` gives, with the seconds that each kind took."""
     seconds: dict[FeatureKind, float] = {}
     return read_file(task, kinds, seconds), seconds
+
+
+def path_of(item: ReadTask | TrackPath) -> str:
+    """The file that an item of `Backend.map` is about."""
+    return item[0].path if isinstance(item[0], Track) else str(item[1])
 
 
 def read_track(item: TrackPath, reader: Callable[[Path], Result]) -> Result:

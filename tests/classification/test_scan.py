@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from music_reclass.classification.reading import path_of
 from music_reclass.classification.scan import ScanRequest, scan
 from music_reclass.classification.voter import Cascade
 from music_reclass.config import Settings
@@ -82,11 +83,12 @@ class HereAndNow:
 
     read: list[str] = field(default_factory=list)
     in_pieces = 0
+    bottleneck = ""
     places: ClassVar[dict[str, str]] = {}
 
-    def map(self, read: Any, items: Any) -> Generator[tuple[Any, Any], None, None]:
+    def map(self, read: Any, items: Any, stop: Any) -> Generator[tuple[Any, Any], None, None]:
         for item in items:
-            self.read.append(os.path.basename(item[0].path))
+            self.read.append(os.path.basename(path_of(item)))
             yield item, read(item)
 
     def embed(self, tracks: Any, kind: FeatureKind, stop: Any) -> Generator[tuple[Any, Any], None, None]:
