@@ -9,6 +9,7 @@ import pytest
 
 from music_reclass.cli.main import cli
 from music_reclass.config import Settings
+from music_reclass.extractors.weights.catalogue import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -50,6 +51,29 @@ def test_the_table_of_settings_is_what_the_settings_are() -> None:
     assert made in text, "run: python docs/make_commands.py"
     for name in Settings.__dataclass_fields__:
         assert f"| `{name}` |" in made
+
+
+def test_the_table_of_models_and_the_flowchart_are_what_the_catalogue_and_the_bundles_say() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "make_models.py"))
+    assert made["PAGE"].read_text(encoding="utf-8") == made["page"](), "run: python docs/make_models.py"
+    assert made["FIGURE"].read_text(encoding="utf-8") == made["figure"](), "run: python docs/make_models.py"
+    for name in (*MODELS, "fma-mlp", "content-linear"):
+        assert f"| `{name}`" in made["page"](), name
+
+
+def test_every_page_is_in_the_menu_of_the_site_once() -> None:
+    menu = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
+    listed = re.findall(r"(\S+\.md)$", menu, flags=re.M)
+    pages = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES if page.name != "README.md"}
+    made = set(runpy.run_path(str(ROOT / "docs" / "site_hooks.py"))["PAGES"])
+    assert sorted(listed) == sorted(pages | made), "nav in mkdocs.yml names each page once"
+
+
+def test_the_first_page_of_the_site_is_the_readme_with_links_that_lead_somewhere() -> None:
+    hooks = runpy.run_path(str(ROOT / "docs" / "site_hooks.py"))
+    for name in hooks["PAGES"].values():
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", hooks["site_text"](name)):
+            assert target in hooks["PAGES"] or (ROOT / "docs" / target).is_file(), f"{name}: {target}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
