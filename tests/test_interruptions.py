@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and kill -9 at any moment: what was finished is kept, and the same command goes on."""
+"""Ctrl-C, SIGTERM and kill -9: what was finished is kept, and the same command goes on (kills: tests/torture)."""
 
 from __future__ import annotations
 
@@ -102,47 +102,6 @@ def test_a_killed_scan_loses_at_most_its_batch_and_leaves_no_worker(many_tunes: 
     assert kept > 0
     assert shell("scan", many_tunes, "--dry-run") == 0
     assert f"{COUNT - kept} new, {kept} known." in shell.out
-
-
-KILLED_WHILE_WRITING = """
-import os, signal, sys
-from music_reclass.cli.main import run
-from music_reclass.tagging import commit
-steps = list(commit.STEPS)
-def killing(name, step):
-    def die(work):
-        step(work)
-        if name == sys.argv[1]:
-            os.kill(os.getpid(), signal.SIGKILL)
-    return name, die
-commit.STEPS = tuple(killing(name, step) for name, step in steps)
-sys.exit(run(sys.argv[2:]))
-"""
-STEPS = ["preflight", "examine", "plan", "copy", "verify", "stage", "look again", "replace", "sync folder", "confirm"]
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_a_scan_killed_while_writing_is_made_whole_by_the_next_command(step: str, scanned: Path, shell: Shell) -> None:
-    before = digests(scanned)
-    assert shell("scan", scanned, "--dry-run") == 0
-    words = [sys.executable, "-c", KILLED_WHILE_WRITING, step, "apply", "--yes", "--db", str(shell.db)]
-    assert subprocess.run(words, capture_output=True, check=False).returncode == -signal.SIGKILL
-    assert shell("apply", "--yes", "--json") == 0
-    assert not list(scanned.rglob(".reclass-*"))
-    assert shell("history", "--json") == 0
-    while shell("undo", "--yes") == 0:
-        pass
-    assert shell.codes[-1] == 3, shell.err
-    assert digests(scanned) == before
-    with sqlite3.connect(shell.db) as sql:
-        states = {state for (state,) in sql.execute("SELECT DISTINCT state FROM change")}
-    assert not states & {"planned", "staged"}
-
-
-def test_the_steps_of_the_write_path_are_those_tried_here() -> None:
-    from music_reclass.tagging import commit
-
-    assert [name for name, _ in commit.STEPS] == STEPS
 
 
 def test_output_into_a_closed_pipe_is_no_error(scanned: Path, shell: Shell) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -133,6 +134,7 @@ def _run_to_undo(settings: Settings, run: int | None) -> tuple[int, bool]:
 
 def _undo(work: Session, run: int, choice: Choice, *, force: bool, wanted: set[str] | None) -> UndoReport:
     """Undo a run, or the files `wanted` of it."""
+    from music_reclass.errors import TrackError
     from music_reclass.features.library import Library
     from music_reclass.tagging.apply import note_file
     from music_reclass.tagging.commit import WriteOptions
@@ -141,11 +143,14 @@ def _undo(work: Session, run: int, choice: Choice, *, force: bool, wanted: set[s
 
     library = Library(work.database)
 
-    def note(undone: FileResult) -> None:
+    def note(path: str) -> None:
+        with suppress(TrackError, OSError):  # moved or unreadable by now: the next scan looks at it
+            note_file(library, path)
+
+    def tell(undone: FileResult) -> None:
         if choice.as_json:
             print_json({"path": undone.path, "result": undone.outcome, "detail": undone.detail})
         if not choice.dry_run and undone.outcome in ("restored", "field"):
-            note_file(library, undone.path)
             work.written.setdefault(run, []).append(undone.path)
 
     options = WriteOptions(work.settings.preserve_mtime, work.settings.detach_hard_links)
@@ -153,7 +158,7 @@ def _undo(work: Session, run: int, choice: Choice, *, force: bool, wanted: set[s
     with progress_bar("undoing", count) as bar:
         return undo_run(
             work.journal, run, dry_run=choice.dry_run, force=force, options=options, find=library.paths_of_audio,
-            paths=wanted, emit=note, stop=lambda: bool(work.stop), progress=bar,
+            paths=wanted, emit=tell, note=note, stop=lambda: bool(work.stop), progress=bar,
         )  # fmt: skip
 
 

@@ -8,10 +8,12 @@ import shutil
 import sqlite3
 import time
 from contextlib import closing, suppress
+from glob import escape as glob_escape
 from pathlib import Path
 
 from music_reclass.errors import DatabaseError, NothingToDo
 from music_reclass.features.database import Database, damaged, newest_backups
+from music_reclass.utils.files import lock
 
 EVERY = 86400.0  # seconds between two backups that are made by themselves
 KEPT = 3  # of those
@@ -27,12 +29,18 @@ def back_up(database: Database, target: Path | None = None) -> Path:
     path = Path(database.path)
     target = target or path.with_name(f"{path.name}.{time.strftime('%Y%m%d-%H%M%S')}.backup")
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
+    _remove_unfinished(path.parent, glob_escape(path.name) + ".*.backup")
+    _remove_unfinished(target.parent, glob_escape(target.name))
+    held: int | None = None
     try:
         room, size = shutil.disk_usage(target.parent).free, path.stat().st_size
         if room < size + SPARE:
             raise DatabaseError(
                 f"No backup: {target.parent} has {room / 1e6:,.0f} MB free; {size / 1e6:,.0f} are needed."
             )
+        held = os.open(unfinished, os.O_RDWR | os.O_CREAT, 0o644)
+        with suppress(OSError):  # a disk without locks
+            lock(held)
         with closing(sqlite3.connect(unfinished)) as copy:
             copy.execute("PRAGMA synchronous = OFF")  # waited for once, below
             database.connection.backup(copy, pages=4096)
@@ -47,10 +55,28 @@ def back_up(database: Database, target: Path | None = None) -> Path:
             raise damaged(path, str(error)) from error
         raise DatabaseError(f"No backup of the library could be written to {target} ({error}).") from error
     finally:
-        for end in ("", "-wal", "-shm", "-journal"):
-            with suppress(OSError):
-                unfinished.with_name(unfinished.name + end).unlink(missing_ok=True)
+        if held is not None:
+            os.close(held)
+        _remove(unfinished)
     return target
+
+
+def _remove_unfinished(folder: Path, name: str) -> None:
+    """Remove what backups of this name left there that were killed; one that is at work holds a lock on its file."""
+    for left in folder.glob(f".{name}.*.part"):
+        with suppress(OSError):  # at work, or on a disk without locks
+            handle = os.open(left, os.O_RDWR)
+            try:
+                lock(handle)
+            finally:
+                os.close(handle)
+            _remove(left)
+
+
+def _remove(database: Path) -> None:
+    for end in ("-wal", "-shm", "-journal", ""):
+        with suppress(OSError):
+            database.with_name(database.name + end).unlink(missing_ok=True)
 
 
 def is_due(path: Path) -> bool:
@@ -78,7 +104,7 @@ def restore(path: Path, backup: Path | None = None) -> tuple[Path, Path | None]:
     if sound is None:
         where = choice[0] if backup is not None else path.parent
         raise NothingToDo(f"There is no sound backup of the library at {where}.")
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    unfinished = path.with_name(f".{path.name}.restored.part")  # one name: the next one removes what a kill left
     shutil.copyfile(sound, unfinished)
     aside = path.with_name(f"{path.name}.before-restore.{time.strftime('%Y%m%d-%H%M%S')}") if path.exists() else None
     for end in ("-wal", "-shm", "-journal", ""):  # a log of the old file would spoil the new one

@@ -124,13 +124,14 @@ def undo(
     emit: Callable[[FileResult], None] = lambda result: None,
     stop: Callable[[], bool] = lambda: False,
     progress: Progress | None = None,
-    after_step: AfterStep | None = None,
+    note: Callable[[str], None] = lambda path: None,
+    after_step: AfterStep = lambda step: None,
 ) -> UndoReport:
     """Undo what run `run` wrote, newest first, one file after the other; safe to repeat and to be killed in.
 
     `force` brings the old genre back even where somebody has set another since. `find` gives paths that may hold
     the audio of a payload digest, for files that have moved. With `paths`, as they were written, the changes of all
-    other files stand. A dry run looks and changes nothing.
+    other files stand. `note` gets each file that was changed, before the journal says so. A dry run changes nothing.
     NothingToDo where there is no such run, UsageError for one that was itself an undo.
     """
     command = journal.command_of(run)
@@ -145,7 +146,8 @@ def undo(
 
     def replace(path: Path, rewrite: Rewrite) -> int | None:
         assert undoing is not None
-        return replace_file(journal, undoing, path, rewrite, options=options, after_step=after_step)
+        steps = _steps(path, note, after_step)
+        return replace_file(journal, undoing, path, rewrite, options=options, after_step=steps)
 
     for change in journal.changes_of(run, paths=paths):
         if stop():
@@ -170,6 +172,20 @@ def undo(
     if undoing is not None:
         journal.finish_run(undoing, dict(report.counts))
     return report
+
+
+def _steps(path: Path, note: Callable[[str], None], after_step: AfterStep) -> AfterStep:
+    """`after_step`, and `note` of the file before the journal's confirmation.
+
+    Killed in between, the change is open, and settling it does this again.
+    """
+
+    def step(name: str) -> None:
+        if name == "sync folder":
+            note(str(path))
+        after_step(name)
+
+    return step
 
 
 def _place(journal: Journal, change: Change, find: Find | None) -> Path:

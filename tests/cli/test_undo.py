@@ -1,10 +1,12 @@
 """`undo` asks, restores and says so; `history` lists runs and their files."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from music_reclass.cli import output
+from music_reclass.features.journal import Journal
 from tests.library import Shell, digests
 
 
@@ -52,3 +54,23 @@ def test_a_run_that_is_not_there_is_named(scanned: Path, shell: Shell) -> None:
     shell("scan", scanned / "Grid Nine", "--dry-run")
     assert shell("history", "7") == 3
     assert "There is no run 7" in shell.err
+
+
+def test_an_undo_that_is_killed_right_after_a_file_leaves_the_library_with_what_the_file_holds(
+    scanned: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shell("apply", "--yes", "--json") == 0
+    written = {item["path"]: item["before"] for item in shell.objects() if item["written"]}
+    confirm = Journal.confirm
+
+    def confirm_and_stop(self: Journal, *arguments: Any) -> None:
+        confirm(self, *arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "confirm", confirm_and_stop)
+        assert shell("undo", "--yes") == 130
+    assert shell("apply", "--dry-run", "--json") == 0
+    befores = {item["path"]: item["before"] for item in shell.objects() if item["action"] == "write"}
+    (restored,) = befores
+    assert befores[restored] == written[restored]

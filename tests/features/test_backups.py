@@ -13,6 +13,7 @@ import pytest
 from music_reclass.errors import DatabaseError, NothingToDo
 from music_reclass.features import backups
 from music_reclass.features.database import Database, newest_backups
+from music_reclass.utils.files import lock
 from tests.library import Shell
 
 
@@ -124,3 +125,21 @@ def test_a_writing_command_makes_one_a_day_and_says_where_there_is_no_room(
     monkeypatch.setattr(backups, "back_up", full)
     assert shell("apply", "-y") == 0
     assert "No backup: it is full." in shell.err
+
+
+def test_what_a_killed_backup_left_is_removed_by_the_next_and_one_at_work_is_left_alone(
+    database: Database, path: Path
+) -> None:
+    killed, at_work = (path.with_name(f".{path.name}.20260101-12000{n}.backup.{n}.part") for n in (1, 2))
+    log = killed.with_name(killed.name + "-journal")
+    for one in (killed, log, at_work):
+        one.write_bytes(b"half")
+    with at_work.open("rb") as held:
+        lock(held.fileno())
+        made = backups.back_up(database)
+        assert not killed.exists()
+        assert not log.exists()
+        assert at_work.exists()
+    assert tracks(made) == 1
+    backups.back_up(database)
+    assert not list(path.parent.glob("*.part*"))
