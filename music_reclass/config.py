@@ -53,6 +53,7 @@ _CONFIDENCE = r"likely|confident|0?\.\d+|0(?:\.0*)?|1(?:\.0*)?"
 _DEVICES = r"auto|mps|cuda|cpu(,\s*cpu)*|cuda:\d+(,\s*cuda:\d+)*"
 _MEMORY = r"|(\d+(\.\d+)?|\.\d+)\s*(%|(?i:[kmgt]?i?b?))"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+ENDLESS = "inf"
 _ENVIRONMENT, _FLAGS = "The environment (RECLASS_*)", "The command line"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -63,6 +64,7 @@ def _setting(
     *,
     shown: str = "",
     flags: tuple[str, ...] = (),
+    bare: str = "",
     metavar: str = "",
     choices: tuple[str, ...] = (),
     pattern: str = "",
@@ -71,9 +73,9 @@ def _setting(
     is_duration: bool = False,
     is_folder: bool = False,
 ) -> Any:
-    """Declare one setting: its default and meaning, how the default is shown, its flags (`--name` where none is given)
-    and what values are allowed."""
-    words = {"meaning": meaning, "shown": shown, "flags": flags, "metavar": metavar, "choices": choices}
+    """Declare one setting: its default and meaning, how the default is shown, its flags (`--name` where none is given),
+    what a `bare` flag without a value means, and what values are allowed."""
+    words = {"meaning": meaning, "shown": shown, "flags": flags, "bare": bare, "metavar": metavar, "choices": choices}
     words["pattern"] = pattern
     return field(
         default=default,
@@ -189,6 +191,11 @@ class Settings:
         "reads it; it finds RECLASS_RUN, RECLASS_COMMAND, RECLASS_WRITTEN and RECLASS_FOLDERS in its environment.",
         shown="none",
     )
+    wait: float = _setting(
+        0.0,
+        "Seconds to wait while another command writes to this library; bare --wait: until it has ended.",
+        shown="do not wait", metavar="[SECONDS]", bare=ENDLESS, least=0,
+    )  # fmt: skip
     plex_url: str = _setting("", "Where the Plex server answers.", shown="`PLEX_URL` of the environment")
     plex_token: Secret = _setting(
         NO_SECRET, "The token itself; better in the file, or in RECLASS_PLEX_TOKEN or PLEX_TOKEN.", shown="none"
@@ -384,7 +391,8 @@ def _require_allowed(name: str, value: Any, source: str) -> None:
             shlex.split(value.reveal())
         except ValueError as error:
             raise UsageError(f"{source} gives after_write a command that cannot be taken apart: {error}.") from error
-    if allowed["least"] is not None and not allowed["least"] <= value < float("inf"):
+    is_endless = allowed["bare"] == ENDLESS and value == float("inf")
+    if allowed["least"] is not None and not (allowed["least"] <= value < float("inf") or is_endless):
         raise UsageError(f"{source} gives {name} the value {value!r}; {allowed['least']} is the least.")
     if allowed["most"] is not None and value > allowed["most"]:
         raise UsageError(f"{source} gives {name} the value {value!r}; {allowed['most']} is the most.")

@@ -250,7 +250,7 @@ def known_genres(names: Iterable[str], taxonomy: Taxonomy) -> tuple[str, ...]:
     help="What --genre, --leave and --clear are for: the tracks alone, their albums, or their artists.",
 )  # fmt: skip
 @choice_flags
-@setting_flags("min_confidence", "on_existing", "profile", "preserve_mtime", "detach_hard_links", "taxonomy")
+@setting_flags("min_confidence", "on_existing", "profile", "preserve_mtime", "detach_hard_links", "taxonomy", "wait")
 def edit(
     paths: tuple[Path, ...], genres: tuple[str, ...], leave: bool, clear: bool, scope: str, choice: Choice,
     settings: Settings,

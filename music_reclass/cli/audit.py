@@ -44,7 +44,7 @@ SURE = 0.5  # chance of a suggestion from which on it may be written
     help="Write the suggested genres where --on-existing allows it: shown, asked about and undone like any write.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="For the folds, the model and the check.")
-@setting_flags("on_existing")
+@setting_flags("on_existing", "wait")
 @choice_flags
 def audit(
     *,

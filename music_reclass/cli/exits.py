@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--max-tracks", type=click.IntRange(1), help="Draw at most this many.")
 @click.option("--seed", type=int, default=0, show_default=True, help="For the draw.")
 @click.option("-n", "--dry-run", "dry_run", is_flag=True, help="Draw, and say how much there is to do; change nothing.")
-@setting_flags("stages", "bundle", "exit_policy", "effort")
+@setting_flags("stages", "bundle", "exit_policy", "effort", "wait")
 @json_flag
 def audit_exits(
     share: float, max_tracks: int | None, seed: int, dry_run: bool, as_json: bool, settings: Settings
@@ -154,7 +154,7 @@ def _show(found: ExitAudit) -> None:
 @click.option("--seed", type=int, default=0, show_default=True, help="For the draw of one track an artist.")
 @click.option("--forget", is_flag=True, help="Drop the exits certified here; those of the bundles hold again.")
 @click.option("-n", "--dry-run", "dry_run", is_flag=True, help="Say how much there is to do; change nothing.")
-@setting_flags("stages", "bundle")
+@setting_flags("stages", "bundle", "wait")
 @json_flag
 def calibrate(
     from_library: bool, forget: bool, dry_run: bool, as_json: bool, settings: Settings, label_free: bool,

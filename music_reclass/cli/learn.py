@@ -37,7 +37,7 @@ _SHOWN = 8  # genres
 @click.option("--seed", type=int, default=0, show_default=True, help="For the sample, the folds and the networks.")
 @click.option("--forget", is_flag=True, help="Drop what was learned: the embedded models decide again.")
 @click.option("-n", "--dry-run", "dry_run", is_flag=True, help="Say what there is to learn from; change nothing.")
-@setting_flags("jobs", "max_time")
+@setting_flags("jobs", "max_time", "wait")
 @json_flag
 def learn(
     paths: tuple[Path, ...], sample: int, seed: int, *, forget: bool, dry_run: bool, as_json: bool, settings: Settings

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -14,6 +15,7 @@ import click
 
 from music_reclass import __version__
 from music_reclass.cli.output import SafeStream, complain, plain, printable
+from music_reclass.config import ENDLESS
 from music_reclass.errors import ReclassError, TrackError
 from music_reclass.utils.workers import limit_threads
 
@@ -25,7 +27,7 @@ COMMANDS = {  # name: where the command is, and its first sentence; only the mod
     "completion": ("config:completion", "Complete commands and flags with the Tab key."),
     "config": ("config:config", "Show every setting, and where it comes from."),
     "calibrate": ("exits:calibrate", "Certify from which confidence on a track may exit early."),
-    "db": ("db:db", "Back up, restore and check the library database."),
+    "db": ("db:db", "Look after the library database, and move it along."),
     "demo": ("demo:demo", "See the whole job on a synthesised library."),
     "doctor": ("doctor:doctor", "Check packages, decoders, model, database and disk."),
     "edit": ("ask:edit", "Decide yourself, album by album."),
@@ -134,7 +136,8 @@ def run(arguments: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        result: Any = cli.main(args=arguments, prog_name="reclass", standalone_mode=False)
+        words = _with_values(sys.argv[1:] if arguments is None else arguments)
+        result: Any = cli.main(args=words, prog_name="reclass", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -161,6 +164,18 @@ def run(arguments: list[str] | None = None) -> int:
         return 1
     except Exception as error:  # the last boundary: a bug is ours, its traceback goes to a file
         return _report_bug(error)
+
+
+def _with_values(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `--wait` as `--wait=inf` where no number follows: click would take the path behind for one."""
+    found, end = list(arguments), len(arguments)
+    if "--" in found:
+        end = found.index("--")
+    for place in range(end):
+        following = found[place + 1] if place + 1 < end else ""
+        if found[place] == "--wait" and not following.replace(".", "", 1).isdecimal():
+            found[place] = f"--wait={ENDLESS}"
+    return found
 
 
 def _report_bug(error: Exception) -> int:

@@ -131,6 +131,11 @@ def _flag_of(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return click.option(f"{names[0]}/--no-{names[0][2:]}", name, default=None, help=meaning)
     if setting.default is False:
         return click.option(*names, name, is_flag=True, default=None, help=meaning)
+    if bare := setting.metadata["bare"]:  # `main.run` puts the value of a bare flag in, as a path may follow it
+        return click.option(
+            *names, name, type=_type_of(name), is_flag=False, flag_value=bare, metavar=setting.metadata["metavar"],
+            help=meaning,
+        )  # fmt: skip
     return click.option(*names, name, type=_type_of(name), metavar=setting.metadata["metavar"] or None, help=meaning)
 
 

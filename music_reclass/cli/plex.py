@@ -55,7 +55,7 @@ def diff(*, pairs: tuple[str, ...], as_json: bool, settings: Settings, **flags: 
 @plex.command()
 @compare_flags
 @choice_flags
-@setting_flags("min_confidence", "plex_library")
+@setting_flags("min_confidence", "plex_library", "wait")
 def sync(*, pairs: tuple[str, ...], choice: Choice, settings: Settings, **flags: Any) -> int:
     """Write the decisions into the Plex library: shown first, verified after, and restored by `plex restore`."""
     from music_reclass.plex.plan import plan_sync
@@ -86,7 +86,7 @@ def sync(*, pairs: tuple[str, ...], choice: Choice, settings: Settings, **flags:
     help="Bring the old genres back even where somebody has set others since, or where another item is found.",
 )
 @choice_flags
-@setting_flags()
+@setting_flags("wait")
 def restore(run: int | None, force: bool, choice: Choice, settings: Settings) -> int:
     """Restore what RUN changed, by default the newest run that stands on a server, where it still holds that."""
     return restore_run(settings, run, force, choice)
@@ -126,7 +126,7 @@ def restore_run(settings: Settings, run: int | None, force: bool, choice: Choice
 
 @plex.command()
 @choice_flags
-@setting_flags("plex_library")
+@setting_flags("plex_library", "wait")
 def unlock(choice: Choice, settings: Settings) -> int:
     """Release the locks that `plex sync` has set; the genres stay until the server reads them again from the files."""
     from music_reclass.plex.write import unlocking
@@ -222,7 +222,7 @@ def libraries(as_json: bool, settings: Settings) -> None:
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path, exists=True))
 @map_flag
 @choice_flags
-@setting_flags("plex_library")
+@setting_flags("plex_library", "wait")
 def map_folders(folders: tuple[Path, ...], pairs: tuple[str, ...], choice: Choice, settings: Settings) -> int:
     """Find out which folder of the server is which folder here, from the library or from the files below FOLDERS."""
     with _writing(settings, "plex map", folders=folders, settle=False) as (_, target):
@@ -241,7 +241,7 @@ def map_folders(folders: tuple[Path, ...], pairs: tuple[str, ...], choice: Choic
 @map_flag
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path, exists=True))
 @choice_flags
-@setting_flags("plex_library")
+@setting_flags("plex_library", "wait")
 def import_tracks(pairs: tuple[str, ...], folders: tuple[Path, ...], choice: Choice, settings: Settings) -> int:
     """Take what a Plex library holds into the library here; FOLDERS help to find out which folder is which.
 
@@ -259,7 +259,7 @@ def import_tracks(pairs: tuple[str, ...], folders: tuple[Path, ...], choice: Cho
 @click.argument("track")
 @map_flag
 @choice_flags
-@setting_flags("plex_library")
+@setting_flags("plex_library", "wait")
 def selftest(track: str, pairs: tuple[str, ...], choice: Choice, settings: Settings) -> int:
     """Try on one TRACK (its file or rating key) what was never tried on your server, and put it back."""
     from music_reclass.plex import selftest as steps

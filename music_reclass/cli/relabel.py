@@ -25,7 +25,7 @@ _SHOWN = 20  # kinds of change
     is_flag=True,
     help="Show how many would change, and from what to what; leave every decision as it is.",
 )
-@setting_flags("taxonomy", "max_genres", "album", "speech", "bundle", "exit_policy", "effort", "prior")
+@setting_flags("taxonomy", "max_genres", "album", "speech", "bundle", "exit_policy", "effort", "prior", "wait")
 @json_flag
 def relabel(dry_run: bool, as_json: bool, settings: Settings) -> None:
     """Decide the whole library again from stored votes, after a change of taxonomy, rules or model; writes no tag."""

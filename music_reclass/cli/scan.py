@@ -33,7 +33,7 @@ class _Shown(NamedTuple):
     ask: bool = False
 
 
-WRITE_SETTINGS = ("min_confidence", "on_existing", "profile", "styles", "preserve_mtime", "detach_hard_links")
+WRITE_SETTINGS = ("min_confidence", "on_existing", "profile", "styles", "preserve_mtime", "detach_hard_links", "wait")
 _UNREADABLE_SHOWN = 5
 
 

@@ -69,17 +69,39 @@ def writing(settings: Settings, command: str, *, must_exist: bool = False) -> It
 
 
 @contextmanager
+def lease(settings: Settings, command: str) -> Iterator[None]:
+    """Hold the lease of the library for the block; while another command has it, wait as long as the settings say. On
+    a terminal it says for whom."""
+    from music_reclass.cli.output import complain, printable
+    from music_reclass.features.database import writing_lease
+
+    def log(text: str) -> None:
+        if _is_on_terminal():
+            complain(printable(text))
+
+    with writing_lease(settings.database, command, settings.wait, log):
+        yield
+
+
+def _is_on_terminal() -> bool:
+    """Whether stderr is a terminal."""
+    import sys
+
+    return sys.stderr.isatty()
+
+
+@contextmanager
 def _holding(settings: Settings, command: str, *, must_exist: bool) -> Iterator[Session]:
     """Lease, database and journal while the block runs."""
-    from music_reclass.features.database import Database, explaining_damage, writing_lease
+    from music_reclass.features.database import Database, explaining_damage
     from music_reclass.features.journal import Journal
     from music_reclass.taxonomy import load
     from music_reclass.utils.progress import orderly_stop
 
     if must_exist:
-        _require_library(settings)
+        require_library(settings)
     taxonomy = load(settings.taxonomy)
-    with writing_lease(settings.database, command), orderly_stop() as stop:
+    with lease(settings, command), orderly_stop() as stop:
         database = Database(settings.database)
         journal = Journal(Database(settings.database, durable=True))
         try:
@@ -97,12 +119,23 @@ def _holding(settings: Settings, command: str, *, must_exist: bool) -> Iterator[
 def reading(settings: Settings) -> Iterator[Database]:
     """The library for a command that only looks, beside a scan if need be: no lease, no recovery, closed at the end.
 
-    NothingToDo where there is none. An older schema is migrated, as questions are asked of the newest only.
+    NothingToDo where there is none. An older schema is migrated, as questions are asked of the newest only; where
+    another command is at work just then, DatabaseError says so at once.
     """
-    from music_reclass.features.database import Database, explaining_damage
+    from music_reclass.errors import DatabaseError
+    from music_reclass.features.database import Database, explaining_damage, lease_holder, writing_lease
 
-    _require_library(settings)
-    database = Database(settings.database)
+    require_library(settings)
+    database = Database(settings.database, migrate=False)
+    if not database.is_newest:
+        database.close()
+        if holder := lease_holder(settings.database):
+            raise DatabaseError(
+                f"The library database {settings.database} needs a newer schema, and {holder} is using it; try again "
+                "when that has ended."
+            )
+        with writing_lease(settings.database, "migration"):
+            database = Database(settings.database)
     try:
         with explaining_damage(database):
             yield database
@@ -110,7 +143,8 @@ def reading(settings: Settings) -> Iterator[Database]:
         database.close()
 
 
-def _require_library(settings: Settings) -> None:
+def require_library(settings: Settings) -> None:
+    """NothingToDo where there is no library yet."""
     from music_reclass.errors import NothingToDo
 
     if not settings.database.exists():

@@ -118,7 +118,7 @@ def common_flags(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--table", type=FILE, help="Short for --on table --data FILE.npz."),
         data_flags,
-        setting_flags("jobs", with_file=True),
+        setting_flags("jobs", "wait", with_file=True),
     ):
         command = flag(command)
     return command

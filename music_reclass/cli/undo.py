@@ -35,7 +35,7 @@ _SHOWN = 20  # files that are not as before
 @click.option("--only", multiple=True, metavar="GLOB", help="Only files whose name or path matches; may be repeated.")
 @click.option("--force", is_flag=True, help="Bring the old genre back even where somebody has set another since.")
 @choice_flags
-@setting_flags()
+@setting_flags("wait")
 def undo(what: tuple[str, ...], only: tuple[str, ...], force: bool, choice: Choice, settings: Settings) -> int:
     """Undo RUN, by default the newest run that wrote something: every file gets its very bytes back.
 

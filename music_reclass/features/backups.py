@@ -7,7 +7,8 @@ import re
 import shutil
 import sqlite3
 import time
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from glob import escape as glob_escape
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def back_up(database: Database, target: Path | None = None) -> Path:
             lock(held)
         with closing(sqlite3.connect(unfinished)) as copy:
             copy.execute("PRAGMA synchronous = OFF")  # waited for once, below
-            database.connection.backup(copy, pages=4096)
+            with _standing_still(database.connection):
+                database.connection.backup(copy, pages=4096)
             (found,) = copy.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise damaged(path, found)
@@ -77,6 +79,20 @@ def _remove(database: Path) -> None:
     for end in ("-wal", "-shm", "-journal", ""):
         with suppress(OSError):
             database.with_name(database.name + end).unlink(missing_ok=True)
+
+
+@contextmanager
+def _standing_still(sql: sqlite3.Connection) -> Iterator[None]:
+    """Read one state of the database while the block runs: a copy begins anew whenever it meets another."""
+    if sql.in_transaction:
+        yield
+        return
+    sql.execute("BEGIN")
+    try:
+        sql.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        yield
+    finally:
+        sql.execute("ROLLBACK")
 
 
 def is_due(path: Path) -> bool:

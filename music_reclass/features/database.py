@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -12,7 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from functools import wraps
 from glob import escape as glob_escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -52,10 +53,30 @@ def ranges_below(folders: Sequence[str]) -> list[tuple[bytes, bytes]]:
     return sorted(files + [(root + b"/", root + b"0") for root in outer])  # "0" follows "/"
 
 
+class Holder(NamedTuple):
+    """Who holds the lease of a library, as it wrote it down."""
+
+    command: str
+    process: int
+    host: str
+    since: float  # seconds since the epoch
+
+    def __str__(self) -> str:
+        began = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.since))
+        return f"reclass {self.command} (process {self.process} on {self.host}, since {began})"
+
+
 @contextmanager
-def writing_lease(database: Path, command: str) -> Iterator[None]:
-    """Hold the lease for the block; DatabaseError names the holder if another process has it."""
-    path = database.with_name(database.name + ".lock")
+def writing_lease(
+    database: Path, command: str, wait: float = 0.0, log: Callable[[str], None] = lambda text: None
+) -> Iterator[None]:
+    """Hold the lease for the block. While another process has it, wait up to `wait` seconds and `log` once for whom;
+    then DatabaseError names it.
+
+    The kernel releases the lock of a process that is gone, and nothing else does: what stands in the file is for
+    people, and a number of a process that is used again changes nothing.
+    """
+    path = _lock_file(database)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -64,27 +85,80 @@ def writing_lease(database: Path, command: str) -> Iterator[None]:
             f"The library database {database} cannot be written ({error.strerror}); name another with --db."
         ) from error
     try:
-        try:
-            lock(handle)
-        except BlockingIOError as error:
-            holder = os.read(handle, 200).decode("utf-8", "replace").strip() or "another process"
-            raise DatabaseError(
-                f"{holder} is using this library; wait for it to end, or name another with --db."
-            ) from error
-        except OSError as error:
-            raise DatabaseError(
-                f"The disk of the library database {database} knows no locks ({error.strerror}), and two commands at "
-                "once would spoil it; name a place on another disk with --db."
-            ) from error
+        _take(handle, database, wait, log)
         os.ftruncate(handle, 0)
+        os.lseek(handle, 0, os.SEEK_SET)
+        words = {"command": command, "process": os.getpid(), "host": socket.gethostname(), "since": time.time()}
         with suppress(OSError):  # a full disk: the lock holds all the same, without a name in it
-            os.write(handle, f"reclass {command} (process {os.getpid()} on {socket.gethostname()})".encode())
+            os.write(handle, json.dumps(words).encode())
         yield
         os.ftruncate(handle, 0)
     finally:
         os.close(handle)
 
 
+def _take(handle: int, database: Path, wait: float, log: Callable[[str], None]) -> None:
+    """Lock the open lock file of a library; DatabaseError where that is not possible within `wait` seconds."""
+    started, announced, glances = time.monotonic(), False, 0
+    while True:
+        try:
+            lock(handle)
+            return
+        except BlockingIOError as error:
+            holder = _read_holder(handle)
+            glances += 1
+            # `lease_holder` of another process has it for an instant.
+            if time.monotonic() - started >= wait and glances > _GLANCES:
+                waited = "" if wait == 0 else f", and was after {wait:,.0f} seconds"
+                raise DatabaseError(
+                    f"{holder or 'Another process'} is using this library{waited}; wait for it to end (--wait), or "
+                    "name another library with --db."
+                ) from error
+            if not announced and holder and wait:
+                announced = True
+                log(f"Waiting for {holder}; Ctrl-C ends the wait.")
+        except OSError as error:
+            raise DatabaseError(
+                f"The disk of the library database {database} knows no locks ({error.strerror}), and two commands at "
+                "once would spoil it; name a place on another disk with --db."
+            ) from error
+        time.sleep(_POLL_SECONDS if glances > _GLANCES else _GLANCE_SECONDS)
+
+
+def lease_holder(database: Path) -> str:
+    """Who holds the lease of a library now; "" for nobody."""
+    try:
+        handle = os.open(_lock_file(database), os.O_RDWR)
+    except OSError:  # nobody ever wrote, or nobody can
+        return ""
+    try:
+        lock(handle)
+    except BlockingIOError:
+        return _read_holder(handle) or "another process"
+    except OSError:
+        return ""
+    finally:
+        os.close(handle)
+    return ""
+
+
+def _lock_file(database: Path) -> Path:
+    return database.with_name(database.name + ".lock")
+
+
+def _read_holder(handle: int) -> str:
+    """What the holder of the lease wrote down; "" where it has not yet."""
+    os.lseek(handle, 0, os.SEEK_SET)
+    text = os.read(handle, 1000).decode("utf-8", "replace").strip()
+    try:
+        words = json.loads(text)
+        return str(Holder(str(words["command"]), int(words["process"]), str(words["host"]), float(words["since"])))
+    except (ValueError, TypeError, KeyError, OverflowError):  # an older release wrote a sentence
+        return text
+
+
+_POLL_SECONDS = 0.25
+_GLANCES, _GLANCE_SECONDS = 3, 0.01
 PAGE_SIZE = 16384  # 3 KB vectors: 28 % less disk and twice the insert rate of SQLite's own 4096
 LOG_SIZE = 4 * 2**20  # bytes of the write-ahead log
 BUSY_SECONDS = 10.0
@@ -184,6 +258,8 @@ class Database:
             connection.execute(f"PRAGMA journal_size_limit = {LOG_SIZE}")
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable or network else 'NORMAL'}")
             connection.execute("PRAGMA foreign_keys = ON")
+            if network:  # without a log a writer that spills its pages keeps readers out; it holds them in memory
+                connection.execute("PRAGMA cache_spill = OFF")
         except BaseException:
             connection.close()
             raise
@@ -193,6 +269,11 @@ class Database:
     def schema(self) -> int:
         """How many migrations the file has taken."""
         return int(self.connection.execute("PRAGMA user_version").fetchone()[0])
+
+    @property
+    def is_newest(self) -> bool:
+        """Whether the file has all migrations."""
+        return self.schema == NEWEST_SCHEMA
 
     def _refuse_newer(self, steps: tuple[str, ...]) -> None:
         if self.schema > len(steps):
@@ -232,9 +313,10 @@ class Database:
             ) from error
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing: commits when the block ends, rolls back on any exception, Ctrl-C included."""
-        self.connection.execute("BEGIN IMMEDIATE")
+    def transaction(self, *, temporary: bool = False) -> Iterator[sqlite3.Connection]:
+        """All or nothing: commits when the block ends, rolls back on any exception, Ctrl-C included. One that writes to
+        `temporary` tables alone waits for no other writer."""
+        self.connection.execute("BEGIN" if temporary else "BEGIN IMMEDIATE")
         try:
             yield self.connection
             self.connection.execute("COMMIT")

@@ -97,7 +97,7 @@ class Scope:
 
     def add_all(self) -> None:
         """Take every track that is not missing into the scope."""
-        with self.database.transaction():
+        with self.database.transaction(temporary=True):
             self._sql.execute(f"INSERT OR IGNORE INTO {self.tracks} SELECT id FROM track WHERE missing_since IS NULL")
 
     def mark_missing(self, roots: Sequence[str]) -> int:
@@ -118,7 +118,7 @@ class Scope:
     def collect_undecided(self, basis: str, kind: FeatureKind) -> int:
         """Gather the tracks with a vector whose decision is missing or rests on something else, with the rest of
         their albums (they vote together); how many."""
-        with self.database.transaction():
+        with self.database.transaction(temporary=True):
             self._sql.execute(f"DELETE FROM {self._undecided}")
             self._sql.execute(
                 f"INSERT INTO {self._undecided} SELECT s.track_id FROM {self.tracks} s"
@@ -177,7 +177,7 @@ class Scope:
         position and the gain expected of it, with the rest of their `albums`. All others of `votes` are finished."""
         first = {track: members[0] for members in albums for track in members}
         kept = {first.get(track, track) for track in waiting}
-        with self.database.transaction():
+        with self.database.transaction(temporary=True):
             self._sql.executemany(f"DELETE FROM {self._open} WHERE track_id = ?", ((track,) for track in votes))
             self._sql.executemany(
                 f"INSERT INTO {self._open} VALUES (?, ?, ?, ?, ?)",
@@ -222,7 +222,7 @@ class Scope:
     def queue_up(self, position: int) -> int:
         """Put the tracks that wait for the stage at `position` in line: the highest expected gain first, and
         among equals by path, so that a disk is read in order; how many."""
-        with self.database.transaction():
+        with self.database.transaction(temporary=True):
             self._sql.execute(f"DELETE FROM {self._queue}")
             return self._sql.execute(
                 f"INSERT INTO {self._queue} (track_id)"

@@ -225,7 +225,7 @@ def _library(request: DatasetRequest, taxonomy: Taxonomy, extraction: Extraction
         if request.sample is not None or (later and not request.partial):
             among, notes = _chosen_of_library(database, first, decided, request=request, taxonomy=taxonomy)
         if among is not None and later and not request.partial:
-            with writing_lease(settings.database, "train"):
+            with writing_lease(settings.database, "train", settings.wait):
                 extract_tracks(database, among, later, extraction)
         raw = library.read(database, first, later, partial=request.partial, among=among, decided=decided)
     notes += _after(extraction, len(raw.rows), len(raw.rows) if among is None else len(among))

@@ -51,12 +51,15 @@ NETWORK_TYPES = frozenset(
 )
 
 
-def is_network_mount(path: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
-    """Whether `path` lies on a network share; False where the system does not say (no /proc)."""
+MOUNTS = Path("/proc/self/mounts")
+
+
+def mount_of(path: Path, mounts: Path = MOUNTS) -> tuple[str, str]:
+    """Where the disk of `path` is mounted, and its kind of file system; two times "" where the system does not say."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return False
+        return "", ""
     target = os.path.realpath(path)
     best, kind = "", ""
     for line in lines:
@@ -67,7 +70,12 @@ def is_network_mount(path: Path, mounts: Path = Path("/proc/self/mounts")) -> bo
         inside = target == point or target.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
             best, kind = point, fields[2]
-    return kind in NETWORK_TYPES
+    return best, kind
+
+
+def is_network_mount(path: Path, mounts: Path = MOUNTS) -> bool:
+    """Whether `path` lies on a network share; False where the system does not say (no /proc)."""
+    return mount_of(path, mounts)[1] in NETWORK_TYPES
 
 
 LOCK_AT = 1 << 30  # Windows locks bytes and lets nobody read them: one far behind what the file holds

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +145,26 @@ def test_what_a_killed_backup_left_is_removed_by_the_next_and_one_at_work_is_lef
     assert tracks(made) == 1
     backups.back_up(database)
     assert not list(path.parent.glob("*.part*"))
+
+
+def test_a_backup_is_one_state_and_ends_however_much_others_write_meanwhile(tmp_path: Path) -> None:
+    database = Database(tmp_path / "library.sqlite3")
+    insert = "INSERT INTO exit_audit (at, result) VALUES (?, ?)"
+    with database.transaction() as sql:
+        sql.executemany(insert, ((n, "x" * 60_000) for n in range(100)))
+    steps: list[int] = []
+
+    def between(status: int, remaining: int, total: int) -> None:
+        steps.append(remaining)
+        assert len(steps) < 200, "it begins anew for ever"
+        with closing(sqlite3.connect(database.path)) as other, other:
+            other.execute(insert, (0.0, "later"))
+
+    with closing(sqlite3.connect(tmp_path / "copy.sqlite3")) as copy:
+        with backups._standing_still(database.connection):
+            database.connection.backup(copy, pages=10, progress=between)
+        assert copy.execute("SELECT count(*) FROM exit_audit").fetchone() == (100,)
+    assert len(steps) > 10
+    assert steps == sorted(steps, reverse=True)
+    assert not database.connection.in_transaction
+    database.close()

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from music_reclass.models.base import Estimator
 from music_reclass.models.calibration import Calibration
 from music_reclass.models.dataset import Table
 from music_reclass.models.linear import linear_estimator
 from music_reclass.models.stacking import translated_estimator, translation
 from music_reclass.taxonomy import load
+from music_reclass.training import label_issues as module
 from music_reclass.training import npz
 from music_reclass.training.label_issues import (
     find_label_issues,
@@ -147,3 +149,34 @@ def table_of(classes: tuple[str, ...]) -> Table:
     """Three rows that carry the first class."""
     labels = np.array([[True, False, False]] * 3)
     return Table(("x",), np.zeros((3, 1), dtype=np.float32), classes, labels, np.arange(3), np.full(3, ""))
+
+
+def test_a_large_library_is_judged_whole_by_models_that_learned_from_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_LEARNED", 60)
+    monkeypatch.setattr(module, "_LEAST_OF_GENRE", 5)
+    generator = np.random.default_rng(0)
+    labels = np.zeros((400, 3), dtype=np.bool_)
+    labels[np.arange(400), np.where(np.arange(400) < 8, 2, np.arange(400) % 2)] = True
+    rows = (labels @ np.diag([3.0, 6.0, 9.0]) + generator.normal(size=(400, 3))).astype(np.float32)
+    table = Table(("a", "b", "c"), rows, ("Rock", "Jazz", "Folk"), labels, np.arange(400) // 2, np.full(400, ""))
+    met: list[Table] = []
+
+    def fit(part: Table, augmentations: object) -> object:
+        met.append(part)
+        return linear_estimator().fit(part, None)
+
+    issues = find_label_issues(table, [module._sampling(Estimator("linear", fit), 0)])  # type: ignore[arg-type]
+
+    assert [len(part) for part in met] == [60] * 5
+    assert all((part.labels.sum(axis=0) >= [5, 5, 5]).all() for part in met)
+    assert all(abs(int(part.labels[:, 0].sum()) - int(part.labels[:, 1].sum())) < 8 for part in met)  # as frequent
+    assert issues.wrong.shape == (400,)
+    assert issues.wrong.mean() < 0.1
+
+
+def test_a_small_library_is_learned_whole() -> None:
+    labels = np.eye(3, dtype=np.bool_)[np.arange(9) % 3]
+    table = Table(("a",), np.zeros((9, 1), np.float32), ("A", "B", "C"), labels, np.arange(9), np.full(9, ""))
+    met: list[Table] = []
+    module._sampling(Estimator("any", lambda part, _: met.append(part)), 0).fit(table, None)  # type: ignore[arg-type, func-returns-value]
+    assert met[0] is table
