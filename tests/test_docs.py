@@ -2,12 +2,14 @@
 
 import re
 import runpy
+import shutil
+import subprocess
 from pathlib import Path
 
 import click
 import pytest
 
-from music_reclass.cli.main import cli
+from music_reclass.cli.main import COMMANDS, cli
 from music_reclass.config import Settings
 from music_reclass.extractors.weights.catalogue import MODELS
 
@@ -51,6 +53,30 @@ def test_the_table_of_settings_is_what_the_settings_are() -> None:
     assert made in text, "run: python docs/make_commands.py"
     for name in Settings.__dataclass_fields__:
         assert f"| `{name}` |" in made
+
+
+def test_the_manual_pages_are_what_the_commands_say_one_for_each() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "make_commands.py"))["man_pages"]()
+    assert {path.name: path.read_text() for path in (ROOT / "docs" / "man").iterdir()} == made, (
+        "run: python docs/make_commands.py"
+    )
+    assert made.keys() == {"reclass.1", *(f"reclass-{name}.1" for name in COMMANDS)}
+    for name, command in leaves(cli):
+        text = made[f"reclass-{name.split()[1]}.1"]
+        for option in (one for one in command.params if isinstance(one, click.Option) and not one.hidden):
+            assert all(f"\\fB{flag}\\fR".replace("-", "\\-") in text for flag in option.opts), f"{name} {option.opts}"
+    overview = made["reclass.1"]
+    assert all(f"RECLASS_{name.upper()}" in overview for name in Settings.__dataclass_fields__)
+    assert re.search(r"\.TP\n\\fB130\\fR\n", overview)  # the exit codes of json.md
+    assert "Sentinel" not in "".join(made.values())
+
+
+def test_mandoc_finds_no_fault_in_the_manual_pages() -> None:
+    if shutil.which("mandoc") is None:
+        pytest.skip("mandoc is not installed (the Debian package of that name)")
+    pages = sorted(map(str, (ROOT / "docs" / "man").iterdir()))
+    said = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", *pages], capture_output=True, text=True).stdout
+    assert [line for line in said.splitlines() if "missing date" not in line] == []  # pages have no date of their own
 
 
 def test_the_table_of_models_and_the_flowchart_are_what_the_catalogue_and_the_bundles_say() -> None:
