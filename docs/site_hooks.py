@@ -7,7 +7,13 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 # The page, and the file in the root folder it is.
-PAGES = {"index.md": "README.md", "CHANGELOG.md": "CHANGELOG.md", "LICENSE.md": "LICENSE"}
+PAGES = {
+    "index.md": "README.md",
+    "CHANGELOG.md": "CHANGELOG.md",
+    "CONTRIBUTING.md": "CONTRIBUTING.md",
+    "SECURITY.md": "SECURITY.md",
+    "LICENSE.md": "LICENSE",
+}
 
 
 def site_text(name: str) -> str:

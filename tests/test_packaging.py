@@ -77,6 +77,34 @@ def test_the_readme_runs_the_tests_as_ci_does() -> None:
         assert command.removeprefix("pip install ").replace(".[test]", ".[test,docs]") in run, command
 
 
+def test_the_readme_has_a_row_for_every_extra() -> None:
+    table = (ROOT / "README.md").read_text().partition("## Extras")[2].partition("\n## ")[0]
+    named = {name for row in re.findall(r"(?m)^\| (`.*?) \|", table) for name in re.findall(r"`(\w+)`", row)}
+    assert named == EXTRAS.keys()
+
+
+def test_the_classifiers_name_every_python_that_the_workflow_tests() -> None:
+    versions = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", line)]
+    workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text()
+    assert re.findall(r'"(3\.\d+)"', workflow.partition("python: [")[2].partition("]")[0]) == versions
+    assert PROJECT["requires-python"] == f">={versions[0]}"
+    assert "bash .ci/run" in workflow
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.name)
+def test_every_workflow_may_read_alone_unless_a_job_says_more_and_runs_scripts_that_exist(path: Path) -> None:
+    yaml = pytest.importorskip("yaml", reason="PyYAML comes with transformers, of the extra test")
+    made = yaml.safe_load(path.read_text())
+    assert made["permissions"]["contents"] == "read"
+    for job in made["jobs"].values():
+        assert job["timeout-minutes"] <= 90
+        for step in job["steps"]:
+            for name in re.findall(r"(?:tools|docker|docs|\.ci)/[\w./]+", step.get("run", "")):
+                assert (ROOT / name).exists(), name
+            for word in re.findall(r"python -m (tools\.\w+)", step.get("run", "")):
+                assert (ROOT / f"{word.replace('.', '/')}.py").is_file(), word
+
+
 def wheel(folder: Path, name: str, version: str, requires: list[str] | None = None) -> None:
     """An empty wheel with that metadata."""
     info = f"{name.replace('-', '_')}-{version}.dist-info"
