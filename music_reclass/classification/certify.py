@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from music_reclass.classification.extract import extract_missing
 from music_reclass.errors import NothingToDo
 from music_reclass.features.library import Library
 from music_reclass.features.results import LibraryCalibrations, LibraryExits
+from music_reclass.features.user_decisions import UserDecisions
 from music_reclass.models.bundle import artist_digests
 from music_reclass.models.early_exit import (
     ExitRule,
@@ -114,11 +116,14 @@ def draw(
 
 
 def _by_artist(database: Database, cascade: Cascade, by_tags: bool) -> dict[str, list[tuple[int, Genres]]]:
-    """Tracks that may be drawn, with the genres of their tags, by artist."""
-    agreement = tag_agreement(cascade)
+    """Tracks that may be drawn, by artist, with the genres of their tags, or those that the user decided."""
+    agreement, library, kind = tag_agreement(cascade), Library(database), cascade.stages[0].kinds[0]
     groups: dict[str, list[tuple[int, Genres]]] = {}
-    for track in Library(database).tracks_with(cascade.stages[0].kinds[0], tagged_by_user=by_tags):
-        genres = (track.tags.genres or ()) if by_tags else ()
+    decided = UserDecisions(database).genres_by_track() if by_tags else {}
+    untagged = library.having(sorted(decided.keys() - library.user_genres(decided).keys()), kind)
+    others = (track for track in library.tracks(sorted(untagged)) if not track.missing and track.error is None)
+    for track in chain(library.tracks_with(kind, tagged_by_user=by_tags), others):
+        genres = (decided.get(track.id) or track.tags.genres or ()) if by_tags else ()
         if not by_tags or agreement.counted_as(genres) is not None:
             groups.setdefault(track.group, []).append((track.id, genres))
     return groups

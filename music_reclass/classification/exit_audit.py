@@ -16,6 +16,7 @@ from music_reclass.classification.relabel import translated
 from music_reclass.errors import NothingToDo
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
+from music_reclass.features.user_decisions import UserDecisions
 from music_reclass.models.early_exit import lower_bound, upper_bound
 from music_reclass.models.exit_policy import CERTIFIED
 from music_reclass.utils.progress import progress_bar
@@ -204,6 +205,8 @@ def audit(
     extract_missing(database, [last], list(sample.exits), runner, stop=stop, bar=bar)
     final = last.votes(sample.exits, Library(database))
     tags = Library(database).user_genres(track for track in sample.exits if track in final)
+    decided = UserDecisions(database).genres_by_track()
+    tags |= {track: decided[track] for track in final if track in decided}
     groups = tuple(_groups(sample, final, tags, cascade))
     checks = tuple(_checks(groups, sample, cascade))
     return ExitAudit(sample, len(final), groups, checks, stopped=stop())

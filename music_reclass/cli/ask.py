@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,6 +29,7 @@ ACCEPT, CHANGE, LEAVE, NEVER, QUIT = "accept", "change", "leave", "never", "quit
 _KEYS = {word[0]: word for word in (ACCEPT, CHANGE, LEAVE, NEVER, QUIT)}
 _QUESTION = "[a]ccept, [c]hange, [l]eave, [n]ever ask, [q]uit?"
 _SHOWN = 12  # tracks of an album
+FIRST_ASKED = 500  # informative tracks whose albums come first
 
 
 class Answers(NamedTuple):
@@ -39,12 +40,19 @@ class Answers(NamedTuple):
 
 
 def ask_albums(
-    work: Session, plan: WritePlan, source: str, *, everything: bool = False, dry_run: bool = False
+    work: Session,
+    plan: WritePlan,
+    source: str,
+    *,
+    everything: bool = False,
+    dry_run: bool = False,
+    order: Sequence[int] = (),
 ) -> WritePlan:
     """Ask about every album of the plan that has something to decide, or about `everything`; the plan of what is to be
-    written then. Choices are stored at once, unless this is a dry run, and hold over later scans."""
+    written then. Albums with tracks of `order` come first, in that order. Choices are stored at once, unless this is a
+    dry run, and hold over later scans."""
     answers = Answers(set(), set())
-    for rows in _albums(plan, everything):
+    for rows in _albums(plan, everything, order):
         if work.stop:
             break
         _show(rows)
@@ -80,34 +88,21 @@ def decide(
     """Store what the user said of these tracks, for their albums or whatever `scope` says, else for each track; it
     holds for the stored decisions at once."""
     from music_reclass.features.decisions import Decisions
-    from music_reclass.features.user_decisions import TRACK, UserDecisions, keys_of
 
-    known, affected = UserDecisions(work.database), set()
-    for track in tracks:
-        keys = keys_of(track.digest, track.tags)
-        place = scope if scope in keys else TRACK
-        if place in keys:
-            affected.add((place, keys[place]))
-            if place != TRACK and TRACK in keys:
-                known.remove(TRACK, keys[TRACK])  # a narrower one would hold against it
-    for place, name in affected:
-        known.set(place, name, genres, source)
-    Decisions(work.database).put_user_decisions(_ids_of(work, affected))
+    Decisions(work.database).decide(tracks, genres, source, scope=scope, author=author())
 
 
-def _ids_of(work: Session, affected: set[tuple[str, str]]) -> list[int]:
-    """The tracks of the library that these scopes and keys mean."""
-    from music_reclass.features.decisions import Decisions
-    from music_reclass.features.user_decisions import keys_of
+def author() -> str:
+    """The login name of who decides; "" where the system knows none."""
+    import getpass
 
-    return [
-        track.id
-        for track in Decisions(work.database).below()
-        if not affected.isdisjoint(keys_of(track.digest, track.tags).items())
-    ]
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""
 
 
-def _albums(plan: WritePlan, everything: bool) -> Iterator[list[Row]]:
+def _albums(plan: WritePlan, everything: bool, order: Sequence[int]) -> Iterator[list[Row]]:
     """The tracks of each album, or of each folder where no album is named, of which there is something to decide."""
     from music_reclass.features.user_decisions import ALBUM, keys_of
 
@@ -116,7 +111,8 @@ def _albums(plan: WritePlan, everything: bool) -> Iterator[list[Row]]:
         if track.decision is not None and track.error is None:
             name = keys_of(track.digest, track.tags).get(ALBUM) or os.path.dirname(track.path)
             groups.setdefault(name, []).append((track, proposal))
-    for rows in groups.values():
+    place = {track: number for number, track in enumerate(order)}
+    for rows in sorted(groups.values(), key=lambda rows: min(place.get(track.id, len(place)) for track, _ in rows)):
         if everything or any(_is_open(track, proposal) for track, proposal in rows):
             yield rows
 
@@ -249,10 +245,14 @@ def known_genres(names: Iterable[str], taxonomy: Taxonomy) -> tuple[str, ...]:
     "--scope", type=click.Choice(["track", "album", "artist"]), default="album", show_default=True,
     help="What --genre, --leave and --clear are for: the tracks alone, their albums, or their artists.",
 )  # fmt: skip
+@click.option(
+    "--order", type=click.Choice(["path", "informative"]), default="path", show_default=True,
+    help="Which albums are asked about first: by path, or those whose answer would teach a model most.",
+)  # fmt: skip
 @choice_flags
 @setting_flags("min_confidence", "on_existing", "profile", "preserve_mtime", "detach_hard_links", "taxonomy", "wait")
 def edit(
-    paths: tuple[Path, ...], genres: tuple[str, ...], leave: bool, clear: bool, scope: str, choice: Choice,
+    paths: tuple[Path, ...], genres: tuple[str, ...], leave: bool, clear: bool, scope: str, order: str, choice: Choice,
     settings: Settings,
 ) -> int:  # fmt: skip
     """Decide yourself about the tracks below PATHS that were scanned before, album by album.
@@ -263,6 +263,7 @@ def edit(
     from music_reclass.cli.writing import conclude, plan_for
     from music_reclass.errors import NothingToDo
     from music_reclass.features.decisions import Decisions
+    from music_reclass.training.review import review_order
     from music_reclass.utils.words import counted
 
     if (bool(genres) + leave + clear) > 1:
@@ -275,14 +276,15 @@ def edit(
             raise NothingToDo("No track of the library lies there; scan it first (reclass scan PATH).")
         plan = plan_for(work, lambda: decisions.below(folders))
         if not (genres or leave or clear):
-            plan = ask_albums(work, plan, "edit", everything=True, dry_run=choice.dry_run)
+            first = review_order(work.database, FIRST_ASKED, folders) if order == "informative" else ()
+            plan = ask_albums(work, plan, "edit", everything=True, dry_run=choice.dry_run, order=first)
             choice = Choice(choice.dry_run, yes=True)
         elif choice.dry_run:
             nothing = "nothing was stored, as this is a dry run"
             emit({"stored": False, "tracks": len(tracks)}, nothing, choice.as_json, "edit")
             return 0
         elif clear:
-            dropped = _clear(work, tracks, scope)
+            dropped = decisions.withdraw(tracks, scope)
             text = f"{counted(dropped, 'decision')}; the next scan or relabel decides again"
             emit({"cleared": dropped}, text, choice.as_json, "cleared")
             return 0
@@ -291,17 +293,3 @@ def edit(
             decide(work, tracks, chosen, "edit", scope=scope)
             plan = chosen_plan(plan, Answers(set(), {track.id for track in tracks} if chosen else set()))
         return conclude(work, plan, choice, command="edit", arguments={"paths": folders})
-
-
-def _clear(work: Session, tracks: Sequence[Track], scope: str) -> int:
-    """Drop what the user decided of these tracks; how many decisions that were."""
-    from music_reclass.features.decisions import Decisions
-    from music_reclass.features.user_decisions import UserDecisions, keys_of
-
-    known = UserDecisions(work.database)
-    keys: list[Mapping[str, str]] = [keys_of(track.digest, track.tags) for track in tracks]
-    affected = {(scope, found[scope]) for found in keys if scope in found}
-    affected |= {("track", found["track"]) for found in keys if "track" in found}
-    dropped = sum(known.remove(place, name) for place, name in affected)
-    Decisions(work.database).put_user_decisions(_ids_of(work, affected))
-    return dropped

@@ -142,7 +142,7 @@ def _judged(database: Database, taxonomy: Taxonomy, seed: int) -> tuple[Dataset,
 
     bundle = embedded()  # not the user's bundle, which may have been trained on these very tags
     kind = bundle.kinds[0]
-    raw = library.read(database, kind, _more_kinds(database, kind))
+    raw = library.read(database, kind, _more_kinds(database, kind), decided=library.decided_genres(database, kind))
     # What lives in a few artists cannot be foretold by a model that never saw them.
     data = to_dataset(raw, taxonomy, min(LEAST, max(2, len(raw.names) // 20)), artists=ARTISTS)
     if len(data.table.classes) < 2 or len(data) < 20:

@@ -78,7 +78,10 @@ def explain(file: Path, all_stages: bool, plot: Path | None, *, force: bool, as_
             say(label, printable(shorten_home(text) if label == "file" else text))
         if yours is not None:
             chosen = ", ".join(yours["genres"] or ())
-            say("you", f"chose {printable(chosen)}, which holds" if chosen else "said to leave these tags alone")
+            where = "in the tag of the file" if yours["source"] == "tag" else f"with {yours['source']}"
+            for_what = "" if yours["scope"] == "track" else f" for the {yours['scope']}"
+            said = f"chose {chosen}, which holds" if chosen else "said to leave these tags alone"
+            say("you", printable(f"{said} ({where}{for_what})"))
     if plot is not None:
         _draw(explanation, plot, force=force, as_json=as_json)
 
@@ -90,7 +93,10 @@ def _user_decision(library: Database, track: Track) -> dict[str, Any] | None:
 
     known = Decisions(library).track_at(track.path)
     found = None if known is None else UserDecisions(library).of(known.digest, known.tags)
-    return None if found is None else {"scope": found.scope, "genres": found.genres and list(found.genres)}
+    if found is None:
+        return None
+    more = {"source": found.source, "author": found.author, "decided": found.decided}
+    return {"scope": found.scope, "genres": found.genres and list(found.genres), **more}
 
 
 def _draw(explanation: Explanation, plot: Path, *, force: bool, as_json: bool) -> None:

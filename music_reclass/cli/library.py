@@ -138,6 +138,7 @@ def status(failed: bool, unsure: bool, selection: Selection, as_json: bool, sett
 def _show_status(database: Database, folders: tuple[str, ...], prior: str, *, as_json: bool) -> None:
     from music_reclass.features.decisions import Decisions
     from music_reclass.features.library import Library
+    from music_reclass.features.user_decisions import UserDecisions
 
     decisions = Decisions(database)
     if not folders:
@@ -145,8 +146,17 @@ def _show_status(database: Database, folders: tuple[str, ...], prior: str, *, as
     else:
         counts = _counts(decisions.below(folders))
         totals = {"tracks": sum(counts["outcomes"].values()), "missing": len(Library(database).missing(folders))}
+    yours = 0 if folders else UserDecisions(database).count()
     if as_json:
-        print_json({"database": str(database.path), **totals, **counts, "prior": prior or None})
+        print_json(
+            {
+                "database": str(database.path),
+                **totals,
+                **counts,
+                "prior": prior or None,
+                **({} if folders else {"user_decisions": yours}),
+            }
+        )
         return
     from music_reclass.report.text import counted, outcome_lines
 
@@ -154,6 +164,8 @@ def _show_status(database: Database, folders: tuple[str, ...], prior: str, *, as
     say("library", f"{counted(totals['tracks'], 'track')}{missing}  ({printable(shorten_home(str(database.path)))})")
     for line in outcome_lines(counts["outcomes"], counts["reasons"]):
         plain(printable(line))
+    if yours:
+        say("yours", f"{counted(yours, 'decision')} of yours, which hold over every scan (reclass decide --list)")
     if prior:
         say("prior", printable(f"{prior} (reclass report has the shares)"))
     for genre, count in counts["genres"].items():

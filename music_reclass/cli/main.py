@@ -28,6 +28,7 @@ COMMANDS = {  # name: where the command is, and its first sentence; only the mod
     "config": ("config:config", "Show every setting, and where it comes from."),
     "calibrate": ("exits:calibrate", "Certify from which confidence on a track may exit early."),
     "db": ("db:db", "Look after the library database, and move it along."),
+    "decide": ("decide:decide", "Say the genre of tracks, albums or artists yourself."),
     "demo": ("demo:demo", "See the whole job on a synthesised library."),
     "doctor": ("doctor:doctor", "Check packages, decoders, model, database and disk."),
     "edit": ("ask:edit", "Decide yourself, album by album."),
@@ -52,7 +53,7 @@ COMMANDS = {  # name: where the command is, and its first sentence; only the mod
 
 
 GROUPS = {  # how `reclass --help` groups them; what stands in none comes last
-    "Everyday": ("scan", "apply", "edit", "undo", "history", "status", "report", "relabel", "demo"),
+    "Everyday": ("scan", "apply", "edit", "decide", "undo", "history", "status", "report", "relabel", "demo"),
     "Look closer": ("explain", "audit", "export", "genres"),
     "Keep house": ("config", "db", "doctor", "forget", "completion"),
     "Train": ("models", "learn", "train", "eval", "calibrate", "audit-exits"),

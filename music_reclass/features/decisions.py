@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from music_reclass.domain import CONTENT, Decision, Track, Vote
 from music_reclass.features.database import Database, ranges_below
 from music_reclass.features.library import FROM_TRACK, TRACK, USABLE, track_of
-from music_reclass.features.user_decisions import UserDecisions
+from music_reclass.features.user_decisions import TRACK as THIS_TRACK
+from music_reclass.features.user_decisions import UserDecision, UserDecisions, keys_of, title_of
 
 if TYPE_CHECKING:
     from music_reclass.features.scope import Scope
@@ -66,6 +67,47 @@ class Decisions:
         with self.database.transaction():
             for track_id, decision in UserDecisions(self.database).overlaid(decisions).items():
                 self._store(track_id, decision, basis)
+
+    def decide(
+        self, tracks: Iterable[Track], genres: Sequence[str] | None, source: str, *, scope: str, author: str = ""
+    ) -> int:
+        """Store what the user said of these tracks (None: leave their tags alone), for each or for their albums or
+        artists, as `scope` says; how many decisions that are. It holds for the stored decisions at once.
+
+        A track that has no such scope, as no album is named, is decided by itself. Narrower decisions of these tracks,
+        which would hold against it, go.
+        """
+        chosen, now = None if genres is None else tuple(genres), time.time()
+        found: dict[tuple[str, str], UserDecision] = {}
+        narrower: list[tuple[str, str]] = []
+        for track in tracks:
+            keys = keys_of(track.digest, track.tags)
+            place = scope if scope in keys else THIS_TRACK
+            if place in keys:
+                narrower += list(keys.items())[: list(keys).index(place)]
+                title = title_of(place, track.path, track.tags)
+                found[place, keys[place]] = UserDecision(place, keys[place], chosen, source, now, author, title)
+        self.store_user_decisions(found.values(), narrower)
+        return len(found)
+
+    def store_user_decisions(self, found: Collection[UserDecision], dropped: Iterable[tuple[str, str]] = ()) -> None:
+        """Store what the user decided, in the place of those `dropped`; it holds for the stored decisions at once."""
+        known = UserDecisions(self.database)
+        with self.database.transaction():
+            known.drop(dropped)
+            known.store(found)
+        self.put_user_decisions(list(known.tracks_of((one.scope, one.key) for one in found)))
+
+    def withdraw(self, tracks: Iterable[Track], scope: str) -> int:
+        """Drop what the user decided of these tracks, for each and for the `scope` of them; how many that were. They
+        are undecided until the next scan or relabel."""
+        keys = [keys_of(track.digest, track.tags) for track in tracks]
+        places = {(place, found[place]) for found in keys for place in (scope, THIS_TRACK) if place in found}
+        known = UserDecisions(self.database)
+        with self.database.transaction():
+            dropped = known.drop(places)
+        self.put_user_decisions(list(known.tracks_of(places)))
+        return dropped
 
     def put_user_decisions(self, track_ids: Sequence[int]) -> None:
         """Let what the user decided stand in the place of the stored decisions of some tracks at once; tracks of which
@@ -160,6 +202,18 @@ class Decisions:
             (basis, stages - 1),
         )
         return [int(row[0]) for row in rows.fetchall()]
+
+    def least_sure(self, count: int, folders: Sequence[str] = ()) -> list[int]:
+        """Up to `count` tracks (at or below `folders`) that models decided or were unsure of, the least sure first."""
+        found: list[tuple[float, bytes, int]] = []
+        for start, end in ranges_below(folders):
+            found += self._sql.execute(
+                f"SELECT d.confidence, t.path, t.id {FROM_TRACK} WHERE {DECIDED} AND d.outcome <> 'skipped'"
+                " AND d.stage <> 'user' AND d.reason <> 'left' AND t.path >= ? AND t.path < ?"
+                " ORDER BY d.confidence, t.path LIMIT ?",
+                (start, end, count),
+            ).fetchall()
+        return list(dict.fromkeys(track for _, _, track in sorted(found)))[:count]
 
     def count_voted(self) -> int:
         """How many tracks have a vote for a genre."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from music_reclass.domain import UNWRITABLE, Decision, FeatureKind, Outcome, Track, TrackTags, Vote
 from music_reclass.errors import FailTrack, SkipTrack, TrackError
 from music_reclass.features.database import Database, decode, encode, ranges_below
+from music_reclass.features.user_decisions import EDITED, UserDecision, UserDecisions, keys_of, title_of
+from music_reclass.taxonomy.tree import SEPARATORS, key
 
 if TYPE_CHECKING:
     import sqlite3
@@ -75,6 +78,12 @@ def _strings(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
 
 
+def _names(genres: Sequence[str]) -> frozenset[str]:
+    """The names in a genre field, however they are spelled and divided."""
+    parts = (part for value in genres for part in re.split(f"[{re.escape(SEPARATORS)}]", value))
+    return frozenset(filter(None, map(key, parts)))
+
+
 class Library:
     """Questions and statements about tracks. One transaction a call; an interrupted call leaves nothing half done."""
 
@@ -93,6 +102,8 @@ class Library:
         track_id, known_digest = self._row_for(track)
         if track.vector is None and track.digest is not None and track.error is None:
             track = self._as_first_read(track)
+        if track_id is not None and track.digest is not None and known_digest == track.digest and track.error is None:
+            self._note_edit(track_id, track)
         tags, genres = track.tags, None if track.tags.genres is None else json.dumps(list(track.tags.genres))
         values: dict[str, Any] = {
             "path": os.fsencode(track.path), "size": track.size, "mtime_ns": track.mtime_ns,
@@ -124,6 +135,35 @@ class Library:
         elif track.digest is not None:
             self._copy_vectors(track_id, track.digest)
         return track_id
+
+    def _note_edit(self, track_id: int, track: Track) -> None:
+        """Take down as the user's word that a file, of whose genre we or they had decided, holds another one now.
+
+        What was there before we wrote, or nothing, says to leave the tag alone: a restored backup looks the same. Other
+        separators or spellings between the same names are no other genre. A decision to leave it alone stays.
+        """
+        (text,) = self._sql.execute("SELECT genres FROM track WHERE id = ?", (track_id,)).fetchone()
+        old = () if text is None else _strings(text)
+        now = track.tags.genres or ()
+        if _names(old) == _names(now):
+            return
+        ours = f"SELECT 1 FROM track t WHERE t.id = ? AND json_array_length(t.genres) > 0 AND {WRITTEN_BY_US}"  # noqa: S608
+        wrote = self._sql.execute(ours, (track_id,)).fetchone() is not None
+        known = UserDecisions(self.database)
+        holds = known.of(track.digest, track.tags)
+        if not wrote and holds is None:
+            return
+        if holds is not None and (holds.genres is None or _names(holds.genres) == _names(now)):
+            return
+        former = self._sql.execute(
+            "SELECT before FROM change WHERE payload = ? AND state = 'written' AND undoes IS NULL"
+            " AND CASE WHEN json_valid(after) THEN json(after) END IS NOT NULL AND json_valid(before)",
+            (track.digest,),
+        )
+        returned = not _names(now) or (wrote and any(_names(_strings(text)) == _names(now) for (text,) in former))
+        title = title_of("track", track.path, track.tags)
+        name = keys_of(track.digest, track.tags)["track"]
+        known.store([UserDecision("track", name, None if returned else now, EDITED, time.time(), "", title)])
 
     def _as_first_read(self, track: Track) -> Track:
         """A track that was not decoded, with what decoding this audio gave the first time."""
@@ -336,6 +376,29 @@ class Library:
         tracks, missing = self._sql.execute("SELECT count(*), count(missing_since) FROM track").fetchone()
         (vectors,) = self._sql.execute("SELECT count(*) FROM vector").fetchone()
         return {"tracks": tracks - missing, "missing": missing, "vectors": vectors}
+
+
+# The kinds that are embeddings or descriptors of sound, the later stages of a cascade first.
+_BEST_FIRST = (
+    "mert-330m", "mert", "discogs", "maest-styles", "efficientat-mn10", "efficientat", "musicnn", "jmla", "fma518",
+)  # fmt: skip
+_MOST_HAVE = 0.9  # of the tracks with any vectors
+
+
+def best_kind(database: Database) -> FeatureKind | None:
+    """The kind of stored vectors that tells most, of those that nearly all tracks with vectors have; None for none."""
+    sql = database.connection
+    counts = dict(sql.execute("SELECT kind, count(*) FROM vector WHERE kind NOT GLOB '*~*' GROUP BY kind").fetchall())
+    most = max(counts.values(), default=0)
+    usual = [kind for kind, count in counts.items() if count >= _MOST_HAVE * most]
+    named = [(kind.split("/")[0], kind) for kind in usual]
+    ranked = sorted((_BEST_FIRST.index(name), kind) for name, kind in named if name in _BEST_FIRST)
+    if not ranked:
+        return None
+    key_ = ranked[0][1]
+    name, version, excerpt = key_.split("/")
+    (size,) = sql.execute("SELECT length(data) FROM vector WHERE kind = ? LIMIT 1", (key_,)).fetchone()
+    return FeatureKind(name, version, size // 4, excerpt)
 
 
 def batched_rows(cursor: sqlite3.Cursor, size: int = 500) -> Iterator[list[tuple[Any, ...]]]:

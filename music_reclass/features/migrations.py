@@ -245,4 +245,9 @@ STEPS: tuple[str, ...] = (
     DELETE FROM vector
     WHERE kind GLOB 'mert/1-*' OR kind GLOB 'mert-330m/1-*' OR kind GLOB 'ast-tags/1-*';
     """,
+    """
+    -- Who decided, and what that is for people: the key of an album or artist is spelled for comparison alone.
+    ALTER TABLE user_decision ADD COLUMN author TEXT NOT NULL DEFAULT '';
+    ALTER TABLE user_decision ADD COLUMN title TEXT NOT NULL DEFAULT '';
+    """,
 )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 BINS = 20
 """Steps of confidence in which decisions are counted, from 0 to 1."""
 
+BY_MODEL = "d.outcome IN ('confident', 'likely') AND d.stage <> 'user'"  # what the user decided proves nothing
+
 _COUNTED = (
     f"d.outcome, coalesce(json_extract(d.genres, '$[0]'), ''), min(CAST(d.confidence * {BINS} AS INTEGER), {BINS - 1}),"
     " count(*), sum(d.confidence)"
@@ -72,10 +74,10 @@ class Outcomes:
         ]
 
     def cells_by_tags(self) -> list[Cell]:
-        """Tracks with a decided genre and a tag that the user gave, counted by what they have in common."""
+        """Tracks with a genre that models decided and a tag that the user gave, counted by what they have in common."""
         rows = self._sql.execute(
             f"SELECT {_COUNTED},"
-            f" t.genres {self._tables} WHERE {DECIDED} AND d.outcome IN ('confident', 'likely') AND {TAGGED_BY_USER}"
+            f" t.genres {self._tables} WHERE {DECIDED} AND {BY_MODEL} AND {TAGGED_BY_USER}"
             " GROUP BY t.genres, 2, 1, 3"
         )
         return [
@@ -95,8 +97,8 @@ class Outcomes:
         return dict(sorted(found.items(), key=lambda item: (len(item[1].get("kinds", ())), item[0])))
 
     def tagged_by_user(self) -> Iterator[Track]:
-        """The tracks with a decided genre and a tag that the user gave, by path; without votes."""
-        for row in self._rows(TRACK, f"d.outcome IN ('confident', 'likely') AND {TAGGED_BY_USER}"):
+        """The tracks with a genre that models decided and a tag that the user gave, by path; without votes."""
+        for row in self._rows(TRACK, f"{BY_MODEL} AND {TAGGED_BY_USER}"):
             yield track_of(row)
 
     def unsure(self) -> Iterator[Track]:

@@ -256,6 +256,7 @@ class Dataset:
     artists: tuple[str, ...] = ()  # the name behind each row's group; () where no row has one
     more: tuple[FeatureKind, ...] = ()
     augmentations: Augmentations | None = None  # of all columns
+    gold: frozenset[str] = frozenset()  # names of the rows whose genres a person decided: no label issue
 
     def __len__(self) -> int:
         return len(self.table)
@@ -264,6 +265,11 @@ class Dataset:
     def is_split(self) -> bool:
         """Whether it comes with an official test part."""
         return bool((self.split == TEST).any() and (self.split == TRAINING).any())
+
+    @property
+    def decided(self) -> NDArray[np.bool_]:
+        """Which rows a person decided, (n,)."""
+        return np.array([name in self.gold for name in self.names], dtype=np.bool_)
 
     @property
     def kinds(self) -> tuple[FeatureKind, ...]:
@@ -347,6 +353,7 @@ class Raw:
     notes: tuple[str, ...] = ()
     more: tuple[FeatureKind, ...] = ()
     partial: bool = False  # whether rows may hold NaN for the kinds in `more`
+    gold: frozenset[str] = frozenset()  # names of the rows whose genres a person decided
 
 
 def to_dataset(
@@ -391,7 +398,7 @@ def to_dataset(
     )
     names = tuple(os.fspath(name) for name, wanted in zip(raw.names, keep, strict=True) if wanted)
     named = tuple(group for group, wanted in zip(raw.groups, keep, strict=True) if wanted) if known else ()
-    return Dataset(raw.name, table, raw.kind, split, names, named, raw.more)
+    return Dataset(raw.name, table, raw.kind, split, names, named, raw.more, gold=raw.gold)
 
 
 def select_columns(data: Dataset, globs: Sequence[str]) -> Dataset:

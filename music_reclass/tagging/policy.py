@@ -102,8 +102,11 @@ def propose(
     """The proposal for a file that holds `existing`; `relation` is the decision's to it, None without a genre.
 
     A finer genre is never replaced by its ancestor unless `replace` is asked for. A weak root (`Spoken`, ...) is
-    written only where the decision is confident, and never over a genre.
+    written only where the decision is confident, and never over a genre. What the user decided takes the place of any
+    genre, unless all that is there is to be kept.
     """
+    if decision.reason == "chosen" and on_existing is not OnExisting.KEEP:
+        on_existing = OnExisting.REPLACE
     if decision.outcome not in SURE or relation is None:
         return Proposal(NONE, decision.reason or decision.outcome.value, (), relation)
     if not is_enough(decision, min_confidence):

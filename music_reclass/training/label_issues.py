@@ -77,7 +77,7 @@ def library_label_issues(
 ) -> LabelIssues:
     """How likely each tag of a library is wrong: judged by a model of its tags for each kind of vectors, and by
     `bundle` where it reads those of the first. `genres` are the tags as they are written, where genres of the data
-    stand for finer ones."""
+    stand for finer ones. What a person decided is right."""
     small = len(data) <= _LINEAR_UP_TO
     learned = data.kinds if small else data.kinds[-1:]  # above, the kind that tells most alone
     members = [(kind, linear_estimator(seed=seed) if small else mlp_estimator(seed, WIDE_RECIPE)) for kind in learned]
@@ -88,7 +88,8 @@ def library_label_issues(
     estimators = [_sampling(estimator, seed) for _kind, estimator in members]
     if len(data) * 4 // 5 > MOST_LEARNED and any(kind in learned for kind, _estimator in members):
         log(f"each model learns from {MOST_LEARNED:,} of {len(data):,} tagged tracks, some of every genre")
-    return find_label_issues(data.table, estimators, tables=tables, related=related, seed=seed, log=log)
+    issues = find_label_issues(data.table, estimators, tables=tables, related=related, seed=seed, log=log)
+    return replace(issues, wrong=np.where(data.decided, 0.0, issues.wrong))
 
 
 def _sampling(estimator: Estimator, seed: int) -> Estimator:
@@ -272,10 +273,13 @@ def _set_probability(scores: Doubles, labels: Labels) -> Doubles:
 
 
 def without_issues(data: Dataset, issues: LabelIssues) -> Dataset:
-    """The data without rows whose label is probably wrong; no genre loses more than half of its rows. The last note of
-    the table says how many were left out."""
+    """The data without rows whose label is probably wrong; no genre loses more than half of its rows, nor any of those
+    that a person decided. The last note of the table says how many were left out."""
+    decided = data.decided
     suspect = np.zeros(len(data), dtype=np.bool_)
     for row in issues.suspects():
+        if decided[row]:
+            continue
         carried = data.table.labels[row]
         left = (data.table.labels & ~suspect[:, None]).sum(axis=0)[carried]
         if (2 * (left - 1) >= data.table.labels.sum(axis=0)[carried]).all():

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from music_reclass.domain import FeatureKind
+from music_reclass.domain import FeatureKind, Outcome
 from music_reclass.errors import NothingToDo
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library
-from music_reclass.features.user_decisions import UserDecisions, keys_of
+from music_reclass.features.user_decisions import UserDecisions
 from music_reclass.models.dataset import Raw
 from music_reclass.utils.words import counted
 
@@ -40,7 +40,7 @@ def read(
     """
     rows, genres, groups, names = [], [], [], []
     library = Library(database)
-    lacking = 0
+    lacking, gold = 0, set()
     decided = decided or {}
     for track in chain(library.tagged_by_user(kind, among), _untagged(library, kind, among, decided)):
         vectors = [track.vector, *(library.vectors([track.id], other).get(track.id) for other in more)]
@@ -52,6 +52,8 @@ def read(
         genres.append(tuple(decided.get(track.id) or track.tags.genres or ()))
         groups.append(track.group)
         names.append(track.path)
+        if track.id in decided:
+            gold.add(track.path)
     if not rows and lacking:
         raise NothingToDo(
             f"None of the {lacking} tagged tracks has stored vectors of {', '.join(other.key for other in more)}; scan "
@@ -64,24 +66,26 @@ def read(
         )
     ours = library.written_by_us()
     notes = [f"{counted(ours, 'track')} with a genre that reclass wrote left out"] if ours else []
+    if gold:
+        notes.append(f"{counted(len(gold), 'track')} with a genre that you decided")
     if lacking:
         then = "are judged by the stages before" if partial else "are left out"
         notes.append(f"{lacking} tagged tracks have no vectors of {', '.join(k.name for k in more)} and {then}")
     return Raw(
-        "library", np.stack(rows), genres, groups, names, kind, notes=tuple(notes), more=tuple(more), partial=partial
-    )
+        "library", np.stack(rows), genres, groups, names, kind, notes=tuple(notes), more=tuple(more), partial=partial,
+        gold=frozenset(gold),
+    )  # fmt: skip
 
 
 def decided_genres(database: Database, kind: FeatureKind) -> dict[int, tuple[str, ...]]:
     """The genres that the user decided for tracks with a vector of `kind`, or for their album or artist, by id."""
-    chosen = {(one.scope, one.key): one.genres for one in UserDecisions(database).all() if one.genres}
-    found: dict[int, tuple[str, ...]] = {}
-    for track in Library(database).tracks_with(kind) if chosen else ():
-        scopes = keys_of(track.digest, track.tags).items()
-        genres = next((chosen[scope] for scope in scopes if scope in chosen), None)
-        if genres is not None:
-            found[track.id] = genres
-    return found
+    library, found = Library(database), UserDecisions(database).genres_by_track()
+    having = library.having(sorted(found), kind)
+    return {
+        track.id: found[track.id]
+        for track in library.tracks(sorted(having))
+        if track.error is None and not track.missing and track.outcome is not Outcome.SKIPPED
+    }
 
 
 def labelled_tracks(database: Database, kind: FeatureKind, decided: Mapping[int, Sequence[str]]) -> Iterator[Track]:

@@ -11,7 +11,9 @@ from music_reclass.classification import certify
 from music_reclass.classification.extract import missing_vectors
 from music_reclass.classification.voter import Cascade, Stage
 from music_reclass.errors import NothingToDo
+from music_reclass.features.library import Library
 from music_reclass.features.results import LibraryExits
+from music_reclass.features.user_decisions import UserDecisions, keys_of
 from music_reclass.models.bundle import artist_digests
 from music_reclass.models.early_exit import ExitRule, RiskTarget
 from tests.classification.small_library import SmallLibrary, Tune, silent, sure
@@ -153,3 +155,10 @@ def test_exits_share_the_risk_of_failure_and_a_stop_certifies_nothing(tmp_path: 
 
     assert certified(stop=True) == {}
     assert certified(stop=False)["digest of cheap"].delta == 0.1
+
+
+def test_what_the_user_decided_is_evidence_in_the_place_of_a_tag(tmp_path: Path) -> None:
+    library = SmallLibrary(tmp_path, artists(4, 0.0, ["Zorblax"]))
+    track = next(Library(library.database).tracks([2]))
+    UserDecisions(library.database).set("artist", keys_of(track.digest, track.tags)["artist"], ["Jazz"], "decide")
+    assert certify.draw(library.database, library.cascade, by_tags=True).genres == {2: ("Jazz",)}

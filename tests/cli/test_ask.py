@@ -143,3 +143,16 @@ def test_a_terminal_that_is_gone_is_no_bug(
     assert shell("edit", library.folder) == 1
     assert shell.err == "reclass: Input/output error.\n"
     assert digests(library.folder) == before
+
+
+def test_albums_whose_answer_teaches_most_are_asked_about_first(
+    library: DecidedLibrary, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.add(Tune("One/a.mp3", "Rock", confidence=0.99), Tune("Two/b.mp3", "Jazz", confidence=0.51))
+    types(monkeypatch, "q")
+    assert shell("edit", library.folder) == 0
+    assert "/One" in shell.out
+    types(monkeypatch, "q")
+    assert shell("edit", library.folder, "--order", "informative") == 0
+    assert "/Two" in shell.out
+    assert "/One" not in shell.out

@@ -8,6 +8,7 @@ import pytest
 from music_reclass.errors import DatabaseError
 from music_reclass.features.database import Database
 from music_reclass.features.migrations import STEPS
+from music_reclass.features.user_decisions import UserDecision, UserDecisions
 from tests.features.test_library_labelled import wrote
 
 
@@ -70,6 +71,15 @@ def test_vectors_of_recordings_long_enough_are_carried_over_to_the_version_with_
     }
 
 
+def test_decisions_of_the_user_from_before_they_were_signed_stay(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    old = Database(path, steps=STEPS[:8])
+    old.connection.execute("""INSERT INTO user_decision VALUES ('album', 'ida/slow', '["Jazz"]', 'edit', 5.0)""")
+    old.close()
+    (found,) = UserDecisions(Database(path)).all()
+    assert found == UserDecision("album", "ida/slow", ("Jazz",), "edit", 5.0, author="", title="")
+
+
 def test_a_failing_step_leaves_schema_and_number_untouched(tmp_path: Path) -> None:
     path = tmp_path / "library.sqlite3"
     before = schema(Database(path))
@@ -98,4 +108,5 @@ def test_released_steps_are_never_edited() -> None:
         "5d1b6bda86854342",
         "11b68be6e4fb3975",
         "35b865dc035ba04f",
+        "424be83ce040a9d6",
     ]

@@ -102,3 +102,14 @@ def test_every_proposal_says_why() -> None:
     for policy in OnExisting:
         for existing in (None, ("Other",), ("Jazz",), ("Punk",), ("Rock",)):
             assert proposed("Rock", existing, policy).reason
+
+
+@pytest.mark.parametrize("policy", [one for one in OnExisting if one is not OnExisting.KEEP])
+def test_what_the_user_chose_replaces_any_genre_unless_all_are_to_be_kept(policy: OnExisting) -> None:
+    chosen = Decision(Outcome.CONFIDENT, "chosen", ("Rock",), 1.0, "user")
+    for there in ("Jazz", "Shoegaze", "Pop"):
+        relation = TAXONOMY.relation("Rock", (there,))
+        found = propose(chosen, (there,), relation, on_existing=policy, taxonomy=TAXONOMY)
+        assert (found.action, found.genres) == ("write", ("Rock",))
+        kept = propose(chosen, (there,), relation, on_existing=OnExisting.KEEP, taxonomy=TAXONOMY)
+        assert not kept.writes

@@ -180,3 +180,15 @@ def test_a_small_library_is_learned_whole() -> None:
     met: list[Table] = []
     module._sampling(Estimator("any", lambda part, _: met.append(part)), 0).fit(table, None)  # type: ignore[arg-type, func-returns-value]
     assert met[0] is table
+
+
+def test_what_a_person_decided_is_no_issue_and_is_learned_from() -> None:
+    pytest.importorskip("sklearn")
+    from music_reclass.models.bundle import embedded
+    from tests.training.test_train import data
+
+    library = data(90)
+    library = replace(library, gold=frozenset(library.names[:30]))
+    wrong = replace(label_issues(np.where(library.table.labels, -6.0, 0.0), library.table.labels), wrong=np.ones(90))
+    assert set(library.names[:30]) <= set(without_issues(library, wrong).names)
+    assert not library_label_issues(library, embedded(), TAXONOMY).wrong[:30].any()
