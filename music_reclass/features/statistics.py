@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +105,12 @@ class Outcomes:
         """The tracks nobody is sure of, with their votes, by path; not those that the user wants left alone."""
         for row in self._rows(f"{TRACK}, {VOTES}", "d.outcome = 'unsure' AND d.reason <> 'left'"):
             yield with_votes(row)
+
+    def tracks(self, track_ids: Sequence[int]) -> list[Track]:
+        """Some of these tracks with their votes, in the order asked."""
+        query = f"{TRACK}, {VOTES} {FROM_TRACK} WHERE t.id = ?"
+        rows = (self._sql.execute(query, (track_id,)).fetchone() for track_id in track_ids)
+        return [with_votes(row) for row in rows if row is not None]
 
     def _rows(self, select: str, condition: str) -> Iterator[tuple[Any, ...]]:
         cursor = self._sql.execute(f"{select} {self._tables} WHERE {DECIDED} AND {condition} ORDER BY t.path")

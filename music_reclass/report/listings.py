@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import heapq
-import operator
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from music_reclass.classification.agreement import tag_agreement
@@ -20,28 +21,16 @@ if TYPE_CHECKING:
 _SHOWN = 8  # tracks of one album
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ListedAlbum:
-    """Tracks of one album, or of one folder where they have no album in common (`name` is then empty)."""
+    """Tracks of one album, or of one folder where they have no album in common (`name` is then empty): how many there
+    are, what they are worth together, and the most valuable ones, the most valuable first."""
 
     name: str
     folder: str
-    count: int = 0
-    value: float = 0.0
-    _best: list[tuple[float, int, Track]] = field(default_factory=list)  # a heap
-
-    def add(self, track: Track, value: float, combine: Callable[[float, float], float]) -> None:
-        """Take in one track; `combine` makes the album's value of its old one and the track's."""
-        self.count += 1
-        self.value = combine(self.value, value)
-        heapq.heappush(self._best, (value, -track.id, track))
-        if len(self._best) > _SHOWN:
-            heapq.heappop(self._best)
-
-    @property
-    def tracks(self) -> list[Track]:
-        """The most valuable tracks, the most valuable first."""
-        return [track for _, _, track in sorted(self._best, key=lambda item: item[:2], reverse=True)]
+    count: int
+    value: float
+    tracks: tuple[Track, ...]
 
     def as_json(self) -> dict[str, Any]:
         """The album as plain values."""
@@ -74,13 +63,12 @@ class Listing:
 def conflicts(outcomes: Outcomes, cascade: Cascade, most: int) -> Listing:
     """Albums whose tags the decisions contradict, the surest decision first; at most `most` of them."""
     agreement = tag_agreement(cascade)
-    groups: dict[tuple[str, ...], ListedAlbum] = {}
+    groups = _Groups()
     for track in outcomes.tagged_by_user():
         decision = track.decision
         if decision and decision.genres and agreement.agrees(decision.genres[0], track.tags.genres or ()) is False:
-            _group_of(track, groups).add(track, decision.confidence, max)
-    chosen = heapq.nlargest(most, groups.values(), key=lambda album: (round(album.value, 2), album.count))
-    return _listing(chosen, groups.values())
+            groups.add(track, decision.confidence)
+    return groups.listing(outcomes, most, max, lambda value, count, named: (round(value, 2), count))
 
 
 def unsure(outcomes: Outcomes, cascade: Cascade, most: int) -> Listing:
@@ -90,18 +78,15 @@ def unsure(outcomes: Outcomes, cascade: Cascade, most: int) -> Listing:
     its confidence, since the likeliest guess takes a person the least time. An album's value is the sum of its tracks'.
     """
     stages = {stage.name: stage for stage in cascade.stages}
-    groups: dict[tuple[str, ...], ListedAlbum] = {}
+    groups = _Groups()
     for track in outcomes.unsure():
         votes = track.decision.votes if track.decision else ()
         value = track.decision.confidence if track.decision else 0.0
         known = [vote for vote in votes if vote.stage in stages]
         if known and len(known) < len(stages):
             value = stages[known[-1].stage].expected_gain(known[-1])
-        _group_of(track, groups).add(track, value, operator.add)
-    chosen = heapq.nlargest(
-        most, groups.values(), key=lambda album: (bool(album.name) and album.count >= MIN_TRACKS, album.value)
-    )
-    return _listing(chosen, groups.values())
+        groups.add(track, value)
+    return groups.listing(outcomes, most, sum, lambda value, count, named: (named and count >= MIN_TRACKS, value))
 
 
 def genres_of(track: Track) -> tuple[tuple[str, float], ...]:
@@ -114,18 +99,53 @@ def genres_of(track: Track) -> tuple[tuple[str, float], ...]:
     return tuple(decision.votes[-1].top(2)) if decision.votes else ()
 
 
-def _group_of(track: Track, groups: dict[tuple[str, ...], ListedAlbum]) -> ListedAlbum:
-    """The group of a track's album; tracks without an album go together by folder."""
-    found = album_of(track.path, track.tags)
-    folder = os.path.dirname(track.path)
-    key = found if found is not None else ("", "", folder)
-    if key not in groups:
-        artist = (track.tags.album_artist or track.tags.artist).strip()
-        name = " – ".join(filter(None, (artist, track.tags.album.strip()))) if found else ""
-        groups[key] = ListedAlbum(name, folder)
-    return groups[key]
+class _Groups:
+    """Tracks by album, or by folder where they have none, each with a value: as numbers alone, some twenty bytes a
+    track, so that the tracks of a large library are not in memory at once."""
 
+    def __init__(self) -> None:
+        self._numbers: dict[bytes, int] = {}  # digest of what the tracks share -> the group's number
+        self._named = array("b")  # of each group, whether it is an album
+        self._places: list[array[int]] = []  # of each group, the places of its tracks below
+        self._tracks, self._values = array("q"), array("d")
 
-def _listing(chosen: Iterable[ListedAlbum], groups: Iterable[ListedAlbum]) -> Listing:
-    counts = [album.count for album in groups]
-    return Listing(tuple(chosen), len(counts), sum(counts))
+    def add(self, track: Track, value: float) -> None:
+        """Take in one track."""
+        album = album_of(track.path, track.tags)
+        shared = repr(album or os.path.dirname(track.path)).encode("utf-8", "surrogatepass")
+        number = self._numbers.setdefault(blake2b(shared, digest_size=16).digest(), len(self._named))
+        if number == len(self._named):
+            self._named.append(album is not None)
+            self._places.append(array("l"))
+        self._places[number].append(len(self._tracks))
+        self._tracks.append(track.id)
+        self._values.append(value)
+
+    def listing(
+        self,
+        outcomes: Outcomes,
+        most: int,
+        combine: Callable[[Sequence[float]], float],
+        rank: Callable[[float, int, bool], tuple[float, float]],
+    ) -> Listing:
+        """The `most` groups that rank highest by value (that of their tracks, combined), size, and whether they are
+        albums; their tracks are read now."""
+        values = [combine([self._values[place] for place in places]) for places in self._places]
+        ranks = (
+            (rank(value, len(places), bool(named)), -number)
+            for number, (value, places, named) in enumerate(zip(values, self._places, self._named, strict=True))
+        )
+        chosen = [-number for _, number in heapq.nlargest(most, ranks)]
+        albums = (self._album(outcomes, number, values[number]) for number in chosen)
+        return Listing(tuple(filter(None, albums)), len(self._places), len(self._tracks))
+
+    def _album(self, outcomes: Outcomes, number: int, value: float) -> ListedAlbum | None:
+        """A group with its most valuable tracks; None where another command has forgotten them meanwhile."""
+        places = self._places[number]
+        best = heapq.nlargest(_SHOWN, places, key=lambda place: (self._values[place], -self._tracks[place]))
+        tracks = outcomes.tracks([self._tracks[place] for place in best])
+        for first in outcomes.tracks([self._tracks[places[0]]]) or tracks[:1]:
+            artist = (first.tags.album_artist or first.tags.artist).strip()
+            name = " – ".join(filter(None, (artist, first.tags.album.strip()))) if self._named[number] else ""
+            return ListedAlbum(name, os.path.dirname(first.path), len(places), value, tuple(tracks))
+        return None

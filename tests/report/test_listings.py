@@ -1,9 +1,11 @@
 """Lists put first what is most worth a look: sure conflicts, whole uncertain albums, high expected gain."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from music_reclass.domain import Track
 from music_reclass.features.statistics import Outcomes
 from music_reclass.report import listings
 from tests.classification.small_library import SmallLibrary, Tune, sure
@@ -50,3 +52,34 @@ def test_a_large_folder_shows_its_most_valuable_tracks_and_counts_all(tmp_path: 
 
     assert album.count == 12
     assert [track.path for track in album.tracks] == [f"/m/{n:02}" for n in range(11, 3, -1)]
+
+
+def test_a_list_keeps_numbers_and_reads_the_tracks_it_shows_alone(tmp_path: Path) -> None:
+    tunes = [
+        Tune(f"/m/{album:02}/{n}", sure("Rock", 0.9), sure("Rock"), ("Jazz",), "A", f"Album {album}")
+        for album in range(20)
+        for n in range(10)
+    ]
+    library = SmallLibrary(tmp_path, tunes)
+    library.decide()
+    outcomes, read = Outcomes(library.database), []
+    tracks = outcomes.tracks
+
+    def counted(numbers: Sequence[int]) -> list[Track]:
+        read.extend(numbers)
+        return tracks(numbers)
+
+    outcomes.tracks = counted  # type: ignore[method-assign]
+    listing = listings.conflicts(outcomes, library.cascade, 3)
+
+    assert (listing.all_albums, listing.all_tracks) == (20, 200)
+    assert [album.name for album in listing.albums] == ["A – Album 0", "A – Album 1", "A – Album 2"]
+    assert len(read) == 3 * 9
+
+
+def test_an_album_that_is_forgotten_meanwhile_is_left_out(library: SmallLibrary) -> None:
+    outcomes = Outcomes(library.database)
+    outcomes.tracks = lambda numbers: []  # type: ignore[method-assign]
+    listing = listings.conflicts(outcomes, library.cascade, 10)
+    assert listing.albums == ()
+    assert listing.all_tracks == 4
