@@ -42,7 +42,7 @@ _PROBLEMS_SHOWN = 20
               help="List the N tracks whose genre would teach most; decide nothing.")  # fmt: skip
 @click.option("--write", is_flag=True, help="Write the genres into the files now: shown, asked about, undone as ever.")
 @choice_flags
-@setting_flags("on_existing", "profile", "preserve_mtime", "detach_hard_links", "taxonomy")
+@setting_flags("on_existing", "profile", "preserve_mtime", "detach_hard_links", "taxonomy", "wait")
 def decide(
     *, words: tuple[str, ...], scope: str, leave: bool, forget: bool, listing: bool, source: Path | None,
     suggested: int | None, write: bool, choice: Choice, settings: Settings,

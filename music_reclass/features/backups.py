@@ -37,7 +37,7 @@ def back_up(database: Database, target: Path | None = None) -> Path:
         room, size = shutil.disk_usage(target.parent).free, path.stat().st_size
         if room < size + SPARE:
             raise DatabaseError(
-                f"No backup: {target.parent} has {room / 1e6:,.0f} MB free; {size / 1e6:,.0f} are needed."
+                f"No backup: {target.parent} has {room / 1e6:,.0f} MB free; {(size + SPARE) / 1e6:,.0f} are needed."
             )
         held = os.open(unfinished, os.O_RDWR | os.O_CREAT, 0o644)
         with suppress(OSError):  # a disk without locks

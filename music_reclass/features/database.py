@@ -91,8 +91,11 @@ def writing_lease(
         words = {"command": command, "process": os.getpid(), "host": socket.gethostname(), "since": time.time()}
         with suppress(OSError):  # a full disk: the lock holds all the same, without a name in it
             os.write(handle, json.dumps(words).encode())
-        yield
-        os.ftruncate(handle, 0)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                os.ftruncate(handle, 0)
     finally:
         os.close(handle)
 
@@ -218,14 +221,15 @@ class _Connection(sqlite3.Connection):
 class Database:
     """A connection with the current schema. `durable` waits for the disk at every commit (the journal does).
 
-    Without `migrate` an older schema stays as it is, for who only looks at what every schema has.
+    Without `migrate` an older schema stays as it is, for who only looks at what every schema has; then a disk that is
+    mounted read-only is no obstacle, if the log of the last writer was folded in.
     """
 
     def __init__(
         self, path: Path | str, *, durable: bool = False, migrate: bool = True, steps: tuple[str, ...] = STEPS
     ) -> None:
         self.path = path
-        self.connection = self._open(path, durable)
+        self.connection = self._open(path, durable, frozen=not migrate and _is_frozen(path))
         try:
             self._refuse_newer(steps)
             if migrate:
@@ -234,8 +238,8 @@ class Database:
             self.close()
             raise
 
-    def _open(self, path: Path | str, durable: bool) -> sqlite3.Connection:
-        if isinstance(path, Path):
+    def _open(self, path: Path | str, durable: bool, frozen: bool = False) -> sqlite3.Connection:
+        if isinstance(path, Path) and not frozen:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -244,14 +248,19 @@ class Database:
                     "name another place with --db."
                 ) from error
         try:
-            connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, factory=_Connection)
+            # A file that nobody can change needs no locks and no index of its log, for which there would be no place.
+            name = f"{Path(path).absolute().as_uri()}?mode=ro&immutable=1" if frozen else path
+            connection = sqlite3.connect(
+                name, timeout=BUSY_SECONDS, isolation_level=None, factory=_Connection, uri=frozen
+            )
         except sqlite3.Error as error:
             raise explained(error, path) from error
         connection.path = path
         try:
             connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")  # before WAL and before the first table
-            network = isinstance(path, Path) and is_network_mount(path.parent)
-            if connection.execute("PRAGMA journal_mode").fetchone()[0] != ("delete" if network else "wal"):
+            network = isinstance(path, Path) and not frozen and is_network_mount(path.parent)
+            mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
+            if not frozen and mode != ("delete" if network else "wal"):
                 connection.execute(f"PRAGMA journal_mode = {'DELETE' if network else 'WAL'}")
             # The log is folded in after 4 MB and then cut back: a small disk is not eaten by it.
             connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_SIZE // PAGE_SIZE}")
@@ -344,6 +353,16 @@ class Database:
     def close(self) -> None:
         """Close the connection; the write-ahead log is folded in by the last one that closes."""
         self.connection.close()
+
+
+def _is_frozen(path: Path | str) -> bool:
+    """Whether a database lies on a disk that is mounted read-only, with nothing of it left in a log."""
+    if not isinstance(path, Path) or not path.exists() or not hasattr(os, "statvfs"):
+        return False
+    log = path.with_name(path.name + "-wal")
+    with suppress(OSError):
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY) and (not log.exists() or not log.stat().st_size)
+    return False
 
 
 def split_statements(script: str) -> list[str]:
