@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 
 from music_reclass.cli.main import cli
+from music_reclass.extractors.audio.synthesis import encode, song
 
 HEAVY = {
     "numpy", "scipy", "torch", "transformers", "sklearn", "xgboost", "librosa", "numba", "mutagen", "plexapi",
@@ -64,3 +66,21 @@ def test_the_list_of_commands_imports_no_command_and_a_command_no_other() -> Non
     for words, more in ((["--help"], set()), (["undo", "--help"], {"undo"}), (["export", "--help"], {"library"})):
         child = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
         assert {name.split(".")[-1] for name in child.stderr.split()} <= frame | more
+
+
+def test_a_scan_needs_neither_scipy_nor_what_it_does_not_use(tmp_path: Path) -> None:
+    encode(tmp_path / "a.wav", song(seed=1, seconds=6.0))
+    code = (
+        "import json, os, sys\nfrom music_reclass.cli.main import run\nfrom music_reclass.classification import reading\n"
+        "from music_reclass.domain import Track\nfrom music_reclass.extractors.registry import extractor\n"
+        "folder = sys.argv[1]\nwords = ['--db', folder + '/l.sqlite3', '--dry-run', '--stages', '1']\n"
+        "if __name__ == '__main__': assert run(['scan', folder, *words]) == 0\n"
+        "there = os.stat(folder + '/a.wav')\n"
+        "track = Track(folder + '/a.wav', there.st_size, there.st_mtime_ns)\n"
+        "read = reading.read_file((track, ()), [extractor('fma518', 'mid30').kind])\n"
+        "assert read.vector is not None, read.error\n"
+        "print(json.dumps(sorted(sys.modules)), file=sys.stderr)\n"
+    )
+    child = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in json.loads(child.stderr.splitlines()[-1])}
+    assert not loaded & (HEAVY - {"numpy", "sqlite3", "soundfile", "soxr", "av", "rich", "mutagen"})

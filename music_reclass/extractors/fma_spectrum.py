@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 LOWEST, HIGHEST = 150.0, 4000.0  # Hz, the range in which peaks are looked for
 # 0.5.0 draws 100 edges, hence 99 bins, and what lies above the last edge is not counted.
 _EDGES = np.linspace(-0.5, 0.5, 100, endpoint=False)
+_WINDOW = hann(N_FFT)
 
 
 def _range(rate: int) -> tuple[int, int]:
@@ -52,15 +53,16 @@ class Tuning:
         self._strong: list[NDArray[np.bool_]] = []
 
     def add(self, block: NDArray[np.float32]) -> None:
-        """Take the peaks of magnitudes (frames, 1025) above a tenth of their frame's maximum."""
+        """Take the peaks of magnitudes (frames, 1025 or more) above a tenth of their frame's maximum."""
         loudest = block.max(axis=1)
         centre = block[:, _LOW:_HIGH]
         peak = centre > block[:, _LOW - 1 : _HIGH - 1]
         peak &= centre >= block[:, _LOW + 1 : _HIGH + 1]
         peak &= centre > (np.float32(0.1) * loudest)[:, None]
-        frame, column = np.divmod(np.flatnonzero(peak), _HIGH - _LOW)
-        column += _LOW
-        flat, at = block.reshape(-1), frame * BINS + column
+        place = np.flatnonzero(peak)
+        frame = place // (_HIGH - _LOW)  # quicker than divmod, and than nonzero of two dimensions
+        column = place - frame * (_HIGH - _LOW) + _LOW
+        flat, at = block.reshape(-1), frame * block.shape[1] + column
         here = flat[at]
         self._bins.append(column.astype(np.int16))
         self._heights.append(np.stack([flat[at - 1], here, flat[at + 1]]))
@@ -94,50 +96,57 @@ def _fullest(bins: NDArray[np.int16], heights: NDArray[np.float32], rate: int) -
     bend = 2 * here - above - below
     shift = slope / np.where(np.abs(bend) < TINY32, np.float32(1), bend)
     frequency = ((bins + shift.astype(np.float64)) * (rate / N_FFT)).astype(np.float32)
-    residual = np.mod(12 * np.log2(frequency / np.float32(27.5)), np.float32(1))
+    pitch = 12 * np.log2(frequency / np.float32(27.5))
+    residual = pitch - np.floor(pitch)
     residual[residual >= 0.5] -= 1
     height = here + np.float32(0.5) * slope * shift
-    counts, _ = np.histogram(residual[height >= np.median(height)], _EDGES)
+    residual = residual[height >= np.median(height)]
+    places = np.floor((residual + np.float64(0.5)) * 100).astype(np.int64)  # by their edges in case of rounding
+    places -= residual < _EDGES[places]
+    places += residual >= _EDGES[np.minimum(places + 1, len(_EDGES) - 1)]
+    counts = np.bincount(places, minlength=len(_EDGES))[: len(_EDGES) - 1]
     return round(float(_EDGES[int(np.argmax(counts))]), 2)
 
 
-_BLOCK = 128  # frames at a time: a block and its spectrum about fill a core's cache
-_KEPT = 8192  # frames (95 s) whose magnitudes are kept for chroma_stft; those beyond are transformed twice
+_BLOCK = 128  # frames whose magnitudes are worked on at a time: they about fill a core's cache
+_TRANSFORMED = 32  # frames transformed at a time, in double precision
+_KEPT = 8192  # frames (95 s) whose power is kept for chroma_stft; those beyond are transformed twice
 _HERTZ = ASSUMED_RATE / N_FFT
-_SUM = 32  # bins summed at once on the way to the roll-off
+_SUM = 32  # neighbouring bins that are summed at once
+_PADDED = -(-BINS // _SUM) * _SUM  # bins of a row in memory: zeros behind the 1025 make whole groups
 _TIE = 4e-6  # share of a frame's total within which the order of summation decides about the roll-off
+_WITHIN = np.arange(_SUM) - (_SUM - 1) / 2  # places in a group of bins, from its middle
+_POWERS = np.stack([_WITHIN**0, _WITHIN, _WITHIN**2], axis=1).astype(np.float32)
+_MIDDLES = np.arange(0, _PADDED, _SUM) + (_SUM - 1) / 2
 
 
 def spectral_frames(samples: NDArray[np.float32]) -> tuple[dict[str, NDArray[Any]], float]:
     """Frame values (T, k) of seven families, T = 1 + n // 512, and the tuning for the constant-Q transform."""
     count = 1 + len(samples) // HOP
-    kept = np.empty((min(count, _KEPT), BINS), np.float32)
-    spare = np.empty((_BLOCK, BINS), np.float32)
+    kept = np.zeros((min(count, _KEPT), _PADDED), np.float32)
+    spare = np.zeros((_BLOCK, _PADDED), np.float32)
     energy, rolloff = np.empty(count, np.float32), np.empty(count, np.int64)
-    moments = np.empty((3, count))  # sums of magnitude times 1, k, k^2 over the bins k
+    centroid, bandwidth = np.empty(count), np.empty(count)  # in bins
     mel = np.empty((count, 128), np.float32)
     peak, valley = np.empty((count, 7), np.float32), np.empty((count, 7), np.float32)
     tuning = Tuning()
-    bins = np.arange(BINS, dtype=np.float64)
     for at, frames in frame_blocks(samples, N_FFT, HOP, _BLOCK):
-        block = kept[at] if at.stop <= len(kept) else spare[: len(frames)]
-        magnitude = _magnitudes(frames)
-        block[:] = magnitude
-        moments[:, at] = magnitude.sum(axis=1), magnitude @ bins, magnitude @ bins**2
-        power = block * block
+        power = kept[at] if at.stop <= len(kept) else spare[: len(frames)]
+        _power(frames, power)
         power.sum(axis=1, out=energy[at])
         for part in mel_blocks():
-            mel[at, part.first_mel : part.first_mel + 16] = power[:, part.low : part.high] @ part.weights
-        rolloff[at] = _rolloff(block)
+            target = mel[at, part.first_mel : part.first_mel + 16]
+            np.matmul(power[:, part.low : part.high], part.weights, out=target)
+        block = np.sqrt(power)
+        sums = _sums(block)
+        centroid[at], bandwidth[at] = _moments(sums)
+        rolloff[at] = _rolloff(block, sums[0])
         _extremes(block, peak[at], valley[at])
         tuning.add(block)
-    total = np.where(moments[0] < TINY32, 1.0, moments[0])
-    centroid = moments[1] / total
-    variance = moments[2] / total - centroid * centroid
     return {
         "rmse": np.sqrt(energy / BINS)[:, None],
         "spectral_centroid": (centroid * _HERTZ)[:, None],
-        "spectral_bandwidth": (np.sqrt(np.maximum(variance, 0.0)) * _HERTZ)[:, None],
+        "spectral_bandwidth": (bandwidth * _HERTZ)[:, None],
         "spectral_rolloff": (rolloff * _HERTZ)[:, None],
         "spectral_contrast": decibel(peak.astype(np.float64)) - decibel(valley.astype(np.float64)),
         "mfcc": _cepstrum(decibel(mel)),
@@ -145,36 +154,63 @@ def spectral_frames(samples: NDArray[np.float32]) -> tuple[dict[str, NDArray[Any
     }, tuning.magnitude()
 
 
-def _magnitudes(frames: NDArray[np.float32]) -> NDArray[np.float64]:
-    """|FFT| in double precision: the valleys of spectral_contrast lie below the noise of a single-precision FFT."""
-    import scipy.fft
+def _power(frames: NDArray[np.float32], power: NDArray[np.float32]) -> None:
+    """|FFT|^2 of frames (n, 2048) into the first 1025 columns of `power` (n, _PADDED), transformed in double precision:
+    the valleys of spectral_contrast lie below the noise of a single-precision FFT."""
+    windowed = np.empty((_TRANSFORMED, N_FFT))
+    for start in range(0, len(frames), _TRANSFORMED):
+        part = windowed[: len(frames) - start]
+        np.multiply(frames[start : start + _TRANSFORMED], _WINDOW, out=part)
+        parts = np.fft.rfft(part, axis=1).view(np.float64)  # real and imaginary parts in turn
+        parts *= parts
+        power[start : start + _TRANSFORMED, :BINS] = parts[:, ::2] + parts[:, 1::2]
 
-    magnitude: NDArray[np.float64] = np.abs(scipy.fft.rfft(frames * hann(N_FFT), axis=1))
-    return magnitude
+
+def _sums(block: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Of magnitudes (n, _PADDED), for each 32 bins: their sum, times the place in the group, and times its square;
+    shape (3, n, groups)."""
+    sums = (block.reshape(-1, _SUM) @ _POWERS).reshape(len(block), -1, 3)
+    return np.ascontiguousarray(sums.transpose(2, 0, 1), dtype=np.float64)
 
 
-def _rolloff(block: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The lowest bin at which the running sum of magnitudes (frames, 1025) reaches 85 % of the frame's total.
+def _moments(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of the bin number, weighted with magnitudes: shape (n,) each.
 
-    Sums of 32 bins find the stretch, a running sum inside it the bin. librosa adds up bin after bin in float32; where
-    its rounding could decide otherwise, the frame is summed in that very way.
+    Taken about the middle of each group, so that a pure tone's small deviation is no difference of large numbers.
     """
-    whole = BINS // _SUM * _SUM
-    sums = np.einsum("ijk->ij", block[:, :whole].reshape(len(block), -1, _SUM)).cumsum(axis=1, dtype=np.float64)
-    total = sums[:, -1] + block[:, whole:].sum(axis=1)
+    total = sums[0].sum(axis=1)
+    total[total < TINY32] = 1.0
+    mean = (sums[0] @ _MIDDLES + sums[1].sum(axis=1)) / total
+    away = _MIDDLES - mean[:, None]
+    squares = away * sums[0]
+    squares += 2 * sums[1]
+    squares *= away
+    squares += sums[2]
+    return mean, np.sqrt(np.maximum(squares.sum(axis=1) / total, 0.0))
+
+
+def _rolloff(block: NDArray[np.float32], sums: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The lowest bin at which the running sum of magnitudes (frames, _PADDED) reaches 85 % of the frame's total.
+
+    The `sums` (frames, groups) of 32 bins each find the group, a running sum inside it the bin. librosa adds up bin
+    after bin in float32; where its rounding could decide otherwise, the frame is summed in that very way.
+    """
+    sums = sums.cumsum(axis=1)
+    total = sums[:, -1]
     threshold = 0.85 * total
-    stretch = (sums < threshold[:, None]).sum(axis=1)
-    np.minimum(stretch, sums.shape[1] - 1, out=stretch)
+    stretch = (sums >= threshold[:, None]).argmax(axis=1)
     rows = np.arange(len(block))
     running = np.empty((len(block), _SUM + 1))
     running[:, 0] = np.where(stretch > 0, sums[rows, stretch - 1], 0.0)
     running[:, 1:] = block[rows[:, None], stretch[:, None] * _SUM + np.arange(_SUM)]
     running.cumsum(axis=1, out=running)
-    below = running[:, 1:] < threshold[:, None]
-    first: NDArray[np.int64] = stretch * _SUM + below.sum(axis=1)
-    tied = np.abs(running - threshold[:, None]).min(axis=1) <= _TIE * total
+    running -= threshold[:, None]
+    above = running[:, 1:] >= 0
+    above[:, -1] = True
+    first: NDArray[np.int64] = stretch * _SUM + above.argmax(axis=1)
+    tied = (np.abs(running) <= (_TIE * total)[:, None]).any(axis=1)
     if tied.any():
-        exact = np.cumsum(block[tied], axis=1)
+        exact = np.cumsum(block[tied, :BINS], axis=1)
         first[tied] = (exact >= np.float32(0.85) * exact[:, -1:]).argmax(axis=1)
     return first
 
@@ -196,7 +232,8 @@ def _extremes(block: NDArray[np.float32], peak: NDArray[np.float32], valley: NDA
             part.min(axis=1, out=valley[:, i])
             part.max(axis=1, out=peak[:, i])
         else:
-            ranked = np.sort(part, axis=1)
+            ranked = part.copy()
+            ranked.sort(axis=1)
             valley[:, i] = ranked[:, :q].sum(axis=1) / np.float32(q)
             peak[:, i] = ranked[:, -q:].sum(axis=1) / np.float32(q)
 
@@ -207,10 +244,11 @@ def _chroma(samples: NDArray[np.float32], kept: NDArray[np.float32], tuning: flo
     chroma = np.empty((1 + len(samples) // HOP, 12), np.float32)
     for start in range(0, len(kept), _BLOCK):
         block = kept[start : start + _BLOCK]
-        np.matmul(block * block, filters, out=chroma[start : start + len(block)])
+        np.matmul(block[:, :BINS], filters, out=chroma[start : start + len(block)])
+    spare = np.empty((_BLOCK, _PADDED), np.float32)
     for at, frames in frame_blocks(samples, N_FFT, HOP, _BLOCK, first=len(kept)):
-        block = _magnitudes(frames).astype(np.float32)
-        np.matmul(block * block, filters, out=chroma[at])
+        _power(frames, spare[: len(frames)])
+        np.matmul(spare[: len(frames), :BINS], filters, out=chroma[at])
     loudest = chroma.max(axis=1, keepdims=True)
     chroma /= np.where(loudest < TINY32, np.float32(1), loudest)
     return chroma

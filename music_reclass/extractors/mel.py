@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Scale = Literal["slaney", "kaldi"]
 
 _BLOCK = 1024  # frames transformed at once: they stay in the cache
-_SMALL_BLOCK = 100
+_SMALL_BLOCK = 32
 _EPSILON = np.float32(1.1920929e-07)  # of float32: both models keep the logarithm of silence finite by it
 
 
@@ -74,8 +74,6 @@ def efficientat_input(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     Frames are centred on the signal after pre-emphasis. Its logarithm has a floor 50 dB below full scale, so float32
     is exact enough for the transform.
     """
-    from scipy import fft
-
     front, emphasis = EFFICIENTAT, np.float32(_EMPHASIS)
     # The window of 800 lies in the middle of frames of 1024; the zeros around it need not be transformed from there.
     frames = centred_frames(samples[1:] - emphasis * samples[:-1], front.fft, front.hop)
@@ -85,7 +83,7 @@ def efficientat_input(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     filters = mel_filters(front.scale, front.rate, front.fft, (front.mels, front.low, front.high)).astype(np.float32)
     mel = np.empty((len(frames), front.mels), dtype=np.float32)
     for first in range(0, len(frames), _SMALL_BLOCK):
-        spectrum = fft.rfft(frames[first : first + _SMALL_BLOCK] * window, n=front.fft, axis=-1)
+        spectrum = np.fft.rfft(frames[first : first + _SMALL_BLOCK] * window, n=front.fft, axis=-1)
         mel[first : first + _SMALL_BLOCK] = (spectrum.real**2 + spectrum.imag**2) @ filters
     mel += np.float32(1e-5)
     return np.ascontiguousarray(_normalised(np.log(mel, out=mel), front).T)
@@ -165,12 +163,10 @@ def power(frames: NDArray[Any], window: NDArray[Any], fft_size: int) -> NDArray[
 
     Transformed in float64, as float32 blurs what is 60 dB below the loudest bin of its frame.
     """
-    from scipy import fft
-
     window = window.astype(np.float64)
     result = np.empty((*frames.shape[:-1], fft_size // 2 + 1), dtype=frames.dtype)
     for first in range(0, frames.shape[-2], _BLOCK):
-        spectrum = fft.rfft(frames[..., first : first + _BLOCK, :] * window, n=fft_size, axis=-1)
+        spectrum = np.fft.rfft(frames[..., first : first + _BLOCK, :] * window, n=fft_size, axis=-1)
         result[..., first : first + _BLOCK, :] = spectrum.real**2 + spectrum.imag**2
     return result
 

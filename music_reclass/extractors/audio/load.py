@@ -137,6 +137,8 @@ def _resampled(decoded: Decoded, rate: int, *, keep: bool) -> NDArray[np.float32
     import soxr
 
     same = decoded.rate == rate
+    if same and len(decoded.parts) == 1:
+        return decoded.parts[0]
     stream = None if same else soxr.ResampleStream(decoded.rate, rate, 1, dtype="float32", quality="HQ")
     result = np.empty(decoded.frames if same else decoded.frames * rate // decoded.rate + 2, np.float32)
     filled, parts = 0, list(decoded.parts) if keep else decoded.parts

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from music_reclass.errors import FailTrack, SkipTrack
-from music_reclass.extractors.audio.pcm import Decoded, Slabs, check_format, int16, middle, mono
+from music_reclass.extractors.audio.pcm import Decoded, Slabs, check_format, middle, mono
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -158,7 +158,7 @@ class Collector:
         self._skip = max(0, self._skip - samples.shape[1])
         self._left -= kept.shape[1]
         if kept.shape[1]:
-            self.slabs.append(mono(int16(kept)))
+            self.slabs.append(mono(kept))
 
 
 _PREROLL = 1.0  # seconds decoded before an excerpt, so that overlapping frames and bit reservoirs have filled

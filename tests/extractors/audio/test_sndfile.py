@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from music_reclass.extractors.audio.sndfile import decode, quiet
 from music_reclass.extractors.audio.synthesis import encode, song
@@ -33,6 +34,17 @@ def test_an_excerpt_is_the_same_stretch_of_the_whole(library: Path, name: str) -
     assert part.frames == 4 * 44100
     expected = np.concatenate(whole.parts)[part.start : part.start + part.frames]
     np.testing.assert_array_equal(np.concatenate(part.parts), expected)
+
+
+def test_an_mp3_read_as_floats_has_the_integers_of_libsndfile(tmp_path: Path) -> None:
+    encode(tmp_path / "a.mp3", 3 * song(seed=5, seconds=3.0))  # overshoots full scale
+    integers, _ = soundfile.read(tmp_path / "a.mp3", dtype="int16", always_2d=True)
+    assert integers.min() == -32768
+    assert integers.max() == 32767
+    with (tmp_path / "a.mp3").open("rb") as file:
+        found = decode(file, 60.0)
+    assert found is not None
+    np.testing.assert_array_equal(np.concatenate(found.parts), integers.mean(axis=1, dtype=np.float32) / 32768)
 
 
 @pytest.mark.parametrize("name", ["a.opus", "a.m4a"])
