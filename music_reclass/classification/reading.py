@@ -21,6 +21,7 @@ from music_reclass.extractors import registry
 from music_reclass.extractors.registry import extractor
 from music_reclass.tagging.apply import LASTING
 from music_reclass.tagging.read import read_tags
+from music_reclass.utils.files import mtime_ns
 from music_reclass.utils.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def read_file(task: ReadTask, kinds: Sequence[FeatureKind], seconds: dict[Featur
             warnings += _limits(clip, vectors)
         warnings += _unwritable(path)
         status = os.stat(path)
-        if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+        if (status.st_size, mtime_ns(status)) != (file.size, file.mtime_ns):
             raise FailTrack("changed", "the file changed while it was read; the next scan takes it up")
     except TrackError as problem:
         error, vectors = problem, {}

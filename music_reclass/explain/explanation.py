@@ -27,6 +27,7 @@ from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.results import Scans
 from music_reclass.models.early_exit import exit_rules_of
+from music_reclass.utils.files import mtime_ns
 
 if TYPE_CHECKING:
     from music_reclass.classification.voter import Albums, Cascade, Stage
@@ -181,7 +182,7 @@ def explain(
     """
     status = os.stat(path)
     track = None if database is None else Decisions(database).track_at(path)
-    current = track is not None and (track.size, track.mtime_ns) == (status.st_size, status.st_mtime_ns)
+    current = track is not None and (track.size, track.mtime_ns) == (status.st_size, mtime_ns(status))
     placement = placement or Placement()
     if database is not None and track is not None and current:
         album = {track.id: track} if track.error is not None else _album_tracks(track, database)
@@ -349,7 +350,7 @@ def _read_now(
     """The track as the file is now, and a source of its features that holds those of its first reading."""
     kinds = cascade.first_read
     seconds: dict[FeatureKind, float] = {}
-    track = read_file((Track(path, status.st_size, status.st_mtime_ns), ()), kinds, seconds)
+    track = read_file((Track(path, status.st_size, mtime_ns(status)), ()), kinds, seconds)
     known = {} if track.vector is None else {kinds[0]: track.vector, **track.more}
     taken = {kind: spent for kind, spent in seconds.items() if kind != kinds[0]}
     return track, OnDemandFeatures(0, Path(path), placement, known=known, seconds=taken)

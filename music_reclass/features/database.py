@@ -295,14 +295,17 @@ class Database:
         done = self.schema
         if 0 < done < len(steps):
             self._back_up(f"schema-{done}")
-        for number in range(done + 1, len(steps) + 1):
+        numbers = range(done + 1, len(steps) + 1)
+        # A new library is made at once: one that was killed in between would be backed up before its next step.
+        for together in ([number] for number in numbers) if done else [numbers]:
             with self.transaction():
-                # Another process may have taken the step while this one waited for the lock.
-                if self.schema >= number:
-                    continue
-                for statement in split_statements(steps[number - 1]):
-                    self.connection.execute(statement)
-                self.connection.execute(f"PRAGMA user_version = {number}")
+                for number in together:
+                    # Another process may have taken the step while this one waited for the lock.
+                    if self.schema >= number:
+                        continue
+                    for statement in split_statements(steps[number - 1]):
+                        self.connection.execute(statement)
+                    self.connection.execute(f"PRAGMA user_version = {number}")
 
     def _back_up(self, label: str) -> None:
         if not isinstance(self.path, Path):

@@ -16,6 +16,7 @@ from music_reclass.features.plex import KnownServer, PlexJournal, forget_vanishe
 from music_reclass.plex.http import NO_OWNER, TOGETHER, in_batches
 from music_reclass.plex.model import tag_key
 from music_reclass.plex.paths import NO_MAP, PathMap, infer, is_windows, parts_of, path_of, spread
+from music_reclass.utils.files import mtime_ns
 from music_reclass.utils.progress import Bar, Progress, progress_bar
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def _local_track(one: Listed, path_map: PathMap) -> Track | None:
                 if stat.S_ISREG(found.st_mode):
                     tags = TrackTags((), one.title, one.artist, one.album_artist, one.album)
                     real = os.path.realpath(form)
-                    return Track(real, found.st_size, found.st_mtime_ns, duration=one.seconds, tags=tags)
+                    return Track(real, found.st_size, mtime_ns(found), duration=one.seconds, tags=tags)
     return None
 
 

@@ -15,6 +15,7 @@ from music_reclass.tagging.commit import WriteOptions, replace_file
 from music_reclass.tagging.policy import KEEP, NATIVE, NONE, SURE, WRITE, Proposal, laid_out, propose
 from music_reclass.tagging.read import read_tags, tag_errors
 from music_reclass.tagging.rewrite import may_get_style, write_tags
+from music_reclass.utils.files import mtime_ns
 from music_reclass.utils.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -298,7 +299,7 @@ def _ours(journal: Journal, path: str) -> Callable[[tuple[str, ...]], bool]:
 def note_file(library: Library, path: str) -> None:
     """Store size, time and genres of a file that was written, so that it counts as known."""
     status = os.stat(path)
-    library.refresh(path, status.st_size, status.st_mtime_ns, read_tags(Path(path)).genres)
+    library.refresh(path, status.st_size, mtime_ns(status), read_tags(Path(path)).genres)
 
 
 def as_json(track: Track, proposal: Proposal | None, written: bool, problem: str = "") -> dict[str, Any]:

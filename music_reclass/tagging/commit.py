@@ -23,7 +23,7 @@ from music_reclass.errors import DatabaseError, FailTrack
 from music_reclass.features.journal import Intention, Journal
 from music_reclass.tagging.read import tag_errors
 from music_reclass.tagging.rewrite import Prepared, Rewrite
-from music_reclass.utils.files import lock_folder
+from music_reclass.utils.files import lock_folder, mtime_ns
 
 TEMPORARY_PREFIX, TEMPORARY_SUFFIX = ".reclass-", ".tmp"  # hidden, and no suffix of audio: scans pass it by
 LOCK_SECONDS = 10.0  # another process has a folder for two system calls
@@ -120,7 +120,7 @@ def _preflight(work: _Replacement) -> None:
     work.status = status
     if not stat.S_ISREG(status.st_mode):
         raise FailTrack("io", f"{name} is not a regular file.")
-    if work.known is not None and work.known != (status.st_size, status.st_mtime_ns):
+    if work.known is not None and work.known != (status.st_size, mtime_ns(status)):
         raise FailTrack("changed", f"{name} has changed since it was scanned; scan it again.")
     if status.st_nlink > 1 and not work.options.detach_hard_links:
         raise FailTrack(
@@ -156,7 +156,7 @@ def _plan(work: _Replacement) -> None:
     # The digests become known while the file is copied; the row gets them before the file is replaced.
     intention = Intention(
         str(work.path), prepared.format, prepared.before, prepared.after, prepared.raw_before, str(temporary),
-        payload=b"", sha_before=b"", mtime_before=work.status.st_mtime_ns, undoes=prepared.undoes,
+        payload=b"", sha_before=b"", mtime_before=mtime_ns(work.status), undoes=prepared.undoes,
         style=prepared.style,
     )  # fmt: skip
     work.change = work.journal.plan(work.run, intention)
@@ -269,7 +269,7 @@ def _sync_folder(work: _Replacement) -> None:
 
 def _confirm(work: _Replacement) -> None:
     assert work.change is not None
-    work.journal.confirm(work.change, os.stat(work.path).st_mtime_ns)
+    work.journal.confirm(work.change, mtime_ns(os.stat(work.path)))
 
 
 STEPS: tuple[tuple[str, Callable[[_Replacement], None]], ...] = (

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +18,7 @@ from music_reclass.containers.sniff import sniff
 from music_reclass.containers.structure import Layout, Malformed, Unwritable, file_failure, opened, read_at, size_of
 from music_reclass.domain import TrackTags
 from music_reclass.errors import FailTrack, ReclassError, SkipTrack, TrackError
+from music_reclass.tagging.bounds import allow_one_tag
 
 
 @contextmanager
@@ -83,43 +82,10 @@ def _joined(values: Iterable[object]) -> str:
 # --- ID3 ---------------------------------------------------------------------------------------------------
 
 
-MOST_INFLATED = 64 * 2**20  # bytes that the compressed frames of one tag may hold; pictures are rarely beyond 10 MB
-
-
-class _Inflate:
-    """What mutagen inflates frames with in the place of zlib: a file of 1 MB can hold frames of gigabytes."""
-
-    error = zlib.error
-
-    def __init__(self) -> None:
-        self.left = MOST_INFLATED
-
-    def decompress(self, data: bytes) -> bytes:
-        """The bytes that `data` holds; MemoryError where the tag holds more than is allowed."""
-        stream = zlib.decompressobj()
-        plain = stream.decompress(data, self.left + 1)
-        if len(plain) > self.left:
-            raise MemoryError
-        if not stream.eof:
-            raise zlib.error("incomplete or truncated stream")
-        self.left -= len(plain)
-        return plain
-
-
-@cache
-def _inflate() -> _Inflate:
-    """The bound, put in place when the first tag is read."""
-    import mutagen.id3._frames
-
-    bounded = _Inflate()
-    mutagen.id3._frames.zlib = bounded
-    return bounded
-
-
 def _id3(file: BinaryIO, *, with_v1: bool = True) -> Any:
     import mutagen.id3
 
-    _inflate().left = MOST_INFLATED
+    allow_one_tag()
     file.seek(0)
     try:
         # Untranslated: an ID3v2.3 tag keeps the frames that ID3v2.4 dropped.
@@ -378,7 +344,7 @@ def _wav(file: BinaryIO, layout: Layout) -> FileTags:
 def _aiff(file: BinaryIO, layout: Layout) -> FileTags:
     import mutagen.aiff
 
-    _inflate().left = MOST_INFLATED
+    allow_one_tag()
     return _id3_tags(mutagen.aiff.AIFF(_rewound(file)).tags)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from music_reclass.containers.edits import GENRE, STYLE, is_patch
-from music_reclass.containers.structure import opened
+from music_reclass.containers.structure import file_failure, opened
 from music_reclass.errors import FailTrack, NothingToDo, TrackError, UsageError
 from music_reclass.features.journal import STAGED, WRITTEN, Change, DamagedChange, Journal
 from music_reclass.tagging.commit import (
@@ -23,6 +23,7 @@ from music_reclass.tagging.commit import (
 )
 from music_reclass.tagging.read import tag_errors
 from music_reclass.tagging.rewrite import Rewrite, current_genres, current_style, restore_bytes, restore_field
+from music_reclass.utils.files import mtime_ns
 from music_reclass.utils.progress import Progress, Silent
 
 CONFIRMED = "confirmed"  # the file had been replaced
@@ -75,7 +76,7 @@ def _settle(journal: Journal, change: Change) -> str:
         temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
     if replaced:
-        mtime = path.stat().st_mtime_ns if path.exists() else None
+        mtime = mtime_ns(path.stat()) if path.exists() else None
         journal.confirm(change.id, mtime, "settled after an interruption")
         return CONFIRMED
     journal.abandon(change.id, "interrupted before the file was touched")
@@ -162,8 +163,8 @@ def undo(
             try:
                 path = _place(journal, change, find)
                 result = _undo_change(journal, change, path, None if dry_run else replace, force=force)
-            except TrackError as error:
-                result = FileResult(change.intention.path, FAILED, str(error))
+            except (TrackError, OSError) as error:
+                result = _failed(change.intention.path, error)
         report.counts[result.outcome] += 1
         if result.outcome in (FIELD, LEFT, FAILED):
             report.problems.append(result)
@@ -172,6 +173,12 @@ def undo(
     if undoing is not None:
         journal.finish_run(undoing, dict(report.counts))
     return report
+
+
+def _failed(path: str, error: TrackError | OSError) -> FileResult:
+    """A file that could not be read or written, or of which its disk does not even say whether it is there."""
+    why = error if isinstance(error, TrackError) else file_failure(error, Path(path))
+    return FileResult(path, FAILED, str(why))
 
 
 def _steps(path: Path, note: Callable[[str], None], after_step: AfterStep) -> AfterStep:
@@ -230,7 +237,7 @@ def _looks_as_left(change: Change, path: Path) -> bool:
         status = os.stat(path)
     except OSError:
         return False
-    return (status.st_size, status.st_mtime_ns) == (change.size_after, change.mtime_after)
+    return (status.st_size, mtime_ns(status)) == (change.size_after, change.mtime_after)
 
 
 def _already(journal: Journal, change: Change, path: Path, detail: str, *, dry_run: bool) -> FileResult:

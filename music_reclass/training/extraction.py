@@ -24,6 +24,7 @@ from music_reclass.features.results import ScanStats
 from music_reclass.features.scope import Scope
 from music_reclass.models.crossval import Log
 from music_reclass.training.train import silent
+from music_reclass.utils.files import mtime_ns
 from music_reclass.utils.progress import Progress, StopRequest, StopWhen, progress_bar
 from music_reclass.utils.words import counted, rough_time
 
@@ -352,4 +353,4 @@ def _found(paths: Iterable[str]) -> Iterator[Track]:
             status = os.stat(path)
         except OSError:
             continue
-        yield Track(path, status.st_size, status.st_mtime_ns)
+        yield Track(path, status.st_size, mtime_ns(status))

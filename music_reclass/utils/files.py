@@ -73,6 +73,14 @@ def mount_of(path: Path, mounts: Path = MOUNTS) -> tuple[str, str]:
     return best, kind
 
 
+MOST_NS = 2**63 - 1  # what a database holds: the year 2262
+
+
+def mtime_ns(status: os.stat_result) -> int:
+    """The modification time; the last that a database can hold for files from beyond that."""
+    return max(-MOST_NS, min(status.st_mtime_ns, MOST_NS))
+
+
 def is_network_mount(path: Path, mounts: Path = MOUNTS) -> bool:
     """Whether `path` lies on a network share; False where the system does not say (no /proc)."""
     return mount_of(path, mounts)[1] in NETWORK_TYPES
@@ -159,7 +167,7 @@ def walk(
         if stat.S_ISDIR(status.st_mode):
             yield from _folder(real, _filter(real, include, exclude), on_error, visited, stop=stop)
         else:
-            yield Track(real, status.st_size, status.st_mtime_ns)
+            yield Track(real, status.st_size, mtime_ns(status))
 
 
 def _filter(root: str, include: Sequence[str], exclude: Sequence[str]) -> Callable[[os.DirEntry[str]], bool]:
@@ -212,7 +220,7 @@ def _folder(
                 elif wanted(entry) and entry.is_file():
                     status = entry.stat()
                     path = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
-                    yield Track(path, status.st_size, status.st_mtime_ns)
+                    yield Track(path, status.st_size, mtime_ns(status))
             except OSError as error:
                 on_error(entry.path, error)
         pending.extend(reversed(below))

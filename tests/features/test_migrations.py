@@ -1,6 +1,7 @@
 """Every schema that was ever released becomes the newest one; what goes wrong on the way changes nothing."""
 
 import hashlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,14 @@ def test_released_steps_are_never_edited() -> None:
         "35b865dc035ba04f",
         "424be83ce040a9d6",
     ]
+
+
+def test_a_new_library_is_made_at_once_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "library.sqlite3"
+    with pytest.raises(DatabaseError):
+        Database(path, steps=(*STEPS, "CREATE TABLE track (x INTEGER);"))
+    with sqlite3.connect(path) as found:
+        assert found.execute("PRAGMA user_version").fetchone() == (0,)
+        assert found.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    Database(path).close()
+    assert not list(tmp_path.glob("*.backup"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable
@@ -323,3 +324,23 @@ def test_a_file_that_is_being_changed_is_left_alone(journal: Journal, place: Pla
     assert path.read_bytes() == left + b"more"
     assert list(journal.open_changes()) == []
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_file_whose_disk_does_not_answer_is_named_and_the_rest_is_undone(
+    journal: Journal, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, lost = place("flac"), place("mp3 v2.3", name="lost")
+    old = good.read_bytes()
+    run = written(journal, good, lost)
+    real = Path.exists
+
+    def no_answer(path: Path) -> bool:
+        if path == lost:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path)
+
+    monkeypatch.setattr(Path, "exists", no_answer)
+    report = undo(journal, run)
+    assert counted(report) == {"restored": 1, "failed": 1}
+    assert [(one.path, "Input/output error" in one.detail) for one in report.problems] == [(str(lost), True)]
+    assert good.read_bytes() == old

@@ -126,14 +126,9 @@ def kills(operation: str, bench: Bench, fake: FakePlex, numbers: range) -> None:
 
         again()
         blank = fake.state()
-        moment = f"seed {SEED!r}, {operation} number {number}, killed " + killed_somewhere(
-            bench,
-            words,
-            f"{SEED} {operation} {number}",
-            events=wanted["events"],
-            seconds=wanted["seconds"],
-            again=again,
-        )
+        seed = f"{SEED} {operation} {number}"
+        how = killed_somewhere(bench, words, seed, events=wanted["events"], seconds=wanted["seconds"], again=again)
+        moment = f"RECLASS_SEED={SEED}, {operation} number {number}, killed {how}"
         code, _, _ = bench.run(words)
         assert code == 0 or (operation == "undo" and code == 3), (moment, bench.said())
         assert_reached(bench, fake, wanted, moment)

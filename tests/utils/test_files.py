@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from music_reclass.utils.files import walk
+from music_reclass.utils.files import mtime_ns, walk
 
 
 def make(folder: Path, *names: str) -> None:
@@ -64,3 +64,11 @@ def test_a_missing_root_is_reported_and_the_others_go_on(tmp_path: Path) -> None
     roots = [str(tmp_path / "gone"), str(tmp_path)]
     assert len(list(walk(roots, on_error=lambda path, error: errors.append(path)))) == 1
     assert errors == [str(tmp_path / "gone")]
+
+
+def test_a_time_that_no_database_can_hold_is_the_last_that_one_can(tmp_path: Path) -> None:
+    def status(mtime: int) -> os.stat_result:
+        return os.stat_result((0,) * 10, {"st_mtime_ns": mtime})
+
+    times = (-(2**70), -5, 0, 10**18, 2**63 - 1, 2**63, 2**64)
+    assert [mtime_ns(status(one)) for one in times] == [1 - 2**63, -5, 0, 10**18, *[2**63 - 1] * 3]
