@@ -71,7 +71,8 @@ def test_the_list_of_commands_imports_no_command_and_a_command_no_other() -> Non
 def test_a_scan_needs_neither_scipy_nor_what_it_does_not_use(tmp_path: Path) -> None:
     encode(tmp_path / "a.wav", song(seed=1, seconds=6.0))
     code = (
-        "import json, os, sys\nfrom music_reclass.cli.main import run\nfrom music_reclass.classification import reading\n"
+        "import json, os, sys\nfrom music_reclass.cli.main import run\n"
+        "from music_reclass.classification import reading\n"
         "from music_reclass.domain import Track\nfrom music_reclass.extractors.registry import extractor\n"
         "folder = sys.argv[1]\nwords = ['--db', folder + '/l.sqlite3', '--dry-run', '--stages', '1']\n"
         "if __name__ == '__main__': assert run(['scan', folder, *words]) == 0\n"
@@ -84,3 +85,8 @@ def test_a_scan_needs_neither_scipy_nor_what_it_does_not_use(tmp_path: Path) -> 
     child = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in json.loads(child.stderr.splitlines()[-1])}
     assert not loaded & (HEAVY - {"numpy", "sqlite3", "soundfile", "soxr", "av", "rich", "mutagen"})
+
+
+def test_the_shipped_stages_load_without_a_generator_of_random_numbers() -> None:
+    code = "import sys; from music_reclass.models.bundle import embedded; embedded(); assert 'numpy.random' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -157,8 +157,8 @@ def _digest(manifest: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> 
     sha = hashlib.sha256(json.dumps(without, sort_keys=True, separators=(",", ":")).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
-        little = array.astype(array.dtype.newbyteorder("<"))
-        sha.update(f"\n{name} {array.dtype.name} {array.shape}\n".encode() + little.tobytes())
+        sha.update(f"\n{name} {array.dtype.name} {array.shape}\n".encode())
+        sha.update(array.astype(array.dtype.newbyteorder("<"), copy=False))
     return sha.hexdigest()
 
 

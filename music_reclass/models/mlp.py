@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from music_reclass.models.dataset import Augmentations, Table
     from music_reclass.taxonomy import Taxonomy
 
-EpochRows = Callable[[np.random.Generator], tuple[Floats, Floats]]
+EpochRows = Callable[["np.random.Generator"], tuple[Floats, Floats]]
 
 Layers = tuple[tuple[Floats, Floats], ...]  # (weights (inputs, outputs), bias (outputs,)) from first to last
 

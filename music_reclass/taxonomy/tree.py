@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from music_reclass.domain import Relation
@@ -24,14 +25,17 @@ _URL = re.compile(
 _EMAIL = re.compile(r"^\S+@\S+\.\w+$")
 
 
+@lru_cache(maxsize=1 << 13)  # every command reads the tree, whose names are looked up again and again
 def key(name: str) -> str:
     """What is left of `name` when spelling no longer matters.
 
     Case, width, accents, spaces, hyphens and punctuation go; `&`, `+` and `'n'` become "and". A separator stays,
     as `/`: "Folk/Rock" is two names, "Folk-Rock" and "folk rock" are one.
     """
-    text = unicodedata.normalize("NFKD", name).casefold()
-    text = "".join(char for char in text if not unicodedata.combining(char)).translate(_UNDECOMPOSED)
+    text = name.casefold()
+    if not name.isascii():
+        text = unicodedata.normalize("NFKD", name).casefold()
+        text = "".join(char for char in text if not unicodedata.combining(char)).translate(_UNDECOMPOSED)
     text = _SEPARATOR_RUN.sub("/", _AND.sub(" and ", text))
     return "/".join(part for part in ("".join(filter(str.isalnum, piece)) for piece in text.split("/")) if part)
 
