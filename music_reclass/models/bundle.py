@@ -158,7 +158,7 @@ def _digest(manifest: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> 
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         sha.update(f"\n{name} {array.dtype.name} {array.shape}\n".encode())
-        sha.update(array.astype(array.dtype.newbyteorder("<"), copy=False))
+        sha.update(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
     return sha.hexdigest()
 
 
