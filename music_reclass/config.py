@@ -68,19 +68,17 @@ def _setting(
     metavar: str = "",
     choices: tuple[str, ...] = (),
     pattern: str = "",
+    words: Mapping[str, Any] | None = None,
     least: float | None = None,
     most: float | None = None,
     is_duration: bool = False,
     is_folder: bool = False,
 ) -> Any:
     """Declare one setting: its default and meaning, how the default is shown, its flags (`--name` where none is given),
-    what a `bare` flag without a value means, and what values are allowed."""
-    words = {"meaning": meaning, "shown": shown, "flags": flags, "bare": bare, "metavar": metavar, "choices": choices}
-    words["pattern"] = pattern
-    return field(
-        default=default,
-        metadata={**words, "least": least, "most": most, "is_duration": is_duration, "is_folder": is_folder},
-    )
+    what a `bare` flag without a value means, what values are allowed, and `words` that stand for values."""
+    said: dict[str, Any] = {"meaning": meaning, "shown": shown, "flags": flags, "bare": bare, "metavar": metavar}
+    said |= {"choices": choices, "pattern": pattern, "words": words or {}, "least": least, "most": most}
+    return field(default=default, metadata={**said, "is_duration": is_duration, "is_folder": is_folder})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +110,9 @@ class Settings:
     )
     taxonomy: Path | None = _setting(None, "A TOML file layered over the built-in genres.", shown="none")
     jobs: int = _setting(
-        0, "Worker processes.", shown="the cores less one, at most eight", flags=("-j", "--jobs"), metavar="N", least=0
-    )
+        0, "Worker processes; auto: one for each core, as far as there is memory for them.", shown="auto",
+        flags=("-j", "--jobs"), metavar="N", words={"auto": 0}, least=0,
+    )  # fmt: skip
     windows: int = _setting(
         1, "How many excerpts of 30 s vote at the first stages where a track is long enough: 1, its middle, to 5.",
         metavar="N", least=1, most=5,
@@ -221,11 +220,6 @@ class Settings:
         import platformdirs
 
         return Path(platformdirs.user_data_dir("reclass", appauthor=False)) / "library.sqlite3"
-
-    @property
-    def workers(self) -> int:
-        """How many worker processes to run, at least one."""
-        return self.jobs if self.jobs > 0 else max(1, min(usable_cores() - 1, 8))
 
     @property
     def worker_bytes(self) -> int:
@@ -399,6 +393,9 @@ def _require_allowed(name: str, value: Any, source: str) -> None:
 
 
 def _converted(name: str, value: Any, wanted: Any, source: str) -> Any:
+    words = declared(name).metadata["words"]
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
     try:
         if wanted is bool:
             if isinstance(value, bool):

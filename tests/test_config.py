@@ -1,12 +1,12 @@
 """Settings: who overrides whom, and what a wrong word gets."""
 
+import json
 import os
 from pathlib import Path
 
 import click
 import pytest
 
-from music_reclass import config
 from music_reclass.cli.options import setting_flags
 from music_reclass.config import PROFILES, Settings, declared, load, seconds_of, usable_cores
 from music_reclass.domain import OnExisting
@@ -77,9 +77,13 @@ def test_what_is_no_amount_of_memory_is_refused_before_any_work_and_without_a_ca
         load({"gpu_memory": size}, None, {})
 
 
-def test_there_is_always_at_least_one_worker() -> None:
-    assert Settings().workers >= 1
-    assert Settings(jobs=5).workers == 5
+@pytest.mark.parametrize(("said", "jobs"), [("auto", 0), ("AUTO", 0), ("3", 3), (3, 3)])
+def test_a_number_may_have_a_word_that_stands_for_it(said: object, jobs: int, tmp_path: Path) -> None:
+    assert load({"jobs": said}, None, {}).jobs == jobs
+    (tmp_path / "config.toml").write_text(f"jobs = {json.dumps(said)}")
+    assert load({}, tmp_path / "config.toml", {}).jobs == jobs
+    with pytest.raises(UsageError, match="'many'"):
+        load({"jobs": "many"}, None, {})
 
 
 @pytest.mark.parametrize(
@@ -203,5 +207,3 @@ def test_where_nothing_is_said_of_affinity_or_groups_all_cores_count(
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
     assert usable_cores(tmp_path, tmp_path / "absent") == 6
-    monkeypatch.setattr(config, "usable_cores", lambda: 6)
-    assert (Settings().workers, Settings(jobs=7).workers) == (5, 7)

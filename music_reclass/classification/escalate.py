@@ -13,7 +13,7 @@ from music_reclass.errors import DatabaseError, ReclassError
 from music_reclass.extractors.registry import WINDOWS
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import PASSING, Library
-from music_reclass.features.results import ScanStats
+from music_reclass.features.results import Scans, ScanStats, StageStats
 from music_reclass.utils.progress import Bar, Progress, Silent, StopRequest, progress_bar
 
 if TYPE_CHECKING:
@@ -56,6 +56,24 @@ class Budget:
             self.tracks -= tracks
 
 
+def seconds_to_come(
+    cascade: Cascade, position: int, count: int, measured: Mapping[str, StageStats], *, budget: Budget
+) -> float | None:
+    """The seconds that the stages behind the one at `position` will take of `count` tracks that are extracted for it:
+    by the share that went on to them, and by their cost, as earlier scans measured both; None where none did."""
+    at_reading = set(cascade.first_read)
+    seconds = 0.0
+    before = measured.get(cascade.stages[position].name)
+    for stage in cascade.stages[position + 1 :]:
+        if at_reading.issuperset(stage.kinds):
+            continue
+        cost = measured.get(stage.name)
+        if before is None or not before.extracted or cost is None:
+            return None
+        seconds += count * cost.seconds / before.extracted
+    return seconds if budget.seconds is None else min(seconds, budget.seconds)
+
+
 class Escalation:
     """One run of a cascade over the undecided tracks of a scope.
 
@@ -82,6 +100,7 @@ class Escalation:
         self._no_vote: dict[str, set[int]] = {stage.name: set() for stage in cascade.stages}
         self._passing: set[int] = set()  # failed for a reason that may be over at the next scan
         self._ended: set[str] = set()  # stages that no track can be extracted for in this run
+        self._measured = Scans(database).costs()
         self._provisional = False  # decided without excerpts that the next scan will extract
         self.stats = ScanStats() if stats is None else stats
 
@@ -186,6 +205,7 @@ class Escalation:
         total = count if budget.tracks is None else min(count, budget.tracks)
         reached: set[int] = set()
         with self._bar(stage.name, total) as progress:
+            progress.foresee(total, seconds_to_come(self._cascade, position, total, self._measured, budget=budget))
             while not stop and (page := self._scope.next_in_queue(budget.room)):
                 start = time.perf_counter()
                 limit = None if budget.seconds is None else start + budget.seconds

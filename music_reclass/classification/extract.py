@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -21,7 +21,7 @@ from music_reclass.features.results import StageStats
 from music_reclass.utils.progress import progress_bar
 
 if TYPE_CHECKING:
-    from music_reclass.classification.reading import Backend, ReadTask, TrackPath
+    from music_reclass.classification.reading import Backend, TrackPath
     from music_reclass.classification.voter import Stage
     from music_reclass.domain import Vector
     from music_reclass.extractors.device import Placement
@@ -47,23 +47,27 @@ def read_pending(
     stop: StopRequest,
     rescan: bool = False,
     bar: Bar = progress_bar,
+    find_more: Callable[[], bool] = lambda: False,
+    later: Callable[[int], float | None] = lambda count: 0.0,
 ) -> dict[FeatureKind, StageStats]:
     """Read the pending files of `scope` for vectors of `kinds`, which are of one excerpt, and store them in batches,
     until `stop`; what each kind cost, in seconds of work of all workers together, the first with all the rest.
 
-    Audio of which a vector of the first kind is stored is not decoded. BundleError, MissingWeights or MissingExtra
-    where another kind cannot be had.
+    Audio of which a vector of the first kind is stored is not decoded. `find_more` may put more files into the scope;
+    false: all are found. It is called while workers read, half of the time at most. `later`: the seconds of other work
+    that follow upon so many files. BundleError, MissingWeights or MissingExtra where another kind cannot be had.
     """
-    total = scope.pending_count()
     costs = {kind: StageStats() for kind in kinds}
-    if not total:
+    if not scope.pending_count():
         return costs
     require_installed(kinds[1:])
     library = Library(database)
+    all_found = False
 
-    def tasks() -> Iterator[ReadTask]:
-        for file in scope.pending():
-            yield file, () if rescan else library.digests_that_may_return(file.path, file.size, kinds[0])
+    def find() -> bool:
+        nonlocal all_found
+        all_found = all_found or not find_more()
+        return not all_found
 
     def save(batch: list[Track]) -> None:
         scope.add(library.save(batch, kinds[0]))
@@ -71,23 +75,34 @@ def read_pending(
         batch.clear()
 
     batch: list[Track] = []
-    saved = time.monotonic()
-    answers = backend.map(partial(timed_read, kinds=tuple(kinds)), tasks(), lambda: bool(stop))
-    with bar("reading", total) as progress, closing(answers):
+    saved = look_at = time.monotonic()
+    returning = (lambda *_: ()) if rescan else library.digests_that_may_return
+    tasks = ((file, returning(file.path, file.size, kinds[0])) for file in scope.pending(find))
+    answers = backend.map(partial(timed_read, kinds=tuple(kinds)), tasks, lambda: bool(stop))
+    with bar("reading", None) as progress, closing(answers):
         for (file, _), answer in answers:
             if isinstance(answer, TrackError):
-                answer = Track(file.path, file.size, file.mtime_ns, error=answer), {}
-            track, seconds = answer
-            for kind, cost in costs.items():
-                cost.extracted += kind in track.more or (kind == kinds[0] and track.vector is not None)
-                cost.seconds += seconds.get(kind, 0.0)
-            batch.append(track)
-            progress.advance(1, os.path.basename(file.path)[:40])
+                answer = replace(file, error=answer), {}
+            _count(costs, *answer)
+            batch.append(answer[0])
+            total = scope.pending_count() if all_found else None
+            progress.foresee(total, None if total is None else later(total))
+            progress.advance(1, os.path.basename(file.path)[:40], backend.bottleneck)
             if len(batch) >= READ_BATCH or time.monotonic() - saved > SAVE_SECONDS:
                 save(batch)
                 saved = time.monotonic()
+            if (now := time.monotonic()) >= look_at:
+                find()
+                look_at = 2 * time.monotonic() - now
         save(batch)
     return costs
+
+
+def _count(costs: Mapping[FeatureKind, StageStats], track: Track, seconds: Mapping[FeatureKind, float]) -> None:
+    first = next(iter(costs))
+    for kind, cost in costs.items():
+        cost.extracted += kind in track.more or (kind == first and track.vector is not None)
+        cost.seconds += seconds.get(kind, 0.0)
 
 
 @dataclass(slots=True)
@@ -190,7 +205,7 @@ class ExtractionRunner:
                 else:
                     found[track] = None
                     buffer.put(track, answer)
-                progress.advance(1, os.path.basename(path)[:40])
+                progress.advance(1, os.path.basename(path)[:40], self.backend.bottleneck)
 
     def _whole(
         self,

@@ -18,11 +18,12 @@ from music_reclass.containers.sniff import payload_digest
 from music_reclass.domain import UNWRITABLE, FeatureKind, Track, TrackTags
 from music_reclass.errors import BundleError, FailTrack, TrackError
 from music_reclass.extractors import registry
+from music_reclass.extractors.memory import workers_for
 from music_reclass.extractors.registry import extractor
 from music_reclass.tagging.apply import LASTING
 from music_reclass.tagging.read import read_tags
-from music_reclass.utils.files import mtime_ns
-from music_reclass.utils.workers import WorkerPool
+from music_reclass.utils.files import mtime_ns, read_ahead
+from music_reclass.utils.workers import Meter, WorkerPool
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 ReadTask = tuple[Track, tuple[bytes, ...]]  # a file, and the digests of audio whose vector is stored
 TrackPath = tuple[int, str]  # track id, path
-Item = TypeVar("Item")
+Item = TypeVar("Item", ReadTask, TrackPath)
 Result = TypeVar("Result")
 
 
@@ -85,6 +86,7 @@ class LocalBackend:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._networks: dict[FeatureKind, NetworkExtractor] = {}
+        self._meter = Meter()
 
     @property
     def in_pieces(self) -> int:
@@ -97,7 +99,7 @@ class LocalBackend:
 
     @property
     def bottleneck(self) -> str:
-        return ""
+        return self._meter.bottleneck
 
     def release(self) -> None:
         for opened in self._networks.values():
@@ -106,9 +108,13 @@ class LocalBackend:
     def map(
         self, read: Callable[[Item], Result], items: Iterable[Item], stop: Callable[[], bool]
     ) -> Generator[tuple[Item, Result | TrackError], None, None]:
-        workers, timeout, memory = self._limits
-        with WorkerPool(read, workers, timeout, prepare_worker, memory=memory) as pool:
-            yield from pool.map(takewhile(lambda _: not stop(), items))
+        timeout, memory = self._settings.timeout, self._settings.worker_bytes
+        meter = self._meter = Meter()
+        wanted = takewhile(lambda _: not stop(), read_ahead(items, path_of))
+        with WorkerPool(
+            read, workers_for(self._settings), timeout, prepare_worker, memory=memory, ahead=2, meter=meter
+        ) as pool:
+            yield from pool.map(wanted)
 
     def embed(
         self, tracks: Sequence[TrackPath], kind: FeatureKind, stop: Callable[[], bool]
@@ -117,15 +123,13 @@ class LocalBackend:
 
         network = self._network(kind)
         reader = partial(read_track, reader=partial(read_windows, kind=kind.name, excerpt=kind.excerpt))
-        workers, timeout, memory = self._limits
+        jobs, timeout, memory = workers_for(self._settings), self._settings.timeout, self._settings.worker_bytes
+        meter = self._meter = Meter()
+        ahead = read_ahead(tracks, path_of)
         with closing(
-            embed(tracks, reader, network, jobs=workers, timeout=timeout, memory=memory, stop=stop)
+            embed(ahead, reader, network, jobs=jobs, timeout=timeout, memory=memory, stop=stop, meter=meter)
         ) as answers:
             yield from answers
-
-    @property
-    def _limits(self) -> tuple[int, float, int]:
-        return self._settings.workers, self._settings.timeout, self._settings.worker_bytes
 
     def _network(self, kind: FeatureKind) -> NetworkExtractor:
         if kind not in self._networks:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from music_reclass.classification.escalate import Budget, Escalation
+from music_reclass.classification.escalate import Budget, Escalation, seconds_to_come
 from music_reclass.classification.extract import ExtractionRunner, read_pending
 from music_reclass.classification.reading import Backend, LocalBackend
 from music_reclass.classification.voter import Cascade
 from music_reclass.errors import NothingToDo
 from music_reclass.extractors.registry import extractor
-from music_reclass.features.results import ScanStats, StageStats
+from music_reclass.features.results import Scans, ScanStats, StageStats
 from music_reclass.features.scope import Scope
 from music_reclass.utils.files import walk
 from music_reclass.utils.progress import Bar, progress_bar
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from music_reclass.domain import FeatureKind, Track
     from music_reclass.utils.progress import StopRequest
 
-WALK_BATCH = 1000
+WALK_BATCH = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,29 @@ def scan(
     backend = LocalBackend(settings) if backend is None else backend
     first, kinds = cascade.stages[0], cascade.first_read
     first.require(extractor(kinds[0].name, kinds[0].excerpt).kind)
-    with _timed(stats, "discover"):
-        _discover(scope, request, kinds[0], stats=stats, stop=stop, bar=bar)
+    budget = Budget.of(settings)
+    measured = Scans(database).costs()
+    discovery = _timed_steps(stats, "discover", _discover(scope, request, kinds[0], stats=stats, stop=stop))
+    with bar("looking", None) as progress:
+        for count in discovery:
+            progress.advance(count)
+            if scope.pending_count():
+                break  # reading begins; the rest is looked for meanwhile
+    before = stats.seconds["discover"]
     with _timed(stats, "read"):
-        costs = read_pending(database, scope, kinds, backend, stats=stats, stop=stop, rescan=request.rescan, bar=bar)
+        costs = read_pending(
+            database, scope, kinds, backend, stats=stats, stop=stop, rescan=request.rescan, bar=bar,
+            find_more=lambda: next(discovery, None) is not None,
+            later=lambda count: seconds_to_come(cascade, 0, count, measured, budget=budget),
+        )  # fmt: skip
+    stats.seconds["read"] -= stats.seconds["discover"] - before
+    for _ in discovery:  # where nobody waited for it
+        pass
+    _mark_missing(scope, request, stats, stop)
     _share_out(stats, cascade, costs)
     with _timed(stats, "decide"):
         runner = ExtractionRunner(database, backend)
-        Escalation(database, scope, cascade, runner, bar=bar, stats=stats).run(Budget.of(settings), stop)
+        Escalation(database, scope, cascade, runner, bar=bar, stats=stats).run(budget, stop)
         stats.in_pieces = backend.in_pieces
     stats.stopped = bool(stop)
     return stats
@@ -90,9 +105,9 @@ def _share_out(stats: ScanStats, cascade: Cascade, costs: Mapping[FeatureKind, S
 
 
 def _discover(
-    scope: Scope, request: ScanRequest, kind: FeatureKind, *, stats: ScanStats, stop: StopRequest, bar: Bar
-) -> None:
-    """Sort the files below the roots into known and pending ones, and mark missing tracks."""
+    scope: Scope, request: ScanRequest, kind: FeatureKind, *, stats: ScanStats, stop: StopRequest
+) -> Iterator[int]:
+    """Sort the files below the roots into known and pending ones, some at each step; how many."""
     missing = [root for root in request.roots if not os.path.lexists(root)]
     if missing:
         raise NothingToDo(f"{_shown(missing[0])} does not exist; name a folder or file that holds music.")
@@ -103,25 +118,43 @@ def _discover(
         stats.unreadable.append((path, error.strerror or str(error)))
 
     found: list[Track] = []
-    with bar("looking", None) as progress:
-        globs = {"include": request.include, "exclude": request.exclude}
-        files = walk(request.roots, **globs, on_error=unreadable, stop=lambda: bool(stop))
-        for file in islice(files, request.limit):
-            found.append(file)
-            if len(found) >= WALK_BATCH:
-                scope.sort_found(found, kind, stats, request.rescan)
-                progress.advance(len(found))
-                found = []
-        scope.sort_found(found, kind, stats, request.rescan)
-    if stop:
-        return
-    if not stats.found:
+    globs = {"include": request.include, "exclude": request.exclude}
+    files = walk(request.roots, **globs, on_error=unreadable, stop=lambda: bool(stop))
+    for file in islice(files, request.limit):
+        found.append(file)
+        if len(found) >= WALK_BATCH:
+            scope.sort_found(found, kind, stats, request.rescan)
+            yield len(found)
+            found = []
+    scope.sort_found(found, kind, stats, request.rescan)
+    yield len(found)
+    if not stats.found and not stop:
         if stats.unreadable:
             path, why = stats.unreadable[0]
             raise NothingToDo(f"{_shown(path)} cannot be read: {why}.")
         raise NothingToDo(f"No audio files below {', '.join(map(_shown, request.roots))}.")
+
+
+def _mark_missing(scope: Scope, request: ScanRequest, stats: ScanStats, stop: StopRequest) -> None:
+    """Mark the tracks below the roots that were not met, where all files there were looked for."""
+    if stop:
+        return
     if not stats.unreadable and not request.include and not request.exclude and request.limit is None:
         stats.gone = scope.mark_missing([os.path.realpath(root) for root in request.roots])
+
+
+def _timed_steps(stats: ScanStats, phase: str, steps: Iterator[int]) -> Iterator[int]:
+    """The same steps; notes the wall seconds that they take."""
+    stats.seconds[phase] = 0.0
+    while True:
+        start = time.perf_counter()
+        try:
+            step = next(steps)
+        except StopIteration:
+            return
+        finally:
+            stats.seconds[phase] += time.perf_counter() - start
+        yield step
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import click
 from music_reclass import __version__
 from music_reclass.cli.options import json_flag, setting_flags
 from music_reclass.cli.output import emit, plain, print_json, printable, say, styled
-from music_reclass.utils.words import counted
+from music_reclass.utils.words import counted, verb
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
@@ -225,6 +225,8 @@ doctor.add_command(drift)
 
 
 def _checks(settings: Settings) -> Iterator[tuple[str, bool, str]]:
+    from music_reclass.extractors.memory import workers_for
+
     yield "reclass", True, f"{__version__} on Python {platform.python_version()}, {platform.machine()}"
     for label, check in (
         ("packages", _packages),
@@ -234,7 +236,9 @@ def _checks(settings: Settings) -> Iterator[tuple[str, bool, str]]:
     ):
         yield label, *_guarded(check)
     yield "heads", *_guarded(partial(_heads, settings))
-    yield "workers", True, f"{settings.workers} processes, {settings.timeout:g} s for one file at most"
+    count = workers_for(settings)
+    processes = f"{count} {verb(count, 'process', 'processes')}"
+    yield "workers", True, f"{processes}, {settings.timeout:g} s for one file at most"
     yield "database", *_guarded(lambda: _database(settings.database))
     yield "learned", *_guarded(lambda: _learned(settings.database))
     yield "extras", True, _extras()

@@ -144,7 +144,7 @@ def _type_of(name: str) -> Any:
     setting = declared(name)
     if setting.metadata["choices"]:
         return click.Choice(setting.metadata["choices"])
-    if isinstance(setting.default, str | Secret):
+    if isinstance(setting.default, str | Secret) or setting.metadata["words"]:
         return str
     if isinstance(setting.default, int | float):
         return type(setting.default)

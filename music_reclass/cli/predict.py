@@ -146,23 +146,19 @@ def _answers(
     """Each file with its vector: computed whole in workers, or through one network that workers decode for."""
     from functools import partial
 
-    from music_reclass.classification.reading import prepare_worker, read_vector
-    from music_reclass.extractors.device import Placement
-    from music_reclass.extractors.pipeline import embed, network_extractor, read_windows
+    from music_reclass.classification.reading import LocalBackend, read_track, read_vector
     from music_reclass.extractors.registry import extractor, network_kinds
-    from music_reclass.utils.workers import WorkerPool
 
-    extractor(kind, excerpt)  # an unknown kind, or weights that are not there, are said before a worker starts
+    made = extractor(kind, excerpt)  # an unknown kind, or weights that are not there, are said before a worker starts
+    backend = LocalBackend(settings)
+    items = list(enumerate(map(str, files)))
     if kind in network_kinds():
-        network = network_extractor(kind, excerpt, Placement.from_settings(settings))
-        reader = partial(read_windows, kind=kind, excerpt=excerpt)
-        yield from embed(
-            files, reader, network, jobs=settings.workers, timeout=settings.timeout, memory=settings.worker_bytes
-        )
-        return
-    reader = partial(read_vector, kind=kind, excerpt=excerpt)
-    with WorkerPool(reader, settings.workers, settings.timeout, prepare_worker, memory=settings.worker_bytes) as pool:
-        yield from pool.map(files)
+        answers = backend.embed(items, made.kind, lambda: False)
+    else:
+        reader = partial(read_vector, kind=kind, excerpt=excerpt)
+        answers = backend.map(partial(read_track, reader=reader), items, lambda: False)
+    for (number, _), answer in answers:
+        yield files[number], answer
 
 
 def _in_order(

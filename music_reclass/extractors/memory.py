@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from music_reclass.config import Settings, usable_cores
 from music_reclass.errors import UsageError
 
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+
+
+WORKER_BYTES = 350 * 10**6  # of a worker that reads files for the first stages, at most (performance.md)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,11 @@ def available_bytes(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgr
     The groups are those of this process and all above them, of version 2 and of version 1.
     """
     return min([_mem_available(proc / "meminfo"), *_left_to_groups(proc / "self" / "cgroup", cgroup)])
+
+
+def workers_for(settings: Settings) -> int:
+    """How many worker processes to run: what --jobs says, else one for each core that there is memory for."""
+    return settings.jobs or max(1, min(usable_cores(), available_bytes() // WORKER_BYTES))
 
 
 def _left_to_groups(membership: Path, cgroup: Path) -> Iterator[int]:

@@ -16,7 +16,7 @@ import numpy as np
 from music_reclass.errors import DeviceError, ReclassError, TrackError
 from music_reclass.extractors.registry import extractor
 from music_reclass.utils.lazy import require
-from music_reclass.utils.workers import WorkerPool, network_threads
+from music_reclass.utils.workers import WAITING, Meter, WorkerPool, network_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,8 +32,7 @@ AHEAD_OF_CPU = 16 * 1024**2
 LOOK = 0.5  # seconds between two looks whether to stop, while no track comes
 GROUP = 64  # windows that the process of a card is given at once: two batches
 PATIENCE = 10.0  # for such a group, in times of the seconds that one file may take
-PERIOD = 10.0  # seconds of which a network on the processor may wait for windows
-WAITING = 0.1  # this share; if it waits longer, another worker decodes
+PERIOD = 10.0  # seconds of which a network on the processor may wait for windows; if longer, another worker decodes
 
 
 def read_windows(path: str | Path, kind: str, excerpt: str) -> NDArray[np.float32]:
@@ -76,6 +75,7 @@ def embed(
     prepare: Callable[[], None] | None = prepare_worker,
     stop: Callable[[], bool] = lambda: False,
     open_network: Callable[[str, str, Placement], NetworkExtractor] = network_extractor,
+    meter: Meter | None = None,
 ) -> Generator[tuple[Item, NDArray[np.float32] | TrackError], None, None]:
     """Each item with its vector or what was wrong with it, as it is done; a TrackError never ends the run.
 
@@ -84,15 +84,18 @@ def embed(
 
     `read` runs in `jobs` worker processes and gives the windows of one item; where the network runs on the processor
     one worker starts, and others only while the network waits for windows, as each takes a core from it. `items` are
-    drawn in another thread: they must not come from a database cursor. Once `stop` is true no track is begun; those
-    under way still come. Closing the iterator ends everything.
+    drawn in another thread: they must not come from a database cursor. `meter` takes what the work waits for. Once
+    `stop` is true no track is begun; those under way still come. Closing the iterator ends everything.
     """
     placements = network.network.placement.each
     several = len(placements) > 1
     on_processor = placements[0].device == "cpu" if several else network.network.device.is_cpu
     if several and not on_processor:  # no card is touched in this process
         _require(placements)
-    pool = WorkerPool(read, 1 if on_processor else jobs, timeout, prepare, memory=memory)
+    meter = Meter() if meter is None else meter
+    meter.device = "CPU" if on_processor else "GPU"
+    jobs_now = 1 if on_processor else jobs
+    pool = WorkerPool(read, jobs_now, timeout, prepare, memory=memory, ahead=2, meter=meter)
     network.network.decoders = 1
 
     def one_more() -> None:
@@ -100,7 +103,7 @@ def embed(
 
     limit = AHEAD_OF_CPU if on_processor else AHEAD_OF_GPU
     with _DecodedAhead(items, pool, limit, stop) as tracks:
-        fed = growing(tracks, lambda: pool.jobs < jobs, one_more) if on_processor else tracks
+        fed = growing(tracks, lambda: pool.jobs < jobs, one_more, meter)
         if several:
             opens = [partial(open_network, network.kind.name, network.kind.excerpt, one) for one in placements]
             yield from _spread(fed, opens, network, timeout=PATIENCE * timeout, stop=stop)
@@ -112,24 +115,29 @@ def growing(
     tracks: Iterable[Item],
     may_grow: Callable[[], bool],
     grow: Callable[[], None],
+    meter: Meter,
+    *,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Item]:
     """The same tracks; calls `grow` after each period of which more than the share `WAITING` went by until tracks came.
 
-    The first track is not waited for: the workers start.
+    The first track is not waited for: the workers start. `meter` takes how long tracks were waited for and worked on.
     """
     since: float | None = None
     waited = 0.0
-    asked = clock()
+    asked = before = clock()
     for track in tracks:
         came = clock()
         if since is None:
             since = asked = came
+        else:
+            meter.add(asked - before, came - asked, of_network=True)
         waited += came - asked
         if came - since >= PERIOD:
             if waited > WAITING * (came - since) and may_grow():
                 grow()
             since, waited = came, 0.0
+        before = came
         yield track
         asked = clock()
 

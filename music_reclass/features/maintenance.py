@@ -67,7 +67,7 @@ def info(path: Path, database: Database) -> dict[str, Any]:
     pragmas = {
         name: sql.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
     }
-    point, kind = mount_of(path.parent)
+    point, kind, _ = mount_of(path.parent)
     log = path.with_name(path.name + "-wal")
     backups = [
         {"path": str(one), "bytes": one.stat().st_size, "made": one.stat().st_mtime} for one in newest_backups(path)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
 from music_reclass.domain import FeatureKind, Track, Vote
@@ -27,13 +27,15 @@ class Scope:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._sql = database.connection
+        self._pending_count = 0  # files that must be read
         number = next(_NUMBERS)  # scopes of one connection do not meet
         self.tracks, self._pending = f"temp.scope_{number}", f"temp.pending_{number}"
         self._undecided, self._open = f"temp.undecided_{number}", f"temp.open_{number}"
         self._queue = f"temp.queue_{number}"
         for statement in (
             f"CREATE TABLE {self.tracks} (track_id INTEGER PRIMARY KEY)",
-            f"CREATE TABLE {self._pending} (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER) WITHOUT ROWID",
+            f"CREATE TABLE {self._pending} (place INTEGER PRIMARY KEY, path BLOB UNIQUE, size INTEGER,"
+            " mtime_ns INTEGER)",
             f"CREATE TABLE {self._undecided} (track_id INTEGER PRIMARY KEY)",
             f"CREATE TABLE {self._open} (track_id INTEGER PRIMARY KEY, album INTEGER, votes TEXT, position INTEGER,"
             " gain REAL)",
@@ -61,8 +63,10 @@ class Scope:
                         stats.found += 1
                     self._sql.execute("UPDATE track SET seen = ?, missing_since = NULL WHERE id = ?", (now, row[0]))
                 elif self._sql.execute(
-                    f"INSERT OR IGNORE INTO {self._pending} VALUES (?, ?, ?)", (path, file.size, file.mtime_ns)
+                    f"INSERT OR IGNORE INTO {self._pending} (path, size, mtime_ns) VALUES (?, ?, ?)",
+                    (path, file.size, file.mtime_ns),
                 ).rowcount:
+                    self._pending_count += 1
                     stats.found += 1
                     if row is None:
                         stats.new += 1
@@ -71,20 +75,24 @@ class Scope:
 
     def pending_count(self) -> int:
         """How many files must be read."""
-        return int(self._sql.execute(f"SELECT count(*) FROM {self._pending}").fetchone()[0])
+        return self._pending_count
 
-    def pending(self) -> Iterator[Track]:
-        """The files that must be read, by path."""
-        last = b""
+    def pending(self, find_more: Callable[[], bool] = lambda: False) -> Iterator[Track]:
+        """The files that must be read, in the order in which they were found, folder by folder.
+
+        Where none is left, `find_more` may put more of them into the scope; false: there are no more.
+        """
+        last = 0
         while True:  # keyset paging: other statements may run between two rows
             rows = self._sql.execute(
-                f"SELECT path, size, mtime_ns FROM {self._pending} WHERE path > ? ORDER BY path LIMIT 500", (last,)
+                f"SELECT place, path, size, mtime_ns FROM {self._pending} WHERE place > ? ORDER BY place LIMIT 500",
+                (last,),
             ).fetchall()
-            if not rows:
-                return
-            for path, size, mtime_ns in rows:
+            for place, path, size, mtime_ns in rows:
                 yield Track(os.fsdecode(path), size, mtime_ns)
-            last = rows[-1][0]
+                last = place
+            if not rows and not find_more():
+                return
 
     def count(self) -> int:
         """How many tracks are in the scope."""

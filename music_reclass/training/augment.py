@@ -17,6 +17,7 @@ from music_reclass.classification.extract import READ_BATCH
 from music_reclass.classification.reading import prepare_worker
 from music_reclass.errors import NothingToDo, TrackError
 from music_reclass.extractors.audio.pcm import int16
+from music_reclass.extractors.memory import workers_for
 from music_reclass.features.library import AugmentedVectors
 from music_reclass.models.dataset import Augmentations
 from music_reclass.utils.progress import progress_bar
@@ -188,7 +189,7 @@ def augmented(
             yield task
 
     fresh: dict[str, dict[str, Vector]] = {}
-    jobs = min(settings.workers, max(1, len(todo)))
+    jobs = workers_for(settings)
     with (
         progress_bar("augmenting", len(todo)) as progress,
         WorkerPool(

@@ -189,10 +189,13 @@ class _Stopwatch:
         self._bar, self._clock, self._start = bar, clock, clock()
         self.times: list[float] = []
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: int = 1, note: str = "", limit: str = "") -> None:
         """`count` more tracks are done now."""
         self.times += [self._clock()] * count
-        self._bar.advance(count, note)
+        self._bar.advance(count, note, limit)
+
+    def foresee(self, total: int | None, later: float | None) -> None:
+        """The bar knows: it is that of all parts of a step."""
 
     @property
     def is_enough(self) -> bool:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
+import queue
 import re
 import stat
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import translate
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from music_reclass.domain import Track
 
+Item = TypeVar("Item")
 Globs = tuple[str, Sequence[str]]  # a folder, and globs that may be relative to it
 
 AUDIO_SUFFIXES = frozenset(
@@ -33,6 +39,7 @@ IGNORE_FILES = (".reclassignore", ".plexignore")
 MOST_GLOBS = 10_000  # of an ignore file: every name is compared with each
 LONGEST_GLOB = 1000  # characters
 LARGEST_IGNORE_FILE = 2**20  # bytes
+AHEAD = 8  # files that are read ahead of the workers on a slow disk
 NETWORK_TYPES = frozenset(
     {
         "nfs",
@@ -54,14 +61,15 @@ NETWORK_TYPES = frozenset(
 MOUNTS = Path("/proc/self/mounts")
 
 
-def mount_of(path: Path, mounts: Path = MOUNTS) -> tuple[str, str]:
-    """Where the disk of `path` is mounted, and its kind of file system; two times "" where the system does not say."""
+def mount_of(path: Path, mounts: Path = MOUNTS) -> tuple[str, str, str]:
+    """Where the disk of `path` is mounted, its kind of file system, and its device; each "" where the system does not
+    say."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return "", ""
+        return "", "", ""
     target = os.path.realpath(path)
-    best, kind = "", ""
+    best, kind, device = "", "", ""
     for line in lines:
         fields = line.split(" ")
         if len(fields) < 3:
@@ -69,8 +77,8 @@ def mount_of(path: Path, mounts: Path = MOUNTS) -> tuple[str, str]:
         point = fields[1].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
         inside = target == point or target.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
-            best, kind = point, fields[2]
-    return best, kind
+            best, kind, device = point, fields[2], fields[0]
+    return best, kind, device
 
 
 MOST_NS = 2**63 - 1  # what a database holds: the year 2262
@@ -84,6 +92,62 @@ def mtime_ns(status: os.stat_result) -> int:
 def is_network_mount(path: Path, mounts: Path = MOUNTS) -> bool:
     """Whether `path` lies on a network share; False where the system does not say (no /proc)."""
     return mount_of(path, mounts)[1] in NETWORK_TYPES
+
+
+def parallel_reads(folder: str, mounts: Path = MOUNTS, disks: Path = Path("/sys/dev/block")) -> int:
+    """How many files of a folder are best read ahead at once: one where its disk rotates, some where each waits for a
+    network; none where reading ahead gains nothing, or nobody knows."""
+    _, kind, source = mount_of(Path(folder), mounts)
+    if kind in NETWORK_TYPES:
+        return 4
+    try:
+        is_device = source.startswith("/dev/") and os.path.exists(source)  # with btrfs the only trace of the disk
+        device = os.stat(source).st_rdev if is_device else os.stat(folder).st_dev
+        disk = (disks / f"{os.major(device)}:{os.minor(device)}").resolve()
+        of_disk = next(path for path in (disk / "queue", disk.parent / "queue") if path.is_dir())  # or of a partition
+        return int((of_disk / "rotational").read_text())
+    except (OSError, ValueError, StopIteration, AttributeError):
+        return 0
+
+
+def read_ahead(
+    items: Iterable[Item], path_of: Callable[[Item], str], parallel: Callable[[str], int] = parallel_reads
+) -> Iterator[Item]:
+    """The same items, while threads read the files of the next few into the page cache, where their disk is slow.
+
+    They read rather than advise: of advice the kernel heeds only the first part of a large file.
+    """
+    known = lru_cache(maxsize=256)(parallel)
+    paths: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    threads = 0
+    ahead: deque[Item] = deque()
+    try:
+        for item in items:
+            path = path_of(item)
+            wanted = known(os.path.dirname(path))
+            while threads < wanted:
+                threading.Thread(target=_read_in, args=(paths,), name="read ahead", daemon=True).start()
+                threads += 1
+            if wanted:
+                paths.put(path)
+            ahead.append(item)
+            if not wanted or len(ahead) > AHEAD:
+                yield ahead.popleft()
+        yield from ahead
+    finally:
+        for _ in range(threads):
+            paths.put(None)
+
+
+def _read_in(paths: queue.SimpleQueue[str | None]) -> None:
+    """Read each file once, or its first 64 MB, until there is a None instead of one."""
+    block = bytearray(2**20)
+    while (path := paths.get()) is not None:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+            with open(descriptor, "rb", buffering=0) as file:
+                if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    any(not file.readinto(block) for _ in range(64))
 
 
 LOCK_AT = 1 << 30  # Windows locks bytes and lets nobody read them: one far behind what the file holds

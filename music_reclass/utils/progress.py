@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -13,21 +14,28 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import ProgressColumn
+    from rich.progress import ProgressColumn, Task
 
 
 class Progress(Protocol):
     """One phase of work: how much there is, how much is done, and a note beside the bar."""
 
-    def advance(self, count: int = 1, note: str = "") -> None:
-        """`count` more items are done; `note` replaces the note beside the bar."""
+    def advance(self, count: int = 1, note: str = "", limit: str = "") -> None:
+        """`count` more items are done; `note` replaces the note beside the bar, and `limit` what slows the work."""
+        ...
+
+    def foresee(self, total: int | None, later: float | None) -> None:
+        """There are `total` items (None: not known yet), and `later` seconds of other work follow (None: some)."""
         ...
 
 
 class Silent:
     """Progress that is not shown."""
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: int = 1, note: str = "", limit: str = "") -> None:
+        """Nothing is shown."""
+
+    def foresee(self, total: int | None, later: float | None) -> None:
         """Nothing is shown."""
 
 
@@ -43,10 +51,13 @@ class _Bar:
     def __init__(self, bar: object, task: object) -> None:
         self._bar, self._task = bar, task
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: int = 1, note: str = "", limit: str = "") -> None:
         # Notes are file names: what is no printable character is not for the terminal.
         shown = "".join(char if char.isprintable() else "?" for char in note)
-        self._bar.update(self._task, advance=count, note=shown)  # type: ignore[attr-defined]
+        self._bar.update(self._task, advance=count, note=shown, limit=limit)  # type: ignore[attr-defined]
+
+    def foresee(self, total: int | None, later: float | None) -> None:
+        self._bar.update(self._task, total=total, later=later)  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -57,31 +68,45 @@ def progress_bar(title: str, total: int | None, console: Console | None = None) 
         return
     from rich import progress as rich_progress
     from rich.console import Console as RichConsole
+    from rich.table import Column
 
     columns = [
-        rich_progress.TextColumn("{task.description:<9}"),
-        rich_progress.BarColumn(bar_width=24),
+        rich_progress.TextColumn("{task.description:<9.12}"),
+        rich_progress.BarColumn(bar_width=14),
         rich_progress.MofNCompleteColumn(),
-        _rate_column(),
-        rich_progress.TimeRemainingColumn(elapsed_when_finished=True),
-        rich_progress.TextColumn("{task.fields[note]}", style="dim", markup=False),
-    ]
+        _column(lambda task: f"{task.speed:,.1f}/s" if task.speed else ""),
+        _column(_time_left),
+        _column(lambda task: f"{task.fields['limit']}-bound" if task.fields["limit"] else ""),
+        # the one that gives way on a narrow terminal
+        rich_progress.TextColumn(
+            "{task.fields[note]}", style="dim", markup=False,
+            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+        ),
+    ]  # fmt: skip
     with rich_progress.Progress(
-        *columns, console=console or RichConsole(stderr=True), transient=True, speed_estimate_period=120
+        *columns, console=console or RichConsole(stderr=True), transient=True, speed_estimate_period=120, expand=True
     ) as bar:
-        yield _Bar(bar, bar.add_task(title, total=total, note=""))
+        yield _Bar(bar, bar.add_task(title, total=total, note="", limit="", later=0.0))
 
 
-def _rate_column() -> ProgressColumn:
-    from rich.progress import ProgressColumn, Task
+def _column(shown: Callable[[Task], str]) -> ProgressColumn:
+    from rich.progress import ProgressColumn
     from rich.text import Text
 
-    class Rate(ProgressColumn):
+    class Shown(ProgressColumn):
         def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text("" if not speed else f"{speed:,.1f}/s")
+            return Text(shown(task))
 
-    return Rate()
+    return Shown()
+
+
+def _time_left(task: Task) -> str:
+    """The time until the last phase ends, as `1:02:03`; with a `+` where a later phase takes nobody knows how long."""
+    if task.remaining is None or not task.speed:
+        return "-:--:--"
+    later: float | None = task.fields["later"]
+    seconds = math.ceil(task.remaining / task.speed + (later or 0.0))
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}{'+' if later is None else ''}"
 
 
 class StopRequest:

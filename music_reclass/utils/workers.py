@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import queue
 import signal
 import sys
 import threading
@@ -13,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -26,6 +26,8 @@ Result = TypeVar("Result")
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 MOST_THREADS = 16  # of one network; beyond that its small batches wait for each other more than they compute
+WAITING = 0.1  # of its time; a network that waits longer for its workers is not what slows them down
+FADING = 0.98  # so much less counts an item when the next is there
 STARTUP_SECONDS = 120.0  # a cold disk or a Jetson takes long to import SciPy; the first item waits for it
 
 
@@ -33,9 +35,36 @@ STARTUP_SECONDS = 120.0  # a cold disk or a Jetson takes long to import SciPy; t
 class _Worker:
     process: SpawnProcess
     pipe: Connection
-    items: deque[Any] = field(default_factory=deque)  # the first is at work, the others wait in the worker
+    items: dict[int, Any] = field(
+        default_factory=dict
+    )  # by number; the first is at work, the others wait in the worker
     deadline: float = 0.0
     warm: bool = False
+    recalled: bool = False  # it was asked for the last of its items
+
+
+class Meter:
+    """What work waits for, measured where it is done; what was long ago counts little."""
+
+    def __init__(self, device: str = "CPU") -> None:
+        self.device = device  # where a network computes
+        self._workers = [0.0, 0.0]  # seconds in which they computed or waited for a core; for a disk
+        self._network = [0.0, 0.0]  # seconds in which it computed; waited for workers
+
+    def add(self, busy: float, waited: float, of_network: bool = False) -> None:
+        """One more item took so many seconds: of a worker, or of the network that workers feed."""
+        seconds = self._network if of_network else self._workers
+        seconds[:] = FADING * seconds[0] + max(0.0, busy), FADING * seconds[1] + max(0.0, waited)
+
+    @property
+    def bottleneck(self) -> str:
+        """`disk`, `CPU` or `GPU`: what would have to be faster first; empty where nothing was measured yet."""
+        computed, starved = self._network
+        if computed > 0 and starved <= WAITING * (computed + starved):
+            return self.device
+        if sum(self._workers) <= 0:
+            return ""
+        return "disk" if self._workers[1] > self._workers[0] else "CPU"
 
 
 _environment = threading.Lock()  # two pools may start their workers from two threads
@@ -78,8 +107,11 @@ class WorkerPool(Generic[Item, Result]):
     A worker that exceeds `timeout` seconds on one item, or dies, is replaced. An item for which a worker wants more
     than `memory` bytes in all (0: no limit; on Linux only) comes back as FailTrack("memory").
 
+    A worker may hold `ahead` items, so that the next is there when one is done; one that it has not begun goes to
+    another where it dies, or where the other has none. `meter` takes what the work waits for.
+
     Several functions: one worker for each. One that dies, or whose answer is an exception, is not replaced; the items
-    it holds come back with that exception. A worker may hold `ahead` items, so that the next is there when one is done.
+    it holds come back with that exception.
     """
 
     def __init__(
@@ -92,10 +124,15 @@ class WorkerPool(Generic[Item, Result]):
         memory: int = 0,
         ahead: int = 1,
         nice: int = 5,
+        meter: Meter | None = None,
     ) -> None:
         self._replaces = callable(function)
         self._functions = deque([function] if callable(function) else function)  # of workers to be started
-        self._limits = memory, nice, ahead
+        self._limits = memory, nice
+        self._ahead = ahead
+        self._meter = Meter() if meter is None else meter
+        self._numbers = count()
+        self._returned: deque[Item] = deque()  # not begun by the worker that held them
         self._prepare = prepare
         self._timeout = timeout
         self._context = multiprocessing.get_context("spawn")
@@ -121,15 +158,17 @@ class WorkerPool(Generic[Item, Result]):
         source = iter(items)
         exhausted = False
         while True:
-            while not exhausted and self._has_room():
+            while self._has_room() and (self._returned or not exhausted):
                 try:
-                    item = next(source)
+                    item = self._returned.popleft() if self._returned else next(source)
                 except StopIteration:
                     exhausted = True
                     break
                 self._give(self._for_one_more(), item)
             if not any(worker.items for worker in self._workers):
                 return
+            if exhausted:
+                self._recall()
             yield from self._collect()
 
     def end_items(self) -> None:
@@ -148,7 +187,7 @@ class WorkerPool(Generic[Item, Result]):
 
     def _has_room(self) -> bool:
         """Whether a worker may have one more item, or may be started for it."""
-        return self._may_start() or any(len(worker.items) < self._limits[-1] for worker in self._workers)
+        return self._may_start() or any(len(worker.items) < self._ahead for worker in self._workers)
 
     def _may_start(self) -> bool:
         return bool(self._functions) and len(self._workers) < self.jobs
@@ -173,13 +212,26 @@ class WorkerPool(Generic[Item, Result]):
         self._workers.append(worker)
         return worker
 
+    def _recall(self) -> None:
+        """Ask as many workers as there are without an item for the last that they hold and have not begun."""
+        idle = sum(not worker.items for worker in self._workers)
+        for worker in self._workers:
+            if idle and len(worker.items) > 1 and not worker.recalled:
+                worker.recalled = True
+                idle -= 1
+                self._send(worker, next(reversed(worker.items)))
+
     def _give(self, worker: _Worker, item: Item) -> None:
         if not worker.items:
             self._set_deadline(worker)
-        worker.items.append(item)
+        number = next(self._numbers)
+        worker.items[number] = item
+        self._send(worker, (number, item))
+
+    def _send(self, worker: _Worker, message: Any) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             # If it died while idle, `_collect` sees the closed pipe and answers for the item.
-            worker.pipe.send(item)
+            worker.pipe.send(message)
 
     def _set_deadline(self, worker: _Worker) -> None:
         worker.deadline = time.monotonic() + self._timeout + (0.0 if worker.warm else STARTUP_SECONDS)
@@ -191,17 +243,23 @@ class WorkerPool(Generic[Item, Result]):
         for pipe in wait(list(busy), timeout=patience):
             worker = busy.pop(pipe)  # type: ignore[call-overload]
             try:
-                answer = worker.pipe.recv()
+                number, answer, seconds = worker.pipe.recv()
             except (EOFError, ConnectionResetError):
                 worker.process.join()
                 code = worker.process.exitcode
                 answered += self._retire(worker, FailTrack("crashed", f"the decoder crashed (exit code {code})"))
                 continue
+            worker.recalled = False
+            if seconds is None:
+                self._returned.append(worker.items.pop(number))
+                continue
             if isinstance(answer, Exception) and not self._replaces:
                 answered += self._retire(worker, answer)
                 continue
+            if worker.warm:  # the first item waits for libraries to load
+                self._meter.add(*seconds)
             worker.warm = True
-            answered.append((worker.items.popleft(), answer))
+            answered.append((worker.items.pop(number), answer))
             self._set_deadline(worker)
         now = time.monotonic()
         for worker in busy.values():
@@ -210,12 +268,16 @@ class WorkerPool(Generic[Item, Result]):
         return answered
 
     def _retire(self, worker: _Worker, answer: Any) -> list[tuple[Item, Any]]:
-        """End a worker; the items that it holds, each with this answer."""
+        """End a worker; the item that it was at with this answer, and the others too where none replaces it."""
         self._workers.remove(worker)
         worker.pipe.close()
         worker.process.kill()
         worker.process.join()
-        return [(item, answer) for item in worker.items]
+        first, *others = worker.items.values()
+        if self._replaces:
+            self._returned.extend(others)
+            others = []
+        return [(item, answer) for item in (first, *others)]
 
 
 @contextlib.contextmanager
@@ -266,20 +328,19 @@ def _limit_memory(size: int) -> None:
 
 
 def _serve(
-    pipe: Connection,
-    function: Callable[[Any], Any],
-    prepare: Callable[[], None] | None,
-    limits: tuple[int, int, int],
+    pipe: Connection, function: Callable[[Any], Any], prepare: Callable[[], None] | None, limits: tuple[int, int]
 ) -> None:
-    memory, nice, ahead = limits
-    for number in _of_parent():
-        signal.signal(number, signal.SIG_IGN)
+    memory, nice = limits
+    for of_parent in _of_parent():
+        signal.signal(of_parent, signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(nice)
     if prepare is not None:
         prepare()
     _limit_memory(memory)
-    for item in _received(pipe) if ahead == 1 else _received_ahead(pipe):
+    inbox = _Inbox(pipe)
+    for number, item in inbox:
+        before = _spent()
         try:
             answer = function(item)
         except (SkipTrack, FailTrack) as error:
@@ -288,28 +349,66 @@ def _serve(
             answer = FailTrack("memory", "reading it needs more memory than a worker may have (worker_memory)")
         except Exception as error:  # the per-track guard: one bad file costs one file
             answer = FailTrack("bug", f"{type(error).__name__}: {error}")
+        wall, busy = (now - then for now, then in zip(_spent(), before, strict=True))
         try:
-            pipe.send(answer)
+            inbox.send(number, answer, (busy, wall - busy))
         except (BrokenPipeError, ConnectionResetError):
             return
 
 
-def _received(pipe: Connection) -> Iterator[Any]:
-    """Items as they come, until the parent is gone, however it ended."""
-    with contextlib.suppress(EOFError, ConnectionResetError):
+def _spent() -> tuple[float, float]:
+    """Seconds on the clock, and those in which this process computed or waited for a core; the rest waits for a disk.
+
+    Where the kernel does not say how long the process waited for a core, that is in the rest too.
+    """
+    queued = 0.0
+    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/thread-self/schedstat", "rb") as file:
+        queued = int(file.read().split()[1]) / 1e9
+    return time.perf_counter(), time.process_time() + queued
+
+
+class _Inbox:
+    """The numbered items of a worker until the parent is gone, however it ended; taken in by a thread, so that the next
+    is there when one is done, and can be given back until it is begun."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._waiting: dict[int, Any] = {}
+        self._ended = False
+        self._change = threading.Condition()
+        self._sending = threading.Lock()
+        threading.Thread(target=self._take_in, name="take in", daemon=True).start()
+
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
         while True:
-            yield pipe.recv()
+            with self._change:
+                self._change.wait_for(lambda: self._waiting or self._ended)
+                if self._ended:
+                    return
+                number = next(iter(self._waiting))
+                item = self._waiting.pop(number)
+            yield number, item
 
+    def send(self, number: int, answer: Any, seconds: tuple[float, float] | None) -> None:
+        """The answer of an item and what it took; no seconds: it is given back."""
+        with self._sending:
+            self._pipe.send((number, answer, seconds))
 
-def _received_ahead(pipe: Connection) -> Iterator[Any]:
-    """The same items, taken in by a thread while another item is worked on."""
-    taken: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
-
-    def take_in() -> None:
-        for item in _received(pipe):
-            taken.put((item,))
-        taken.put(())
-
-    threading.Thread(target=take_in, name="take in", daemon=True).start()
-    while received := taken.get():
-        yield received[0]
+    def _take_in(self) -> None:
+        try:
+            while True:
+                message = self._pipe.recv()
+                with self._change:
+                    if not isinstance(message, int):
+                        self._waiting[message[0]] = message[1]
+                        self._change.notify()
+                        continue
+                    is_here = self._waiting.pop(message, self) is not self
+                if is_here:
+                    self.send(message, None, None)
+        except (EOFError, ConnectionResetError, BrokenPipeError):
+            pass
+        finally:
+            with self._change:
+                self._ended = True
+                self._change.notify()

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from music_reclass.classification import albums, escalate, voter
-from music_reclass.classification.escalate import Budget, Escalation
+from music_reclass.classification.escalate import Budget, Escalation, seconds_to_come
 from music_reclass.classification.voter import Cascade, Stage
 from music_reclass.config import Settings
 from music_reclass.domain import Decision, FeatureKind, Track, TrackTags, Vote
 from music_reclass.errors import DatabaseError, DeviceError, FailTrack, TrackError
 from music_reclass.features.database import Database
 from music_reclass.features.library import Library
-from music_reclass.features.results import ScanStats
+from music_reclass.features.results import ScanStats, StageStats
 from music_reclass.features.scope import Scope
 from music_reclass.taxonomy import load
 from music_reclass.utils.progress import Silent, StopRequest
@@ -383,3 +383,20 @@ def test_what_is_no_matter_of_one_stage_ends_the_run(error: Exception, tmp_path:
     world.runner.after = broken
     with pytest.raises(type(error)):
         world.run()
+
+
+@pytest.mark.parametrize(
+    ("measured", "budget", "seconds"),
+    [
+        ({"cheap": StageStats(200, 20.0), "costly": StageStats(50, 100.0)}, Budget(), 500.0),  # a quarter, 2 s each
+        ({"cheap": StageStats(200, 20.0), "costly": StageStats(50, 100.0)}, Budget(seconds=60.0), 60.0),
+        ({"cheap": StageStats(200, 20.0)}, Budget(), None),
+        ({}, Budget(), None),
+    ],
+)
+def test_the_time_of_later_stages_is_foreseen_by_the_share_and_the_cost_of_earlier_scans(
+    measured: dict[str, StageStats], budget: Budget, seconds: float | None
+) -> None:
+    cascade = Cascade((echo_stage("cheap", (CHEAP,)), echo_stage("costly", (CHEAP, COSTLY))), load())
+    assert seconds_to_come(cascade, 0, 1000, measured, budget=budget) == seconds
+    assert seconds_to_come(cascade, 1, 1000, measured, budget=budget) == 0.0  # none is behind it

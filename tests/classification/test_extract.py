@@ -123,7 +123,7 @@ class TestNetworks:
         self, database: Database, tracks: list[tuple[int, str]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class Impatient(Silent):
-            def advance(self, count: int = 1, note: str = "") -> None:
+            def advance(self, count: int = 1, note: str = "", limit: str = "") -> None:
                 self.count = getattr(self, "count", 0) + count
                 if self.count == 3:
                     raise KeyboardInterrupt

@@ -35,7 +35,7 @@ class Notes(Silent):
         self.seen: list[str] = []
         self._react = react
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: int = 1, note: str = "", limit: str = "") -> None:
         if note:
             self.seen.append(note)
             self._react(note)

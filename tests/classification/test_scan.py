@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from music_reclass.classification import scan as scan_module
 from music_reclass.classification.reading import path_of
 from music_reclass.classification.scan import ScanRequest, scan
 from music_reclass.classification.voter import Cascade
@@ -24,6 +25,7 @@ from music_reclass.features.results import ScanStats
 from music_reclass.features.scope import Scope
 from music_reclass.models.bundle import embedded
 from music_reclass.taxonomy import load
+from music_reclass.utils.files import walk
 from music_reclass.utils.progress import Silent, StopRequest
 from tests.classification.fakes import echo_stage
 
@@ -104,6 +106,81 @@ def test_files_are_read_where_the_backend_reads_them(database: Database, music: 
     request = ScanRequest((str(music),))
     stats = scan(Scope(database), request, ONE, SETTINGS, stop=StopRequest(), bar=silent, backend=backend)
     assert (stats.read, stats.decided, sorted(backend.read)) == (3, 2, ["0.wav", "1.wav", "broken.wav"])
+
+
+class OneAfterTheOther(HereAndNow):
+    """It says what else happened when it had read a file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[str] = []
+
+    def map(self, read: Any, items: Any, stop: Any) -> Generator[tuple[Any, Any], None, None]:
+        for item, answer in super().map(read, items, stop):
+            self.events.append(f"read {self.read[-1]}")
+            yield item, answer
+
+
+def test_reading_begins_with_the_first_files_that_are_found(
+    database: Database, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("later", "last"):
+        (music / name).mkdir()
+        encode(music / name / f"{name}.wav", song(seed=len(name), seconds=6))
+    backend = OneAfterTheOther()
+
+    def walked(*roots: Any, **options: Any) -> Any:
+        for file in walk(*roots, **options):
+            backend.events.append(f"found {os.path.basename(file.path)}")
+            yield file
+
+    monkeypatch.setattr(scan_module, "walk", walked)
+    monkeypatch.setattr(scan_module, "WALK_BATCH", 1)
+    stats = scan(
+        Scope(database), ScanRequest((str(music),)), ONE, SETTINGS, stop=StopRequest(), bar=silent, backend=backend
+    )
+    # a step of the walk is taken after each file that was read
+    assert backend.events[:4] == ["found 0.wav", "read 0.wav", "found 1.wav", "read 1.wav"]
+    assert [event for event in backend.events if event.startswith("read")] == [
+        f"read {name}" for name in ("0.wav", "1.wav", "broken.wav", "last.wav", "later.wav")
+    ]  # folder by folder
+    assert (stats.found, stats.read, stats.decided) == (5, 5, 4)
+
+
+def test_a_library_without_changes_starts_no_worker(database: Database, music: Path) -> None:
+    class Idle(HereAndNow):
+        def map(self, read: Any, items: Any, stop: Any) -> Generator[tuple[Any, Any], None, None]:
+            raise AssertionError("workers were started")
+            yield
+
+    run(database, music)
+    request = ScanRequest((str(music),))
+    stats = scan(Scope(database), request, ONE, SETTINGS, stop=StopRequest(), bar=silent, backend=Idle())
+    assert (stats.known, stats.read, stats.seconds["read"] >= 0) == (3, 0, True)
+
+
+def test_the_bar_learns_the_total_when_all_files_are_found_and_what_slows_the_work(
+    database: Database, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+
+    class Noted(Silent):
+        def advance(self, count: int = 1, note: str = "", limit: str = "") -> None:
+            seen.append(limit)
+
+        def foresee(self, total: int | None, later: float | None) -> None:
+            seen.append((total, later))
+
+    backend = HereAndNow()
+    monkeypatch.setattr(backend, "bottleneck", "disk")
+    monkeypatch.setattr(scan_module, "WALK_BATCH", 2)
+    request = ScanRequest((str(music),))
+
+    def bar(title: str, total: int | None) -> Any:
+        return nullcontext(Noted() if title == "reading" else Silent())
+
+    scan(Scope(database), request, ONE, SETTINGS, stop=StopRequest(), bar=bar, backend=backend)
+    assert seen == [(None, None), "disk", (None, None), "disk", (3, 0.0), "disk"]
 
 
 def test_files_that_are_gone_are_marked_unless_only_a_part_was_looked_at(database: Database, music: Path) -> None:

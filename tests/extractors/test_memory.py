@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from music_reclass.config import Settings
 from music_reclass.errors import UsageError
 from music_reclass.extractors import memory
 
@@ -160,3 +161,15 @@ def test_nvml_that_does_not_start_is_not_there():
 
 def test_no_nvidia_driver_is_no_error():
     assert memory.nvml_reading("abc") in (None, memory.NvmlReading()) or memory.nvml_reading("abc").free is None
+
+
+@pytest.mark.parametrize(
+    ("jobs", "cores", "gigabytes", "workers"),
+    [(0, 2, 23.0, 2), (0, 64, 23.0, 64), (0, 64, 7.1, 20), (0, 6, 0.1, 1), (3, 64, 0.1, 3)],
+)
+def test_there_is_a_worker_for_each_core_that_has_memory_for_it_unless_somebody_says_how_many(
+    jobs, cores, gigabytes, workers, monkeypatch
+):
+    monkeypatch.setattr(memory, "usable_cores", lambda: cores)
+    monkeypatch.setattr(memory, "available_bytes", lambda: int(gigabytes * 10**9))
+    assert memory.workers_for(Settings(jobs=jobs)) == workers

@@ -13,6 +13,7 @@ from music_reclass.extractors.audio.synthesis import encode, song
 from music_reclass.extractors.batching import BatchSize, adaptive_map
 from music_reclass.extractors.device import Placement
 from music_reclass.extractors.registry import network_kinds
+from music_reclass.utils.workers import Meter
 from tests.fakes.devices import always
 
 
@@ -110,7 +111,7 @@ def fed(arrivals, most, own_seconds=1.0):
     def grow():
         workers[0] += 1
 
-    for _ in pipeline.growing(tracks(), lambda: workers[0] < most, grow, clock=lambda: now[0]):
+    for _ in pipeline.growing(tracks(), lambda: workers[0] < most, grow, Meter(), clock=lambda: now[0]):
         seen.append(workers[0])
         now[0] += own_seconds
     return seen
@@ -122,6 +123,24 @@ def test_a_network_that_waits_for_windows_gets_another_worker_each_period_up_to_
     slow = fed([0.0] + [1.0] * 40, most=4)
     assert slow[:12] == [1] * 5 + [2] * 5 + [3] * 2
     assert slow[-1] == 4
+
+
+def test_a_network_that_does_not_wait_is_what_slows_the_work():
+    def bottleneck(seconds, own_seconds):
+        meter, now = Meter("GPU"), [0.0]
+        meter.add(0.1, 0.0)
+
+        def tracks():
+            for _ in range(9):
+                now[0] += seconds
+                yield seconds
+
+        for _ in pipeline.growing(tracks(), lambda: False, lambda: None, meter, clock=lambda: now[0]):
+            now[0] += own_seconds
+        return meter.bottleneck
+
+    assert bottleneck(0.01, 1.0) == "GPU"
+    assert bottleneck(1.0, 1.0) == "CPU"  # of the workers
 
 
 def test_where_the_network_is_on_the_processor_each_worker_more_takes_a_core_from_it(monkeypatch):

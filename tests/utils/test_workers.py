@@ -4,12 +4,13 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from music_reclass import config
 from music_reclass.errors import FailTrack, SkipTrack, TrackError
-from music_reclass.utils.workers import WorkerPool, network_threads
+from music_reclass.utils.workers import Meter, WorkerPool, network_threads
 
 
 def act(order: str) -> str:
@@ -24,6 +25,17 @@ def act(order: str) -> str:
         bytearray(2**30)
     if order == "skip":
         raise SkipTrack("silence", "nothing to hear")
+    if order.startswith("wait for "):
+        while not os.path.exists(order[9:]):
+            time.sleep(0.01)
+    if order.startswith("make "):
+        Path(order[5:]).touch()
+    if order == "sleep":
+        time.sleep(0.05)
+    if order == "compute":
+        end = time.process_time() + 0.05
+        while time.process_time() < end:
+            pass
     if order == "bug":
         raise IndexError("off by one")
     return order.upper()
@@ -36,14 +48,46 @@ def test_every_item_comes_back_once_with_its_own_result() -> None:
     assert answers == {item: item.upper() for item in items}
 
 
-def test_a_crash_costs_one_item() -> None:
-    with WorkerPool(act, jobs=1, timeout=30) as pool:
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_a_crash_costs_one_item(ahead: int) -> None:
+    with WorkerPool(act, jobs=1, timeout=30, ahead=ahead) as pool:
         answers = dict(pool.map(["a", "crash", "b", "leave", "c"]))
     assert [answers[item] for item in ("a", "b", "c")] == ["A", "B", "C"]
     for item in ("crash", "leave"):
         answer = answers[item]
         assert isinstance(answer, FailTrack)
         assert answer.reason == "crashed"
+
+
+def test_an_item_that_waits_behind_a_long_one_goes_to_a_worker_that_has_none(tmp_path: Path) -> None:
+    mark = tmp_path / "made"
+    items = [f"wait for {mark}", "a", f"make {mark}", "b"]  # the third waits in the worker that waits for it
+    with WorkerPool(act, jobs=2, timeout=20, ahead=2) as pool:
+        answers = list(pool.map(items))
+    assert sorted(answers) == sorted((item, item.upper()) for item in items)
+
+
+@pytest.mark.parametrize(("order", "bottleneck"), [("sleep", "disk"), ("compute", "CPU")])
+def test_a_pool_measures_what_its_workers_wait_for(order: str, bottleneck: str) -> None:
+    meter = Meter()
+    with WorkerPool(act, jobs=1, timeout=30, meter=meter) as pool:
+        assert dict(pool.map(["first"])) == {"first": "FIRST"}
+        assert meter.bottleneck == ""
+        list(pool.map([order] * 3))
+    assert meter.bottleneck == bottleneck
+
+
+def test_the_bottleneck_is_the_network_unless_it_waits_for_its_workers() -> None:
+    meter = Meter("GPU")
+    meter.add(1.0, 3.0)
+    assert meter.bottleneck == "disk"
+    meter.add(1.0, 0.05, of_network=True)
+    assert meter.bottleneck == "GPU"
+    meter.add(1.0, 4.0, of_network=True)
+    assert meter.bottleneck == "disk"
+    for _ in range(200):  # what was long ago counts little
+        meter.add(1.0, 0.5)
+    assert meter.bottleneck == "CPU"
 
 
 def test_a_hang_is_cut_off_and_costs_one_item() -> None:
