@@ -137,6 +137,12 @@ class Settings:
     profile: str = _setting(
         "native", "How several genres are laid out in a file, by the program that will read them.", choices=PROFILES
     )
+    genres: str = _setting(
+        "",
+        "The only genres that `genres clean` leaves in files, with ; between them; others become the nearest one "
+        "above them. In the file a list: genres.only = [\"Rock\", \"Jazz\"].",
+        shown="all", flags=("--only",), metavar="LIST",
+    )  # fmt: skip
     styles: str = _setting(
         "off",
         "Whether a style below the decided genre is written in its place (genre), or beside it into the field STYLE "
@@ -407,6 +413,8 @@ def _converted(name: str, value: Any, wanted: Any, source: str) -> Any:
             return float(value)
         if name == "prior" and isinstance(value, Mapping):
             return ",".join(f"{genre}={float(share):g}" for genre, share in value.items())
+        if name == "genres" and isinstance(value, Mapping) and set(value) == {"only"}:
+            return "; ".join([*map(str, value["only"])] if isinstance(value["only"], list) else [])
         if wanted is str and isinstance(value, str):
             return value
         if wanted is Secret and isinstance(value, str):

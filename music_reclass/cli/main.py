@@ -37,7 +37,7 @@ COMMANDS = {  # name: where the command is, and its first sentence; only the mod
     "export": ("library:export", "Write all decisions as CSV, JSON lines or playlists."),
     "features": ("predict:features", "Compute the feature vector of each file."),
     "forget": ("db:forget", "Drop what the library knows of files that are gone."),
-    "genres": ("genres:genres", "List the known genres, and those that your files hold."),
+    "genres": ("genres:genres", "List genres, and clean those that your files hold."),
     "history": ("undo:history", "List the runs that wrote, and the files of each."),
     "learn": ("learn:learn", "Learn from the genre tags of your library."),
     "models": ("models:models", "List the models that decide, and download weights."),

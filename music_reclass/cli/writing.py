@@ -54,14 +54,17 @@ def conclude(
     after: Callable[[list[str]], int] | None = None,
     failures: int | None = 0,
     show_all: bool = False,
+    show: Callable[[WriteReport], None] | None = None,
 ) -> int:
     """Count, show, ask, write as one run of `command`; the exit code. `after` gets the files written, and has an exit
     code as well. `failures`: how many tracks failed, as far as that matters for the exit code; None: all of the plan.
-    `show_all`: the plan is listed to its end."""
+    `show_all`: the plan is listed to its end; `show` shows it in another way."""
     from music_reclass.tagging.apply import as_json
 
     tally = plan.tally()
-    if not choice.as_json:
+    if show is not None and not choice.as_json:
+        show(tally)
+    elif not choice.as_json:
         _show_plan(plan, tally, show_all)
     is_writing = not work.stop and tally.writes > 0 and confirm(_question(tally), choice)
     written: list[str] = []

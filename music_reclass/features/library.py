@@ -28,14 +28,29 @@ if TYPE_CHECKING:
 # A failure that may pass without the file changing is tried again at every scan.
 PASSING = ("permission", "io", "vanished", "no_space", "timeout", "crashed", "memory")
 
+CLEANING = "genres clean"
+"""The command of the runs that spelled genres otherwise: what they wrote is whose it was before."""
+
+
+def _genres(column: str) -> str:
+    """A list of genres in the journal as JSON that compares; NULL for a damaged one."""
+    return f"CASE WHEN json_valid({column}) THEN json({column}) END"
+
+
+_CLEANINGS = f"SELECT id FROM run WHERE command = '{CLEANING}'"  # noqa: S608
+
 # Of a track t: a change that was not undone wrote these very genres into a file with this audio, whatever its name is
 # now. Genres that somebody else put in their place are the user's. Answered by the index `change_genres`; the journal
 # stores plain characters, `track` escaped ones.
-WRITTEN_BY_US = """EXISTS (
+WRITTEN_BY_US = f"""EXISTS (
     SELECT 1 FROM change c WHERE c.payload = t.digest AND c.state = 'written' AND c.undoes IS NULL
-    AND CASE WHEN json_valid(c.after) THEN json(c.after) END = (SELECT json_group_array(value) FROM json_each(t.genres))
+    AND {_genres("c.after")} = (SELECT json_group_array(value) FROM json_each(t.genres))
     AND NOT CASE WHEN json_valid(c.style) THEN json_extract(c.style, '$.alone') ELSE 0 END
-)"""
+    AND (c.run_id NOT IN ({_CLEANINGS}) OR EXISTS (
+        SELECT 1 FROM change b WHERE b.payload = c.payload AND b.state = 'written' AND b.undoes IS NULL AND b.id < c.id
+        AND {_genres("b.after")} = {_genres("c.before")} AND b.run_id NOT IN ({_CLEANINGS})
+    ))
+)"""  # noqa: S608
 TAGGED_BY_USER = f"json_array_length(t.genres) > 0 AND NOT {WRITTEN_BY_US}"
 
 # The warnings of a track without that of a file that cannot be written (UNWRITABLE).
@@ -276,6 +291,16 @@ class Library:
                 f"UPDATE track SET warnings = json_insert({_WRITABLE}, '$[#]', ?) WHERE path = ?",  # noqa: S608
                 (UNWRITABLE + reason, os.fsencode(path)),
             )
+
+    def is_known(self, file: Track) -> bool:
+        """Whether the tags of a file were read as it is, by size and modification time."""
+        query = "SELECT 1 FROM track WHERE path = ? AND size = ? AND mtime_ns = ? AND digest IS NOT NULL"
+        return self._sql.execute(query, (os.fsencode(file.path), file.size, file.mtime_ns)).fetchone() is not None
+
+    def decision_at(self, path: str) -> Decision | None:
+        """What was decided of the file at `path`, without votes."""
+        row = self._sql.execute(f"{TRACK} {FROM_TRACK} WHERE t.path = ?", (os.fsencode(path),)).fetchone()
+        return None if row is None else track_of(row).decision
 
     def paths_of_audio(self, payload: bytes) -> list[str]:
         """Where files with this audio payload were last seen."""

@@ -12,7 +12,7 @@ from music_reclass.containers.structure import opened
 from music_reclass.domain import Decision, OnExisting, Outcome, Relation
 from music_reclass.errors import FailTrack, TrackError
 from music_reclass.tagging.commit import WriteOptions, replace_file
-from music_reclass.tagging.policy import KEEP, NATIVE, NONE, SURE, WRITE, Proposal, laid_out, propose
+from music_reclass.tagging.policy import CLEANED, KEEP, NATIVE, NONE, SURE, WRITE, Proposal, laid_out, propose
 from music_reclass.tagging.read import read_tags, tag_errors
 from music_reclass.tagging.rewrite import may_get_style, write_tags
 from music_reclass.utils.files import mtime_ns
@@ -135,12 +135,16 @@ class WritePlan:
     finer: Callable[[Track, str], str | None] | None = None  # the style that may be written in the place of a genre
     held: Held | None = None  # then the style is written into its own field instead, as far as this allows it
     min_confidence: str = "likely"
+    rule: Callable[[Track], Proposal] | None = None  # what is proposed for a track, in the place of all the rest
     chosen: frozenset[int] = frozenset()  # tracks for which the user chose a genre just now: it replaces any other
     _relations: dict[tuple[str, tuple[str, ...] | None], Relation] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[tuple[Track, Proposal | None]]:
         """Each track with its proposal; None for tracks that have no decision."""
         for track in self.tracks():
+            if self.rule is not None:
+                yield track, self.rule(track)
+                continue
             decided = track.decision is not None and track.error is None
             yield track, self.proposal_for(track, track.decision) if decided and track.decision else None
 
@@ -265,8 +269,9 @@ def track_writer(journal: Journal, library: Library, run: int, options: WriteOpt
         known = (track.size, track.mtime_ns)
         try:
             replace_file(
-                journal, run, Path(track.path), write_tags(genres, style, _ours(journal, track.path)), options=options,
-                known=known, after_step=after_step,
+                journal, run, Path(track.path),
+                write_tags(genres, style, _ours(journal, track.path), clear=not (genres or style)),
+                options=options, known=known, after_step=after_step,
             )  # fmt: skip
         except FailTrack as error:
             library.note_unwritable(track.path, error.reason)
@@ -319,6 +324,7 @@ def as_json(track: Track, proposal: Proposal | None, written: bool, problem: str
         "relation": None if proposal is None or proposal.relation is None else proposal.relation.value,
         "action": action,
         "written": written,
+        **({"after": list(proposal.genres)} if proposal is not None and proposal.reason == CLEANED else {}),
         **({"content": track.content} if track.content else {}),
         **({"style": proposal.style} if proposal is not None and proposal.style else {}),
         **({"style_field": proposal.style_field} if proposal is not None and proposal.style_field else {}),

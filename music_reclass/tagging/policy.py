@@ -20,6 +20,7 @@ FIRST_ONLY = ("plex", "single")  # Plex reads no more than the first value of a 
 WRITE = "write"  # the field gets `genres`
 KEEP = "keep"  # there is a genre, and the policy leaves it alone
 NONE = "none"  # the decision is not sure enough to be written
+CLEANED = "cleaned"  # the reason of a proposal that spells what is there otherwise
 SURE = (Outcome.CONFIDENT, Outcome.LIKELY)
 
 # The relations in which each policy puts the decision in the place of what is there.
@@ -121,9 +122,15 @@ def propose(
         return Proposal(KEEP, _KEPT[relation], (), relation)
     if weak and relation not in (Relation.FILL, Relation.JUNK):
         return Proposal(KEEP, f"{genres[0]} says too little to replace a genre", (), relation)
-    if tuple(existing or ()) == genres:
+    if tuple(existing or ()) == genres or (decision.reason == "chosen" and _is_said(genres, existing or (), taxonomy)):
         return Proposal(KEEP, "it is there already", (), relation)
     return Proposal(WRITE, relation.value, genres, relation)
+
+
+def _is_said(genres: Sequence[str], existing: Sequence[str], taxonomy: Taxonomy) -> bool:
+    """Whether a field says what somebody wrote into it before, in words of their own: those are not written again."""
+    verbatim = any(taxonomy.cleaned((genre,)) != (genre,) for genre in genres)
+    return verbatim and taxonomy.cleaned(existing) == taxonomy.cleaned(genres)
 
 
 def is_enough(decision: Decision, min_confidence: str) -> bool:
@@ -133,6 +140,35 @@ def is_enough(decision: Decision, min_confidence: str) -> bool:
     if min_confidence in CONFIDENCES:
         return min_confidence == "likely" or decision.outcome is Outcome.CONFIDENT
     return decision.confidence >= float(min_confidence)
+
+
+def clean(
+    existing: Sequence[str] | None,
+    taxonomy: Taxonomy,
+    *,
+    only: Sequence[str] = (),
+    profile: str = NATIVE,
+    apart: bool = False,
+) -> Proposal:
+    """The proposal that spells the genres of a file as the taxonomy does (`Taxonomy.cleaned`); no genre comes in, and
+    none goes for the sake of the profile.
+
+    Where styles are kept `apart`, a single genre that lies below a root, or below one of `only`, goes into the field of
+    the style, and what lies above it into that of the genre.
+    """
+    if not existing:
+        return Proposal(KEEP, "there is no genre")
+    genres, style = taxonomy.cleaned(existing, only), ""
+    if apart:
+        finer = taxonomy.cleaned(existing)
+        roots = only or taxonomy.roots
+        wide = taxonomy.cleaned(existing, roots)
+        if len(finer) == len(wide) == 1 and finer != wide and taxonomy.canonical(finer[0]) is not None:
+            genres, style = wide, finer[0]
+    values = laid_out(genres, profile) if profile == JOINED else genres
+    if values == tuple(existing):
+        return Proposal(KEEP, "it is clean already")
+    return Proposal(WRITE, CLEANED, values, style_field=style)
 
 
 def _merged(genres: Sequence[str], existing: Sequence[str], relation: Relation) -> Proposal:

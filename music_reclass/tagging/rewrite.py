@@ -123,34 +123,45 @@ def write_genres(genres: Sequence[str]) -> Rewrite:
     return write_tags(genres)
 
 
-def write_tags(genres: Sequence[str], style: str = "", ours: Callable[[Values], bool] = lambda style: False) -> Rewrite:
+def write_tags(
+    genres: Sequence[str],
+    style: str = "",
+    ours: Callable[[Values], bool] = lambda style: False,
+    *,
+    clear: bool = False,
+) -> Rewrite:
     """The genre gets `genres`, the primary one first, and the style `style`; what is empty is left as it is.
 
-    A style that is there stays, unless `ours` says that it was written here.
+    A style that is there stays, unless `ours` says that it was written here. With `clear` the field of the genre goes,
+    where `genres` is empty.
     """
     wanted = tuple(genres)
-    if not (wanted or style) or any(
+    if not (wanted or style or clear) or any(
         not value.strip() or "\0" in value for value in (*wanted, *([style] * bool(style)))
     ):
         raise ValueError(f"not a list of genres and a style: {wanted}, {style!r}")
 
     def prepare(file: BinaryIO, path: Path) -> Prepared:
         old = _examine(file, path)
-        raws = {GENRE: old.container.encode(wanted)} if wanted else {}
+        raws: dict[str, Raw] = {GENRE: old.container.encode(wanted)} if wanted else {GENRE: ()} if clear else {}
         if style and old.may_get_style(ours, with_genre=bool(wanted)):
             raws[STYLE] = old.containers[STYLE].encode((style,))
         edits = _spliced(file, old, raws)
 
         def check(copy: BinaryIO) -> None:
             new = _examine(copy, path)
-            if GENRE in raws and new.genres != wanted:
+            if GENRE in raws and new.genres and not wanted:
+                other = ", ".join(new.genres)
+                raise FailTrack("verify", f"{path.name}: another of its tags says {other}; left as it was.")
+            if GENRE in raws and (new.genres or ()) != wanted:
                 raise FailTrack("verify", f"{path.name}: {wanted} was written, {new.genres} is read; left as it was.")
             if STYLE in raws and new.style != (style,):
                 raise FailTrack("verify", f"{path.name}: {style} was written, {new.style} is read; left as it was.")
             _same_besides(old, new, path, raws)
 
         changed = StyleChange(old.style, (style,), old.raws[STYLE], alone=not wanted) if STYLE in raws else None
-        return Prepared(old.format, old.genres, wanted or old.genres, old.raw, edits, check, style=changed)
+        after = None if clear and not wanted else wanted or old.genres
+        return Prepared(old.format, old.genres, after, old.raw, edits, check, style=changed)
 
     return prepare
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -150,6 +150,38 @@ class Taxonomy:
             apart = words and (any(map(self.canonical, pieces)) or all(map(self.is_junk, pieces)))
             names += pieces if apart else [part]
         return list(dict.fromkeys(name for name in names if name))
+
+    def cleaned(self, values: Sequence[str], only: Sequence[str] = ()) -> tuple[str, ...]:
+        """A genre field in the spellings of the taxonomy: values apart, junk gone, each genre once, in their order.
+
+        A genre that is not among `only` becomes the nearest one above it that is; where there is none it goes, as do
+        names that the taxonomy does not know. Without `only` such names stay as they are. Nothing else comes in, and
+        what came out stays as it is. A field that is too long to look through stays whole.
+        """
+        if len(values) > _MOST_PIECES or any(len(value) > _LONGEST_VALUE for value in values):
+            return tuple(values)
+        allowed, before = {self._known(name) for name in only}, tuple(values)
+        for _ in range(_MOST_PIECES):  # ";(17)Rock" holds a value that falls apart in turn
+            after = self._cleaned_once(before, allowed)
+            if after == before:
+                break
+            before = after
+        return before
+
+    def _cleaned_once(self, values: Sequence[str], allowed: Set[str]) -> tuple[str, ...]:
+        found: dict[str, str] = {}
+        for name in dict.fromkeys(name for value in values for name in self.split(value)):
+            genre = self.canonical(name)
+            if genre is None:
+                if not allowed and not self.is_junk(name) and name.strip():
+                    found.setdefault(key(name) or name, name.strip())
+                continue
+            above = (genre, *self.ancestors(genre))
+            chosen = next((one for one in above if one in allowed), None) if allowed else genre
+            written = None if chosen is None else self.written(chosen)
+            if written is not None:
+                found.setdefault(written, written)
+        return tuple(found.values())
 
     def relation(self, genre: str, existing: Sequence[str] | None) -> Relation:
         """How the decided `genre` stands to the values that are there; one value may hold several names.
