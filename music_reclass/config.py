@@ -190,6 +190,14 @@ class Settings:
         0, "How many tracks the later stages may take in one scan, the most valuable first; 0: no limit.",
         shown="no limit", metavar="N", least=0,
     )  # fmt: skip
+    watch_settle: float = _setting(
+        30.0, "Seconds for which nothing may change in a folder before `watch` takes it up.",
+        flags=("--settle",), metavar="SECONDS", least=0.1,
+    )  # fmt: skip
+    watch_interval: float = _setting(
+        300.0, "Seconds between two walks of `watch` where the system reports no changes.",
+        flags=("--interval",), metavar="SECONDS", least=1,
+    )  # fmt: skip
     after_write: Secret = _setting(
         NO_SECRET,
         "A command that runs once after a run that wrote files, or undid it, so that other servers read them. No shell "

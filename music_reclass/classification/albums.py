@@ -60,10 +60,12 @@ def album_of(path: str, tags: TrackTags) -> tuple[str, str, str] | None:
         return None
     if artist in _MANY_ARTISTS or artist in _NOBODY or key(tags.album) in _NOBODY:
         return None
-    folder = os.path.dirname(path)
-    if _DISC.fullmatch(os.path.basename(folder)):
-        folder = os.path.dirname(folder)
-    return artist, tags.album, folder
+    return artist, tags.album, album_folder(os.path.dirname(path))
+
+
+def album_folder(folder: str) -> str:
+    """The folder of the album whose files lie in `folder`: its parent where it is one of several discs ("CD 2")."""
+    return os.path.dirname(folder) if _DISC.fullmatch(os.path.basename(folder)) else folder
 
 
 def is_compilation(album_artist: str, artists: Sequence[str]) -> bool:

@@ -39,6 +39,7 @@ class ScanRequest:
     exclude: tuple[str, ...] = ()
     rescan: bool = False
     limit: int | None = None  # the first so many files alone
+    only: frozenset[str] = frozenset()  # files in these very folders alone, if there are some; real paths
 
 
 def scan(
@@ -119,7 +120,7 @@ def _discover(
 
     found: list[Track] = []
     globs = {"include": request.include, "exclude": request.exclude}
-    files = walk(request.roots, **globs, on_error=unreadable, stop=lambda: bool(stop))
+    files = walk(request.roots, **globs, only=request.only, on_error=unreadable, stop=lambda: bool(stop))
     for file in islice(files, request.limit):
         found.append(file)
         if len(found) >= WALK_BATCH:
@@ -140,7 +141,10 @@ def _mark_missing(scope: Scope, request: ScanRequest, stats: ScanStats, stop: St
     if stop:
         return
     if not stats.unreadable and not request.include and not request.exclude and request.limit is None:
-        stats.gone = scope.mark_missing([os.path.realpath(root) for root in request.roots])
+        # Of chosen folders those that still hold something: one that has vanished may be on a disk that is away.
+        chosen = [folder for folder in sorted(request.only) if any(walk([folder], only=[folder]))]
+        folders = chosen if request.only else [os.path.realpath(root) for root in request.roots]
+        stats.gone = scope.mark_missing(folders, with_folders_below=not request.only)
 
 
 def _timed_steps(stats: ScanStats, phase: str, steps: Iterator[int]) -> Iterator[int]:

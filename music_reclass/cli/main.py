@@ -49,11 +49,12 @@ COMMANDS = {  # name: where the command is, and its first sentence; only the mod
     "status": ("library:status", "Count the tracks by outcome, genre and failure."),
     "train": ("train:train", "Train a model on labelled data."),
     "undo": ("undo:undo", "Give every file of a run its very bytes back."),
+    "watch": ("watch:watch", "Tag the music that arrives in a folder, album by album."),
 }
 
 
 GROUPS = {  # how `reclass --help` groups them; what stands in none comes last
-    "Everyday": ("scan", "apply", "edit", "decide", "undo", "history", "status", "report", "relabel", "demo"),
+    "Everyday": ("scan", "watch", "apply", "edit", "decide", "undo", "history", "status", "report", "relabel", "demo"),
     "Look closer": ("explain", "audit", "export", "genres"),
     "Keep house": ("config", "db", "doctor", "forget", "completion"),
     "Train": ("models", "learn", "train", "eval", "calibrate", "audit-exits"),
@@ -164,7 +165,7 @@ def run(arguments: list[str] | None = None) -> int:
         complain(printable(f"reclass: {error.strerror or error}{place}."))
         return 1
     except Exception as error:  # the last boundary: a bug is ours, its traceback goes to a file
-        return _report_bug(error)
+        return report_bug(error)
 
 
 def _with_values(arguments: Sequence[str]) -> list[str]:
@@ -179,7 +180,8 @@ def _with_values(arguments: Sequence[str]) -> list[str]:
     return found
 
 
-def _report_bug(error: Exception) -> int:
+def report_bug(error: Exception) -> int:
+    """Keep the traceback of a bug in a file and say where it is; the exit code."""
     if os.environ.get("RECLASS_DEBUG"):
         raise error
     import tempfile

@@ -128,19 +128,11 @@ def _scan(
     shown: _Shown,
 ) -> int:
     """Bring the library up to date, show what came of it, and write the plan; the exit code."""
-    from music_reclass.classification.scan import scan as update_library
-    from music_reclass.cli.session import cascade_for
     from music_reclass.features.decisions import Decisions
-    from music_reclass.features.scope import Scope
     from music_reclass.features.statistics import Outcomes
-    from music_reclass.report.statistics import store_scan
 
-    cascade = cascade_for(work.settings, work.taxonomy, work.database)
-    scope = Scope(work.database)
     began = time.time()
-    stats = update_library(scope, request, cascade, work.settings, stop=work.stop)
-    store_scan(scope, stats, cascade, arguments)
-    _show_ended(stats)
+    scope, stats, cascade = update(work, request, arguments)
     if not choice.as_json:
         _show_music(stats, arguments["paths"])
         if shown.details:
@@ -159,6 +151,21 @@ def _scan(
     if not choice.as_json and not shown.details:
         _show_tips(scope, cascade, work.settings)
     return code or (1 if stats.unreadable else 0)
+
+
+def update(work: Session, request: ScanRequest, arguments: dict[str, Any]) -> tuple[Scope, ScanStats, Cascade]:
+    """Bring the library up to date with the files of `request`: its tracks, what was done, and by which cascade."""
+    from music_reclass.classification.scan import scan as update_library
+    from music_reclass.cli.session import cascade_for
+    from music_reclass.features.scope import Scope
+    from music_reclass.report.statistics import store_scan
+
+    cascade = cascade_for(work.settings, work.taxonomy, work.database)
+    scope = Scope(work.database)
+    stats = update_library(scope, request, cascade, work.settings, stop=work.stop)
+    store_scan(scope, stats, cascade, arguments)
+    _show_ended(stats)
+    return scope, stats, cascade
 
 
 @click.command()

@@ -70,7 +70,8 @@ def conclude(
     written: list[str] = []
     if is_writing:
         run = work.journal.begin_run(command, arguments)
-        tally, written = _write(work, plan, run, tally.writes, as_objects=choice.as_json)
+        tally = write(work, plan, run, tally.writes, each=_print_object if choice.as_json else _keep_quiet)
+        written = work.written[run]
     elif choice.as_json:
         for track, proposal in plan:
             print_json(as_json(track, proposal, False))
@@ -90,10 +91,24 @@ def _question(tally: WriteReport) -> str:
     return f"Write {what}?"
 
 
-def _write(work: Session, plan: WritePlan, run: int, count: int, *, as_objects: bool) -> tuple[WriteReport, list[str]]:
-    """Write the plan as `run`; the report, and the files written."""
+Each = Callable[["Track", "Proposal | None", bool, str], None]  # a track of a plan; written, or why not
+
+
+def _print_object(track: Track, proposal: Proposal | None, written: bool, problem: str) -> None:
+    from music_reclass.tagging.apply import as_json
+
+    print_json(as_json(track, proposal, written, problem))
+
+
+def _keep_quiet(track: Track, proposal: Proposal | None, written: bool, problem: str) -> None:
+    pass
+
+
+def write(work: Session, plan: WritePlan, run: int, count: int, *, each: Each) -> WriteReport:
+    """Write the `count` changes of the plan as `run`, whose files are in `work.written` then; `each` gets every
+    track."""
     from music_reclass.features.library import Library
-    from music_reclass.tagging.apply import as_json, track_writer
+    from music_reclass.tagging.apply import track_writer
     from music_reclass.tagging.commit import WriteOptions
     from music_reclass.utils.progress import progress_bar
 
@@ -101,8 +116,7 @@ def _write(work: Session, plan: WritePlan, run: int, count: int, *, as_objects: 
     work.written[run] = paths
 
     def note(track: Track, proposal: Proposal | None, written: bool, problem: str) -> None:
-        if as_objects:
-            print_json(as_json(track, proposal, written, problem))
+        each(track, proposal, written, problem)
         if written:
             paths.append(track.path)
 
@@ -112,7 +126,7 @@ def _write(work: Session, plan: WritePlan, run: int, count: int, *, as_objects: 
         tally = plan.write(write_one, lambda: bool(work.stop), note, bar)
     tally.run = run
     work.journal.finish_run(run, {"written": tally.written, "failed": len(tally.write_failures)})
-    return tally, paths
+    return tally
 
 
 def _show_plan(plan: WritePlan, tally: WriteReport, show_all: bool) -> None:

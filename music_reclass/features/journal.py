@@ -213,6 +213,13 @@ class Journal:
         ).fetchone()
         return row is not None
 
+    def knows(self, path: str) -> bool:
+        """Whether this very file was ever written, undone or not."""
+        row = self._sql.execute(
+            "SELECT 1 FROM change WHERE path = ? AND state IN ('written', 'undone') LIMIT 1", (os.fsencode(path),)
+        ).fetchone()
+        return row is not None
+
     def wrote_style(self, path: str, style: tuple[str, ...]) -> bool:
         """Whether a change of this very file that stands written gave it this style."""
         row = self._sql.execute(

@@ -269,6 +269,27 @@ class Library:
         query = "SELECT 1 FROM vector WHERE track_id = ? AND kind = ?"
         return {track for track in track_ids if self._sql.execute(query, (track, kind.key)).fetchone()}
 
+    def unfinished(self, files: Iterable[Track], *, lastingly: bool = False) -> Iterator[Track]:
+        """Those of `files` that are not known with this size and time, or were neither decided nor failed; with
+        `lastingly` also those that were decided for the time being, or failed for a passing reason. Files that we wrote
+        are known: their rows say what they look like since."""
+        passing = json.dumps(PASSING)
+        for file in files:
+            row = self._sql.execute(
+                "SELECT 1 FROM track t LEFT JOIN decision d ON d.track_id = t.id"
+                " LEFT JOIN failure f ON f.track_id = t.id"
+                " WHERE t.path = :path AND t.size = :size AND t.mtime_ns = :mtime AND t.missing_since IS NULL"
+                " AND (f.track_id IS NOT NULL OR d.track_id IS NOT NULL)"
+                " AND NOT (:lastingly AND (d.basis IS ''"
+                " OR coalesce(f.reason, '') IN (SELECT value FROM json_each(:passing))))",
+                {
+                    "path": os.fsencode(file.path), "size": file.size, "mtime": file.mtime_ns, "lastingly": lastingly,
+                    "passing": passing,
+                },
+            ).fetchone()  # fmt: skip
+            if row is None:
+                yield file
+
     def refresh(self, path: str, size: int, mtime_ns: int, genres: tuple[str, ...] | None) -> None:
         """After we wrote (or restored) a file: what it looks like now, so that the next scan need not read it.
 

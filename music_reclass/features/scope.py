@@ -108,8 +108,9 @@ class Scope:
         with self.database.transaction(temporary=True):
             self._sql.execute(f"INSERT OR IGNORE INTO {self.tracks} SELECT id FROM track WHERE missing_since IS NULL")
 
-    def mark_missing(self, roots: Sequence[str]) -> int:
-        """Mark the tracks below the folders `roots` that were not met; their rows and vectors stay."""
+    def mark_missing(self, roots: Sequence[str], *, with_folders_below: bool = True) -> int:
+        """Mark the tracks below the folders `roots`, or in these very folders, that were not met; their rows and
+        vectors stay."""
         gone = 0
         now = time.time()
         with self.database.transaction():
@@ -118,8 +119,10 @@ class Scope:
                 gone += self._sql.execute(
                     "UPDATE track SET missing_since = ? WHERE path >= ? AND path < ? AND missing_since IS NULL"
                     f" AND id NOT IN (SELECT track_id FROM {self.tracks})"
-                    f" AND path NOT IN (SELECT path FROM {self._pending})",
-                    (now, prefix, prefix[:-1] + b"0"),  # "0" follows "/": everything that starts with the prefix
+                    f" AND path NOT IN (SELECT path FROM {self._pending})"
+                    " AND (? OR NOT instr(substr(path, ?), x'2F'))",
+                    # "0" follows "/": everything that starts with the prefix
+                    (now, prefix, prefix[:-1] + b"0", with_folders_below, len(prefix) + 1),
                 ).rowcount
         return gone
 

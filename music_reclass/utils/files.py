@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from fnmatch import translate
 from functools import lru_cache
 from pathlib import Path
@@ -59,26 +59,33 @@ NETWORK_TYPES = frozenset(
 
 
 MOUNTS = Path("/proc/self/mounts")
+# Shares into virtual machines and containers, and all of FUSE: what others change there gives no event here.
+_SILENT_TYPES = NETWORK_TYPES | {
+    "smb", "ncpfs", "lustre", "beegfs", "fuse", "vboxsf", "virtiofs", "vmhgfs", "prl_fs", "drvfs", "fakeowner"
+}  # fmt: skip
+
+
+def mount_table(mounts: Path = MOUNTS) -> dict[str, tuple[str, str]]:
+    """The kind of file system and the device at each mount point, those on top; none where the system does not say."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return {}
+    rows = (line.split(" ") for line in lines)
+    return {
+        row[1].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\"): (row[2], row[0])
+        for row in rows
+        if len(row) >= 3
+    }
 
 
 def mount_of(path: Path, mounts: Path = MOUNTS) -> tuple[str, str, str]:
     """Where the disk of `path` is mounted, its kind of file system, and its device; each "" where the system does not
     say."""
-    try:
-        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return "", "", ""
-    target = os.path.realpath(path)
-    best, kind, device = "", "", ""
-    for line in lines:
-        fields = line.split(" ")
-        if len(fields) < 3:
-            continue
-        point = fields[1].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
-        inside = target == point or target.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind, device = point, fields[2], fields[0]
-    return best, kind, device
+    table, target = mount_table(mounts), os.path.realpath(path)
+    points = [point for point in table if target == point or target.startswith(point.rstrip("/") + "/")]
+    best = max(points, key=len, default="")
+    return best, *table.get(best, ("", ""))
 
 
 MOST_NS = 2**63 - 1  # what a database holds: the year 2262
@@ -92,6 +99,22 @@ def mtime_ns(status: os.stat_result) -> int:
 def is_network_mount(path: Path, mounts: Path = MOUNTS) -> bool:
     """Whether `path` lies on a network share; False where the system does not say (no /proc)."""
     return mount_of(path, mounts)[1] in NETWORK_TYPES
+
+
+def silent_places(root: str, mounts: Path = MOUNTS) -> dict[str, str]:
+    """Where the system may not report what changes at or below `root`, with the kind of file system: `root` itself, or
+    the mount points below it."""
+
+    def is_silent(kind: str) -> bool:
+        return kind in _SILENT_TYPES or kind.startswith("fuse.")
+
+    real = os.path.realpath(root)
+    kind = mount_of(Path(real), mounts)[1]
+    if is_silent(kind):
+        return {real: kind}
+    below = real.rstrip("/") + "/"
+    inner = {point: kind for point, (kind, _) in mount_table(mounts).items() if point.startswith(below)}
+    return {point: kind for point, kind in inner.items() if is_silent(kind)}
 
 
 def parallel_reads(folder: str, mounts: Path = MOUNTS, disks: Path = Path("/sys/dev/block")) -> int:
@@ -211,16 +234,23 @@ def walk(
     *,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    only: Collection[str] = (),
     on_error: Callable[[str, OSError], None] = lambda path, error: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Track]:
     """Every audio candidate below `roots`, sorted within its folder: absolute path (bytes that are not UTF-8 as
     surrogates), size and modification time. A root that is a file is always one.
 
-    `include` and `exclude` are globs on the file name, the whole path, or the path below its root. Unreadable folders
-    go to `on_error`. Once `stop` is true the walk ends.
+    `include` and `exclude` are globs on the file name, the whole path, or the path below its root. With `only`, real
+    paths of folders, only files that lie in these very folders, and no other folder but those above them is opened.
+    Unreadable folders go to `on_error`. Once `stop` is true the walk ends.
     """
     visited: set[tuple[int, int]] = set()
+    above = {parent for folder in only for parent in _parents(folder)}
+
+    def is_entered(folder: str) -> bool:
+        return not only or folder in only or folder in above
+
     for root in roots:
         real = os.path.realpath(root)
         try:
@@ -229,15 +259,25 @@ def walk(
             on_error(root, error)
             continue
         if stat.S_ISDIR(status.st_mode):
-            yield from _folder(real, _filter(real, include, exclude), on_error, visited, stop=stop)
+            wanted = _filter(real, include, exclude, only)
+            yield from _folder(real, wanted, on_error, visited, stop=stop, is_entered=is_entered)
         else:
             yield Track(real, status.st_size, mtime_ns(status))
 
 
-def _filter(root: str, include: Sequence[str], exclude: Sequence[str]) -> Callable[[os.DirEntry[str]], bool]:
+def _parents(folder: str) -> Iterator[str]:
+    while folder != (folder := os.path.dirname(folder)):
+        yield folder
+
+
+def _filter(
+    root: str, include: Sequence[str], exclude: Sequence[str], only: Collection[str]
+) -> Callable[[os.DirEntry[str]], bool]:
     """Whether a file below `root` is audio and wanted."""
 
     def wanted(entry: os.DirEntry[str]) -> bool:
+        if only and os.path.dirname(entry.path) not in only:
+            return False
         if os.path.splitext(entry.name)[1].lower() not in AUDIO_SUFFIXES or _matches(entry, [(root, exclude)]):
             return False
         return not include or _matches(entry, [(root, include)])
@@ -252,12 +292,15 @@ def _folder(
     visited: set[tuple[int, int]],
     *,
     stop: Callable[[], bool],
+    is_entered: Callable[[str], bool],
 ) -> Iterator[Track]:
     pending: list[tuple[str, tuple[Globs, ...]]] = [(top, ())]
     while pending:
         if stop():
             return
         folder, inherited = pending.pop()
+        if not is_entered(folder):
+            continue
         try:
             status = os.stat(folder)
             if (status.st_dev, status.st_ino) in visited:

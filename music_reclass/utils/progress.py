@@ -1,4 +1,4 @@
-"""Progress bars with rate and ETA on a terminal, and the orderly stop on Ctrl-C, SIGTERM and SIGHUP."""
+"""Progress bars with rate and ETA, the orderly stop on Ctrl-C, SIGTERM and SIGHUP, and word to systemd."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
@@ -183,3 +184,57 @@ def _silence(handles: list[int]) -> None:
     for handle in handles:
         os.dup2(nowhere, handle)
     os.close(nowhere)
+
+
+class ServiceManager:
+    """The service manager (systemd) that has started this process, and learns how it goes by the protocol of sd_notify;
+    without one, nothing happens."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        address = environment.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        is_mine = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        limit = environment.get("WATCHDOG_USEC", "") if is_mine else ""
+        self._period = int(limit) / 2e6 if limit.isdigit() and self._address else 0.0  # seconds between signs of life
+        self._last = 0.0
+        self._status = ""
+
+    def send(self, *lines: str) -> None:
+        """Send states such as READY=1."""
+        if self._address:
+            import socket
+
+            with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+                out.sendto("\n".join(lines).encode(), self._address)
+
+    def status(self, text: str) -> None:
+        """What is going on, where that is new."""
+        if text != self._status:
+            self._status = text
+            self.send(f"STATUS={text}")
+
+    def show_life(self) -> None:
+        """A sign of life, where one is asked for and due."""
+        if self._period and time.monotonic() >= self._last + self._period / 2:
+            self._last = time.monotonic()
+            self.send("WATCHDOG=1")
+
+    @contextmanager
+    def kept_alive(self) -> Iterator[None]:
+        """Signs of life while a run takes its time: each of its files has a limit of its own (--timeout)."""
+        if not self._period:
+            yield
+            return
+        over = threading.Event()
+
+        def ping() -> None:
+            while not over.wait(self._period / 2):
+                self.send("WATCHDOG=1")
+
+        thread = threading.Thread(target=ping, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from music_reclass.classification.albums import album_of, consensus, effective_tracks, group_by_album, is_compilation
+from music_reclass.classification.albums import (
+    album_folder,
+    album_of,
+    consensus,
+    effective_tracks,
+    group_by_album,
+    is_compilation,
+)
 from music_reclass.domain import TrackTags, Vote
 from tests.classification.fakes import Track, vote
 
@@ -129,3 +136,9 @@ def test_an_album_whose_tracks_mostly_have_other_artists_is_a_compilation(
     album_artist: str, artists: list[str], is_one: bool
 ) -> None:
     assert is_compilation(album_artist, artists) is is_one
+
+
+@pytest.mark.parametrize("disc", ["CD1", "cd 2", "Disc_3", "DISK-04", "Side A", "Vinyl 2"])
+def test_a_disc_lies_in_the_folder_of_its_album(disc: str) -> None:
+    assert album_folder(f"/m/Blue/{disc}") == "/m/Blue"
+    assert album_folder("/m/Blue") == "/m/Blue"

@@ -75,6 +75,22 @@ def test_confirming_what_takes_a_change_back_undoes_it_in_the_same_breath(journa
     assert journal.last_undoable_run() is None
 
 
+def test_the_journal_knows_files_that_were_written_undone_or_not(journal: Journal) -> None:
+    run = journal.begin_run("watch", {})
+    for name in ("written", "undone", "abandoned"):
+        number = journal.plan(run, intention(name))
+        if name == "abandoned":
+            journal.abandon(number, "")
+            continue
+        journal.stage(number, payload=b"p", sha_before=b"b", sha_after=b"a", size_after=1, patch=b"patch")
+        journal.confirm(number, 1)
+        if name == "undone":
+            journal.mark_undone(number, "")
+    journal.plan(run, intention("planned"))
+    names = ("written", "undone", "abandoned", "planned", "never")
+    assert [name for name in names if journal.knows(name)] == ["written", "undone"]
+
+
 def test_runs_tell_what_they_were_told_and_did(journal: Journal) -> None:
     run = journal.begin_run("scan", {"paths": ["/music"]})
     for name in "abc":

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from music_reclass.domain import FeatureKind, Track, TrackTags
+from music_reclass.domain import Decision, FeatureKind, Outcome, Track, TrackTags
 from music_reclass.errors import FailTrack, SkipTrack
 from music_reclass.features.database import Database
 from music_reclass.features.decisions import Decisions
@@ -158,3 +158,20 @@ def test_vectors_of_further_kinds_are_stored_with_the_first_and_move_with_it(lib
     assert (moved, library.having([moved], other)) == (first, {first})
     library.save([reading(tmp_path / "new", digest=b"other audio")], KIND)
     assert library.having([moved], other) == set()
+
+
+def test_files_are_unfinished_until_they_are_decided_or_have_failed_as_they_are_now(library: Library) -> None:
+    ids = library.save([reading(f"/{n}", n.encode()) for n in ("final", "for now", "read", "gone")], KIND)
+    failures = {"/skipped": SkipTrack("silence"), "/busy": FailTrack("timeout"), "/broken": FailTrack("decode")}
+    library.save([reading(path, None, value=None, error=error) for path, error in failures.items()], KIND)
+    decision = Decision(Outcome.LIKELY, "", ("Jazz",), 0.9, "fma518", ())
+    decisions = Decisions(library.database)
+    decisions.save(dict.fromkeys([ids[0], ids[3]], decision), {}, "basis")
+    decisions.save({ids[1]: decision}, {}, "")
+    library.database.connection.execute("UPDATE track SET missing_since = 1 WHERE path = ?", (b"/gone",))
+    files = [Track(path, 10, 5) for path in ("/final", "/for now", "/read", "/gone", *failures, "/new")]
+    assert [file.path for file in library.unfinished(files)] == ["/read", "/gone", "/new"]
+    lasting = [file.path for file in library.unfinished(files, lastingly=True)]
+    assert lasting == ["/for now", "/read", "/gone", "/busy", "/new"]
+    changed = [Track("/final", 11, 5), Track("/final", 10, 6)]
+    assert list(library.unfinished(changed)) == changed

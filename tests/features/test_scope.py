@@ -81,6 +81,15 @@ def test_only_tracks_below_the_root_go_missing(database: Database) -> None:
     assert rows == [(b"/music/b",)]
 
 
+def test_only_tracks_in_the_very_folder_go_missing_where_those_below_were_not_looked_at(database: Database) -> None:
+    stored(database, "/music/a", "/music/b", "/music/CD1/c", "/other/d")
+    scope = Scope(database)
+    sorted_found(scope, Track("/music/a", 10, 5))
+    assert scope.mark_missing(["/music"], with_folders_below=False) == 1
+    rows = database.connection.execute("SELECT path FROM track WHERE missing_since IS NOT NULL").fetchall()
+    assert rows == [(b"/music/b",)]
+
+
 def test_a_new_track_calls_up_its_whole_album(database: Database) -> None:
     first = stored(database, "/x/1", "/x/2", album="Blue")
     stored(database, "/y/1", album="Red")

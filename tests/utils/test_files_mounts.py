@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from music_reclass.utils.files import is_network_mount
+from music_reclass.utils.files import is_network_mount, silent_places
 
 MOUNTS = """/dev/sda1 / ext4 rw 0 0
 nas:/music /mnt/nas nfs4 rw 0 0
@@ -23,3 +23,17 @@ def test_the_innermost_mount_decides(tmp_path: Path) -> None:
 
 def test_a_system_that_does_not_tell_counts_as_local(tmp_path: Path) -> None:
     assert not is_network_mount(tmp_path, tmp_path / "absent")
+
+
+def test_shares_give_no_events_at_a_folder_or_below_it(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        MOUNTS + "merged /srv/pool fuse.mergerfs rw 0 0\nhost /mnt/vm vboxsf rw 0 0\n"
+        "/dev/sdc1 /mnt/usb fuseblk rw 0 0\n/dev/sdd1 /srv/pool/ssd ext4 rw 0 0\n"
+    )
+    assert silent_places("/mnt/nas/albums", mounts) == {"/mnt/nas/albums": "nfs4"}
+    assert silent_places("/srv/pool", mounts) == {"/srv/pool": "fuse.mergerfs"}
+    assert silent_places("/srv/pool/ssd/x", mounts) == {}
+    assert silent_places("/mnt/usb", mounts) == {}
+    assert silent_places("/mnt", mounts) == {"/mnt/nas": "nfs4", "/mnt/with space": "cifs", "/mnt/vm": "vboxsf"}
+    assert silent_places("/mnt", tmp_path / "absent") == {}

@@ -214,3 +214,32 @@ def test_a_walk_ends_where_it_is_asked_to_in_folders_without_music_too(tmp_path:
 
     assert list(walk([str(tmp_path)], stop=stop)) == []
     assert len(asked) == 6
+
+
+def test_only_files_of_the_chosen_folders_are_met_and_rules_from_above_hold(tmp_path: Path) -> None:
+    for name in ("loose.mp3", "A/1.mp3", "A/CD1/2.mp3", "A/extra/3.mp3", "B/4.mp3", "C/5.mp3"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / ".reclassignore").write_text("C\n")
+    opened: list[str] = []
+
+    def met(*folders: str) -> list[str]:
+        only = {str(tmp_path / folder) if folder else str(tmp_path) for folder in folders}
+        files = walk((str(tmp_path),), only=only, on_error=lambda path, error: opened.append(path))
+        return [os.path.relpath(file.path, tmp_path) for file in files]
+
+    assert met("A", "A/CD1") == ["A/1.mp3", "A/CD1/2.mp3"]
+    assert met("") == ["loose.mp3"]
+    assert met("C") == []
+    assert met("gone/away") == []
+
+
+def test_no_folder_is_opened_that_does_not_lie_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("A/1.mp3", "A/below/2.mp3", "B/3.mp3"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    opened: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (opened.append(os.path.relpath(path, tmp_path)), scandir(path))[1])
+    assert len(list(walk((str(tmp_path),), only={str(tmp_path / "A")}))) == 1
+    assert opened == [".", "A"]

@@ -1,13 +1,18 @@
 """Progress is for terminals."""
 
+import os
 import re
+import socket
+import time
+from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from music_reclass.utils.progress import _time_left, progress_bar
+from music_reclass.utils.progress import ServiceManager, _time_left, progress_bar
 
 
 def test_without_a_terminal_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
@@ -57,3 +62,53 @@ def test_the_time_left_is_that_of_all_phases_to_come(
 ) -> None:
     task = SimpleNamespace(remaining=remaining, speed=speed, fields={"later": later})
     assert _time_left(task) == shown  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.settimeout(10)
+        yield listening
+
+
+def test_a_service_manager_learns_how_it_goes(systemd: socket.socket, tmp_path: Path) -> None:
+    manager = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    manager.send("READY=1")
+    for _ in range(3):
+        manager.status("watching 1 folder")
+    manager.send("STOPPING=1")
+    assert [systemd.recv(100) for _ in range(3)] == [b"READY=1", b"STATUS=watching 1 folder", b"STOPPING=1"]
+
+
+def test_a_service_manager_with_a_watchdog_gets_signs_of_life_during_a_run_too(
+    systemd: socket.socket, tmp_path: Path
+) -> None:
+    watchdog = {"WATCHDOG_USEC": "400000", "WATCHDOG_PID": str(os.getpid())}
+    manager = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "notify"), **watchdog})
+    for _ in range(100):
+        manager.show_life()  # not more often than asked for
+    manager.send("READY=1")
+    assert [systemd.recv(100), systemd.recv(100)] == [b"WATCHDOG=1", b"READY=1"]
+    with manager.kept_alive():
+        assert systemd.recv(100) == systemd.recv(100) == b"WATCHDOG=1"
+
+
+def test_a_watchdog_of_another_process_gets_none(systemd: socket.socket, tmp_path: Path) -> None:
+    watchdog = {"WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"}
+    manager = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "notify"), **watchdog})
+    with manager.kept_alive():
+        manager.show_life()
+        time.sleep(0.005)
+        manager.send("READY=1")
+    assert systemd.recv(100) == b"READY=1"
+
+
+def test_an_abstract_address_is_understood_and_one_that_is_gone_does_no_harm() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        name = f"reclass-test-{os.getpid()}"
+        listening.bind("\0" + name)
+        ServiceManager({"NOTIFY_SOCKET": "@" + name}).send("READY=1")
+        assert listening.recv(100) == b"READY=1"
+    ServiceManager({"NOTIFY_SOCKET": "@" + name}).send("READY=1")
+    ServiceManager({}).send("READY=1")
