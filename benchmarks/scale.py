@@ -90,16 +90,19 @@ def measured(db: Path, *words: str) -> dict[str, float]:
     copy.with_name(f"{copy.name}.fresh.backup").touch()  # the daily backup is not due
     start = time.perf_counter()
     child = subprocess.run(
-        [sys.executable, "-c", CHILD, *words, "--db", str(copy)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        check=True,
+        [sys.executable, "-c", CHILD, *words, "--db", str(copy)], stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True,
     )  # fmt: skip
     result: dict[str, float] = json.loads(child.stderr.decode().strip().splitlines()[-1])
-    copy.unlink()
+    for left in db.parent.glob(f"{copy.name}*"):
+        left.unlink()
     return {**result, "seconds": time.perf_counter() - start}
 
 
 def commands(tree: Path, folder: Path) -> dict[str, list[str]]:
     """The commands by what they are called in the table."""
+    copy = folder / f"{tree.name}.backup"
+    copy.unlink(missing_ok=True)
     album = str(tree / "artist00003" / "album000030")
     return {
         "scan, unchanged": ["scan", str(tree), "--dry-run", "--json", "--stages", "1"],
@@ -113,6 +116,15 @@ def commands(tree: Path, folder: Path) -> dict[str, list[str]]:
         "history": ["history", "--json"],
         "genres audit": ["genres", "audit", "--json"],
         "explain": ["explain", album + "/track00.mp3", "--json"],
+        "status --unsure": ["status", "--unsure", "--json"],
+        "decide --next": ["decide", "--next", "100", "--json"],
+        "edit, the first question": ["edit", str(tree), "--dry-run"],
+        "db info": ["db", "info", "--json"],
+        "db check": ["db", "check", "--json"],
+        "db backup": ["db", "backup", str(copy)],
+        "db vacuum": ["db", "vacuum", "--json"],
+        "db relocate": ["db", "relocate", str(tree), str(folder / "elsewhere"), "--unseen", "--yes", "--json"],
+        "audit": ["audit", "--json"],
     }
 
 
@@ -120,6 +132,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[30_000, 100_000])
     parser.add_argument("--folder", type=Path, help="Keep the libraries here (default: a temporary folder)")
+    parser.add_argument("--only", nargs="+", default=[], help="Measure the commands whose name begins so")
+    parser.add_argument("--audit-up-to", type=int, default=30_000, help="The largest library that is audited")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
@@ -136,7 +150,9 @@ def main() -> None:
                 print(
                     f"{size:,} tracks: the first scan decides all: {first.stderr.decode().splitlines()[-1]}", flush=True
                 )
-            for name, words in commands(tree, folder).items():
+            for name, words in commands(tree.resolve(), folder.resolve()).items():
+                if not name.startswith(tuple(options.only or [""])) or (name == "audit" and size > options.audit_up_to):
+                    continue
                 cost = measured(db, *words)
                 table.setdefault(name, []).append(cost)
                 print(
@@ -147,7 +163,7 @@ def main() -> None:
         shown = "  ".join(f"{cost['cpu']:7.2f} s {cost['peak_mb']:5.0f} MB" for cost in costs)
         growth = (
             math.log(costs[-1]["cpu"] / costs[0]["cpu"]) / math.log(options.sizes[-1] / options.sizes[0])
-            if len(costs) > 1
+            if len(costs) == len(options.sizes) > 1
             else 0.0
         )
         print(f"{name:<30} {shown}   slope {growth:.2f}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import sqlite3
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from music_reclass.features import database
+from music_reclass.features import database, maintenance
 from tests.library import Shell
 
 TABLES = ("track", "vector", "vote", "decision", "failure", "change", "plex_change", "user_decision")
@@ -66,3 +68,41 @@ def test_a_statement_that_goes_over_a_table_is_seen(scanned: Path, shell: Shell)
     connection = database.Database(shell.db).connection
     assert scans(connection, "SELECT path FROM track WHERE title = ?", ("x",)) == ["track"]
     assert scans(connection, "SELECT path FROM track t WHERE t.id = 3") == []
+
+
+WHOLE = (
+    ("db", "info"), ("db", "check"), ("db", "backup"), ("db", "vacuum"),
+    ("db", "relocate", "{music}", "{music}/x", "-n"), ("db", "relocate", "{music}", "{music}/x", "--yes", "--unseen"),
+    ("status", "--unsure"), ("report",), ("decide", "--next", "5"),
+    ("edit", "{music}", "--dry-run"), ("audit-exits", "--dry-run"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", WHOLE, ids=" ".join)
+def test_a_command_on_the_whole_library_goes_over_a_table_once_and_not_once_a_track(
+    words: tuple[str, ...], scanned: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shell("scan", scanned, "--yes", "--on-existing", "replace", "--stages", "1") == 0
+    execute, passes = database._Cursor.execute, Counter[str]()
+
+    def counted(cursor: sqlite3.Cursor, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        if sql.lstrip().upper().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
+            passes.update([" ".join(sql.split())] * bool(scans(cursor.connection, sql, parameters)))
+        return execute(cursor, sql, parameters)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(database._Cursor, "execute", counted)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert shell(*(word.format(music=scanned) for word in words)) in (0, 3), shell.err
+    assert {one: count for one, count in passes.items() if count > 2} == {}  # eleven tracks are there
+
+
+def test_a_relocation_looks_up_tracks_and_new_places_by_index(scanned: Path, shell: Shell) -> None:
+    library = database.Database(shell.db)
+    maintenance.plan_relocation(library, str(scanned), "/elsewhere")
+    known = (
+        "SELECT m.path FROM relocated_track m JOIN track t ON t.path = m.path"
+        " WHERE NOT EXISTS (SELECT 1 FROM relocated_track s WHERE s.id = t.id) ORDER BY m.path"
+    )
+    assert scans(library.connection, known) == []
+    assert scans(library.connection, "SELECT id FROM track WHERE path >= ? AND path < ?", (b"/a", b"/b")) == []
+    library.close()

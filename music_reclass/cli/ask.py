@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from music_reclass.cli.session import Session
     from music_reclass.config import Settings
     from music_reclass.domain import Track
+    from music_reclass.features.decisions import Decisions
     from music_reclass.tagging.apply import WritePlan
     from music_reclass.tagging.policy import Proposal
     from music_reclass.taxonomy import Taxonomy
@@ -29,6 +31,7 @@ ACCEPT, CHANGE, LEAVE, NEVER, QUIT = "accept", "change", "leave", "never", "quit
 _KEYS = {word[0]: word for word in (ACCEPT, CHANGE, LEAVE, NEVER, QUIT)}
 _QUESTION = "[a]ccept, [c]hange, [l]eave, [n]ever ask, [q]uit?"
 _SHOWN = 12  # tracks of an album
+_PAGE = 500  # tracks in memory at a time
 FIRST_ASKED = 500  # informative tracks whose albums come first
 
 
@@ -51,8 +54,10 @@ def ask_albums(
     """Ask about every album of the plan that has something to decide, or about `everything`; the plan of what is to be
     written then. Albums with tracks of `order` come first, in that order. Choices are stored at once, unless this is a
     dry run, and hold over later scans."""
-    answers = Answers(set(), set())
-    for rows in _albums(plan, everything, order):
+    from music_reclass.features.decisions import Decisions
+
+    decisions, answers, asked = Decisions(work.database), Answers(set(), set()), array("q")
+    for rows in _albums(plan, decisions, everything, order):
         if work.stop:
             break
         _show(rows)
@@ -60,6 +65,7 @@ def ask_albums(
         if word == QUIT:
             break
         tracks = [track for track, _ in rows]
+        asked.extend(track.id for track in tracks)
         if word == ACCEPT:
             answers.accepted.update(track.id for track, proposal in rows if proposal is not None and proposal.writes)
         elif dry_run and word in (NEVER, CHANGE):
@@ -69,7 +75,14 @@ def ask_albums(
         elif word == CHANGE and (genres := _genres(work.taxonomy)):
             decide(work, tracks, genres, source)
             answers.chosen.update(track.id for track in tracks)
-    return chosen_plan(plan, answers)
+    wanted = answers.accepted | answers.chosen
+    pages = [asked[start : start + _PAGE] for start in range(0, len(asked), _PAGE)]
+    answered = [array("q", filter(wanted.__contains__, page)) for page in pages]
+    return replace(
+        plan,
+        tracks=lambda: (track for page in answered for track in decisions.tracks(page)),
+        chosen=frozenset(answers.chosen),
+    )
 
 
 def chosen_plan(plan: WritePlan, answers: Answers) -> WritePlan:
@@ -102,19 +115,26 @@ def author() -> str:
         return ""
 
 
-def _albums(plan: WritePlan, everything: bool, order: Sequence[int]) -> Iterator[list[Row]]:
-    """The tracks of each album, or of each folder where no album is named, of which there is something to decide."""
+def _albums(plan: WritePlan, decisions: Decisions, everything: bool, order: Sequence[int]) -> Iterator[list[Row]]:
+    """The tracks of each album, or of each folder where no album is named, of which there is something to decide; read
+    again when their turn comes, so that a large library is not in memory."""
     from music_reclass.features.user_decisions import ALBUM, keys_of
 
-    groups: dict[str, list[Row]] = {}
-    for track, proposal in plan:
+    groups: dict[str, array[int]] = {}
+    is_open: set[str] = set()
+    for track, proposal in ((track, None) for track in plan.tracks()) if everything else plan:
         if track.decision is not None and track.error is None:
             name = keys_of(track.digest, track.tags).get(ALBUM) or os.path.dirname(track.path)
-            groups.setdefault(name, []).append((track, proposal))
+            groups.setdefault(name, array("q")).append(track.id)
+            if everything or _is_open(track, proposal):
+                is_open.add(name)
     place = {track: number for number, track in enumerate(order)}
-    for rows in sorted(groups.values(), key=lambda rows: min(place.get(track.id, len(place)) for track, _ in rows)):
-        if everything or any(_is_open(track, proposal) for track, proposal in rows):
-            yield rows
+    for name, numbers in sorted(
+        groups.items(), key=lambda group: min(place.get(number, len(place)) for number in group[1])
+    ):
+        if name in is_open:
+            tracks = decisions.tracks(numbers)
+            yield list(replace(plan, tracks=tracks.__iter__))
 
 
 def _is_open(track: Track, proposal: Proposal | None) -> bool:
@@ -271,9 +291,9 @@ def edit(
     folders = [os.path.realpath(path) for path in paths]
     with writing(settings, "edit", must_exist=True) as work:
         decisions = Decisions(work.database)
-        tracks = list(decisions.below(folders))
-        if not tracks:
+        if next(decisions.below(folders), None) is None:
             raise NothingToDo("No track of the library lies there; scan it first (reclass scan PATH).")
+        tracks = list(decisions.below(folders)) if genres or leave or clear else []
         plan = plan_for(work, lambda: decisions.below(folders))
         if not (genres or leave or clear):
             first = review_order(work.database, FIRST_ASKED, folders) if order == "informative" else ()
