@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -56,19 +57,30 @@ class _Draft:
 
 def load(extra: Path | None = None) -> Taxonomy:
     """The shipped taxonomy, with the user's file `extra` on top; UsageError says what is wrong with it."""
+    if extra is None:
+        return _shipped()
+    where = f"The taxonomy file {extra}"
+    try:
+        text = extra.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{where} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{where} is not UTF-8 text; save it as UTF-8.") from error
+    draft = _drafted()
+    _lay(draft, _parsed(text, where), where)
+    return _finished(draft)
+
+
+@cache
+def _shipped() -> Taxonomy:
+    return _finished(_drafted())
+
+
+def _drafted() -> _Draft:
     draft = _Draft()
     shipped = (files("music_reclass") / "data" / "taxonomy.toml").read_text(encoding="utf-8")
     _lay(draft, _parsed(shipped, "The shipped taxonomy"), "The shipped taxonomy")
-    if extra is not None:
-        where = f"The taxonomy file {extra}"
-        try:
-            text = extra.read_text(encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"{where} cannot be read: {error.strerror}.") from error
-        except UnicodeDecodeError as error:
-            raise UsageError(f"{where} is not UTF-8 text; save it as UTF-8.") from error
-        _lay(draft, _parsed(text, where), where)
-    return _finished(draft)
+    return draft
 
 
 def _parsed(text: str, where: str) -> dict[str, Any]:

@@ -32,8 +32,11 @@ def key(name: str) -> str:
     Case, width, accents, spaces, hyphens and punctuation go; `&`, `+` and `'n'` become "and". A separator stays,
     as `/`: "Folk/Rock" is two names, "Folk-Rock" and "folk rock" are one.
     """
-    text = name.casefold()
-    if not name.isascii():
+    if name.isascii():  # most names: nothing to decompose
+        text = name.lower()
+        if text.isalnum():
+            return text
+    else:
         text = unicodedata.normalize("NFKD", name).casefold()
         text = "".join(char for char in text if not unicodedata.combining(char)).translate(_UNDECOMPOSED)
     text = _SEPARATOR_RUN.sub("/", _AND.sub(" and ", text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -158,25 +159,37 @@ def randomised(kind, config, seed):
     return model
 
 
+@cache
+def tensors_of(name):
+    """The tensors of one of the small models below, made once; nobody writes to them."""
+    if name == "mert":
+        return arrays(random_hubert())
+    if name == "ast":
+        return {ast_published_name(name): tensor for name, tensor in arrays(random_ast()).items()}
+    if name == "hubert":
+        return arrays(random_genre_hubert(mask_time_prob=0.0, mask_feature_prob=0.0))
+    return {"musicnn": random_musicnn, "efficientat": random_efficientat, "jmla": random_encoder}[name]()
+
+
 def small_musicnn(excerpt="mid30"):
     """The extractor with random weights."""
-    return Musicnn(excerpt, install("musicnn", random_musicnn()))
+    return Musicnn(excerpt, install("musicnn", tensors_of("musicnn")))
 
 
 def small_musicnn_tags(excerpt="mid30"):
     """The extractor of tags with random weights."""
-    return MusicnnTags(excerpt, install("musicnn", random_musicnn()))
+    return MusicnnTags(excerpt, install("musicnn", tensors_of("musicnn")))
 
 
 def small_efficientat(excerpt="mid30", tags=False):
     """The extractor with random weights."""
-    return efficientat.Efficientat(excerpt, install("efficientat", random_efficientat()), tags)
+    return efficientat.Efficientat(excerpt, install("efficientat", tensors_of("efficientat")), tags)
 
 
 def small_mert(excerpt="mid30", placement=ON_CPU, variant=VARIANT):
     """The extractor with a reduced network."""
     settings = {"config.json": CONFIG, "preprocessor_config.json": {"do_normalize": True}}
-    return mert.Mert(variant, excerpt, install("mert", arrays(random_hubert()), settings), placement)
+    return mert.Mert(variant, excerpt, install("mert", tensors_of("mert"), settings), placement)
 
 
 class SmallJmla(Jmla):
@@ -187,20 +200,18 @@ class SmallJmla(Jmla):
 
 def small_jmla(excerpt="mid30", placement=ON_CPU):
     """The extractor with a reduced network."""
-    return SmallJmla(excerpt, install("jmla", random_encoder()), placement)
+    return SmallJmla(excerpt, install("jmla", tensors_of("jmla")), placement)
 
 
 def small_ast(excerpt="mid30", placement=ON_CPU):
     """The extractor with a reduced network of three tags."""
-    tensors = {ast_published_name(name): tensor for name, tensor in arrays(random_ast()).items()}
-    return AstTagger(excerpt, install("ast", tensors, {"config.json": AST}), placement)
+    return AstTagger(excerpt, install("ast", tensors_of("ast"), {"config.json": AST}), placement)
 
 
 def small_genre_hubert(excerpt="mid30", placement=ON_CPU):
     """The extractor with a reduced network."""
-    model = random_genre_hubert(mask_time_prob=0.0, mask_feature_prob=0.0)
-    tensors, settings = arrays(model), {"config.json": GENRE_HUBERT}
-    return GenreHubert(excerpt, install("hubert", tensors, settings), placement)
+    settings = {"config.json": GENRE_HUBERT}
+    return GenreHubert(excerpt, install("hubert", tensors_of("hubert"), settings), placement)
 
 
 def discogs_graph(path, seed=0, batch="n", activations=400, tilt=None):

@@ -26,6 +26,12 @@ def with_file(tmp_path: Path, text: str):  # type: ignore[no-untyped-def]
     return load(file)
 
 
+def test_the_shipped_tree_is_read_once_and_a_file_of_the_user_on_top_of_it_every_time(tmp_path: Path) -> None:
+    assert load() is TREE
+    assert with_file(tmp_path, '[genres]\nJazz = ["Skronk"]\n').canonical("skronk") == "Skronk"
+    assert TREE.canonical("skronk") is None
+
+
 def test_every_label_of_the_models_and_of_gtzan_is_a_genre() -> None:
     gtzan = "blues classical country disco hiphop jazz metal pop reggae rock".split()
     assert [TREE.canonical(label) for label in MODEL_LABELS] == MODEL_LABELS

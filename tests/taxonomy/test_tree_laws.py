@@ -29,6 +29,12 @@ def people_write(name: str, choice: int) -> str:
     return ways[choice % len(ways)]
 
 
+@given(st.text(st.characters(max_codepoint=127), max_size=12))
+def test_a_name_in_ascii_is_told_apart_as_any_other(name: str) -> None:
+    assert key("e" + name) == key("é" + name)
+    assert key(name + " e") == key(name + " é")
+
+
 @given(NAMES)
 def test_a_canonical_name_and_the_name_that_would_be_written_are_read_as_the_same_genre(name: str) -> None:
     genre = TREE.canonical(name)
