@@ -94,7 +94,7 @@ def audit_genres(as_json: bool, settings: Settings) -> None:
 )  # fmt: skip
 @click.option("-v", "--verbose", "show_all", is_flag=True, help="List every kind of change.")
 @choice_flags
-@setting_flags("genres", "profile", "preserve_mtime", "detach_hard_links", "taxonomy")
+@setting_flags("genres", "profile", "preserve_mtime", "detach_hard_links", "taxonomy", "wait")
 def clean_genres(paths: tuple[Path, ...], *, apart: bool, show_all: bool, choice: Choice, settings: Settings) -> int:
     """Spell the genres in your files as the taxonomy does, below PATHS or in the whole library.
 
