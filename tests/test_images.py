@@ -1,9 +1,11 @@
-"""The Dockerfiles and compose.yaml copy, install and run what there is; no image runs as root or floats."""
+"""The Dockerfiles, compose.yaml and the systemd units copy, install and run what there is; no image runs as root."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -126,3 +128,25 @@ def test_compose_mounts_music_library_and_models_and_runs_commands_that_exist() 
         assert f"AS {build['target']}" in (ROOT / build["dockerfile"]).read_text()
         assert service["user"].startswith("${PUID:-1000}")
     assert set(made["volumes"]) == {"library", "models"}
+
+
+def test_the_systemd_units_are_those_of_the_page_on_watch() -> None:
+    shown = re.findall(r"```ini\n(.*?)```", (ROOT / "docs" / "how-to" / "watch.md").read_text(), flags=re.S)
+    units = {path.name: path.read_text() for path in (ROOT / "contrib" / "systemd").iterdir()}
+    assert sorted(shown) == sorted(units.values())
+    assert units.keys() == {"reclass-watch.service", "reclass-scan.service", "reclass-scan.timer"}
+
+
+def test_systemd_finds_no_fault_in_the_units(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed (the Debian package systemd)")
+    for path in (ROOT / "contrib" / "systemd").iterdir():
+        (tmp_path / path.name).write_text(path.read_text().replace("%h/.local/bin/reclass", "/bin/true"))
+    for path in sorted(tmp_path.iterdir()):
+        done = subprocess.run(
+            ["systemd-analyze", "verify", "--user", "--man=no", str(path)], capture_output=True, text=True,
+            env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": str(tmp_path)},
+        )  # fmt: skip
+        assert (done.returncode, [line for line in done.stderr.splitlines() if path.stem in line]) == (0, []), (
+            done.stderr
+        )
