@@ -43,7 +43,14 @@ NO_SECRET = Secret("")
 
 # What a command after_write learns of the run; it may call reclass in turn.
 RUN_VARIABLES = ("RECLASS_COMMAND", "RECLASS_FOLDERS", "RECLASS_RUN", "RECLASS_WRITTEN")
-OTHER_VARIABLES = ("RECLASS_CONFIG", "RECLASS_DEBUG", "RECLASS_MODELS", *RUN_VARIABLES)  # read where they are needed
+OTHER_VARIABLES = (
+    "RECLASS_CONFIG",
+    "RECLASS_DEBUG",
+    "RECLASS_MODELS",
+    "RECLASS_PROGRESS",
+    "RECLASS_WEB_TOKEN",
+    *RUN_VARIABLES,
+)  # read where they are needed
 PROFILES = ("native", "plex", "navidrome", "jellyfin", "joined", "single")
 EXIT_POLICY = r"certified|expected|fixed:(?:0?\.\d*[1-9]\d*|1(?:\.0*)?)"
 EFFORTS = ("quick", "balanced", "thorough")

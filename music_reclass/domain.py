@@ -147,7 +147,7 @@ class Track:
     """One audio file: where it lies, what reading it gave, and what was decided; the default for what was not asked.
 
     `vector` is of the feature kind that was asked for; `error` says why there can be none, and no decision. `more`
-    holds vectors of other kinds that the same decoding gave.
+    holds vectors of other kinds that the same decoding gave, `peaks` the outline of the excerpt.
     """
 
     path: str
@@ -163,6 +163,7 @@ class Track:
     missing: bool = False  # from where it was last seen
     id: int = 0  # in the library; 0 where it is not stored
     more: Mapping[FeatureKind, Vector] = field(default_factory=dict, hash=False)
+    peaks: bytes = b""
 
     @property
     def outcome(self) -> Outcome | None:

@@ -149,12 +149,15 @@ def read_file(task: ReadTask, kinds: Sequence[FeatureKind], seconds: dict[Featur
     Without a vector of the first kind the track has failed. Another kind that cannot be had is left out: the stage that
     needs it asks for it again and notes why. `seconds` takes what each kind took, the first with all the rest.
     """
+    from music_reclass.extractors.audio.pcm import peaks
+
     start = time.perf_counter()
     file, stored = task
     digest: bytes | None = None
     duration: float | None = None
     tags = TrackTags()
     warnings: tuple[str, ...] = ()
+    outline = b""
     vectors: dict[FeatureKind, Vector] = {}
     taken: dict[FeatureKind, float] = {}
     error: TrackError | None = None
@@ -165,7 +168,7 @@ def read_file(task: ReadTask, kinds: Sequence[FeatureKind], seconds: dict[Featur
             for clip, made in _decoded(path, kinds):
                 if not vectors:
                     check_usable(clip)
-                    duration, warnings = clip.duration, clip.warnings
+                    duration, warnings, outline = clip.duration, clip.warnings, peaks(clip.samples)
                 if made.kind not in vectors:
                     began = time.perf_counter()
                     vectors.update(_finite(made, clip) if vectors else registry.vectors(made, clip.samples))
@@ -184,7 +187,10 @@ def read_file(task: ReadTask, kinds: Sequence[FeatureKind], seconds: dict[Featur
         others = sum(spent for kind, spent in taken.items() if kind != kinds[0])
         seconds[kinds[0]] = time.perf_counter() - start - others
     vector = vectors.pop(kinds[0], None)
-    return Track(file.path, file.size, file.mtime_ns, digest, duration, tags, warnings, vector, error, more=vectors)
+    return Track(
+        file.path, file.size, file.mtime_ns, digest, duration, tags, warnings, vector, error, more=vectors,
+        peaks=outline,
+    )  # fmt: skip
 
 
 def _identify(path: Path, kind: FeatureKind) -> tuple[bytes, TrackTags]:

@@ -46,6 +46,7 @@ COMMANDS = {  # name: where the command is, and its first sentence; only the mod
     "relabel": ("relabel:relabel", "Decide the library again from stored votes; writes no tag."),
     "report": ("report:report", "Report figures of the library, as text, JSON or a page."),
     "scan": ("scan:scan", "Decide the genre of each track in a folder, and tag it."),
+    "serve": ("web.command:serve", "Review, play and write in a browser; a REST API."),
     "status": ("library:status", "Count the tracks by outcome, genre and failure."),
     "train": ("train:train", "Train a model on labelled data."),
     "undo": ("undo:undo", "Give every file of a run its very bytes back."),
@@ -58,7 +59,7 @@ GROUPS = {  # how `reclass --help` groups them; what stands in none comes last
     "Look closer": ("explain", "audit", "export", "genres"),
     "Keep house": ("config", "db", "doctor", "forget", "completion"),
     "Train": ("models", "learn", "train", "eval", "calibrate", "audit-exits"),
-    "Servers": ("plex",),
+    "Servers": ("plex", "serve"),
     "For programs": ("features", "predict"),
 }
 
@@ -75,7 +76,8 @@ class LazyCommands(click.Group):
         if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(f"music_reclass.cli.{module}"), attribute)
+        place = module if "." in module else f"cli.{module}"
+        command: click.Command = getattr(import_module(f"music_reclass.{place}"), attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -121,6 +121,24 @@ class Decisions:
                 is_lifted = decision is track.decision and decision.reason in ("chosen", "left")
                 self._store(track.id, decision, "" if is_lifted else str(row[0]))
 
+    def rows(self, track_ids: Sequence[int]) -> list[tuple[Any, ...]]:
+        """The stored decisions of some tracks as they are, for `put_back`."""
+        query = (
+            "SELECT track_id, basis, outcome, reason, genres, confidence, stage, decided FROM decision"
+            " WHERE track_id = ?"
+        )
+        found = (self._sql.execute(query, (track_id,)).fetchone() for track_id in track_ids)
+        return [row for row in found if row is not None]
+
+    def put_back(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Store what `rows` gave, in the place of what is stored now."""
+        with self.database.transaction():
+            self._sql.executemany(
+                "INSERT OR REPLACE INTO decision (track_id, basis, outcome, reason, genres, confidence, stage, decided)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+
     def _store(self, track_id: int, decision: Decision, basis: str) -> None:
         self._sql.execute(
             "INSERT INTO decision (track_id, basis, outcome, reason, genres, confidence, stage, decided)"

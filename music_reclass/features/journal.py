@@ -181,7 +181,7 @@ class Journal:
                 row
                 for path in paths
                 for row in self._sql.execute(
-                    "SELECT id FROM change WHERE path = ? AND run_id = ? AND state = 'written' AND undoes IS NULL",
+                    "SELECT id FROM change WHERE path = ? AND +run_id = ? AND state = 'written' AND undoes IS NULL",
                     (os.fsencode(path), run),
                 )
             ]

@@ -137,6 +137,7 @@ class Library:
             elif known_digest != track.digest:  # other audio under the same name
                 self._sql.execute("DELETE FROM vector WHERE track_id = ?", (track_id,))
                 self._sql.execute("DELETE FROM vote WHERE track_id = ?", (track_id,))
+                self._sql.execute("DELETE FROM peaks WHERE track_id = ?", (track_id,))
             assignments = ", ".join(f"{name} = :{name}" for name in values)
             self._sql.execute(f"UPDATE track SET {assignments} WHERE id = :id", {**values, "id": track_id})  # noqa: S608
         self._sql.execute("DELETE FROM decision WHERE track_id = ?", (track_id,))
@@ -147,6 +148,9 @@ class Library:
         if track.vector is not None:
             for of_kind, vector in ({kind: track.vector} | dict(track.more)).items():
                 self._save_vector(track_id, of_kind, encode(vector))
+            if track.peaks:
+                query = "INSERT OR REPLACE INTO peaks (track_id, data) VALUES (?, ?)"
+                self._sql.execute(query, (track_id, track.peaks))
         elif track.digest is not None:
             self._copy_vectors(track_id, track.digest)
         return track_id
@@ -211,6 +215,11 @@ class Library:
             (track_id, outcome, error.reason, error.detail, time.time()),
         )
 
+    def peaks(self, track_id: int) -> bytes | None:
+        """The outline of the excerpt of a track; None where none is stored."""
+        row = self._sql.execute("SELECT data FROM peaks WHERE track_id = ?", (track_id,)).fetchone()
+        return None if row is None else bytes(row[0])
+
     def _save_vector(self, track_id: int, kind: FeatureKind, blob: bytes) -> None:
         self._sql.execute(
             "INSERT INTO vector (track_id, kind, data) VALUES (?, ?, ?)"
@@ -219,10 +228,15 @@ class Library:
         )
 
     def _copy_vectors(self, track_id: int, digest: bytes) -> None:
-        """Take over what is stored for the same audio under another name."""
+        """Take over the vectors and the outline that are stored for the same audio under another name."""
         self._sql.execute(
             "INSERT OR IGNORE INTO vector (track_id, kind, data) SELECT ?, v.kind, v.data FROM vector v"
             " JOIN track t ON t.id = v.track_id WHERE t.digest = ? AND t.id <> ? GROUP BY v.kind",
+            (track_id, digest, track_id),
+        )
+        self._sql.execute(
+            "INSERT OR IGNORE INTO peaks (track_id, data) SELECT ?, p.data FROM peaks p"
+            " JOIN track t ON t.id = p.track_id WHERE t.digest = ? AND t.id <> ? LIMIT 1",
             (track_id, digest, track_id),
         )
 

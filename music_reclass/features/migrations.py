@@ -250,4 +250,17 @@ STEPS: tuple[str, ...] = (
     ALTER TABLE user_decision ADD COLUMN author TEXT NOT NULL DEFAULT '';
     ALTER TABLE user_decision ADD COLUMN title TEXT NOT NULL DEFAULT '';
     """,
+    """
+    -- What the pages of `serve` draw: the outline of the excerpt of each track, and the map of all.
+    CREATE TABLE peaks (
+        track_id INTEGER PRIMARY KEY REFERENCES track (id) ON DELETE CASCADE,
+        data     BLOB NOT NULL             -- lowest and highest sample of 500 equal parts, signed bytes
+    ) STRICT;
+    CREATE TABLE projection (
+        name  TEXT PRIMARY KEY,            -- lda
+        basis TEXT NOT NULL,               -- of what it was made; another one makes it anew
+        data  BLOB NOT NULL,               -- gzipped JSON, see docs/reference/api.md
+        made  REAL NOT NULL
+    ) STRICT;
+    """,
 )

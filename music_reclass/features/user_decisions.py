@@ -113,6 +113,12 @@ class UserDecisions:
         rows = self._sql.execute(f"SELECT {_COLUMNS} FROM user_decision ORDER BY decided, key")  # noqa: S608
         return [_of_row(row) for row in rows.fetchall()]
 
+    def at(self, scope: str, name: str) -> UserDecision | None:
+        """The one of this scope and key."""
+        query = f"SELECT {_COLUMNS} FROM user_decision WHERE scope = ? AND key = ?"  # noqa: S608
+        row = self._sql.execute(query, (scope, name)).fetchone()
+        return None if row is None else _of_row(row)
+
     def of(self, digest: bytes | None, tags: TrackTags) -> UserDecision | None:
         """The one that holds for a track: its own, else its album's, else its artist's."""
         query = f"SELECT {_COLUMNS} FROM user_decision WHERE scope = ? AND key = ?"  # noqa: S608

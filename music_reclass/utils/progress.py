@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import signal
@@ -42,6 +43,7 @@ class Silent:
 
 HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # which Windows has not
 
+_LINE_SECONDS = 0.3  # between two lines of progress for another program
 hidden = False  # whether no bar is shown, whatever stderr is
 
 # Opens a bar with a title for so many items; None where their number is not known.
@@ -61,9 +63,42 @@ class _Bar:
         self._bar.update(self._task, total=total, later=later)  # type: ignore[attr-defined]
 
 
+class _Lines:
+    """Progress as objects on stderr, a few a second at most."""
+
+    def __init__(self, title: str, total: int | None) -> None:
+        self._title, self._total, self._done, self._note, self._limit = title, total, 0, "", ""
+        self._printed = 0.0
+        self.print()
+
+    def advance(self, count: int = 1, note: str = "", limit: str = "") -> None:
+        self._done, self._note, self._limit = self._done + count, note, limit
+        if time.monotonic() - self._printed > _LINE_SECONDS:
+            self.print()
+
+    def foresee(self, total: int | None, later: float | None) -> None:
+        self._total = total
+
+    def print(self) -> None:
+        """One line as things stand."""
+        state: dict[str, object]
+        state = {"phase": self._title, "done": self._done, "total": self._total, "note": self._note}
+        state["limit"] = self._limit
+        print(json.dumps({"progress": state}), file=sys.stderr, flush=True)
+        self._printed = time.monotonic()
+
+
 @contextmanager
 def progress_bar(title: str, total: int | None, console: Console | None = None) -> Iterator[Progress]:
-    """A bar on stderr while the block runs, if stderr is a terminal. `total` None: the end is not known."""
+    """A bar on stderr while the block runs, if stderr is a terminal. `total` None: the end is not known.
+
+    With RECLASS_PROGRESS=json in the environment it is JSON lines for the program that started this one.
+    """
+    if os.environ.get("RECLASS_PROGRESS") == "json":
+        lines = _Lines(title, total)
+        yield lines
+        lines.print()
+        return
     if hidden or not sys.stderr.isatty():
         yield Silent()
         return

@@ -55,6 +55,15 @@ def test_a_copy_gets_its_own_row_and_the_same_vector(library: Library, tmp_path:
     assert library.vectors([second], KIND)[second].tolist() == [1, 1, 1]
 
 
+def test_the_outline_of_the_sound_goes_where_the_sound_goes(library: Library, tmp_path: Path) -> None:
+    (first,) = library.save([reading(tmp_path / "a.mp3", peaks=b"outline")], KIND)
+    (tmp_path / "a.mp3").touch()
+    (copy,) = library.save([reading(tmp_path / "copy.mp3", value=None)], KIND)
+    assert (library.peaks(first), library.peaks(copy)) == (b"outline", b"outline")
+    library.save([reading(tmp_path / "a.mp3", digest=b"d2")], KIND)
+    assert (library.peaks(first), library.peaks(copy)) == (None, b"outline")
+
+
 def test_a_retagged_file_keeps_its_vector(library: Library) -> None:
     (track,) = library.save([reading("/a", size=10)], KIND)
     assert library.digests_that_may_return("/a", 99, KIND) == (b"d1",)

@@ -110,6 +110,7 @@ def test_released_steps_are_never_edited() -> None:
         "11b68be6e4fb3975",
         "35b865dc035ba04f",
         "424be83ce040a9d6",
+        "da34eb93f07ea145",
     ]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from music_reclass.errors import FailTrack
-from music_reclass.extractors.audio.pcm import Slabs, check_format, int16, middle, mono
+from music_reclass.extractors.audio.pcm import PEAKS, Slabs, check_format, int16, middle, mono, peaks
 
 
 def test_the_middle_is_centred_and_never_longer_than_the_file() -> None:
@@ -63,3 +63,14 @@ def test_slabs_hold_what_was_put_in_in_order(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_excerpt_lies_at_a_share_of_the_room_it_leaves() -> None:
     assert [middle(100, 10, 4.0, place)[0] for place in (0.0, 0.1, 0.5, 0.9, 1.0)] == [0, 6, 30, 54, 60]
     assert middle(39, 10, 4.0, 0.9) == (0, 39)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 499, 500, 501, 44100])
+def test_peaks_are_a_thousand_bytes_whatever_the_length(count: int) -> None:
+    samples = np.linspace(-1, 1, count, dtype=np.float32)
+    found = np.frombuffer(peaks(samples), dtype=np.int8).reshape(-1, 2)
+    assert len(found) == PEAKS
+    assert (found[:, 0] <= found[:, 1]).all()
+    if count >= PEAKS:
+        assert found.min() == -127
+        assert found.max() == 127

@@ -1,0 +1,131 @@
+"""Nobody without the link or the token gets anything; a foreign page or name gets nothing done."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi.testclient import TestClient
+
+from music_reclass.web.access import COOKIE, Access, guarded
+from tests.web.conftest import BASE, TOKEN
+
+PAGES = ("/", "/review", "/library", "/map", "/runs", "/models", "/tracks/1", "/parts/album/1")
+DATA = ("/api/v1/tracks", "/api/v1/stats", "/api/v1/tracks/1/audio", "/openapi.json")
+
+
+async def echo(scope: object, receive: object, send: object) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})  # type: ignore[operator]
+    await send({"type": "http.response.body", "body": b"inside"})  # type: ignore[operator]
+
+
+def signed_in(access: Access) -> TestClient:
+    client = TestClient(guarded(echo, access, lambda: "sign in"), base_url=BASE, follow_redirects=False)  # type: ignore[arg-type]
+    answer = client.get("/", params={"token": access.token})
+    assert answer.status_code == 303
+    assert COOKIE in client.cookies
+    return client
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_without_a_session_says_how_to_get_one(stranger: TestClient, path: str) -> None:
+    answer = stranger.get(path)
+    assert answer.status_code == 401
+    assert "reclass serve" in answer.text
+
+
+@pytest.mark.parametrize("path", DATA)
+def test_data_without_a_session_are_refused(stranger: TestClient, path: str) -> None:
+    answer = stranger.get(path)
+    assert answer.status_code == 401
+    assert "link" in answer.json()["detail"]
+
+
+def test_a_wrong_token_opens_nothing(stranger: TestClient) -> None:
+    assert stranger.get("/", params={"token": "wrong"}).status_code == 401
+    assert stranger.get("/api/v1/stats", headers={"authorization": "Bearer wrong"}).status_code == 401
+    assert stranger.get("/api/v1/stats", headers={"authorization": TOKEN}).status_code == 401
+
+
+def test_the_link_gives_a_cookie_that_scripts_and_other_sites_do_not_get() -> None:
+    client = TestClient(guarded(echo, Access(TOKEN), lambda: ""), base_url=BASE, follow_redirects=False)  # type: ignore[arg-type]
+    header = client.get("/review", params={"token": TOKEN, "x": "1"}).headers
+    assert header["location"] == "/review?x=1"
+    assert "HttpOnly" in header["set-cookie"]
+    assert "SameSite=Strict" in header["set-cookie"]
+    assert TOKEN not in header["set-cookie"]
+
+
+def test_a_link_never_leads_to_another_host() -> None:
+    client = TestClient(guarded(echo, Access(TOKEN), lambda: ""), base_url=BASE, follow_redirects=False)  # type: ignore[arg-type]
+    answer = client.get(f"{BASE}//evil.example/", params={"token": TOKEN})
+    assert answer.headers["location"].startswith("/evil")
+
+
+def test_a_link_without_a_chosen_token_is_good_once() -> None:
+    access, told = Access(), []
+    access.on_used = told.append
+    first = access.token
+    client = signed_in(access)
+    assert client.get("/").text == "inside"
+    other = TestClient(guarded(echo, access, lambda: "sign in"), base_url=BASE, follow_redirects=False)  # type: ignore[arg-type]
+    assert other.get("/", params={"token": first}).status_code == 401
+    assert told == [access.token] != [first]
+    assert other.get("/", params={"token": access.token}).status_code == 303
+
+
+def test_a_one_time_token_is_no_bearer_token() -> None:
+    access = Access()
+    client = TestClient(guarded(echo, access, lambda: ""), base_url=BASE)  # type: ignore[arg-type]
+    assert client.get("/", headers={"authorization": f"Bearer {access.token}"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "evil.example:80", "", "[", "localhost@evil.example:1"]
+)
+def test_a_name_that_is_not_ours_is_not_answered(client: TestClient, host: str) -> None:
+    assert client.get("/api/v1/stats", headers={"host": host}).status_code == 421
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8808", "127.0.0.1:1", "[::1]:8808"])
+def test_names_of_this_machine_are_answered(client: TestClient, host: str) -> None:
+    assert client.get("/api/v1/stats", headers={"host": host}).status_code == 200
+
+
+def test_a_further_name_is_answered_where_it_was_given() -> None:
+    assert Access(TOKEN, ["music.lan"]).knows("Music.lan:8808")
+    assert not Access(TOKEN, ["music.lan"]).knows("music.lan.evil.example")
+
+
+@pytest.mark.parametrize(
+    "origin", [None, "null", "http://evil.example", "http://127.0.0.1:99", "https://127.0.0.1.evil"]
+)
+def test_a_change_from_another_page_is_refused(origin: str | None) -> None:
+    client = signed_in(Access(TOKEN))
+    headers = {} if origin is None else {"origin": origin}
+    for method in ("POST", "DELETE", "PUT", "PATCH"):
+        assert client.request(method, "/api/v1/decisions", headers=headers).status_code == 403
+
+
+def test_a_change_from_our_own_page_is_taken() -> None:
+    client = signed_in(Access(TOKEN))
+    assert client.post("/api/v1/decisions", headers={"origin": BASE}).text == "inside"
+
+
+def test_a_program_with_the_token_needs_no_origin(client: TestClient) -> None:
+    assert client.delete("/api/v1/decisions/0").status_code == 410
+
+
+def test_every_answer_forbids_foreign_scripts_and_frames(client: TestClient, stranger: TestClient) -> None:
+    for path in ("/", "/static/app.js", "/api/v1/stats", "/nowhere"):
+        headers = client.get(path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "http" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+
+
+def test_styles_and_scripts_need_no_session_and_nothing_beside_them_is_served(stranger: TestClient) -> None:
+    assert stranger.get("/static/style.css").status_code == 200
+    for path in ("/static/../app.py", "/static/%2e%2e/app.py", "/static/..%2fapp.py", "/static//etc/passwd"):
+        assert stranger.get(path).status_code in (401, 404)
