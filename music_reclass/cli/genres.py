@@ -99,7 +99,8 @@ def clean_genres(paths: tuple[Path, ...], *, apart: bool, show_all: bool, choice
     """Spell the genres in your files as the taxonomy does, below PATHS or in the whole library.
 
     One spelling of each genre, every genre a value of its own, junk gone; names that the taxonomy does not know stay,
-    and no genre comes in. Files below PATHS need not have been scanned. What is to be left alone (`decide --leave`) stays.
+    and no genre comes in. Files below PATHS need not have been scanned. What is to be left alone (`decide --leave`)
+    stays.
     """
     from music_reclass.cli.ask import known_genres
     from music_reclass.cli.session import writing
