@@ -10,7 +10,7 @@ PAGE = ROOT / "docs" / "explanation" / "layout.md"
 PACKAGE = ROOT / "music_reclass"
 FLOORS = (
     "errors domain config taxonomy utils containers extractors features tagging models classification training "
-    "report explain plex cli"
+    "report explain plex cluster cli web"
 ).split()
 BEGIN, END = "<!-- tree -->\n", "<!-- end of tree -->"
 

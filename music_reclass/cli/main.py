@@ -24,6 +24,7 @@ COMMANDS = {  # name: where the command is, and its first sentence; only the mod
     "apply": ("scan:apply", "Write the genres that earlier scans decided."),
     "audit": ("audit:audit", "List the genre tags that are most likely wrong."),
     "audit-exits": ("exits:audit_exits", "Measure what exiting early costs on this library."),
+    "cluster": ("cluster:cluster", "Look at the nodes of a Ray cluster."),
     "completion": ("config:completion", "Complete commands and flags with the Tab key."),
     "config": ("config:config", "Show every setting, and where it comes from."),
     "calibrate": ("exits:calibrate", "Certify from which confidence on a track may exit early."),
@@ -59,7 +60,7 @@ GROUPS = {  # how `reclass --help` groups them; what stands in none comes last
     "Look closer": ("explain", "audit", "export", "genres"),
     "Keep house": ("config", "db", "doctor", "forget", "completion"),
     "Train": ("models", "learn", "train", "eval", "calibrate", "audit-exits"),
-    "Servers": ("plex", "serve"),
+    "Servers": ("plex", "serve", "cluster"),
     "For programs": ("features", "predict"),
 }
 

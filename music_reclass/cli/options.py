@@ -173,6 +173,14 @@ map_flag = click.option(
     metavar="SERVER=LOCAL",
     help="A folder of the server and the same here; repeatable.",
 )
+nodes_map_flag = click.option(
+    "--map",
+    "pairs",
+    multiple=True,
+    metavar="[NODE:]SERVER=LOCAL",
+    help="A folder of the Plex server and the same here; with --ray a folder here and the same on nodes, or on NODE; "
+    "repeatable.",
+)
 force_flag = click.option("--force", is_flag=True, help="Write over a file that is there and was not made by reclass.")
 quiet_flag = click.option("-q", "--quiet", "no_lines", is_flag=True, help="Print problems and questions only.")
 strict_flag = click.option(

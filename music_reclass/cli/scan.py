@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from music_reclass.cli.options import Choice, choice_flags, map_flag, setting_flags, strict_flag
+from music_reclass.cli.options import Choice, choice_flags, nodes_map_flag, setting_flags, strict_flag
 from music_reclass.cli.output import complain, plain, printable, say, shorten_home, styled
 from music_reclass.cli.writing import conclude, plan_for, show_conflicts
 
 if TYPE_CHECKING:
+    from music_reclass.classification.reading import Backend
     from music_reclass.classification.scan import ScanRequest
     from music_reclass.classification.voter import Cascade
     from music_reclass.cli.session import Session
@@ -33,6 +35,14 @@ class _Shown(NamedTuple):
     ask: bool = False
 
 
+class _Nodes(NamedTuple):
+    """Where a scan reads and computes: --ray, and --map for its nodes."""
+
+    address: str | None = None
+    pairs: tuple[str, ...] = ()
+
+
+HERE = _Nodes()  # this machine
 WRITE_SETTINGS = ("min_confidence", "on_existing", "profile", "styles", "preserve_mtime", "detach_hard_links", "wait")
 _UNREADABLE_SHOWN = 5
 
@@ -41,7 +51,7 @@ _UNREADABLE_SHOWN = 5
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--plex", metavar="LIBRARY", help="Only what this Plex music library holds.")
 @click.option("--sync-plex", is_flag=True, help="After writing, refresh Plex and write the same genres there.")
-@map_flag
+@nodes_map_flag
 @click.option(
     "--include",
     multiple=True,
@@ -57,6 +67,7 @@ _UNREADABLE_SHOWN = 5
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N files, by path.")
 @click.option("--conflicts", is_flag=True, help="List the tracks whose tag says another genre, and what was found.")
 @click.option("--ask", is_flag=True, help="Decide about each album: accept, change, leave, never ask again.")
+@click.option("--ray", metavar="ADDRESS", help="Read and compute on a Ray cluster: HOST:PORT, auto, or local.")
 @click.option("--rescan", is_flag=True, help="Read every file again, known or not.")
 @click.option(
     "-v",
@@ -72,8 +83,8 @@ _UNREADABLE_SHOWN = 5
 )  # fmt: skip
 def scan(
     paths: tuple[Path, ...], plex: str | None, sync_plex: bool, pairs: tuple[str, ...], include: tuple[str, ...],
-    exclude: tuple[str, ...], limit: int | None, conflicts: bool, ask: bool, rescan: bool, verbose: bool,
-    strict: bool,
+    exclude: tuple[str, ...], limit: int | None, conflicts: bool, ask: bool, ray: str | None, rescan: bool,
+    verbose: bool, strict: bool,
     choice: Choice, settings: Settings,
 ) -> int:  # fmt: skip
     """Decide the genre of each track in PATHS, and tag it.
@@ -91,6 +102,12 @@ def scan(
         raise click.UsageError("--ask asks somebody; leave --yes and --json out.")
     if plex is not None:
         settings = replace(settings, plex_library=plex)
+    nodes = _Nodes(ray, pairs)
+    if ray is not None and (sync_plex or plex is not None):  # --map serves two masters then
+        from music_reclass.cluster.requirements import names_node
+
+        nodes = _Nodes(ray, tuple(filter(names_node, pairs)))
+        pairs = tuple(pair for pair in pairs if not names_node(pair))
     if sync_plex or plex is not None:
         from music_reclass.cli.output import complain
         from music_reclass.plex.login import connect
@@ -115,7 +132,9 @@ def scan(
         arguments |= {name: value for name, value in narrowed.items() if value}
         request = ScanRequest(roots, include, exclude, rescan, limit)
         shown = _Shown(verbose, conflicts, strict, ask)
-        return _scan(work, request, choice, arguments=arguments, after=after if sync_plex else None, shown=shown)
+        return _scan(
+            work, request, choice, arguments=arguments, after=after if sync_plex else None, shown=shown, nodes=nodes
+        )
 
 
 def _scan(
@@ -126,13 +145,14 @@ def _scan(
     arguments: dict[str, Any],
     after: Callable[[list[str]], int] | None,
     shown: _Shown,
+    nodes: _Nodes,
 ) -> int:
     """Bring the library up to date, show what came of it, and write the plan; the exit code."""
     from music_reclass.features.decisions import Decisions
     from music_reclass.features.statistics import Outcomes
 
     began = time.time()
-    scope, stats, cascade = update(work, request, arguments)
+    scope, stats, cascade = update(work, request, arguments, nodes)
     if not choice.as_json:
         _show_music(stats, arguments["paths"])
         if shown.details:
@@ -153,7 +173,9 @@ def _scan(
     return code or (1 if stats.unreadable else 0)
 
 
-def update(work: Session, request: ScanRequest, arguments: dict[str, Any]) -> tuple[Scope, ScanStats, Cascade]:
+def update(
+    work: Session, request: ScanRequest, arguments: dict[str, Any], nodes: _Nodes = HERE
+) -> tuple[Scope, ScanStats, Cascade]:
     """Bring the library up to date with the files of `request`: its tracks, what was done, and by which cascade."""
     from music_reclass.classification.scan import scan as update_library
     from music_reclass.cli.session import cascade_for
@@ -162,10 +184,22 @@ def update(work: Session, request: ScanRequest, arguments: dict[str, Any]) -> tu
 
     cascade = cascade_for(work.settings, work.taxonomy, work.database)
     scope = Scope(work.database)
-    stats = update_library(scope, request, cascade, work.settings, stop=work.stop)
+    with _backend(nodes, work.settings, cascade, request.roots) as backend:
+        stats = update_library(scope, request, cascade, work.settings, stop=work.stop, backend=backend)
     store_scan(scope, stats, cascade, arguments)
     _show_ended(stats)
     return scope, stats, cascade
+
+
+def _backend(
+    nodes: _Nodes, settings: Settings, cascade: Cascade, roots: tuple[str, ...]
+) -> AbstractContextManager[Backend | None]:
+    """The nodes of a cluster, or None for this machine."""
+    if nodes.address is None:
+        return nullcontext()
+    from music_reclass.cli.cluster import ray_backend
+
+    return ray_backend(nodes.address, settings, cascade, pairs=nodes.pairs, roots=roots)
 
 
 @click.command()

@@ -71,6 +71,11 @@ def require_weights(name: str) -> None:
         needed(_WEIGHTS[name])
 
 
+def model_of(name: str) -> str:
+    """The model whose weights feature kind `name` needs, "" where it needs none."""
+    return _WEIGHTS.get(name, "")
+
+
 def extractor(name: str, excerpt: str, placement: Placement | None = None) -> Extractor:
     """The extractor of feature kind `name` over `excerpt`; its network, if it has one, runs at `placement`.
 
