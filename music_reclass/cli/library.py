@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -87,18 +88,12 @@ def _as_cell(value: Any) -> Any:
 
 def playlists(tracks: Iterable[Track], folder: Path, *, force: bool = False) -> dict[str, int]:
     """One extended M3U per primary genre of confident and likely tracks; tracks by playlist name."""
-    lists: dict[str, list[bytes]] = {}
+    lists: dict[str, list[Track]] = {}
     for track in tracks:
         if track.error or not track.decision or not track.decision.genres:
             continue
-        label = " - ".join(part for part in (track.tags.artist, track.tags.title) if part)
-        words = "".join(char if char.isprintable() else " " for char in label)
-        line = f"#EXTINF:{round(track.duration or -1)},{words}"
-        # A list of lines cannot hold a name with a line break in it; its address can.
-        has_break = track.path.splitlines() != [track.path]
-        path = (Path(track.path).as_uri() if has_break else track.path).encode("utf-8", "surrogateescape")
         name = track.decision.genres[0].replace("/", "-").lstrip(".")  # a taxonomy may call a genre ../x
-        lists.setdefault(f"{name}.m3u8", []).append(line.encode("utf-8", "replace") + b"\n" + path + b"\n")
+        lists.setdefault(f"{name}.m3u8", []).append(track)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -106,8 +101,24 @@ def playlists(tracks: Iterable[Track], folder: Path, *, force: bool = False) -> 
     for name in lists:  # all before the first is written
         check_output(folder / name, force=force)
     for name, entries in lists.items():
-        write_file(folder / name, b"".join([b"#EXTM3U\n#", MADE_BY, b"\n", *entries]), force=force)
+        write_file(folder / name, m3u_of(entries, None), force=force)
     return {name: len(entries) for name, entries in lists.items()}
+
+
+def m3u_of(tracks: Iterable[Track], folder: Path | None) -> bytes:
+    """An extended M3U, with paths relative to `folder` or absolute ones; names that are not UTF-8 as their bytes."""
+    entries = [b"#EXTM3U\n#", MADE_BY, b"\n"]
+    for track in tracks:
+        label = " - ".join(part for part in (track.tags.artist, track.tags.title) if part)
+        words = "".join(char if char.isprintable() else " " for char in label)
+        line = f"#EXTINF:{round(track.duration or -1)},{words}"
+        # A list of lines cannot hold a name with a line break in it; its address can.
+        has_break = track.path.splitlines() != [track.path]
+        path = track.path if folder is None else os.path.relpath(track.path, folder)
+        path = f"./{path}" if path.startswith("#") else path
+        shown = (Path(track.path).as_uri() if has_break else path).encode("utf-8", "surrogateescape")
+        entries.append(line.encode("utf-8", "replace") + b"\n" + shown + b"\n")
+    return b"".join(entries)
 
 
 @click.command()

@@ -42,12 +42,14 @@ COMMANDS = {  # name: where the command is, and its first sentence; only the mod
     "history": ("undo:history", "List the runs that wrote, and the files of each."),
     "learn": ("learn:learn", "Learn from the genre tags of your library."),
     "models": ("models:models", "List the models that decide, and download weights."),
+    "playlist": ("similar:playlist", "Make a playlist of tracks that sound alike, or of a genre."),
     "plex": ("plex:plex", "Bring the decisions into a Plex library, and restore it."),
     "predict": ("predict:predict", "Predict the genre of each row of a feature table."),
     "relabel": ("relabel:relabel", "Decide the library again from stored votes; writes no tag."),
     "report": ("report:report", "Report figures of the library, as text, JSON or a page."),
     "scan": ("scan:scan", "Decide the genre of each track in a folder, and tag it."),
     "serve": ("web.command:serve", "Review, play and write in a browser; a REST API."),
+    "similar": ("similar:similar", "List the tracks that sound most like a file."),
     "status": ("library:status", "Count the tracks by outcome, genre and failure."),
     "train": ("train:train", "Train a model on labelled data."),
     "undo": ("undo:undo", "Give every file of a run its very bytes back."),
@@ -57,7 +59,7 @@ COMMANDS = {  # name: where the command is, and its first sentence; only the mod
 
 GROUPS = {  # how `reclass --help` groups them; what stands in none comes last
     "Everyday": ("scan", "watch", "apply", "edit", "decide", "undo", "history", "status", "report", "relabel", "demo"),
-    "Look closer": ("explain", "audit", "export", "genres"),
+    "Look closer": ("explain", "audit", "similar", "playlist", "export", "genres"),
     "Keep house": ("config", "db", "doctor", "forget", "completion"),
     "Train": ("models", "learn", "train", "eval", "calibrate", "audit-exits"),
     "Servers": ("plex", "serve", "cluster"),

@@ -412,6 +412,19 @@ class Library:
         rows = self._sql.execute(f"SELECT v.data {query} AND v.track_id % ? = 0", (kind.key, step))
         return [decode(blob, kind.dimension) for (blob,) in rows]
 
+    def all_vectors(self, kind: FeatureKind, size: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Ids (n,) and vectors (n, kind.dimension) of all tracks that are there and have one, `size` at a time."""
+        import numpy as np
+
+        cursor = self._sql.execute(
+            "SELECT v.track_id, v.data FROM vector v JOIN track t ON t.id = v.track_id"
+            " WHERE v.kind = ? AND t.missing_since IS NULL",
+            (kind.key,),
+        )
+        for rows in batched_rows(cursor, size):
+            ids = np.array([row[0] for row in rows], dtype=np.int64)
+            yield ids, np.stack([decode(row[1], kind.dimension) for row in rows])
+
     def written_by_us(self) -> int:
         """How many tracks hold a genre that we wrote and that was not undone."""
         query = f"SELECT count(*) FROM track t WHERE t.missing_since IS NULL AND {WRITTEN_BY_US}"  # noqa: S608
