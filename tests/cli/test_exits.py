@@ -17,8 +17,8 @@ from tests.library import Shell
         ["audit-exits", "--dry-run"],
     ],
 )
-def test_what_only_looks_works_while_a_scan_holds_the_library(words: list[str], music: Path, shell: Shell) -> None:
-    shell("scan", music / "Grid Nine", "--dry-run")
+def test_what_only_looks_works_while_a_scan_holds_the_library(words: list[str], scanned: Path, shell: Shell) -> None:
+    shell("scan", scanned / "Grid Nine", "--dry-run")
     with writing_lease(shell.db, "scan"):  # another open file: flock knows no difference from another process
         code = shell(*words)
         assert "is using this library" not in shell.err

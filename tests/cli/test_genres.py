@@ -24,9 +24,9 @@ def test_a_taxonomy_over_the_built_in_one_says_how_a_genre_is_written(shell: She
 
 
 def test_the_genres_of_a_library_are_counted_and_one_without_any_has_nothing_to_audit(
-    music: Path, shell: Shell
+    scanned: Path, shell: Shell
 ) -> None:
-    shell("scan", music, "--dry-run")
+    shell("scan", scanned, "--dry-run")
     assert shell("genres", "audit") == 0
     assert "distinct values" in shell.out
     Database(shell.db).connection.execute("UPDATE track SET genres = NULL")

@@ -41,18 +41,18 @@ def test_a_library_that_is_not_there_is_said_before_one_is_made(tmp_path: Path) 
     ids=lambda words: words[0],
 )  # fmt: skip
 def test_every_command_closes_what_it_opens_and_opens_two_connections_at_most(
-    words: list[str], music: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    words: list[str], scanned: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    song = next((music / "Grid Nine").rglob("*.*"))
-    shell("scan", music / "Grid Nine", "--yes")
+    song = next((scanned / "Grid Nine").rglob("*.*"))
+    shell("scan", scanned / "Grid Nine", "--yes")
     open_now: list[Database] = []
     most = [0]
     opened, closed = Database._open, Database.close
 
-    def opening(self: Database, *arguments: object) -> object:
+    def opening(self: Database, *arguments: object, **named: object) -> object:
         open_now.append(self)
         most[0] = max(most[0], len(open_now))
-        return opened(self, *arguments)  # type: ignore[arg-type]
+        return opened(self, *arguments, **named)  # type: ignore[arg-type]
 
     def closing(self: Database) -> None:
         open_now.remove(self)
@@ -60,6 +60,6 @@ def test_every_command_closes_what_it_opens_and_opens_two_connections_at_most(
 
     monkeypatch.setattr(Database, "_open", opening)
     monkeypatch.setattr(Database, "close", closing)
-    shell(*(word.format(music=music / "Grid Nine", song=song) for word in words))
+    shell(*(word.format(music=scanned / "Grid Nine", song=song) for word in words))
     assert open_now == []
     assert 1 <= most[0] <= 2
