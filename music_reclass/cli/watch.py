@@ -109,6 +109,10 @@ class Watching:
 
     def run(self) -> int:
         """Until asked to stop; the exit code: 130 where a run was cut short."""
+        settle = f"{self._settings.watch_settle:g} seconds"
+        then = "tagged" if self._is_writing else "decided, not tagged (that needs --yes, or reclass apply),"
+        text = f"An album is {then} once nothing in its folder has changed for {settle}. Ctrl-C ends this."
+        self._line(text, {"event": "started", "writes": self._is_writing, "settle": self._settings.watch_settle})
         self._manager.send("READY=1")  # the walk of a large library takes longer than a service manager waits
         self.begin()
         while not self._stop():

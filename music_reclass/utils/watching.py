@@ -19,8 +19,10 @@ from music_reclass.utils.settling import Look, Settling, is_unfinished, matters
 DAY = 86_400.0
 CHECK_SECONDS = 5.0  # how often a root is looked for that is not there, or may have been mounted
 _ADDED = 1  # watchfiles.Change.added, which a folder is too that was moved here
-_LIMIT = "/proc/sys/fs/inotify/max_user_watches"
-_LIMIT_SIGNS = ("watch limit", "no space left", "too many open files", f"os error {errno.ENOSPC}")
+_LIMITS = {  # what the error says at each limit of inotify, and what is limited
+    "max_user_watches": (("watch limit", "no space left", f"os error {errno.ENOSPC}"), "folders", 524_288),
+    "max_user_instances": (("too many open files", f"os error {errno.EMFILE}"), "programs", 512),
+}
 
 AlbumFolder = Callable[[str], str]  # of a folder that holds audio: the folder of the album
 
@@ -64,17 +66,22 @@ class Events:
     """
 
     def __init__(self, root: str, options: WatchOptions, wake: threading.Event) -> None:
-        rust = require("watchfiles._rust_notify", extra="watch")
-        self.problem = ""
+        self._notify = require("watchfiles._rust_notify", extra="watch").RustNotify
+        self._root, self.problem = root, ""
         self._wake, self._stop, self._lock = wake, threading.Event(), threading.Lock()
         self._changed: set[str] = set()
         self._new: set[str] = set()
         # On a system without notifications watchfiles walks by itself: then not more often than we would.
-        delay = max(1, int(options.interval * 1000))
+        self._delay = max(1, int(options.interval * 1000))
         try:
-            self._rust = rust.RustNotify([root], False, False, delay, True, True)
+            self._rust = self._notify([root], False, False, self._delay, True, True)
         except RuntimeError as error:  # WatchfilesRustInternalError
             raise OSError(str(error)) from error
+        try:
+            self._require_room()
+        except OSError:
+            self._rust.close()
+            raise
         self._step = max(10, min(500, int(options.settle * 250)))
         self._thread = threading.Thread(target=self._gather, name="reclass-watch", daemon=True)
         self._thread.start()
@@ -86,9 +93,17 @@ class Events:
                 if isinstance(found, set):
                     self._keep(found)
                     self._wake.set()
+                    if self._new:
+                        self._require_room()
         except Exception as error:  # whatever ends the watching, walks go on
             self.problem = str(error) or type(error).__name__
             self._wake.set()
+
+    def _require_room(self) -> None:
+        """OSError at the limit of watched folders: watchfiles passes over those that it may not watch, at the start and
+        later, so that one more is tried."""
+        with suppress(RuntimeError):
+            self._notify([self._root], False, False, self._delay, False, False).close()
 
     def _keep(self, found: Iterable[tuple[int, str]]) -> None:
         for kind, path in found:
@@ -214,19 +229,21 @@ def _share(kind: str) -> str:
 
 
 def _cause(failed: str) -> str:
-    """Why there are no events, with the cure where it is the limit."""
-    if not any(sign in failed.lower() for sign in _LIMIT_SIGNS):
-        return f"the system reports no changes ({failed.strip().rstrip('.')})"
-    try:
-        now = int(Path(_LIMIT).read_text())
-    except (OSError, ValueError):
-        now = 0
-    more = max(524_288, 2 * now)
-    limit = f" of {now:,} folders" if now else ""
-    return (
-        f"the limit{limit} that the system watches for one user is reached. To raise it: sudo sysctl "
-        f"fs.inotify.max_user_watches={more} (for good: that setting in a file of /etc/sysctl.d), then start again"
-    )
+    """Why there are no events, with the cure where it is a limit."""
+    for name, (signs, what, usual) in _LIMITS.items():
+        if not any(sign in failed.lower() for sign in signs):
+            continue
+        try:
+            now = int(Path("/proc/sys/fs/inotify", name).read_text())
+        except (OSError, ValueError):
+            now = 0
+        limit = f"{now:,} {what}" if now else what
+        return (
+            f"the limit of {limit} that the system lets one user watch is reached. To raise it: sudo sysctl "
+            f"fs.inotify.{name}={max(usual, 2 * now)} (for good: that setting in a file of /etc/sysctl.d), then start "
+            "again"
+        )
+    return f"the system reports no changes ({failed.strip().rstrip('.')})"
 
 
 def _duration(seconds: float) -> str:

@@ -295,6 +295,19 @@ def test_a_root_that_goes_away_marks_no_track_as_missing(
     assert len(bench.events("run")) == 1
 
 
+def test_an_album_that_vanishes_before_its_run_is_not_missed(
+    bench: Bench, album: list[Path], incoming: Path, shell: Shell
+) -> None:
+    for name in ("A", "B"):
+        arrive(album, incoming / name)
+    bench.begin()
+    bench.pass_time(100)
+    (incoming / "B").rename(incoming.with_name("away"))
+    arrive(album[:1], incoming / "A", ["new"])
+    assert bench.watching._try({str(incoming / name): [str(incoming / name)] for name in ("A", "B")}) is None
+    assert rows(shell.db, "SELECT count(*) FROM track WHERE missing_since IS NOT NULL") == [(0,)]
+
+
 def test_a_file_that_was_replaced_by_another_no_longer_counts_for_its_album(
     bench: Bench, album: list[Path], incoming: Path, shell: Shell
 ) -> None:
@@ -408,6 +421,7 @@ def test_without_watchfiles_the_extra_is_named_and_poll_works(
     assert shell("watch", incoming) == 2
     assert "pip install 'music_reclass[watch]'" in shell.err
     assert "--poll" in shell.err
-    thread = signalled(signal.SIGTERM, shell.db.exists)
+    before = signal.getsignal(signal.SIGTERM)
+    thread = signalled(signal.SIGTERM, lambda: signal.getsignal(signal.SIGTERM) != before)
     assert shell("watch", incoming, "--poll", "--settle", "0.2") == 0
     thread.join()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -178,14 +180,17 @@ def test_poll_walks_a_local_folder_without_asking_the_system(root: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "message",
-    ["OS file watch limit reached. about [\"/music\"]", "IO error: Too many open files (os error 24)",
-     f"No space left on device (os error {errno.ENOSPC})"],
-)  # fmt: skip
-def test_at_the_limit_of_the_system_the_cure_is_said_and_walks_go_on(root: Path, message: str) -> None:
+    ("message", "setting"),
+    [
+        ('OS file watch limit reached. about ["/music"]', "max_user_watches"),
+        (f"No space left on device (os error {errno.ENOSPC})", "max_user_watches"),
+        ("Error creating recommended watcher: Too many open files (os error 24)", "max_user_instances"),
+    ],
+)
+def test_at_the_limit_of_the_system_the_cure_is_said_and_walks_go_on(root: Path, message: str, setting: str) -> None:
     bench = Bench(root, error=OSError(message))
     bench.until(10)
-    assert "sudo sysctl fs.inotify.max_user_watches=" in bench.said[0].text
+    assert f"sudo sysctl fs.inotify.{setting}=" in bench.said[0].text
     assert bench.said[0].details["by"] == "walks"
     audio(root / "Album" / "1.mp3")
     assert [name for _, name in bench.until(400)] == ["Album"]
@@ -281,9 +286,13 @@ class Rust:
 
     def __init__(self, *batches: object) -> None:
         self.batches = list(batches)
-        self.closed = False
+        self.room = 10_000  # how often one more folder may be watched
 
     def RustNotify(self, *arguments: object) -> Rust:
+        if arguments[4] is False:  # not with the folders below: one more, to see whether that is possible
+            self.room -= 1
+            if self.room < 0:
+                raise OSError("OS file watch limit reached.")
         return self
 
     def watch(self, debounce: int, step: int, timeout: int, stop: threading.Event) -> object:
@@ -296,15 +305,17 @@ class Rust:
         return "stop"
 
     def close(self) -> None:
-        self.closed = True
+        pass
 
 
 @pytest.fixture
 def events(monkeypatch: pytest.MonkeyPatch, root: Path) -> Iterator[Callable[..., Events]]:
     made: list[Events] = []
 
-    def make(*batches: object) -> Events:
-        monkeypatch.setattr(watching, "require", lambda module, extra: Rust(*batches))
+    def make(*batches: object, room: int = 10_000) -> Events:
+        rust = Rust(*batches)
+        rust.room = room
+        monkeypatch.setattr(watching, "require", lambda module, extra: rust)
         made.append(Events(str(root), WatchOptions(), threading.Event()))
         made[-1]._wake.wait(5)
         return made[-1]
@@ -329,6 +340,45 @@ def test_a_name_that_cannot_be_read_has_the_folder_above_looked_through(
 
 def test_what_ends_the_events_is_kept_as_the_problem(events: Callable[..., Events]) -> None:
     assert events(RuntimeError("OS file watch limit reached.")).problem == "OS file watch limit reached."
+
+
+def test_a_limit_that_watchfiles_does_not_mention_is_found_by_one_more_folder(
+    events: Callable[..., Events], root: Path
+) -> None:
+    with pytest.raises(OSError, match="watch limit"):
+        events(room=0)
+    (root / "New").mkdir()
+    late = events({(1, str(root / "New"))}, room=1)
+    late._thread.join(5)
+    assert "watch limit" in late.problem
+    assert late.take()[1] == {str(root / "New")}
+
+
+AT_THE_LIMIT = """
+import sys, threading
+from pathlib import Path
+from music_reclass.utils.watching import Events, WatchOptions
+Path("/proc/sys/user/max_inotify_watches").write_text("2")
+try:
+    Events(sys.argv[1], WatchOptions(), threading.Event())
+except OSError as error:
+    print("limit" in str(error))
+"""
+
+
+def test_the_limit_of_this_system_is_noticed(root: Path) -> None:
+    """In a namespace of its own, in which nobody else is limited."""
+    pytest.importorskip("watchfiles")
+    for name in "abcd":
+        (root / name).mkdir()
+    words = ["unshare", "-Ur", sys.executable, "-c", AT_THE_LIMIT, str(root)]
+    try:
+        child = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    except FileNotFoundError:
+        pytest.skip("no unshare here")
+    if child.returncode:
+        pytest.skip(f"no namespace of users here: {child.stderr.strip()[-200:]}")
+    assert child.stdout == "True\n"
 
 
 def test_the_system_reports_a_file_that_is_written(root: Path) -> None:
