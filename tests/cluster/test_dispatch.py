@@ -25,6 +25,7 @@ class Carrier:
         self.computed: Counter[Any] = Counter()
         self.batches: list[tuple[str, list[Any]]] = []
         self.dropped: dict[str, str] = {}
+        self.beside: list[list[Any]] = []  # of each batch: what its worker had besides when it came
         self.most = 0
         self.now = 0.0
         self.count = 0
@@ -50,6 +51,7 @@ class Carrier:
 
     def send(self, worker: str, parcels: Sequence[Parcel]) -> Hashable:
         self.count += 1
+        self.beside.append([parcel.item for _, held in self.queues[worker] for parcel in held])
         self.queues[worker].append((self.count, list(parcels)))
         self.batches.append((worker, [parcel.item for parcel in parcels]))
         self.most = max(self.most, len(self.queues[worker]))
@@ -168,6 +170,24 @@ def test_batches_become_smaller_with_each_try_and_the_last_has_its_worker_for_it
     run(carrier, range(64))
     sizes = [len(items) for _, items in carrier.batches if 3 in items]
     assert sizes == [16, 2, 1]
+
+
+def test_only_the_batch_that_a_worker_was_at_is_blamed_for_its_end() -> None:
+    carrier = Carrier("a", "b", size=16)
+    carrier.kills = {1.0: "a"}
+    run(carrier, range(100))
+    first, second = (items for worker, items in carrier.batches if worker == "a")
+    again = [items for worker, items in carrier.batches if worker == "b"]
+    assert all(len(items) == 2 for items in again if set(items) & set(first)), "smaller, as one of them may be poison"
+    assert second in again, "whole, as none of them was begun"
+
+
+def test_nothing_is_beside_a_batch_on_its_last_try() -> None:
+    carrier = Carrier(*"abcd", size=16, answer=lambda worker, parcel: None if parcel.item == 3 else parcel.item)
+    run(carrier, range(200))
+    last = [place for place, (_, items) in enumerate(carrier.batches) if 3 in items][TRIES - 1]
+    assert carrier.beside[last] == []
+    assert all(3 not in besides for besides in carrier.beside[last + 1 :])
 
 
 def test_two_poisonous_items_take_no_innocent_one_along() -> None:
