@@ -229,7 +229,7 @@ class Database:
         self, path: Path | str, *, durable: bool = False, migrate: bool = True, steps: tuple[str, ...] = STEPS
     ) -> None:
         self.path = path
-        self.connection = self._open(path, durable, frozen=not migrate and _is_frozen(path))
+        self.connection = self._open(path, durable, not migrate and _is_frozen(path))
         try:
             self._refuse_newer(steps)
             if migrate:
