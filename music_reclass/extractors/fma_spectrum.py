@@ -123,8 +123,9 @@ _MIDDLES = np.arange(0, _PADDED, _SUM) + (_SUM - 1) / 2
 def spectral_frames(samples: NDArray[np.float32]) -> tuple[dict[str, NDArray[Any]], float]:
     """Frame values (T, k) of seven families, T = 1 + n // 512, and the tuning for the constant-Q transform."""
     count = 1 + len(samples) // HOP
-    kept = np.zeros((min(count, _KEPT), _PADDED), np.float32)
-    spare = np.zeros((_BLOCK, _PADDED), np.float32)
+    kept = np.empty((min(count, _KEPT), _PADDED), np.float32)
+    spare = np.empty((_BLOCK, _PADDED), np.float32)
+    kept[:, BINS:] = spare[:, BINS:] = 0.0
     energy, rolloff = np.empty(count, np.float32), np.empty(count, np.int64)
     centroid, bandwidth = np.empty(count), np.empty(count)  # in bins
     mel = np.empty((count, 128), np.float32)
