@@ -210,6 +210,9 @@ class Ogg(Container):
         in_packet = tidy(BytesIO(packets[0]), self.comment.splice(raw))
         if not in_packet:
             return []
+        for page in old:  # laid out anew they would be right, and what is damaged in them would count as sound
+            if any(_difference(read_at(self.file, page.start, page.end - page.start))):
+                raise Malformed("an Ogg page of the comment whose checksum is wrong")
         length = len(packets[0]) + growth(in_packet)
         if self.codec == FLAC:
             size = Edit(1, 4, (length - 4).to_bytes(3, "big"))
@@ -230,8 +233,10 @@ class Ogg(Container):
             if page.kind & FIRST:
                 return  # another link of a chain begins
             data = bytearray(read_at(self.file, page.start, page.end - page.start))
+            wrong = _difference(bytes(data))
             data[18:22] = struct.pack("<I", page.sequence + shift)
-            yield Edit(page.start + 18, page.start + 26, _summed(bytes(data))[18:26])
+            checksum = bytes(a ^ b for a, b in zip(_summed(bytes(data))[22:26], wrong, strict=True))
+            yield Edit(page.start + 18, page.start + 26, bytes(data[18:22]) + checksum)
 
 
 def _lacing(lengths: Sequence[int], open_end: bool) -> bytes:
@@ -319,6 +324,14 @@ def _taken(pieces: deque[Piece], length: int) -> list[Piece]:
         taken.append(piece)
         length -= min(size, length)
     return taken
+
+
+def _difference(page: bytes) -> bytes:
+    """By which bits the checksum of a page is wrong; zeros where it is right.
+
+    A damaged page that is numbered anew stays wrong by the same bits, so that readers go on dropping it.
+    """
+    return bytes(a ^ b for a, b in zip(page[22:26], _summed(page)[22:26], strict=True))
 
 
 def _summed(page: bytes) -> bytes:

@@ -45,6 +45,26 @@ def test_pages_are_numbered_and_summed_as_they_should_be(kind: str, genre: str) 
     assert [page.granule for page in found][-3:] == [page.granule for page in before][-3:]
 
 
+def test_a_damaged_page_that_is_numbered_anew_stays_one_that_readers_drop() -> None:
+    old = bytearray(tagged("opus"))
+    damaged = list(pages(io.BytesIO(old), 0, len(old)))[-2]
+    old[damaged.body + 7] ^= 4
+    new = rewritten(bytes(old), "x" * 70_000)
+    found = list(pages(io.BytesIO(new), 0, len(new)))
+    sums = [new[one.start + 22 : one.start + 26] for one in found]
+    right = [checksum(new[one.start : one.end]).to_bytes(4, "little") for one in found]
+    assert [one == other for one, other in zip(sums, right, strict=True)] == [*[True] * (len(found) - 2), False, True]
+
+
+def test_a_comment_on_a_damaged_page_is_read_and_never_written() -> None:
+    data = tagged("vorbis").replace(b"A Title", b"a Title")
+    file = io.BytesIO(data)
+    container = Ogg(file, sniff(file))
+    assert container.genre_field()
+    with pytest.raises(Malformed, match="whose checksum is wrong"):
+        container.splice(container.encode(["Rock"]))
+
+
 @pytest.mark.parametrize("kind", ["vorbis", "opus", "vorbis full page"])
 def test_a_longer_comment_costs_no_more_than_page_headers(kind: str) -> None:
     old = tagged(kind)
