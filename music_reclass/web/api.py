@@ -23,6 +23,7 @@ from music_reclass.features.library import Library
 from music_reclass.features.user_decisions import UserDecisions
 from music_reclass.web.contents import (
     album_summary,
+    alike,
     explained,
     history_of,
     one_track,
@@ -126,6 +127,12 @@ def explanation(work: WorkOf, track: Number) -> dict[str, Any]:
     """Why a track has its genre, as `reclass explain --json` prints it."""
     found: dict[str, Any] = explained(work, Path(one_track(work, track).path)).as_json()
     return {**found, "path": readable(found["path"])}
+
+
+@router.get("/tracks/{track}/similar")
+def similar(work: WorkOf, track: Number, count: Annotated[int, Query(ge=1, le=50)] = 10) -> dict[str, Any]:
+    """The tracks that sound most like one, with the cosine of their vectors and the feature groups that are alike."""
+    return {"items": alike(work, one_track(work, track), count)}
 
 
 @router.get("/tracks/{track}/audio", response_class=Response)

@@ -192,3 +192,11 @@ def run_as_json(run: Any) -> dict[str, Any]:
 def readable(path: str) -> str:
     """A path as text: bytes that are no UTF-8 are shown as such."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def alike(work: Work, track: Track, count: int) -> list[dict[str, Any]]:
+    """The tracks that sound most like one; none where it has no features."""
+    from music_reclass.explain.similar import similar_tracks
+
+    found = similar_tracks(work.database, [track], count)
+    return [{**track_as_json(one.track, work), "similarity": one.similarity, "why": list(one.why)} for one in found]

@@ -19,6 +19,7 @@ from music_reclass.utils.html import AMBER, BLUE, GREEN, GREY, RED
 from music_reclass.utils.words import counted
 from music_reclass.web.api import LARGEST, OUTCOME, RELATION, After, Number, Text, WorkOf
 from music_reclass.web.contents import (
+    alike,
     explained,
     history_of,
     one_track,
@@ -167,6 +168,12 @@ def show_explanation(work: WorkOf, track: Number) -> str:
 
     lines = [(label, readable(text)) for label, text in sentences(explained(work, Path(one_track(work, track).path)))]
     return render("_explanation.html", lines=lines)
+
+
+@router.get("/parts/similar/{track}")
+def show_similar(work: WorkOf, track: Number) -> str:
+    """The tracks that sound most like one."""
+    return render("_similar.html", found=alike(work, one_track(work, track), 10))
 
 
 @router.get("/map")

@@ -160,7 +160,7 @@ class Snapshot:
 
     def page(self, wanted: Filter, after: int | None, limit: int) -> tuple[list[int], int | None]:
         """At most `limit` track ids behind the place `after`, and the place of the last one where there may be more."""
-        start = 0 if after is None else after + 1
+        start = 0 if after is None else min(after + 1, len(self))
         places: list[int] = []
         if not wanted.text:
             found = np.flatnonzero(self.matching(wanted)[start:])[: limit + 1] + start

@@ -195,6 +195,17 @@ def test_names_that_are_no_utf8_are_shown(client: TestClient, work: Work, monkey
     assert client.get("/api/v1/tracks/1").json()["path"].endswith("\\xff")
 
 
+def test_similar_tracks_say_why_and_are_never_the_track_itself(client: TestClient) -> None:
+    track = first(client, outcome="likely")["id"]
+    found = client.get(f"/api/v1/tracks/{track}/similar", params={"count": 3}).json()["items"]
+    assert 1 <= len(found) <= 3
+    assert track not in [item["id"] for item in found]
+    assert [item["similarity"] for item in found] == sorted((item["similarity"] for item in found), reverse=True)
+    assert all(isinstance(item["why"], list) for item in found)
+    assert "sounds" in client.get(f"/tracks/{track}").text
+    assert client.get(f"/parts/similar/{track}").text.count('<tr class="row"') >= 1
+
+
 def test_the_statistics_count_every_track_once(client: TestClient) -> None:
     found = client.get("/api/v1/stats").json()
     assert sum(found["outcomes"].values()) == found["tracks"]

@@ -211,6 +211,7 @@ def test_the_map_is_drawn_and_a_point_that_is_clicked_plays(page: Page) -> None:
         )
     )
     until(lambda: page.find("#map-text").text)
+    until(lambda: int(canvas.get_attribute("data-alike") or 0) > 0)
 
 
 def test_two_browsers_show_the_same(page: Page, chromium: Callable[[], Any]) -> None:

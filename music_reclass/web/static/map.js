@@ -17,7 +17,8 @@
   for (let i = 0; i < found.count; i++) ids[i] = sum += steps[i];
   const palette = found.genres.map((_, i) => `hsl(${(i * 137.508) % 360} 62% ${i % 2 ? 46 : 58}%)`);
   const hidden = new Set();
-  let scale = 1, left = 0, top = 0, under = -1;
+  let scale = 1, left = 0, top = 0, under = -1, alike = [];
+  const places = new Map();
   const size = () => { canvas.width = canvas.clientWidth * devicePixelRatio; canvas.height = canvas.clientHeight * devicePixelRatio; };
   const base = () => Math.min(canvas.width, canvas.height) / found.grid;
   const place = i => [left + (x[i] - found.grid / 2) * base() * scale + canvas.width / 2, top - (y[i] - found.grid / 2) * base() * scale + canvas.height / 2];
@@ -43,6 +44,8 @@
         }
       }
       pen.globalAlpha = 1;
+      pen.lineWidth = 2; pen.strokeStyle = getComputedStyle(canvas).color;
+      for (const i of alike) { const [a, b] = place(i); pen.beginPath(); pen.arc(a, b, 2.2 * dot, 0, 7); pen.stroke(); }
       if (under >= 0) { const [a, b] = place(under); pen.lineWidth = 2; pen.strokeStyle = getComputedStyle(canvas).color; pen.strokeRect(a - dot, b - dot, 2 * dot, 2 * dot); }
     });
   }
@@ -61,6 +64,14 @@
     }
     return best;
   }
+  async function ring(number) { // the tracks that sound most like it
+    alike = []; draw();
+    const answer = await call("GET", `/tracks/${number}/similar`).catch(() => null);
+    if (!answer || canvas.dataset.track !== String(number)) return;
+    if (!places.size) for (let i = 0; i < found.count; i++) places.set(ids[i], i);
+    alike = answer.items.map(item => places.get(item.id)).filter(i => i !== undefined);
+    canvas.dataset.alike = alike.length; draw();
+  }
   let drag = null, moved = false, known = new Map(), asked = 0;
   async function tell(i) {
     if (i < 0) { text.textContent = ""; return; }
@@ -75,7 +86,7 @@
     drag = null;
     if (moved) return;
     under = nearest(event); draw(); tell(under);
-    if (under >= 0) { canvas.dataset.track = ids[under]; play(ids[under], found.genres[genre[under]]); }
+    if (under >= 0) { canvas.dataset.track = ids[under]; ring(ids[under]); play(ids[under], found.genres[genre[under]]); }
   });
   canvas.addEventListener("pointermove", event => {
     if (drag) {
