@@ -105,7 +105,7 @@ def _module(root: Path, path: Path) -> str:
 
 def modules(read: Sources) -> Measure:
     """How many files of Python there are."""
-    return Measure("modules", len(read.texts), 212)
+    return Measure("modules", len(read.texts), 222)
 
 
 def dataclasses(read: Sources) -> Measure:
