@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from music_reclass.domain import CONTENT, Decision, Track, Vote
+from music_reclass.domain import CONTENT, Decision, Outcome, Track, Vote
 from music_reclass.features.database import Database, ranges_below
 from music_reclass.features.library import FROM_TRACK, TRACK, USABLE, track_of
 from music_reclass.features.user_decisions import TRACK as THIS_TRACK
@@ -113,13 +113,20 @@ class Decisions:
         """Let what the user decided stand in the place of the stored decisions of some tracks at once; tracks of which
         nothing is decided by the user any more are undecided until the next scan or relabel."""
         with self.database.transaction():
-            for track in self.tracks(track_ids):
-                if track.decision is None:
-                    continue
-                (decision,) = UserDecisions(self.database).overlaid({track.id: track.decision}).values()
+            self.overlay(track_ids)
+
+    def overlay(self, track_ids: Sequence[int]) -> None:
+        """As `put_user_decisions`, within a transaction of the caller."""
+        known = UserDecisions(self.database)
+        for track in self.tracks(track_ids):
+            if track.decision is None:
+                continue
+            (decision,) = known.overlaid({track.id: track.decision}).values()
+            if decision is not track.decision:
                 row = self._sql.execute("SELECT basis FROM decision WHERE track_id = ?", (track.id,)).fetchone()
-                is_lifted = decision is track.decision and decision.reason in ("chosen", "left")
-                self._store(track.id, decision, "" if is_lifted else str(row[0]))
+                self._store(track.id, decision, str(row[0]))
+            elif decision.reason in ("chosen", "left"):  # nobody says so any more, and nobody may write it
+                self._store(track.id, Decision(Outcome.UNSURE, "", stage=decision.stage), "")
 
     def rows(self, track_ids: Sequence[int]) -> list[tuple[Any, ...]]:
         """The stored decisions of some tracks as they are, for `put_back`."""
@@ -130,14 +137,13 @@ class Decisions:
         found = (self._sql.execute(query, (track_id,)).fetchone() for track_id in track_ids)
         return [row for row in found if row is not None]
 
-    def put_back(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Store what `rows` gave, in the place of what is stored now."""
-        with self.database.transaction():
-            self._sql.executemany(
-                "INSERT OR REPLACE INTO decision (track_id, basis, outcome, reason, genres, confidence, stage, decided)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                rows,
-            )
+    def put_back(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Store what `rows` gave, in the place of what is stored now; within a transaction of the caller."""
+        self._sql.executemany(
+            "INSERT OR REPLACE INTO decision (track_id, basis, outcome, reason, genres, confidence, stage, decided)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
 
     def _store(self, track_id: int, decision: Decision, basis: str) -> None:
         self._sql.execute(

@@ -128,10 +128,10 @@ class UserDecisions:
                 return _of_row(row)
         return None
 
-    def tracks_of(self, places: Iterable[Place]) -> dict[int, Place]:
+    def tracks_of(self, places: Iterable[Place], above: int = 0) -> dict[int, Place]:
         """The tracks, missing ones too, that some of these scopes and keys mean, each with the narrowest of them.
 
-        One pass over the names in the library where albums or artists are among them.
+        One pass over the names in the library where albums or artists are among them; over those of ids `above` one.
         """
         wanted = set(places)
         if all(scope == TRACK for scope, _ in wanted):
@@ -139,7 +139,8 @@ class UserDecisions:
             rows = ((place, self._sql.execute(query, (bytes.fromhex(place[1]),))) for place in wanted)
             return {int(row[0]): place for place, found in rows for row in found.fetchall()}
         found = {}
-        cursor = self._sql.execute("SELECT id, digest, artist, album_artist, album, compilation FROM track")
+        query = "SELECT id, digest, artist, album_artist, album, compilation FROM track WHERE id > ?"
+        cursor = self._sql.execute(query, (above,))
         while chunk := cursor.fetchmany(500):
             for track_id, digest, artist, album_artist, album, compilation in chunk:
                 names = (TRACK, ALBUM, ARTIST)

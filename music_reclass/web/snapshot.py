@@ -133,9 +133,10 @@ class Snapshot:
 
     def once(self, name: str, compute: Callable[[], Found]) -> Found:
         """What `compute` gives, computed once as long as no track changes."""
-        if name not in self._known:
-            self._known[name] = compute()
-        found: Found = self._known[name]
+        known = self._known  # that of another time is left to itself
+        if name not in known:
+            known[name] = compute()
+        found: Found = known[name]
         return found
 
     def relation(self, track: int) -> str:
@@ -238,8 +239,8 @@ class Snapshot:
 
     def counts(self, column: NDArray[np.int32], names: Names, among: NDArray[np.bool_]) -> dict[str, int]:
         """How often each word stands in a column, the most frequent first."""
-        numbers = np.bincount(column[among], minlength=len(names.words))
-        ranked = sorted(((int(n), word) for n, word in zip(numbers, names.words, strict=True) if n), reverse=True)
+        numbers = np.bincount(column[among], minlength=len(names.words))  # an answer may add words meanwhile
+        ranked = sorted(((int(n), word) for n, word in zip(numbers, names.words, strict=False) if n), reverse=True)
         return {word: count for count, word in ranked}
 
     def put(self, rows: Iterable[Row]) -> None:
@@ -252,7 +253,7 @@ class Snapshot:
                 self.genres[place] = self.genre_names.number(row.genre)
                 self.tags[place] = self.tag_names.number(row.tag)
                 self.confidences[place] = row.confidence
-        self._known.clear()
+        self._known = {}
 
 
 def take(database: Database, taxonomy: Taxonomy) -> Snapshot:
@@ -356,7 +357,7 @@ class Current:
         self._version: object = None
         self._looked = 0.0
         self._reading: threading.Thread | None = None
-        self._watch: Database | None = None
+        self._since: list[int] = []  # tracks of which something was stored while the library is being read
 
     def get(self) -> Snapshot:
         """The snapshot; the first call reads the library and waits for that."""
@@ -372,18 +373,21 @@ class Current:
 
     def put(self, database: Database, tracks: Sequence[int]) -> None:
         """Let what was just stored of some tracks be seen at once."""
-        rows = rows_of(database, self._taxonomy, tracks)
-        with self._lock:
+        with self._lock:  # what is read last is put last
+            self._since.extend(tracks)
             if self._snapshot is not None:
-                self._snapshot.put(rows)
+                self._snapshot.put(rows_of(database, self._taxonomy, tracks))
 
     def _refresh_if_changed(self) -> None:
         database = Database(self._path, migrate=False)
         try:
             if self._stamp(database) != self._version:
+                with self._lock:
+                    self._since.clear()
                 version = self._stamp(database)
                 snapshot = take(database, self._taxonomy)
                 with self._lock:
+                    snapshot.put(rows_of(database, self._taxonomy, self._since))
                     self._snapshot, self._version = snapshot, version
         finally:
             database.close()

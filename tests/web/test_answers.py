@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from music_reclass.domain import Outcome
+from itertools import permutations
+
+import pytest
+
+from music_reclass.domain import Decision, Outcome
+from music_reclass.errors import DatabaseError, NothingToDo
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.user_decisions import UserDecisions, keys_of
 from music_reclass.web.work import Work
@@ -87,3 +92,110 @@ def test_a_decision_for_an_album_reaches_its_tracks_in_other_folders(work: Work)
     (first,) = Decisions(work.database).tracks(tracks[:1])
     key = keys_of(first.digest, first.tags)["album"]
     assert set(work.current.get().meant("album", key)) >= set(tracks)
+
+
+def genres_of(work: Work, tracks: list[int]) -> list[tuple[str, ...]]:
+    return [one.decision.genres for one in Decisions(work.database).tracks(tracks) if one.decision]
+
+
+def test_undoing_an_answer_for_an_album_keeps_a_later_one_for_a_track_of_it(work: Work) -> None:
+    tracks = album_of(work)
+    before = genres_of(work, tracks)
+    for_album = work.answers.give(work.database, dict.fromkeys(tracks, ("Jazz",)), "album")
+    for_track = work.answers.give(work.database, {tracks[0]: ("Blues",)}, "track")
+    work.answers.undo(work.database, for_album.number)
+    assert [(one.scope, one.genres) for one in UserDecisions(work.database).all()] == [("track", ("Blues",))]
+    assert genres_of(work, tracks) == [("Blues",), *before[1:]]
+    work.answers.undo(work.database, for_track.number)
+    assert UserDecisions(work.database).all() == []
+    assert genres_of(work, tracks) == before
+
+
+def test_answers_for_one_album_are_undone_in_any_order(work: Work) -> None:
+    tracks = album_of(work)
+    before = genres_of(work, tracks)
+    for order in permutations(range(3)):
+        answers = [
+            work.answers.give(work.database, dict.fromkeys(tracks, (genre,)), "album")
+            for genre in ("Jazz", "Blues", "Folk")
+        ]
+        left = ["Jazz", "Blues", "Folk"]
+        for place in order:
+            work.answers.undo(work.database, answers[place].number)
+            left.remove(("Jazz", "Blues", "Folk")[place])
+            assert [one.genres for one in UserDecisions(work.database).all()] == [tuple(left[-1:])] * bool(left)
+            assert genres_of(work, tracks) == ([(left[-1],)] * len(tracks) if left else before)
+
+
+def test_undoing_does_not_bring_back_what_a_relabel_has_replaced(work: Work) -> None:
+    tracks = album_of(work)
+    answer = work.answers.give(work.database, dict.fromkeys(tracks, ("Jazz",)), "album")
+    anew = Decision(Outcome.CONFIDENT, "certain", ("Rock",), 0.9, "fma")
+    Decisions(work.database).save_without_votes(dict.fromkeys(tracks, anew), "another basis")
+    work.answers.undo(work.database, answer.number)
+    assert genres_of(work, tracks) == [()] * len(tracks)  # neither Jazz nor what models of old said
+    rows = Decisions(work.database).rows(tracks)
+    assert {row[1] for row in rows} == {""}  # the next relabel decides
+
+
+def test_undoing_leaves_what_another_program_decided_since(work: Work) -> None:
+    tracks = album_of(work)
+    answer = work.answers.give(work.database, dict.fromkeys(tracks, ("Jazz",)), "album")
+    decisions = Decisions(work.database)
+    decisions.decide(decisions.tracks(tracks), ("Folk",), "decide", scope="album")
+    work.answers.undo(work.database, answer.number)
+    assert [one.genres for one in UserDecisions(work.database).all()] == [("Folk",)]
+    assert genres_of(work, tracks) == [("Folk",)] * len(tracks)
+
+
+def test_what_was_forgotten_is_not_left_to_be_written(work: Work) -> None:
+    tracks = album_of(work)
+    work.answers.give(work.database, dict.fromkeys(tracks, ("Jazz",)), "album")
+    work.answers.give(work.database, dict.fromkeys(tracks), "album", forget=True)
+    assert genres_of(work, tracks) == [()] * len(tracks)
+    assert {row[1] for row in Decisions(work.database).rows(tracks)} == {""}
+
+
+def test_an_answer_for_an_artist_counts_more_than_an_earlier_one_for_an_album(work: Work) -> None:
+    tracks = album_of(work)
+    work.answers.give(work.database, dict.fromkeys(tracks, ("Jazz",)), "album")
+    work.answers.give(work.database, dict.fromkeys(tracks, ("Blues",)), "artist")
+    assert genres_of(work, tracks) == [("Blues",)] * len(tracks)
+
+
+def test_an_answer_that_cannot_be_stored_whole_is_not_stored_at_all(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object) -> None:
+        raise DatabaseError("locked")
+
+    tracks = album_of(work)
+    monkeypatch.setattr(Decisions, "overlay", locked)
+    with pytest.raises(DatabaseError):
+        work.answers.give(work.database, dict.fromkeys(tracks, ("Jazz",)), "album")
+    assert UserDecisions(work.database).all() == []
+
+
+def test_tracks_that_nothing_tells_from_others_are_not_said_to_be_decided(work: Work) -> None:
+    track = album_of(work)[0]
+    with work.database.transaction() as sql:
+        sql.execute("UPDATE track SET digest = NULL, album = '', artist = '', album_artist = '' WHERE id = ?", (track,))
+    with pytest.raises(NothingToDo, match="scan them again"):
+        work.answers.give(work.database, {track: ("Jazz",)}, "album")
+
+
+def test_an_answer_for_an_album_reaches_a_track_that_a_scan_has_stored_since(work: Work) -> None:
+    tracks = album_of(work)
+    with work.database.transaction() as sql:
+        names = [row[1] for row in sql.execute("PRAGMA table_info(track)") if row[1] not in ("id", "path")]
+        listed = ", ".join(names)
+        new = sql.execute(
+            f"INSERT INTO track (path, {listed}) SELECT CAST(path || 'x' AS BLOB), {listed} FROM track WHERE id = ?",  # noqa: S608
+            (tracks[0],),
+        ).lastrowid
+        row = sql.execute("SELECT * FROM decision WHERE track_id = ?", (tracks[0],)).fetchone()
+        sql.execute(f"INSERT INTO decision VALUES ({', '.join('?' * len(row))})", (new, *row[1:]))  # noqa: S608
+        sql.execute("UPDATE track SET digest = x'00' WHERE id = ?", (new,))
+    answer = work.answers.give(work.database, dict.fromkeys(tracks, ("Jazz",)), "album")
+    assert new in answer.tracks
+    assert genres_of(work, [int(new or 0)]) == [("Jazz",)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -132,6 +133,49 @@ def test_what_another_process_stores_is_seen_soon(work: Work, monkeypatch: pytes
             break
         time.sleep(0.02)
     assert len(current.get()) == count - 1
+
+
+def test_an_answer_given_while_the_library_is_read_is_not_lost_from_the_lists(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current = work.current
+    (album, *_) = current.get().review()
+    tracks = current.get().on_album(album)
+
+    def take_slowly(*arguments: Any) -> Snapshot:
+        taken = take(*arguments)
+        work.answers.give(work.database, dict.fromkeys(tracks, ("Jazz",)), "album")
+        assert album not in current.get().review()
+        return taken
+
+    monkeypatch.setattr("music_reclass.web.snapshot.take", take_slowly)
+    current._version = None
+    current._refresh_if_changed()
+    assert album not in current.get().review()
+
+
+def test_what_was_computed_of_tracks_that_changed_meanwhile_is_computed_again() -> None:
+    snapshot = made(9)
+
+    def compute() -> str:
+        snapshot.put([])
+        return "of before"
+
+    assert snapshot.once("x", compute) == "of before"
+    assert snapshot.once("x", lambda: "of now") == "of now"
+
+
+def test_a_word_that_an_answer_adds_while_words_are_counted_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = made(9)
+    counted = np.bincount
+
+    def add_meanwhile(*arguments: Any, **options: Any) -> Any:
+        snapshot.genre_names.number("new")
+        return counted(*arguments, **options)
+
+    monkeypatch.setattr(np, "bincount", add_meanwhile)
+    found = snapshot.counts(snapshot.genres, snapshot.genre_names, np.ones(9, dtype=bool))
+    assert sum(found.values()) == 9
 
 
 def test_an_empty_library_is_a_snapshot_without_tracks(tmp_path: Path, work: Work) -> None:
