@@ -186,8 +186,8 @@ def test_a_full_disk_under_the_database_is_one_sentence_and_nothing_is_half_stor
     shell("scan", music / "Grid Nine", "--dry-run")
     opened = Database._open
 
-    def small(self: Database, path: Path, durable: bool) -> sqlite3.Connection:
-        connection = opened(self, path, durable)
+    def small(self: Database, path: Path, durable: bool, frozen: bool = False) -> sqlite3.Connection:
+        connection = opened(self, path, durable, frozen)
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {pages + 1}")
         return connection

@@ -290,7 +290,7 @@ class NetworkActor(_Actor):
                 self._opened[kind] = network_extractor(kind.name, kind.excerpt, self._placement)
             network = self._opened[kind]
             if network.kind != kind:
-                return ReclassError(f"this node makes vectors {network.kind.key}, not {kind.key}")
+                return ReclassError(f"This node makes vectors {network.kind.key}, not {kind.key}.")
             read = partial(read_track, reader=partial(read_windows, kind=kind.name, excerpt=kind.excerpt))
             for number, answer in assembled(self._mapped(read, kind, parcels), network):
                 answers[number] = answer

@@ -69,22 +69,23 @@ class _Lines:
     def __init__(self, title: str, total: int | None) -> None:
         self._title, self._total, self._done, self._note, self._limit = title, total, 0, "", ""
         self._printed = 0.0
-        self.print()
+        self.show()
 
     def advance(self, count: int = 1, note: str = "", limit: str = "") -> None:
         self._done, self._note, self._limit = self._done + count, note, limit
         if time.monotonic() - self._printed > _LINE_SECONDS:
-            self.print()
+            self.show()
 
     def foresee(self, total: int | None, later: float | None) -> None:
         self._total = total
 
-    def print(self) -> None:
+    def show(self) -> None:
         """One line as things stand."""
         state: dict[str, object]
         state = {"phase": self._title, "done": self._done, "total": self._total, "note": self._note}
         state["limit"] = self._limit
-        print(json.dumps({"progress": state}), file=sys.stderr, flush=True)
+        with suppress(OSError):  # nobody reads any more
+            os.write(2, (json.dumps({"progress": state}) + "\n").encode())
         self._printed = time.monotonic()
 
 
@@ -97,7 +98,7 @@ def progress_bar(title: str, total: int | None, console: Console | None = None) 
     if os.environ.get("RECLASS_PROGRESS") == "json":
         lines = _Lines(title, total)
         yield lines
-        lines.print()
+        lines.show()
         return
     if hidden or not sys.stderr.isatty():
         yield Silent()

@@ -75,7 +75,7 @@ def test_a_flag_can_take_back_what_the_file_and_a_variable_say(tmp_path: Path, m
 
 
 @pytest.mark.parametrize(
-    "words", [["--jobs", "x"], ["--on-existing", "x"], ["--timeout"], ["--no-jobs", "1"], ["extra"]]
+    "words", [["--windows", "x"], ["--on-existing", "x"], ["--timeout"], ["--no-jobs", "1"], ["extra"]]
 )
 def test_words_that_no_flag_takes_are_a_usage_error_of_the_command_line(words: list[str]) -> None:
     assert isinstance(run(*words).exception, click.UsageError)

@@ -185,7 +185,7 @@ def test_a_node_that_is_killed_loses_nothing_and_costs_its_batches_in_flight_alo
     computed = Counter(f"{folder}/{name}" for _, name, folder in log_of(tmp_path))
     assert len(computed) == len(tasks)
     twice = sum(computed.values()) - len(tasks)
-    assert twice <= 1, "the victim's one process may have begun a file as the gate went"
+    assert twice <= 4, "its process may outlive the node by a moment: two batches of two files"
     assert capfd.readouterr().out == "", "Ray prints what other nodes logged, unless it is kept from it"
 
 

@@ -245,7 +245,7 @@ def test_arguments_of_runs_and_maps_of_servers_follow(library: Database) -> None
 def test_every_column_that_holds_a_path_is_moved(library: Database) -> None:
     """A new column of paths must be taken along: BLOB columns are named here by what they hold."""
     digests = {("track", "digest"), ("change", "payload"), ("change", "sha_before"), ("change", "sha_after"),
-               ("change", "patch"), ("vector", "data")}  # fmt: skip
+               ("change", "patch"), ("vector", "data"), ("peaks", "data"), ("projection", "data")}  # fmt: skip
     moved_along = {("track", "path"), ("change", "path"), ("change", "temporary")}
     sql = library.connection
     tables = [name for (name,) in sql.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]

@@ -1,5 +1,6 @@
 """Progress is for terminals."""
 
+import json
 import os
 import re
 import socket
@@ -112,3 +113,13 @@ def test_an_abstract_address_is_understood_and_one_that_is_gone_does_no_harm() -
         assert listening.recv(100) == b"READY=1"
     ServiceManager({"NOTIFY_SOCKET": "@" + name}).send("READY=1")
     ServiceManager({}).send("READY=1")
+
+
+def test_a_program_gets_progress_as_lines(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("RECLASS_PROGRESS", "json")
+    with progress_bar("reading", 3) as bar:
+        for number in range(3):
+            bar.advance(1, f"{number}.mp3")
+    found = [json.loads(line)["progress"] for line in capfd.readouterr().err.splitlines()]
+    assert found[0] == {"phase": "reading", "done": 0, "total": 3, "note": "", "limit": ""}
+    assert (found[-1]["done"], found[-1]["note"]) == (3, "2.mp3")
