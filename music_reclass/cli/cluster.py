@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from music_reclass.cli.options import json_flag, nodes_map_flag, setting_flags
+from music_reclass.cli.options import Commands, json_flag, nodes_map_flag, setting_flags
 from music_reclass.cli.output import cell, complain, plain, print_json, printable
 from music_reclass.utils.words import columns
 
@@ -26,7 +26,7 @@ HEADS = ("node", "Ray", "Python", "machine", "cards", "memory", "files", "weight
 SAMPLES = 3  # files by which a node's view of the music is compared
 
 
-@click.group()
+@click.group(cls=Commands)
 def cluster() -> None:
     """Look at the nodes of a Ray cluster, for `reclass scan --ray`."""
 

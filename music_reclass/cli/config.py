@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from music_reclass.cli.options import json_flag, setting_flags
+from music_reclass.cli.options import Commands, json_flag, setting_flags
 from music_reclass.cli.output import emit, plain, printable, say, shorten_home
 from music_reclass.config import Secret, Settings, default_file, origins, shown_default
 
@@ -70,7 +70,7 @@ _NEXT = {
 }
 
 
-@click.group()
+@click.group(cls=Commands)
 def completion() -> None:
     """Complete commands and flags with the Tab key in bash, zsh or fish."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from music_reclass.cli.options import FILE, Choice, choice_flags, force_flag, json_flag, setting_flags
+from music_reclass.cli.options import FILE, Choice, Commands, choice_flags, force_flag, json_flag, setting_flags
 from music_reclass.cli.output import complain, confirm, emit, plain, print_json, printable, say, shorten_home
 from music_reclass.utils.words import counted
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SHOWN = 20  # forgotten files
 
 
-@click.group()
+@click.group(cls=Commands)
 def db() -> None:
     """Look after the library database: its size, soundness, backups, and where the music lies."""
 

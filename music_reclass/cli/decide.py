@@ -37,7 +37,7 @@ _PROBLEMS_SHOWN = 20
 @click.option("--leave", is_flag=True, help="Leave the tags alone for good; all words are paths.")
 @click.option("--forget", is_flag=True, help="Drop what you decided; the next scan or relabel decides again.")
 @click.option("--list", "listing", is_flag=True, help="List what you decided, for all tracks or those at PATH.")
-@click.option("--from", "source", type=FILE, metavar="FILE.csv", help="Take the decisions of a list; see below.")
+@click.option("--from", "source", type=FILE, metavar="FILE.csv", help="Take the decisions of a list, as said above.")
 @click.option("--next", "suggested", type=click.IntRange(1), metavar="N",
               help="List the N tracks whose genre would teach most; decide nothing.")  # fmt: skip
 @click.option("--write", is_flag=True, help="Write the genres into the files now: shown, asked about, undone as ever.")
@@ -290,10 +290,13 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """The lines of a CSV file below its header, with their numbers; UsageError for a file that is no such list."""
     from music_reclass.errors import UsageError
 
+    name = printable(str(file))
     try:
         text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} cannot be read as a list ({error}); it must be CSV in UTF-8.") from error
+    except OSError as error:
+        raise UsageError(f"The list {name} cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"The list {name} is not in UTF-8; save it as CSV in UTF-8.") from error
     head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)
     reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter, restval="", strict=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from music_reclass import __version__
-from music_reclass.cli.options import json_flag, setting_flags
+from music_reclass.cli.options import Commands, json_flag, setting_flags
 from music_reclass.cli.output import emit, plain, print_json, printable, say, styled
 from music_reclass.utils.words import counted, verb
 
@@ -203,7 +203,7 @@ PACKAGES = ("numpy", "scipy", "soundfile", "av", "soxr", "mutagen", "rich", "cli
 EXTRAS = {"torch": "neural", "sklearn": "train", "librosa": "test"}
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Commands, invoke_without_command=True)
 @setting_flags()
 @json_flag
 @click.pass_context

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,9 +14,7 @@ from music_reclass.cli.output import check_output, complain, print_json, printab
 
 if TYPE_CHECKING:
     from music_reclass.config import Settings
-    from music_reclass.domain import Track
     from music_reclass.explain.explanation import Explanation
-    from music_reclass.features.database import Database
 
 
 @click.command()
@@ -70,33 +68,13 @@ def explain(file: Path, all_stages: bool, plot: Path | None, *, force: bool, as_
         explanation = explain(
             os.path.realpath(file), cascade, plan, database=library, placement=placement, all_stages=all_stages
         )
-        yours = None if library is None else _user_decision(library, explanation.track)
     if as_json:
-        print_json({**explanation.as_json(), **({} if yours is None else {"user": yours})})
+        print_json(explanation.as_json())
     else:
         for label, text in render(explanation):
             say(label, printable(shorten_home(text) if label == "file" else text))
-        if yours is not None:
-            chosen = ", ".join(yours["genres"] or ())
-            where = "in the tag of the file" if yours["source"] == "tag" else f"with {yours['source']}"
-            for_what = "" if yours["scope"] == "track" else f" for the {yours['scope']}"
-            said = f"chose {chosen}, which holds" if chosen else "said to leave these tags alone"
-            say("you", printable(f"{said} ({where}{for_what})"))
     if plot is not None:
         _draw(explanation, plot, force=force, as_json=as_json)
-
-
-def _user_decision(library: Database, track: Track) -> dict[str, Any] | None:
-    """What the user decided of a track, which counts for more than all votes."""
-    from music_reclass.features.decisions import Decisions
-    from music_reclass.features.user_decisions import UserDecisions
-
-    known = Decisions(library).track_at(track.path)
-    found = None if known is None else UserDecisions(library).of(known.digest, known.tags)
-    if found is None:
-        return None
-    more = {"source": found.source, "author": found.author, "decided": found.decided}
-    return {"scope": found.scope, "genres": found.genres and list(found.genres), **more}
 
 
 def _draw(explanation: Explanation, plot: Path, *, force: bool, as_json: bool) -> None:

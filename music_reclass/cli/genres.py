@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from music_reclass.cli.options import Choice, choice_flags, json_flag, setting_flags
+from music_reclass.cli.options import Choice, Commands, choice_flags, json_flag, setting_flags
 from music_reclass.cli.output import cell, complain, emit, plain, print_json, say
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _KINDS_SHOWN = 40
 
 
-@click.group()
+@click.group(cls=Commands)
 def genres() -> None:
     """The tree of genres, and the genres that your files hold."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from music_reclass.cli.options import Choice, json_flag, setting_flags, yes_flag
+from music_reclass.cli.options import Choice, Commands, json_flag, setting_flags, yes_flag
 from music_reclass.cli.output import complain, confirm, emit, interactive, plain, print_json, printable, say, styled
 from music_reclass.utils.words import counted
 
@@ -28,7 +28,7 @@ _ALTERNATIVES = (("efficientat", "efficientat-mn10"), ("mert", "mert-330m"), ("j
 trust_flag = click.option("--trust", is_flag=True, help="Take other weights than the published or first ones.")
 
 
-@click.group()
+@click.group(cls=Commands)
 def models() -> None:
     """The models that decide, what they were measured to do, and the weights of others they may use."""
 

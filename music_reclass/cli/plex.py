@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from music_reclass.cli import plex_output as output
-from music_reclass.cli.options import Choice, choice_flags, json_flag, map_flag, setting_flags
+from music_reclass.cli.options import Choice, Commands, choice_flags, json_flag, map_flag, setting_flags
 from music_reclass.cli.output import complain, confirm, print_json, printable, say
 from music_reclass.cli.plex_output import compare_flags, path_map
 from music_reclass.config import Secret
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from music_reclass.plex.write import Outcome
 
 
-@click.group()
+@click.group(cls=Commands)
 def plex() -> None:
     """Bring the decisions into a Plex library, safely, and take them back."""
 

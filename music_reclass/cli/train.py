@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from music_reclass.cli.data import FIRST
-from music_reclass.cli.options import force_flag, takes
+from music_reclass.cli.options import Commands, force_flag, takes
 from music_reclass.cli.output import complain
 from music_reclass.cli.train_cascade import CASCADE_COMMANDS
 from music_reclass.cli.train_options import (
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _MLP = "fma-mlp"
 
 
-@click.group()
+@click.group(cls=Commands)
 def train() -> None:
     """Train a stage of the cascade on labelled music, or all of them."""
 

@@ -26,6 +26,7 @@ from music_reclass.extractors.weights.store import MissingWeights
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.library import Library
 from music_reclass.features.results import Scans
+from music_reclass.features.user_decisions import UserDecision, UserDecisions
 from music_reclass.models.early_exit import exit_rules_of
 from music_reclass.utils.files import mtime_ns
 
@@ -78,6 +79,7 @@ class Explanation:
     vote of the stages that every track is asked at. `extra_votes`: votes of stages that were
     not needed, where they were asked all the same. `seconds` and `usual_seconds`: what extraction for a stage took
     now, and takes a track in the library's scans. `failures`: why features of a stage could not be extracted.
+    `user`: what the user decided of it, which is written, whatever the votes and the track's `decision` say.
     """
 
     track: Track
@@ -94,6 +96,7 @@ class Explanation:
     seconds: Mapping[str, float] = field(default_factory=dict)
     usual_seconds: Mapping[str, float] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
+    user: UserDecision | None = None
 
     @property
     def album_vote(self) -> Vote | None:
@@ -144,6 +147,7 @@ class Explanation:
             "relation": self.proposal.relation.value if self.proposal and self.proposal.relation else None,
             "action": self.proposal.action if self.proposal else "none",
             "in_library": self.in_library,
+            **({} if self.user is None else {"user": self.user.as_json()}),
         }
 
     def _stage_as_json(self, step: Step) -> dict[str, Any]:
@@ -182,6 +186,7 @@ def explain(
     """
     status = os.stat(path)
     track = None if database is None else Decisions(database).track_at(path)
+    user = None if database is None or track is None else UserDecisions(database).of(track.digest, track.tags)
     current = track is not None and (track.size, track.mtime_ns) == (status.st_size, mtime_ns(status))
     placement = placement or Placement()
     if database is not None and track is not None and current:
@@ -199,6 +204,7 @@ def explain(
         usual_seconds={
             name: cost.seconds_per_track for name, cost in costs.items() if cost.seconds_per_track is not None
         },
+        user=user,
     )
     if track.error is not None:
         return explanation
@@ -218,7 +224,7 @@ def _with_decision(
     return replace(
         explanation,
         track=track,
-        proposal=plan.proposal_for(track, decision),
+        proposal=plan.proposal_for(track, decision if explanation.user is None else explanation.user.over(decision)),
         steps=steps(cascade, votes, albums, track.id),
     )
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from music_reclass.domain import Decision, TrackTags, Vote
     from music_reclass.explain.attribution import Attribution
     from music_reclass.explain.explanation import Explanation, Step
+    from music_reclass.features.user_decisions import UserDecision
     from music_reclass.models.early_exit import ExitRule
 
 TOP = 3
@@ -228,12 +229,22 @@ def _decision(explanation: Explanation, decision: Decision) -> Iterator[Line]:
         yield from (("", text) for text in _thresholds(stage))
     if explanation.cascade.prior is not None:
         yield "prior", f"how frequent genres are here: {explanation.cascade.prior.sentence()}"
+    if explanation.user is not None:
+        yield "you", _said(explanation.user)
     if explanation.proposal is not None:
         reason = explanation.proposal.reason
         if explanation.proposal.writes:
             yield "so", f"write {explanation.proposal.shown} ({_WRITES.get(reason, reason)})"
         else:
             yield "so", f"leave the tag alone ({REASONS.get(reason, reason)})"
+
+
+def _said(user: UserDecision) -> str:
+    """What the user decided, where, and for what."""
+    where = "in the tag of the file" if user.source == "tag" else f"with {user.source}"
+    for_what = "" if user.scope == "track" else f" for the {user.scope}"
+    said = f"chose {', '.join(user.genres)}, which holds" if user.genres else "said to leave these tags alone"
+    return f"{said} ({where}{for_what})"
 
 
 def _thresholds(stage: Stage) -> Iterator[str]:

@@ -40,6 +40,19 @@ class UserDecision(NamedTuple):
     author: str = ""  # login name; "" where nobody knows
     title: str = ""  # what is meant, for people
 
+    def over(self, decision: Decision) -> Decision:
+        """What becomes of the decision of the models; the votes stay."""
+        if self.genres is None:
+            return replace(decision, outcome=Outcome.UNSURE, reason="left", genres=())
+        return replace(
+            decision, outcome=Outcome.CONFIDENT, reason="chosen", genres=self.genres, confidence=1.0, stage=STAGE
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """What holds, as `explain --json` prints it."""
+        more = {"source": self.source, "author": self.author, "decided": self.decided}
+        return {"scope": self.scope, "genres": None if self.genres is None else list(self.genres), **more}
+
 
 def keys_of(digest: bytes | None, tags: TrackTags) -> dict[str, str]:
     """Under which key a track is meant, by scope, the narrowest first; scopes that it has not are absent.
@@ -110,7 +123,7 @@ class UserDecisions:
 
     def all(self) -> list[UserDecision]:
         """All of them, oldest first."""
-        rows = self._sql.execute(f"SELECT {_COLUMNS} FROM user_decision ORDER BY decided, key")  # noqa: S608
+        rows = self._sql.execute(f"SELECT {_COLUMNS} FROM user_decision ORDER BY decided, title, key")  # noqa: S608
         return [_of_row(row) for row in rows.fetchall()]
 
     def at(self, scope: str, name: str) -> UserDecision | None:
@@ -175,13 +188,7 @@ class UserDecisions:
         digest, artist, album_artist, album, compilation = row
         tags = TrackTags(artist=artist, album_artist=album_artist, album=album, compilation=bool(compilation))
         chosen = self.of(digest, tags)
-        if chosen is None:
-            return decision
-        if chosen.genres is None:
-            return replace(decision, outcome=Outcome.UNSURE, reason="left", genres=())
-        return replace(
-            decision, outcome=Outcome.CONFIDENT, reason="chosen", genres=chosen.genres, confidence=1.0, stage=STAGE
-        )
+        return decision if chosen is None else chosen.over(decision)
 
 
 def _of_row(row: Sequence[object]) -> UserDecision:

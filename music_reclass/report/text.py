@@ -86,7 +86,11 @@ def music_lines(stats: ScanStats, where: str) -> Iterator[str]:
     shown = ", ".join(f"{count:,} {word}" for count, word in parts if count)
     if not stats.gone and stats.found in (stats.new, stats.known):
         shown = ("all " if stats.found > 1 else "") + ("new" if stats.new else "known")
-    read = f" Analysed in {duration(stats.seconds['read'])}." if stats.read else ""
+    read, length = "", duration(stats.seconds.get("read", 0.0))
+    if stats.stopped and stats.read < stats.found - stats.known:
+        read = f" {stats.read:,} analysed in {length}; the next scan goes on there."
+    elif stats.read:
+        read = f" Analysed in {length}."
     yield f"{where}: {counted(stats.found, 'track')}, {shown}.{read}"
     for name, stage in list(stats.stages.items())[1:]:
         if again := stage.extracted - stage.at_reading:

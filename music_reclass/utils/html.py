@@ -110,7 +110,7 @@ def matrix(names: Sequence[str], counts: Sequence[Sequence[int]], verb: str, lab
 def bars(rows: Sequence[tuple[str, float, str, str]], label: str) -> str:
     """Horizontal bars, one a row: name, value, the words behind the bar, colour."""
     most = max((value for _, value, _, _ in rows), default=0.0) or 1.0
-    step, left, wide = 24, 120, 260
+    step, left, wide = 24, 140, 260
     shapes = []
     for number, (name, value, words, colour) in enumerate(rows):
         y = 4 + number * step

@@ -38,7 +38,10 @@ def test_a_decision_holds_over_relabel_and_rescan_and_is_written_over_another_ge
         assert (row["genres"], row["reason"], row["confidence"]) == (["Hip-Hop"], "chosen", 1.0)
     before = digests(scanned)
     assert shell("explain", song) == 0
-    assert "chose Hip-Hop, which holds (with decide)" in shell.out
+    assert "chose Hip-Hop, which holds (with decide)\nso        write Hip-Hop" in shell.out
+    assert shell("explain", song, "--json") == 0
+    assert shell.objects()[0]["user"]["genres"] == ["Hip-Hop"]
+    assert shell.objects()[0]["action"] == "write"
     assert shell("apply", scanned, "-y") in (0, 1)
     assert genres(song) == ("Hip-Hop",)
     while shell("undo", "-y") == 0:
@@ -157,6 +160,8 @@ def test_what_is_no_list_is_refused(text: str, library: DecidedLibrary, shell: S
     file = tmp_path / "mine.csv"
     file.write_bytes(text.encode("latin-1"))
     assert shell("decide", "--from", file) == 2
+    assert shell("decide", "--from", file.with_name("absent.csv")) == 2
+    assert "absent.csv cannot be read: No such file or directory." in shell.err
     assert shell("decide", "--from", file, library.folder) == 2
     assert shell("decide", "--list", "--leave") == 2
 

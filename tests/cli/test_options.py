@@ -2,7 +2,7 @@
 
 import click
 
-from music_reclass.cli.options import Choice, choice_flags, command_line, map_flag, setting_flags
+from music_reclass.cli.options import Choice, Commands, choice_flags, command_line, map_flag, setting_flags
 from music_reclass.config import Settings
 
 
@@ -18,6 +18,25 @@ def test_what_was_said_about_writing_is_one_value() -> None:
     command.main(["-n", "--json"], standalone_mode=False)
     command.main(["-y"], standalone_mode=False)
     assert found == [Choice(), Choice(dry_run=True, as_json=True), Choice(yes=True)]
+
+
+def test_the_help_of_a_group_has_the_whole_first_sentence_of_each_command() -> None:
+    from click.testing import CliRunner
+
+    @click.group(cls=Commands)
+    def group() -> None:
+        pass
+
+    @group.command()
+    def weigh() -> None:
+        """Weigh every file of the library, with its cover, and say by which share it grew since the last time.
+
+        More.
+        """
+
+    said = " ".join(CliRunner().invoke(group, ["--help"]).output.split())
+    assert "weigh Weigh every file of the library, with its cover, and say by which share it grew" in said
+    assert "..." not in said.partition("Commands")[2]
 
 
 def test_flags_of_settings_go_with_arguments_context_and_flags_of_the_command() -> None:

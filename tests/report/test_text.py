@@ -97,6 +97,14 @@ def test_the_music_is_counted_with_what_later_stages_took_on() -> None:
     ]
 
 
+def test_a_scan_that_was_stopped_does_not_claim_to_have_analysed_all() -> None:
+    stats = ScanStats(found=200, new=200, read=46, seconds={"read": 4.0}, stopped=True)
+    said_of = "~/Music: 200 tracks, all new."
+    assert list(text.music_lines(stats, "~/Music")) == [f"{said_of} 46 analysed in 4.0 s; the next scan goes on there."]
+    stats.read = 200  # stopped later, while writing
+    assert list(text.music_lines(stats, "~/Music")) == [f"{said_of} Analysed in 4.0 s."]
+
+
 def test_a_stage_that_asks_about_every_known_track_is_told_from_one_whose_features_came_with_the_reading() -> None:
     first = ScanStats(found=9, new=9, read=9, seconds={"read": 1.0}, stages={"a": StageStats(9)})
     first.stages["efficientat"] = StageStats(8, 0.8, at_reading=8)

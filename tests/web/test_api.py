@@ -66,6 +66,9 @@ def test_a_decision_is_kept_by_relabel_and_written_by_apply_and_undone(client: T
     ).json()
     assert answer["items"][0]["genres"] == ["Jazz"]
     assert client.get("/api/v1/decisions").json()["items"][0]["genres"] == ["Jazz"]
+    explanation = client.get(f"/api/v1/tracks/{item['id']}/explanation").json()
+    assert (explanation["user"]["genres"], explanation["action"]) == (["Jazz"], "write")
+    assert "chose Jazz, which holds" in client.get(f"/parts/explanation/{item['id']}").text
     work.jobs.start("relabel")
     assert finished(client)["code"] == 0
     assert client.get(f"/api/v1/tracks/{item['id']}").json()["genres"] == ["Jazz"]

@@ -214,6 +214,20 @@ def test_the_map_is_drawn_and_a_point_that_is_clicked_plays(page: Page) -> None:
     until(lambda: int(canvas.get_attribute("data-alike") or 0) > 0)
 
 
+def test_pages_fit_a_phone_and_a_missing_cover_leaves_no_hole(page: Page) -> None:
+    screen = {"width": 375, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        for path in ("/", "/review", "/library", "/tracks/1", "/runs", "/models"):
+            page.open(path)
+            until(lambda: page.run("document.documentElement.dataset.ready"))
+            assert page.run("document.documentElement.scrollWidth") <= 375, path
+        page.open("/tracks/1")
+        until(lambda: not page.find(".cover").is_displayed())
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_two_browsers_show_the_same(page: Page, chromium: Callable[[], Any]) -> None:
     other = Page(page.base, chromium())
     for one in (page, other):

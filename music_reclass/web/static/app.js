@@ -174,6 +174,7 @@ document.addEventListener("submit", event => {
   else if (form.dataset.job === "scan") { event.preventDefault(); startJob({ job: "scan", path: form.elements.path.value, write: form.elements.write.checked }); }
 });
 document.addEventListener("error", event => { if (event.target.classList?.contains("cover")) event.target.hidden = true; }, true);
+for (const cover of document.querySelectorAll(".cover")) if (cover.complete && !cover.naturalWidth) cover.hidden = true; // it failed before this ran
 
 document.addEventListener("keydown", event => {
   const typing = event.target.closest?.("input, select, textarea, dialog, [role=slider]");
