@@ -6,9 +6,8 @@ import hmac
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -18,6 +17,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 COOKIE = "reclass"
 SAFE = ("GET", "HEAD", "OPTIONS")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LARGEST_BODY = 601_000_000  # bytes: a file to classify, and what names it
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -34,11 +34,12 @@ HEADERS = (
 
 class Access:
     """The secrets of one server. A link is good once, unless its token was chosen by the user; the cookie that it
-    gives is good until the server ends."""
+    gives is good until the server ends. Browsers send cookies to all ports of a host: `port` tells servers apart."""
 
-    def __init__(self, token: str = "", hosts: Iterable[str] = ()) -> None:
+    def __init__(self, token: str = "", hosts: Iterable[str] = (), port: int = 0) -> None:
         self._is_chosen = bool(token)
         self.token = token or secrets.token_urlsafe(24)
+        self.cookie_name = f"{COOKIE}-{port}" if port else COOKIE
         self._session = secrets.token_urlsafe(32)
         self.hosts = frozenset(host.casefold() for host in (*LOOPBACK, *hosts))
         self.on_used: Callable[[str], None] = lambda token: None  # gets the token of the next link
@@ -54,20 +55,18 @@ class Access:
 
     def cookie(self) -> str:
         """The header that hands the session to a browser."""
-        return f"{COOKIE}={self._session}; Path=/; HttpOnly; SameSite=Strict"
+        return f"{self.cookie_name}={self._session}; Path=/; HttpOnly; SameSite=Strict"
 
     def has_session(self, header: str) -> bool:
         """Whether the cookies of a request hold the session."""
-        try:
-            found = SimpleCookie(header).get(COOKIE)
-        except CookieError:
-            return False
-        return found is not None and _same(found.value, self._session)
+        pairs = (part.strip().partition("=") for part in header.split(";"))  # those of other servers may be no cookies
+        return any(name == self.cookie_name and _same(value, self._session) for name, _, value in pairs)
 
     def has_token(self, authorization: str) -> bool:
         """Whether a program names the token that the user chose."""
         kind, _, token = authorization.partition(" ")
-        return self._is_chosen and kind.casefold() == "bearer" and _same(token.strip(), self.token)
+        given = token.strip().encode("latin-1", "replace").decode("utf-8", "replace")  # headers come as latin-1
+        return self._is_chosen and kind.casefold() == "bearer" and _same(given, self.token)
 
     def knows(self, host: str) -> bool:
         """Whether requests to this host are answered: a foreign name that resolves to this machine is an attack by DNS
@@ -119,15 +118,17 @@ _Refusal = tuple[int, str, list[tuple[bytes, bytes]]]
 def _refusal(scope: Scope, headers: dict[str, str], access: Access) -> _Refusal | None:
     """Why a request is not passed on: status, sentence, headers; None where it is."""
     host = headers.get("host", "")
-    if not access.knows(host):
+    if not access.knows(host) or sum(name == b"host" for name, _ in scope["headers"]) > 1:
         return 421, "This server does not answer to that name; start it with --host NAME.", []
+    if headers.get("content-length", "0").isdigit() and int(headers.get("content-length", "0")) > LARGEST_BODY:
+        return 413, "This is larger than the server takes.", []
     if scope["path"].startswith("/static/"):
         return None
     query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
     given = [value for name, value in query if name == "token"]
     if given and scope["method"] == "GET" and access.admits(given[0]):
         rest = urlencode([(name, value) for name, value in query if name != "token"])
-        path = "/" + scope["path"].lstrip("/")  # never another host
+        path = quote("/" + scope["path"].lstrip("/"))  # never another host, nor another header
         target = path + (f"?{rest}" if rest else "")
         return 303, "", [(b"location", target.encode()), (b"set-cookie", access.cookie().encode())]
     if access.has_token(headers.get("authorization", "")):
@@ -142,4 +143,4 @@ def _refusal(scope: Scope, headers: dict[str, str], access: Access) -> _Refusal 
 
 
 def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode(), other.encode())
+    return hmac.compare_digest(one.encode("utf-8", "surrogateescape"), other.encode("utf-8", "surrogateescape"))

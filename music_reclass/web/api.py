@@ -25,6 +25,7 @@ from music_reclass.web.contents import (
     album_summary,
     alike,
     explained,
+    file_status,
     history_of,
     one_track,
     overview,
@@ -125,7 +126,7 @@ def track(work: WorkOf, track: Number) -> dict[str, Any]:
 @router.get("/tracks/{track}/explanation")
 def explanation(work: WorkOf, track: Number) -> dict[str, Any]:
     """Why a track has its genre, as `reclass explain --json` prints it."""
-    found: dict[str, Any] = explained(work, Path(one_track(work, track).path)).as_json()
+    found, _ = explained(work, one_track(work, track).path)
     return {**found, "path": readable(found["path"])}
 
 
@@ -347,7 +348,7 @@ def classify(work: WorkOf, file: Annotated[UploadFile, File()]) -> dict[str, Any
                 if size > _UPLOAD or shutil.disk_usage(folder).free < _CHUNK * 64:
                     raise HTTPException(413, "The file is too large.")
                 target.write(chunk)
-        found: dict[str, Any] = explained(work, path).as_json()
+        found, _ = explained(work, str(path))
     return {**found, "path": readable(file.filename or "")}
 
 
@@ -396,11 +397,6 @@ def _answered(work: Work, answer: Answer) -> dict[str, Any]:
 
 
 def _clip(work: Work, number: int) -> Any:
-    from music_reclass.web import media
-
     track = one_track(work, number)
-    try:
-        status = os.stat(track.path)
-    except OSError as error:
-        raise HTTPException(404, "The file is gone.") from error
-    return media.excerpt(track.path, status.st_size, status.st_mtime_ns)
+    status = file_status(track.path)
+    return work.reader.excerpt(track.path, status.st_size, status.st_mtime_ns)

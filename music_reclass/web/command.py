@@ -6,6 +6,7 @@ import ipaddress
 import os
 import sys
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import click
 
@@ -47,7 +48,10 @@ def serve(
     from music_reclass.utils.lazy import require
 
     if not _is_loopback(bind) and len(token) < _LEAST_TOKEN:
-        raise UsageError(f"--bind {bind} lets other machines in: give a --token of at least {_LEAST_TOKEN} characters.")
+        raise UsageError(
+            f"--bind {bind} lets other machines in: give a token (RECLASS_WEB_TOKEN or --token) of at least "
+            f"{_LEAST_TOKEN} characters."
+        )
     for package in ("fastapi", "uvicorn", "jinja2", "python_multipart"):
         require(package, "web")
     import uvicorn
@@ -62,22 +66,28 @@ def serve(
         served = socket.create_server((bind, port), family=socket.AF_INET6 if ":" in bind else socket.AF_INET)
     except OSError as error:
         raise UsageError(f"Cannot serve at {bind} port {port} ({error.strerror}); name another --port.") from error
-    access = Access(token, (bind, *hosts))
+    number = served.getsockname()[1]
+    access = Access(token, (bind, *hosts), number)
     shown = f"[{bind}]" if ":" in bind else "127.0.0.1" if bind in ("0.0.0.0", "::") else bind
-    address = f"http://{shown}:{served.getsockname()[1]}/"
-    plain(f"{address}?token={access.token}")
+    address = f"http://{shown}:{number}/"
+    plain(f"{address}?token={_in_link(access.token)}")
     sys.stdout.flush()
     complain("This link is good once. Ctrl-C ends the server." if not token else "Ctrl-C ends the server.")
-    access.on_used = lambda fresh: complain(f"The link was used. The next one: {address}?token={fresh}")
+    access.on_used = lambda fresh: complain(f"The link was used. The next one: {address}?token={_in_link(fresh)}")
     if browser and _has_desktop():
         import webbrowser
 
-        webbrowser.open(f"{address}?token={access.token}")
+        webbrowser.open(f"{address}?token={_in_link(access.token)}")
     config = uvicorn.Config(
         application(work, access), log_level="warning", access_log=False, server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=5, lifespan="on",
     )  # fmt: skip
     uvicorn.Server(config).run(sockets=[served])
+
+
+def _in_link(token: str) -> str:
+    """A token as a part of a link: base64 has signs that mean something there."""
+    return quote(token, safe="", errors="surrogateescape")
 
 
 def _is_loopback(address: str) -> bool:

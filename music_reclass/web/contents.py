@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from fastapi import HTTPException
 
 from music_reclass.domain import CONTENT, Outcome
+from music_reclass.features.database import Database
 from music_reclass.features.decisions import Decisions
 from music_reclass.features.journal import Change, Journal
+from music_reclass.taxonomy import load as load_taxonomy
+from music_reclass.utils.files import mtime_ns
 from music_reclass.web.snapshot import OUTCOMES, RELATIONS, Filter
 
 if TYPE_CHECKING:
+    from music_reclass.config import Settings
     from music_reclass.domain import Track
-    from music_reclass.explain.explanation import Explanation
+    from music_reclass.taxonomy import Taxonomy
     from music_reclass.web.snapshot import Snapshot
     from music_reclass.web.work import Work
 
@@ -92,19 +95,48 @@ def under_review(work: Work, album: int) -> dict[str, Any] | None:
     }
 
 
-def explained(work: Work, path: Path) -> Explanation:
-    """Why a file has its genre; features that are not stored are extracted now, and nothing is stored."""
+def explained(work: Work, path: str) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Why a file has its genre, as data and as labelled sentences. Features that are not stored are extracted now, by a
+    process of its own, and nothing is stored; raises TrackError."""
+    status = file_status(path)
+    known = Decisions(work.database).track_at(os.path.realpath(path))
+    if known is not None and (known.size, known.mtime_ns) == (status.st_size, mtime_ns(status)):
+        return _explained(work.settings, work.taxonomy, path, work.database)
+    return work.explainer.call(explained_alone, work.settings, path)
+
+
+def explained_alone(settings: Settings, path: str) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """As `explained`, in a process that has no connection to the library yet."""
+    database = Database(settings.database)
+    try:
+        return _explained(settings, load_taxonomy(settings.taxonomy), path, database)
+    finally:
+        database.close()
+
+
+def _explained(
+    settings: Settings, taxonomy: Taxonomy, path: str, database: Database
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     from music_reclass.cli.session import cascade_for
     from music_reclass.domain import OnExisting
     from music_reclass.explain.explanation import explain
+    from music_reclass.explain.render import render
     from music_reclass.extractors.device import Placement
     from music_reclass.tagging.apply import WritePlan
 
-    settings = work.settings
-    plan = WritePlan(lambda: iter(()), work.taxonomy, OnExisting(settings.on_existing))
-    cascade = cascade_for(settings, work.taxonomy, work.database)
+    plan = WritePlan(lambda: iter(()), taxonomy, OnExisting(settings.on_existing))
+    cascade = cascade_for(settings, taxonomy, database)
     placement = Placement.from_settings(settings)
-    return explain(os.path.realpath(path), cascade, plan, database=work.database, placement=placement)
+    found = explain(os.path.realpath(path), cascade, plan, database=database, placement=placement)
+    return found.as_json(), [(label, text) for label, text in render(found)]
+
+
+def file_status(path: str) -> os.stat_result:
+    """The status of a file; 404 where it is gone or cannot be seen."""
+    try:
+        return os.stat(path)
+    except OSError as error:
+        raise HTTPException(404, "The file is gone.") from error
 
 
 def one_track(work: Work, number: int) -> Track:

@@ -83,10 +83,16 @@ class Jobs:
             job = Job(1 if self._job is None else self._job.number + 1, [*command, *operands])
             line = [sys.executable, "-m", "music_reclass", *command, *self._flags, "--json", "--", *operands]
             environment = {**os.environ, "RECLASS_PROGRESS": "json", "PYTHONUNBUFFERED": "1"}
-            self._process = subprocess.Popen(
-                line, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                text=True, encoding="utf-8", errors="replace", start_new_session=True,
-            )  # fmt: skip
+            environment.pop("RECLASS_WEB_TOKEN", None)  # what a job starts needs no key to the server
+            try:
+                self._process = subprocess.Popen(
+                    line, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                    text=True, encoding="utf-8", errors="replace", start_new_session=True,
+                )  # fmt: skip
+            except OSError as error:  # more paths than a command may have, no memory, no processes left
+                raise ReclassError(
+                    f"reclass {command[0]} could not be started ({error.strerror}); name fewer tracks or a folder."
+                ) from error
             self._job = job
             self._version += 1
         readers = [

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import struct
+import threading
 import zlib
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from music_reclass.errors import TrackError
 from music_reclass.extractors.audio.load import load
+from music_reclass.utils.workers import WorkerPool
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from music_reclass.extractors.audio.load import Clip
+
+Found = TypeVar("Found")
 
 RATE = 44100  # Hz
 EXCERPT = "mid30"
@@ -29,10 +35,44 @@ _COLOURS = np.array(
 )  # fmt: skip
 
 
-@lru_cache(maxsize=_KEPT)
-def excerpt(path: str, size: int, mtime_ns: int) -> Clip:
-    """The excerpt of a file, mono at RATE; raises TrackError. `size` and `mtime_ns` tell its versions apart."""
-    return load(Path(path), EXCERPT, RATE)
+class Reader:
+    """Reads files in a process of its own, one at a time, as scans do: a file that crashes a decoder, or on which it
+    never ends, costs one request, not the server."""
+
+    def __init__(self, timeout: float, memory: int = 0) -> None:
+        self._pool: WorkerPool[Any, Any] = WorkerPool(_called, 1, timeout, _prepared, memory=memory, nice=0)
+        self._lock = threading.Lock()
+        self.excerpt = lru_cache(maxsize=_KEPT)(self._excerpt)
+
+    def call(self, function: Callable[..., Found], *arguments: object) -> Found:
+        """What a function of a module gives there; raises TrackError, for any other exception too."""
+        with self._lock:
+            ((_, answer),) = self._pool.map([(function, arguments)])
+        if isinstance(answer, TrackError):
+            raise answer
+        found: Found = answer
+        return found
+
+    def _excerpt(self, path: str, size: int, mtime_ns: int) -> Clip:
+        """The excerpt of a file, mono at RATE; raises TrackError. `size` and `mtime_ns` tell its versions apart."""
+        return self.call(load, Path(path), EXCERPT, RATE)
+
+    def close(self) -> None:
+        """End the process, whatever it is at."""
+        self._pool.end_items()
+        with self._lock:
+            self._pool.close()
+
+
+def _called(order: tuple[Callable[..., Found], Sequence[object]]) -> Found:
+    function, arguments = order
+    return function(*arguments)
+
+
+def _prepared() -> None:
+    from music_reclass.extractors.pipeline import prepare_worker
+
+    prepare_worker()
 
 
 def start_of(clip: Clip) -> float:

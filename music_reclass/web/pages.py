@@ -164,10 +164,8 @@ def show_track(work: WorkOf, track: Number) -> str:
 @router.get("/parts/explanation/{track}")
 def show_explanation(work: WorkOf, track: Number) -> str:
     """Why a track has its genre, in sentences."""
-    from music_reclass.explain.render import render as sentences
-
-    lines = [(label, readable(text)) for label, text in sentences(explained(work, Path(one_track(work, track).path)))]
-    return render("_explanation.html", lines=lines)
+    _, lines = explained(work, one_track(work, track).path)
+    return render("_explanation.html", lines=[(label, readable(text)) for label, text in lines])
 
 
 @router.get("/parts/similar/{track}")

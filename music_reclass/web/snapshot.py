@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from music_reclass.classification.albums import MIN_TRACKS, album_of
 from music_reclass.domain import Outcome, Relation, TrackTags
+from music_reclass.errors import DatabaseError
 from music_reclass.features.database import Database
 from music_reclass.features.journal import Journal
 from music_reclass.features.user_decisions import ALBUM, ARTIST, keys_of
@@ -359,6 +361,11 @@ class Current:
         self._reading: threading.Thread | None = None
         self._since: list[int] = []  # tracks of which something was stored while the library is being read
 
+    @property
+    def is_read(self) -> bool:
+        """Whether the library was read yet."""
+        return self._snapshot is not None
+
     def get(self) -> Snapshot:
         """The snapshot; the first call reads the library and waits for that."""
         with self._lock:
@@ -379,18 +386,25 @@ class Current:
                 self._snapshot.put(rows_of(database, self._taxonomy, tracks))
 
     def _refresh_if_changed(self) -> None:
-        database = Database(self._path, migrate=False)
-        try:
-            if self._stamp(database) != self._version:
-                with self._lock:
-                    self._since.clear()
-                version = self._stamp(database)
-                snapshot = take(database, self._taxonomy)
-                with self._lock:
-                    snapshot.put(rows_of(database, self._taxonomy, self._since))
-                    self._snapshot, self._version = snapshot, version
-        finally:
-            database.close()
+        if not os.path.exists(self._path):  # moved away: a connection would make an empty one
+            return
+        with suppress(DatabaseError):  # a request that needs more than the lists says so
+            database = Database(self._path, migrate=False)
+            try:
+                self._refresh_by(database)
+            finally:
+                database.close()
+
+    def _refresh_by(self, database: Database) -> None:
+        version = self._stamp(database)
+        if version == self._version:
+            return
+        with self._lock:
+            self._since.clear()
+        snapshot = take(database, self._taxonomy)
+        with self._lock:
+            snapshot.put(rows_of(database, self._taxonomy, self._since))
+            self._snapshot, self._version = snapshot, version
 
     def _refresh(self) -> None:
         database = Database(self._path)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -129,3 +132,71 @@ def test_styles_and_scripts_need_no_session_and_nothing_beside_them_is_served(st
     assert stranger.get("/static/style.css").status_code == 200
     for path in ("/static/../app.py", "/static/%2e%2e/app.py", "/static/..%2fapp.py", "/static//etc/passwd"):
         assert stranger.get(path).status_code in (401, 404)
+
+
+def test_two_servers_on_one_machine_keep_their_sessions_apart() -> None:
+    """Browsers send the cookies of one port to all."""
+    first, second = Access(TOKEN, port=8808), Access(TOKEN, port=8809)
+    both = "; ".join(one.cookie().partition(";")[0] for one in (first, second))
+    assert first.has_session(both)
+    assert second.has_session(both)
+    assert not second.has_session(first.cookie().partition(";")[0])
+
+
+def test_cookies_of_other_servers_that_are_no_cookies_do_no_harm() -> None:
+    access = Access(TOKEN)
+    ours = access.cookie().partition(";")[0]
+    for others in ('a={"x": "y"}', "=", "a[]=1", 'q="', "b=\xe9", ";;", "reclass=", "reclass=wrong"):
+        assert access.has_session(f"{others}; {ours}")
+        assert access.has_session(f"{ours}; {others}")
+        assert not access.has_session(others)
+
+
+def test_a_token_may_have_any_letters() -> None:
+    for token in ("pässwörter-und-mehr", "a+b/c=&d#e f%41", "\udcff-not-utf-8-at-all"):
+        access = Access(token)
+        sent = token.encode("utf-8", "surrogateescape").decode("latin-1")
+        assert access.has_token(f"Bearer {sent}") == ("\udcff" not in token)
+        assert not access.has_token("Bearer \xff\xfe")
+        assert not access.admits("wrong")
+
+
+def test_a_link_never_leads_elsewhere_nor_adds_a_header() -> None:
+    async def location(path: str) -> str:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": f"token={TOKEN}".encode(),
+                 "headers": [(b"host", b"127.0.0.1")]}  # fmt: skip
+        await guarded(echo, Access(TOKEN), lambda: "")(scope, echo, send)  # type: ignore[arg-type]
+        return str(dict(sent[0]["headers"])[b"location"].decode())
+
+    for path in ("/\\evil.example", "//evil.example", "/x\r\nset-cookie: a=b", "/\t/evil.example", "/\u00e9?x#y"):
+        found = asyncio.run(location(path))
+        assert found.startswith("/")
+        assert not {*found} & {*"\\\r\n\t?#"}
+        assert not found.startswith("//")
+
+
+def test_a_request_that_names_two_hosts_is_not_answered() -> None:
+    async def status(*hosts: bytes) -> int:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        headers = [(b"authorization", f"Bearer {TOKEN}".encode()), *((b"host", host) for host in hosts)]
+        scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": headers}
+        await guarded(echo, Access(TOKEN), lambda: "")(scope, echo, send)  # type: ignore[arg-type]
+        return int(sent[0]["status"])
+
+    assert asyncio.run(status(b"127.0.0.1")) == 200
+    assert asyncio.run(status(b"evil.example", b"127.0.0.1")) == 421
+    assert asyncio.run(status()) == 421
+
+
+def test_a_body_without_end_is_not_taken_in(client: TestClient) -> None:
+    headers = {"content-length": str(10**12), "content-type": "application/json"}
+    assert client.post("/api/v1/decisions", headers=headers, content=b"").status_code == 413

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from music_reclass.features.database import Database
 from music_reclass.web.api import ranged
 from music_reclass.web.work import Work
 
@@ -248,3 +249,42 @@ def test_nonsense_is_refused(client: TestClient, method: str, path: str) -> None
 def test_any_text_may_be_searched(client: TestClient, text: str) -> None:
     encoded = text.encode("utf-8", "replace").decode()
     assert client.get("/api/v1/tracks", params={"q": encoded}).status_code == 200
+
+
+def test_a_file_that_vanished_is_said(client: TestClient) -> None:
+    item = first(client, outcome="likely")
+    os.unlink(item["path"])
+    for what in ("audio", "spectrogram", "explanation"):
+        answer = client.get(f"/api/v1/tracks/{item['id']}/{what}")
+        assert (answer.status_code, answer.json()["detail"]) == (404, "The file is gone.")
+    assert client.get(f"/parts/explanation/{item['id']}").status_code == 404
+    assert client.get(f"/tracks/{item['id']}").status_code == 200
+
+
+def test_a_locked_library_is_a_sentence_and_nothing_is_half_stored(
+    client: TestClient, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("music_reclass.features.database.BUSY_SECONDS", 0.01)
+    item = first(client, outcome="likely")
+    monkeypatch.setattr(Work, "database", property(lambda self: Database(self.settings.database)))
+    other = sqlite3.connect(work.settings.database, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    wanted = {"tracks": [item["id"]], "action": "leave"}
+    answer = client.post("/api/v1/decisions", json=wanted)
+    assert answer.status_code == 503
+    assert "locked" in answer.json()["detail"]
+    assert client.get("/api/v1/tracks").status_code == 200
+    other.execute("ROLLBACK")
+    other.close()
+    assert client.get("/api/v1/decisions").json()["items"] == []
+    assert client.post("/api/v1/decisions", json=wanted).status_code == 200
+
+
+def test_the_server_decodes_nothing_itself(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fatal(*_: object, **__: object) -> None:
+        raise AssertionError("a decoder ran in the process of the server")
+
+    monkeypatch.setattr("music_reclass.web.contents._explained", fatal)  # in this process alone
+    sent = client.post("/api/v1/classify", files={"file": ("song.mp3", b"ID3" + bytes(2000), "audio/mpeg")})
+    assert sent.status_code == 200
+    assert sent.json()["outcome"] == "skipped"

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
+from music_reclass.web.command import _in_link
 from tests.library import Shell
 
 
@@ -48,3 +50,8 @@ def test_the_server_answers_at_its_link_and_ends_in_order(scanned: Path, shell: 
         _, err = server.communicate(timeout=30)
     assert "Traceback" not in err
     assert "The next one" in err
+
+
+def test_a_token_with_signs_that_mean_something_in_a_link_opens_it() -> None:
+    token = "a+b/c==&d #%41"
+    assert parse_qs(f"token={_in_link(token)}") == {"token": [token]}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from music_reclass.errors import ReclassError
 from music_reclass.web.jobs import Busy, Job, Jobs
 
 
@@ -63,3 +64,25 @@ def test_progress_and_results_are_counted() -> None:
     assert (job.phase, job.done, job.total, job.note) == ("reading", 3, 9, "a.mp3")
     assert job.counts == {"likely": 1, "written": 1, "unsure": 1}
     assert list(job.messages) == ["a sentence", "{no json", "[]"]
+
+
+def test_more_paths_than_a_command_may_have_are_a_sentence_and_no_job(tmp_path: Path) -> None:
+    jobs = Jobs(["--db", str(tmp_path / "library.sqlite3")])
+    with pytest.raises(ReclassError, match="could not be started"):
+        jobs.start("apply", "--yes", operands=["x" * 10_000_000])
+    assert jobs.current is None
+    assert not jobs.stop()
+
+
+def test_a_job_does_not_get_the_token_of_the_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[dict[str, str]] = []
+
+    def refuse(*_: object, env: dict[str, str], **__: object) -> None:
+        seen.append(env)
+        raise OSError(7, "refused")
+
+    monkeypatch.setenv("RECLASS_WEB_TOKEN", "a-token-of-tests")
+    monkeypatch.setattr("subprocess.Popen", refuse)
+    with pytest.raises(ReclassError):
+        Jobs().start("status")
+    assert "RECLASS_WEB_TOKEN" not in seen[0]

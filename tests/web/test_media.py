@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
+import time
 import wave
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from music_reclass.errors import TrackError
 from music_reclass.extractors.audio.load import load
 from music_reclass.web import media
 
@@ -23,12 +28,32 @@ def test_the_wav_holds_the_samples() -> None:
     assert np.abs(found - samples).max() < 1e-4
 
 
-def test_the_excerpt_is_that_of_the_models(demo_library: Path) -> None:
+@pytest.fixture
+def reader() -> Iterator[media.Reader]:
+    """A reader that gives up soon."""
+    made = media.Reader(0.5)
+    yield made
+    made.close()
+
+
+def test_the_excerpt_is_that_of_the_models_and_decoded_once(demo_library: Path, reader: media.Reader) -> None:
     path = next(one for one in sorted(demo_library.rglob("*")) if one.suffix == ".flac")
     status = path.stat()
-    clip = media.excerpt(str(path), status.st_size, status.st_mtime_ns)
+    clip = reader.excerpt(str(path), status.st_size, status.st_mtime_ns)
     assert np.array_equal(clip.samples, load(path, "mid30", media.RATE).samples)
     assert 0 <= media.start_of(clip) <= clip.duration
+    assert reader.excerpt(str(path), status.st_size, status.st_mtime_ns) is clip
+    assert reader.call(os.getpid) != os.getpid()
+
+
+def test_a_decoder_that_crashes_or_never_ends_costs_one_request(reader: media.Reader, tmp_path: Path) -> None:
+    with pytest.raises(TrackError, match="crashed"):
+        reader.call(os.abort)
+    assert reader.call(len, "abc") == 3
+    with pytest.raises(TrackError, match="timeout"):
+        reader.call(time.sleep, 60)
+    with pytest.raises(TrackError):
+        reader.excerpt(str(tmp_path / "none.mp3"), 1, 1)
 
 
 def test_the_spectrogram_is_a_png_with_a_tone_at_its_height(demo_library: Path) -> None:
