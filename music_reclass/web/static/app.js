@@ -173,6 +173,7 @@ document.addEventListener("submit", event => {
   if (form.dataset.change) { event.preventDefault(); give("change", { genres: [form.elements.genre.value], tracks: [Number(form.dataset.change)] }); }
   else if (form.dataset.job === "scan") { event.preventDefault(); startJob({ job: "scan", path: form.elements.path.value, write: form.elements.write.checked }); }
 });
+all(".cover").forEach(image => { if (image.complete && !image.naturalWidth) image.hidden = true; }); // it failed before this ran
 document.addEventListener("error", event => { if (event.target.classList?.contains("cover")) event.target.hidden = true; }, true);
 for (const cover of document.querySelectorAll(".cover")) if (cover.complete && !cover.naturalWidth) cover.hidden = true; // it failed before this ran
 

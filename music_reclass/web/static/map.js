@@ -20,7 +20,7 @@
   let scale = 1, left = 0, top = 0, under = -1, alike = [];
   const places = new Map();
   const size = () => { canvas.width = canvas.clientWidth * devicePixelRatio; canvas.height = canvas.clientHeight * devicePixelRatio; };
-  const base = () => Math.min(canvas.width, canvas.height) / found.grid;
+  const base = () => .94 * Math.min(canvas.width, canvas.height) / found.grid;
   const place = i => [left + (x[i] - found.grid / 2) * base() * scale + canvas.width / 2, top - (y[i] - found.grid / 2) * base() * scale + canvas.height / 2];
   const CELLS = 64, grid = Array.from({ length: CELLS * CELLS }, () => []);
   const cell = value => Math.min(CELLS - 1, Math.floor(value / (found.grid + 1) * CELLS));
@@ -32,7 +32,7 @@
     requestAnimationFrame(() => {
       pending = false;
       pen.clearRect(0, 0, canvas.width, canvas.height);
-      const dot = Math.max(1.2, Math.min(6, 1.4 * Math.sqrt(scale) * (found.count < 5000 ? 2 : 1))) * devicePixelRatio;
+      const dot = Math.max(1.2, Math.min(9, Math.sqrt(scale) * Math.max(1.4, 100 / Math.sqrt(found.count)))) * devicePixelRatio;
       pen.globalAlpha = found.count > 50000 && scale < 4 ? .5 : .85;
       for (let g = 0; g < palette.length; g++) {
         if (hidden.has(g)) continue;
