@@ -199,7 +199,7 @@ def test_the_map_is_drawn_and_a_point_that_is_clicked_plays(page: Page) -> None:
     canvas = until(lambda: page.find("#map") if page.find("#map").get_attribute("data-ready") else None)
     assert int(canvas.get_attribute("data-ready")) > 2
     wide, high = canvas.size["width"], canvas.size["height"]
-    half = min(wide, high) // 2 - 1
+    half = round(0.94 * min(wide, high) / 2)
     for x, y in [(dx, dy) for dx in (-half, half, 0) for dy in range(-half, half, 8)]:  # some point lies at a border
         ActionChains(page.driver).move_to_element_with_offset(canvas, x, y).click().perform()
         if canvas.get_attribute("data-track"):
