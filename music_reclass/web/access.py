@@ -41,7 +41,7 @@ class Access:
         self.token = token or secrets.token_urlsafe(24)
         self.cookie_name = f"{COOKIE}-{port}" if port else COOKIE
         self._session = secrets.token_urlsafe(32)
-        self.hosts = frozenset(host.casefold() for host in (*LOOPBACK, *hosts))
+        self.hosts = frozenset(_name_of(host) for host in (*LOOPBACK, *hosts))
         self.on_used: Callable[[str], None] = lambda token: None  # gets the token of the next link
 
     def admits(self, token: str) -> bool:
@@ -71,10 +71,7 @@ class Access:
     def knows(self, host: str) -> bool:
         """Whether requests to this host are answered: a foreign name that resolves to this machine is an attack by DNS
         rebinding."""
-        try:
-            return (urlsplit(f"//{host}").hostname or "") in self.hosts
-        except ValueError:
-            return False
+        return bool(host) and _name_of(host) in self.hosts
 
 
 def guarded(app: App, access: Access, sign_in: Callable[[], str]) -> App:
@@ -95,10 +92,18 @@ def guarded(app: App, access: Access, sign_in: Callable[[], str]) -> App:
                 message = {**message, "headers": [*message["headers"], *more]}
             await send(message)
 
+        taken = 0
+
+        async def receive_some() -> Any:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            return {"type": "http.disconnect"} if taken > LARGEST_BODY else message  # of a body that said no length
+
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         refusal = _refusal(scope, headers, access)
         if refusal is None:
-            await app(scope, receive, send_with_headers)
+            await app(scope, receive_some, send_with_headers)
             return
         status, text, more = refusal
         is_page = not scope["path"].startswith("/api/") and scope["path"] != "/openapi.json" and status == 401
@@ -140,6 +145,15 @@ def _refusal(scope: Scope, headers: dict[str, str], access: Access) -> _Refusal 
         if origin.netloc.casefold() != host.casefold() or origin.scheme not in ("http", "https"):
             return 403, "A change must come from a page of this server.", []
     return None
+
+
+def _name_of(host: str) -> str:
+    """The name or address of a host as headers write it, in lower case, without port and final dot."""
+    try:
+        bare = host if host.count(":") > 1 and "[" not in host else urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+    return bare.casefold().rstrip(".")
 
 
 def _same(one: str, other: str) -> bool:

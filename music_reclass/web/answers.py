@@ -116,23 +116,12 @@ class Answers:
             for place, heir in heirs.items():
                 if heir is not None:
                     heir.before[place] = answer.before[place]
+            others = [one for one in self._given.values() if not one.left.keys().isdisjoint(answer.rows)]
             for track in answer.rows:
-                self._pass_on(answer, track, left.get(track), is_same=track in same)
+                if mine := [one for one in others if track in one.left]:
+                    _pass_on(mine, answer, track, left[track] if track in same else None)
         self._current.put(database, answer.tracks)
         return answer
-
-    def _pass_on(self, undone: Answer, track: int, row: tuple[Any, ...] | None, *, is_same: bool) -> None:
-        """Let the answers that remain know what was stored before and after them; nothing where a scan or relabel has
-        decided anew since."""
-        others = [one for one in self._given.values() if track in one.left]
-        heir = next((one for one in others if one.number > undone.number), None)
-        if heir is not None:
-            heir.rows[track] = undone.rows[track]
-        for one in others:
-            if not is_same:
-                one.rows.pop(track, None)
-        if others and row is not None:
-            others[-1].left[track] = row
 
     def _meant(self, database: Database, places: Mapping[Place, UserDecision | None]) -> set[int]:
         """The tracks that some scopes and keys mean, those too that a job has stored since the snapshot."""
@@ -151,6 +140,19 @@ def _exchanged(database: Database, wanted: Mapping[Place, UserDecision | None]) 
     known.drop([place for place, one in wanted.items() if one is None])
     known.store([one for one in wanted.values() if one is not None])
     return before
+
+
+def _pass_on(others: Sequence[Answer], undone: Answer, track: int, left: tuple[Any, ...] | None) -> None:
+    """Let the other answers about a track know what was stored before and after them; nothing (`left` None) where a
+    scan or relabel has decided anew since."""
+    heir = next((one for one in others if one.number > undone.number), None)
+    if heir is not None:
+        heir.rows[track] = undone.rows[track]
+    if left is not None:
+        others[-1].left[track] = left
+        return
+    for one in others:
+        one.rows.pop(track, None)
 
 
 def _by_track(rows: Sequence[tuple[Any, ...]]) -> dict[int, tuple[Any, ...]]:

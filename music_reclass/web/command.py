@@ -63,12 +63,14 @@ def serve(
     work = Work(settings, _job_flags(settings, config_file))
     work.current.get()
     try:
-        served = socket.create_server((bind, port), family=socket.AF_INET6 if ":" in bind else socket.AF_INET)
+        family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+        is_both = bind == "::" and socket.has_dualstack_ipv6()
+        served = socket.create_server((bind, port), family=family, dualstack_ipv6=is_both)
     except OSError as error:
         raise UsageError(f"Cannot serve at {bind} port {port} ({error.strerror}); name another --port.") from error
     number = served.getsockname()[1]
     access = Access(token, (bind, *hosts), number)
-    shown = f"[{bind}]" if ":" in bind else "127.0.0.1" if bind in ("0.0.0.0", "::") else bind
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(bind, f"[{bind}]" if ":" in bind else bind)
     address = f"http://{shown}:{number}/"
     plain(f"{address}?token={_in_link(access.token)}")
     sys.stdout.flush()

@@ -34,6 +34,7 @@ CHOSEN, LEFT = "chosen", "left"  # reasons of what a person decided
 _BATCH = 2000  # rows read before other threads get a turn
 _RUNS = 200
 _SETTLED = 2.0  # seconds between two looks whether the library has changed
+_PAUSE = 5.0  # times that reading it took: a scan of hours, or answer upon answer, leaves the processor to others
 
 _COLUMNS = """
     SELECT t.id, t.path, t.title, t.artist, t.album_artist, t.album, t.compilation, t.genres, d.outcome, d.reason,
@@ -357,7 +358,7 @@ class Current:
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
         self._version: object = None
-        self._looked = 0.0
+        self._looked = self._took = 0.0
         self._reading: threading.Thread | None = None
         self._since: list[int] = []  # tracks of which something was stored while the library is being read
 
@@ -371,7 +372,9 @@ class Current:
         with self._lock:
             if self._snapshot is None:
                 self._refresh()
-            elif time.monotonic() - self._looked > _SETTLED and (self._reading is None or not self._reading.is_alive()):
+            elif time.monotonic() - self._looked > max(_SETTLED, _PAUSE * self._took) and (
+                self._reading is None or not self._reading.is_alive()
+            ):
                 self._looked = time.monotonic()
                 self._reading = threading.Thread(target=self._refresh_if_changed, daemon=True)
                 self._reading.start()
@@ -401,8 +404,11 @@ class Current:
             return
         with self._lock:
             self._since.clear()
+        start = time.monotonic()
         snapshot = take(database, self._taxonomy)
         with self._lock:
+            self._looked = time.monotonic()
+            self._took = self._looked - start
             snapshot.put(rows_of(database, self._taxonomy, self._since))
             self._snapshot, self._version = snapshot, version
 

@@ -200,3 +200,35 @@ def test_a_request_that_names_two_hosts_is_not_answered() -> None:
 def test_a_body_without_end_is_not_taken_in(client: TestClient) -> None:
     headers = {"content-length": str(10**12), "content-type": "application/json"}
     assert client.post("/api/v1/decisions", headers=headers, content=b"").status_code == 413
+
+
+@pytest.mark.parametrize("host", ["Music.lan", "music.lan:8808", "music.lan.", "music.lan"])
+def test_a_name_is_the_same_with_port_and_final_dot(host: str) -> None:
+    assert Access(TOKEN, [host]).knows("music.lan:8808")
+    assert Access(TOKEN, ["music.lan"]).knows(host)
+
+
+def test_an_address_of_ipv6_is_a_name_as_any_other() -> None:
+    access = Access(TOKEN, ["fd00::5"])
+    assert access.knows("[fd00::5]:8808")
+    assert access.knows("[::1]")
+    assert not access.knows("[fd00::6]")
+    assert not access.knows("")
+    assert not access.knows(".")
+
+
+def test_a_body_that_says_no_length_ends_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("music_reclass.web.access.LARGEST_BODY", 10)
+    seen: list[str] = []
+
+    async def read(scope: object, receive: Any, send: object) -> None:
+        while not seen or seen[-1] != "http.disconnect":
+            seen.append((await receive())["type"])
+
+    async def chunk() -> Any:
+        return {"type": "http.request", "body": b"abcd", "more_body": True}
+
+    headers = [(b"authorization", f"Bearer {TOKEN}".encode()), (b"host", b"127.0.0.1")]
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
+    asyncio.run(guarded(read, Access(TOKEN), lambda: "")(scope, chunk, chunk))  # type: ignore[arg-type]
+    assert seen == ["http.request", "http.request", "http.disconnect"]

@@ -288,3 +288,7 @@ def test_the_server_decodes_nothing_itself(client: TestClient, monkeypatch: pyte
     sent = client.post("/api/v1/classify", files={"file": ("song.mp3", b"ID3" + bytes(2000), "audio/mpeg")})
     assert sent.status_code == 200
     assert sent.json()["outcome"] == "skipped"
+
+
+def test_a_range_with_endless_digits_is_no_range() -> None:
+    assert ranged(b"abc", "audio/wav", f"bytes={'9' * 5000}-").status_code == 200

@@ -141,6 +141,20 @@ def test_an_album_is_played_accepted_taken_back_and_left_by_keyboard(page: Page)
     assert page.problems() == []
 
 
+def test_a_key_that_is_pressed_twice_decides_one_album(page: Page) -> None:
+    page.open("/review")
+    until(lambda: page.run("document.documentElement.dataset.ready"))
+    page.driver.execute_script(
+        "window.posts = 0; const fetched = window.fetch;"
+        "window.fetch = (...order) => { if (order[1]?.method === 'POST') window.posts++; return fetched(...order); };"
+        "answer('leave'); answer('leave'); undo();"
+    )
+    until(lambda: "Nothing to review" in page.find("main").text)
+    assert page.run("window.posts") == 1
+    page.press("u")
+    until(lambda: page.all(".album"))
+
+
 def test_a_genre_is_chosen_by_number_and_by_search_and_keys_do_nothing_within_a_field(page: Page) -> None:
     page.open("/review")
     choice = page.find(".choice").get_attribute("data-genre")

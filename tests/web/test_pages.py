@@ -8,6 +8,8 @@ import sqlite3
 import pytest
 from fastapi.testclient import TestClient
 
+from music_reclass.features.decisions import Decisions
+from music_reclass.features.user_decisions import UserDecisions
 from music_reclass.web.pages import render
 from music_reclass.web.work import Work
 
@@ -93,3 +95,16 @@ def test_a_template_that_lacks_a_value_fails_rather_than_showing_nothing() -> No
 
     with pytest.raises(UndefinedError):
         render("_rows.html")
+
+
+def test_what_was_decided_for_an_artist_can_be_forgotten_on_the_page_of_a_track(client: TestClient, work: Work) -> None:
+    track = next(one for one in Decisions(work.database).tracks(work.current.get().ids.tolist()) if one.tags.artist)
+    order = {"tracks": [track.id], "action": "change", "genres": ["Jazz"], "scope": "artist"}
+    assert client.post("/api/v1/decisions", json=order).status_code == 200
+    button = re.search(r'<button[^>]*data-answer="forget"[^>]*>', client.get(f"/tracks/{track.id}").text)
+    assert button is not None
+    scope = re.search(r'data-scope="(\w+)"', button[0])
+    assert scope is not None
+    order = {"tracks": [track.id], "action": "forget", "scope": scope[1]}
+    assert client.post("/api/v1/decisions", json=order).status_code == 200
+    assert UserDecisions(work.database).all() == []

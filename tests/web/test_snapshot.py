@@ -154,6 +154,18 @@ def test_an_answer_given_while_the_library_is_read_is_not_lost_from_the_lists(
     assert album not in current.get().review()
 
 
+def test_a_library_that_takes_long_to_read_is_read_seldom(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    current = work.current
+    current.get()
+    monkeypatch.setattr("music_reclass.web.snapshot._SETTLED", -1.0)
+    current._took = 1e6
+    current.get()
+    assert current._reading is None
+    current._took = 0.0
+    current.get()
+    assert current._reading is not None
+
+
 def test_what_was_computed_of_tracks_that_changed_meanwhile_is_computed_again() -> None:
     snapshot = made(9)
 

@@ -8,7 +8,7 @@ async function call(method, path, body) {
     method, headers: body ? { "Content-Type": "application/json" } : {}, body: body ? JSON.stringify(body) : undefined,
   });
   const found = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(typeof found.detail === "string" ? found.detail : `The server answered ${answer.status}.`);
+  if (!answer.ok) throw Object.assign(new Error(typeof found.detail === "string" ? found.detail : `The server answered ${answer.status}.`), { status: answer.status });
   return found;
 }
 
@@ -65,7 +65,7 @@ wave.addEventListener("keydown", event => {
 const holder = one("#album");
 const queue = one("#queue") ? JSON.parse(one("#queue").textContent) : [];
 const answered = [];
-let trackOnly = false;
+let trackOnly = false, busy = false; // while an answer is on its way keys decide nothing: the next album is not seen yet
 
 const album = () => one(".album");
 const rows = () => all(".row");
@@ -102,7 +102,8 @@ function warm() { // the next picture is there before it is asked for
 
 async function give(action, { genres = [], tracks, scope } = {}) {
   const shown = album();
-  if (!shown) return;
+  if (!shown || busy) return;
+  busy = true;
   const number = Number(shown.dataset.album);
   const wholeAlbum = !tracks;
   const ids = tracks || shown.dataset.ids.split(",").map(Number);
@@ -113,26 +114,32 @@ async function give(action, { genres = [], tracks, scope } = {}) {
     toast(`${said}: ${found.count} ${found.count === 1 ? "track" : "tracks"}. u undoes it.`);
     if (!holder) { location.reload(); return; }
     if (wholeAlbum) await show(following()); else await show(number);
-  } catch (error) { toast(error.message); }
+  } catch (error) { toast(error.message); } finally { busy = false; }
 }
 async function undo() {
+  if (busy) return;
+  busy = true;
   const last = answered.pop();
   try {
     await call("DELETE", `/decisions/${last ? last.answer : 0}`);
     toast("Undone.");
     if (last && holder) { if (!queue.includes(last.album)) queue.unshift(last.album); await show(last.album); } else location.reload();
-  } catch (error) { toast(error.message); }
+  } catch (error) {
+    if (last && error.status !== 410) answered.push(last); // it still stands
+    toast(error.message);
+  } finally { busy = false; }
 }
-function answer(action, genre, track) {
+function answer(action, genre, track, scope) {
+  if (busy) return;
   const tracks = track ? [Number(track)] : trackOnly && currentRow() ? [Number(currentRow().dataset.track)] : undefined;
   trackOnly = false;
   if (action === "accept") return give("accept", { tracks });
   if (action === "change") return give("change", { genres: [genre], tracks });
   if (action === "leave") return give("leave", { tracks });
-  if (action === "forget") return give("forget", { tracks, scope: "album" });
+  if (action === "forget") return give("forget", { tracks, scope: scope || "album" });
   if (action === "undo") return undo();
   if (action === "search") return searchGenre();
-  if (action === "skip") { const now = Number(album()?.dataset.album), next = following(); queue.push(now); return show(next); }
+  if (action === "skip") { const now = Number(album()?.dataset.album), next = following(); queue.push(now); busy = true; return show(next).finally(() => { busy = false; }); }
 }
 
 function searchGenre() {
@@ -165,7 +172,7 @@ document.addEventListener("click", event => {
   const button = event.target.closest("button");
   if (!button) return;
   if (button.dataset.play) { mark(button.closest(".row"), false); play(Number(button.dataset.play), button.closest("[data-title]")?.dataset.title); }
-  else if (button.dataset.answer) answer(button.dataset.answer, button.dataset.genre, button.dataset.for);
+  else if (button.dataset.answer) answer(button.dataset.answer, button.dataset.genre, button.dataset.for, button.dataset.scope);
   else if (button.dataset.job && button.type !== "submit" || button.dataset.job && !button.form) startJob(button.dataset);
 });
 document.addEventListener("submit", event => {
