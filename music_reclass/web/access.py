@@ -81,6 +81,8 @@ def guarded(app: App, access: Access, sign_in: Callable[[], str]) -> App:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await app(scope, receive, send)
+            else:
+                await send({"type": "websocket.close"})  # there are none
             return
 
         async def send_with_headers(message: Any) -> None:

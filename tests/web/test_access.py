@@ -232,3 +232,13 @@ def test_a_body_that_says_no_length_ends_at_the_limit(monkeypatch: pytest.Monkey
     scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
     asyncio.run(guarded(read, Access(TOKEN), lambda: "")(scope, chunk, chunk))  # type: ignore[arg-type]
     assert seen == ["http.request", "http.request", "http.disconnect"]
+
+
+def test_a_websocket_is_closed_in_order() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(guarded(echo, Access(TOKEN), lambda: "")({"type": "websocket", "path": "/"}, echo, send))  # type: ignore[arg-type]
+    assert sent == [{"type": "websocket.close"}]

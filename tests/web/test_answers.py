@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import permutations
 
 import pytest
@@ -199,3 +200,45 @@ def test_an_answer_for_an_album_reaches_a_track_that_a_scan_has_stored_since(wor
     answer = work.answers.give(work.database, dict.fromkeys(tracks, ("Jazz",)), "album")
     assert new in answer.tracks
     assert genres_of(work, [int(new or 0)]) == [("Jazz",)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_is_answered_and_undone_in_any_order_the_last_word_holds(work: Work, seed: int) -> None:
+    draw = random.Random(seed)
+    tracks = work.current.get().ids.tolist()
+    before = {track.id: track.decision for track in Decisions(work.database).tracks(tracks)}
+    given: list[int] = []
+    for _ in range(25):
+        if given and draw.random() < 0.4:
+            number = given.pop(draw.randrange(len(given)))
+            assert work.answers.undo(work.database, number) is not None
+        else:
+            chosen = draw.choice([None, ("Jazz",), ("Blues",), ("Folk", "Rock")])
+            named = work.current.get().on_album(draw.choice(tracks))[: draw.choice([1, 100])]
+            answer = work.answers.give(
+                work.database, dict.fromkeys(named, chosen), draw.choice(["track", "album", "artist"]),
+                forget=draw.random() < 0.2,
+            )  # fmt: skip
+            given.append(answer.number)
+        holding_matches(work, tracks)
+    for number in draw.sample(given, len(given)):
+        work.answers.undo(work.database, number)
+        holding_matches(work, tracks)
+    assert UserDecisions(work.database).all() == []
+    assert {track.id: track.decision for track in Decisions(work.database).tracks(tracks)} == before
+
+
+def holding_matches(work: Work, tracks: list[int]) -> None:
+    """What is stored and shown of each track is what the user decided, and nothing else claims to be that."""
+    snapshot = work.current.get()
+    for track in Decisions(work.database).tracks(tracks):
+        user = UserDecisions(work.database).of(track.digest, track.tags)
+        if track.decision is None:
+            continue
+        expected = "" if user is None else "left" if user.genres is None else "chosen"
+        assert (track.decision.reason if track.decision.reason in ("left", "chosen") else "") == expected
+        if user is not None:
+            assert track.decision.genres == (user.genres or ())
+        place = snapshot.place(track.id)
+        assert place is not None
+        assert bool(snapshot.asked[place]) == bool(expected)
