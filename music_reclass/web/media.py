@@ -15,6 +15,7 @@ import numpy as np
 from music_reclass.errors import TrackError
 from music_reclass.extractors.audio.load import load
 from music_reclass.utils.workers import WorkerPool
+from music_reclass.web.jobs import Busy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +27,7 @@ Found = TypeVar("Found")
 RATE = 44100  # Hz
 EXCERPT = "mid30"
 _KEPT = 6  # excerpts of 2.6 MB in memory: the album that is reviewed now
+_WAITING = 3  # requests at a time that read files by one process; the server has eight threads
 _WIDE = 640  # pixels of a spectrogram
 
 # Dark to bright, red-green-blue by equal steps.
@@ -42,12 +44,19 @@ class Reader:
     def __init__(self, timeout: float, memory: int = 0) -> None:
         self._pool: WorkerPool[Any, Any] = WorkerPool(_called, 1, timeout, _prepared, memory=memory, nice=0)
         self._lock = threading.Lock()
+        self._waiting = threading.BoundedSemaphore(_WAITING)
         self.excerpt = lru_cache(maxsize=_KEPT)(self._excerpt)
 
     def call(self, function: Callable[..., Found], *arguments: object) -> Found:
-        """What a function of a module gives there; raises TrackError, for any other exception too."""
-        with self._lock:
-            ((_, answer),) = self._pool.map([(function, arguments)])
+        """What a function of a module gives there; raises TrackError, for any other exception too, and Busy where too
+        many wait: a file on which a decoder never ends leaves threads for other requests."""
+        if not self._waiting.acquire(blocking=False):
+            raise Busy("Other files are being read; try again in a moment.")
+        try:
+            with self._lock:
+                ((_, answer),) = self._pool.map([(function, arguments)])
+        finally:
+            self._waiting.release()
         if isinstance(answer, TrackError):
             raise answer
         found: Found = answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 import time
 import wave
 import zlib
@@ -16,6 +17,7 @@ import pytest
 from music_reclass.errors import TrackError
 from music_reclass.extractors.audio.load import load
 from music_reclass.web import media
+from music_reclass.web.jobs import Busy
 
 RATE = 44100
 
@@ -54,6 +56,20 @@ def test_a_decoder_that_crashes_or_never_ends_costs_one_request(reader: media.Re
         reader.call(time.sleep, 60)
     with pytest.raises(TrackError):
         reader.excerpt(str(tmp_path / "none.mp3"), 1, 1)
+
+
+def test_a_file_that_keeps_the_reader_busy_leaves_threads_for_others(reader: media.Reader) -> None:
+    with reader._lock:  # as while one is read
+        threads = [threading.Thread(target=reader.call, args=(len, "abc")) for _ in range(media._WAITING)]
+        for thread in threads:
+            thread.start()
+        while reader._waiting.acquire(blocking=False):  # until all of them wait
+            reader._waiting.release()
+        with pytest.raises(Busy, match="try again"):
+            reader.call(len, "abc")
+    for thread in threads:
+        thread.join()
+    assert reader.call(len, "abc") == 3
 
 
 def test_the_spectrogram_is_a_png_with_a_tone_at_its_height(demo_library: Path) -> None:
