@@ -38,6 +38,13 @@ if TYPE_CHECKING:
 
 ROWS = 100
 _COLOURS = {"confident": GREEN, "likely": BLUE, "unsure": AMBER, "skipped": GREY, "failed": RED, "undecided": GREY}
+_RELATIONS = {  # of what was decided to what is in the file, in words
+    "fill": "no genre in the file",
+    "junk": "the tag says nothing",
+    "agree": "the file agrees",
+    "refine": "a wider genre in the file",
+    "conflict": "another genre in the file",
+}
 router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
 
 
@@ -53,6 +60,7 @@ def _templates() -> Environment:
     made.filters["when"] = lambda at: time.strftime("%Y-%m-%d %H:%M", time.localtime(at)) if at else ""
     made.filters["minutes"] = lambda seconds: "" if not seconds else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
     made.filters["shown"] = lambda genres: "no genre" if genres is None else ", ".join(genres) or "empty"
+    made.filters["relation"] = lambda name: _RELATIONS.get(name, name)
     made.globals.update(version=__version__, counted=counted)
     return made
 

@@ -58,6 +58,18 @@ def test_hostile_tags_are_shown_as_text(client: TestClient, work: Work, path: st
         assert "49</title>" not in text
 
 
+def test_how_a_tag_stands_to_the_decision_is_said_in_words(client: TestClient, work: Work) -> None:
+    with sqlite3.connect(work.settings.database) as other:
+        other.execute("UPDATE track SET genres = json_array('conflict')")  # a genre of that name stays as it is
+    other.close()
+    text = client.get("/library?relation=conflict").text
+    assert '<option value="conflict" selected>another genre in the file</option>' in text
+    assert '<option value="conflict">conflict</option>' in text
+    assert "likely, another genre in the file" in text
+    number = client.get("/api/v1/tracks?relation=conflict").json()["items"][0]["id"]
+    assert "(likely): another genre in the file." in client.get(f"/tracks/{number}").text
+
+
 def test_a_page_of_the_library_has_at_most_a_hundred_rows(client: TestClient) -> None:
     assert client.get("/library").text.count('<tr class="row"') <= 100
 
