@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import textwrap
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -260,11 +262,12 @@ def offer_recommended(choice: Choice, settings: Settings) -> None:
             return
         today = datetime.date.today().isoformat()
         store.remember_offer(model.name, today)
-        plain(
+        sentences = (
             f"Recommended: {model.title.partition(',')[0]}, a small network that recognizes instruments, speech and "
             "other sounds. It helps to decide the genre and to tell music from what is none. "
             f"{model.size / 1e6:,.0f} MB to download, licence {model.licence} (reclass models licence {model.name})."
         )
+        plain(textwrap.fill(sentences, shutil.get_terminal_size().columns, break_on_hyphens=False))
         if not confirm("Fetch it now?", Choice(), default=True):
             plain("You are not asked again; to fetch it later: reclass models download")
             return

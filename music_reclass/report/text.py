@@ -119,14 +119,19 @@ def outcome_lines(
 ) -> Iterator[str]:
     """How many tracks got a genre, how many of these should be right, and what became of the others.
 
-    `expected_right` is the sum of the probabilities of the decided genres; `reasons` count skips and failures by
-    `outcome: reason`; `relations` are the rows below the decided tracks; `sounds` say what is no music.
+    `expected_right` is the sum of the probabilities of the decided genres; where a person decided all, nothing is said
+    of it. `reasons` count skips and failures by `outcome: reason`;
+    `relations` are the rows below the decided tracks; `sounds` say what is no music.
     """
     decided = outcomes.get("confident", 0) + outcomes.get("likely", 0)
     if not sum(outcomes.values()):
         yield "Nothing was decided yet."
         return
-    should = f" ({_expectation(decided, expected_right)})" if decided and expected_right is not None else ""
+    should = (
+        f" ({_expectation(decided, expected_right)})"
+        if decided and expected_right is not None and expected_right != decided
+        else ""
+    )
     rows: list[Row] = [(0, decided, f"recognised{should}", ""), *relations]
     if unsure := outcomes.get("unsure", 0):
         rows.append((0, unsure, "not sure enough", "left alone; see them: reclass status --unsure"))

@@ -128,7 +128,7 @@ def _preflight(work: _Replacement) -> None:
         )
     # Root may write anywhere, but a file without any write bit was protected by somebody on purpose.
     if not status.st_mode & 0o222 or not os.access(work.path, os.W_OK):
-        raise FailTrack("permission", f"{name} is read-only.")
+        raise FailTrack("permission", f"{name} is read-only; chmod u+w lets it be written.")
     if not os.access(work.path.parent, os.W_OK | os.X_OK):
         raise FailTrack("permission", f"the folder of {name} is read-only.")
     if shutil.disk_usage(work.path.parent).free < 2 * status.st_size:

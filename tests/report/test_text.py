@@ -72,6 +72,11 @@ def test_one_track_is_one_track() -> None:
     assert "1 could not be used -> see why: reclass status --failed\n1 read error" in found
 
 
+def test_what_a_person_decided_is_not_said_to_be_right_so_often() -> None:
+    found = list(text.outcome_lines({"confident": 2}, {}, expected_right=2.0))
+    assert found == ["     2 recognised"]
+
+
 def test_what_the_policy_replaces_is_not_called_left_alone() -> None:
     found = said(text.plan_lines(report({"likely": 3}, relations={"conflict": 3}, changes={"conflict": 2})))
 
