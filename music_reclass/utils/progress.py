@@ -168,6 +168,7 @@ class StopWhen(StopRequest):
 
 
 _somebody_is_asked = False
+_open_requests: list[StopRequest] = []  # of the blocks that run now, the outermost first
 
 
 @contextmanager
@@ -185,11 +186,13 @@ def waiting_for_answer() -> Iterator[None]:
 def orderly_stop() -> Iterator[StopRequest]:
     """The first SIGINT, SIGTERM or SIGHUP within the block sets the request; the second raises KeyboardInterrupt.
 
-    Within `waiting_for_answer` the first raises it too.
+    Within `waiting_for_answer` the first raises it too. A request within a block is one to the blocks around it as well:
+    it may come when the inner one has looked for the last time.
 
     SIGHUP says that the terminal is gone, and counts unless it is ignored (nohup); then nothing more is printed there.
     """
     request = StopRequest()
+    request.requested = bool(_open_requests and _open_requests[-1].requested)
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
@@ -199,17 +202,20 @@ def orderly_stop() -> Iterator[StopRequest]:
         if number == HANGUP:
             _silence(terminals)
         at_once = request.requested or _somebody_is_asked
-        request.requested = True
+        for one in _open_requests:
+            one.requested = True
         if at_once:
             raise KeyboardInterrupt
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     if HANGUP is not None and signal.getsignal(HANGUP) != signal.SIG_IGN:
         numbers.append(HANGUP)
+    _open_requests.append(request)
     previous = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield request
     finally:
+        _open_requests.remove(request)
         for number, handler in previous.items():
             signal.signal(number, handler)
 

@@ -22,7 +22,7 @@ from typing import Any
 from tests.library import digests
 
 DYING = Path(__file__).with_name("dying.py")
-PATIENCE = 300  # seconds of the clock in which a process must end or begin; machines that run tests are shared
+PATIENCE = 120  # seconds of the clock in which a process must end or begin; machines that run tests are shared
 
 # Columns that tell when and in which run something was done, or what was only intended.
 _VOLATILE = {"seen", "decided", "at", "started", "finished", "made", "id", "mtime_ns", "planned", "changed"}
@@ -78,14 +78,24 @@ class Bench:
         """What the last command printed."""
         return (self.root / "output").read_text(errors="replace")
 
-    def run(self, words: list[str], moment: str = "none", *, after: float | None = None) -> tuple[int, int, float]:
+    def run(
+        self,
+        words: list[str],
+        moment: str = "none",
+        *,
+        after: float | None = None,
+        until: Callable[[], bool] | None = None,
+    ) -> tuple[int, int, float]:
         """Exit code of a command, its number of events, and its seconds from the first of them on; with `after`, it is
-        killed so many seconds after the first event, unless it has ended before."""
+        killed so many seconds after the first event, unless it has ended before. `until`: for a command that does not
+        end by itself, which is asked to once this is so."""
         process, told = self.start(moment, words)
         try:
             if after is not None and _line(told):
                 select.select([], [], [], after)
                 process.send_signal(signal.SIGKILL)
+            elif until is not None:
+                _stop_once(process, until)
             code = process.wait(timeout=PATIENCE)
             lines = _rest(told).split(b"\n")
         finally:
@@ -131,6 +141,17 @@ class Bench:
             found["plex"] = _edit_log(sql)
         return found
 
+    def has_written(self, count: int) -> bool:
+        """Whether so many changes stand, and none is open."""
+        if not self.db.exists():
+            return False
+        try:
+            with closing(sqlite3.connect(f"file:{self.db}?mode=ro", uri=True)) as sql:
+                found = dict(sql.execute("SELECT state, count(*) FROM change GROUP BY state"))
+        except sqlite3.OperationalError:  # it is just being made
+            return False
+        return found.get("written", 0) == count and not {"planned", "staged"} & found.keys()
+
     def knows_its_files(self) -> None:
         """Every track of the library has the size and time that its file has."""
         with closing(sqlite3.connect(self.db)) as sql:
@@ -168,6 +189,18 @@ def _edit_log(sql: sqlite3.Connection) -> list[str]:
     return sorted(json.dumps([row[name] for name in names]) for row in rows if row["state"] == "written")
 
 
+def _stop_once(process: subprocess.Popen[bytes], until: Callable[[], bool]) -> None:
+    """SIGTERM for a process once something is so, unless it has ended before; TimeoutError where that takes too long."""
+    deadline = time.monotonic() + PATIENCE
+    while process.poll() is None:
+        if until():
+            process.send_signal(signal.SIGTERM)
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError("the command did not reach its end")
+        time.sleep(0.02)
+
+
 def _line(handle: int) -> bytes:
     """The next line of a pipe; b"" at its end, or where nothing came for long."""
     line = b""
@@ -202,10 +235,18 @@ def _wait_for_workers(session: int) -> None:
 
 
 def killed_somewhere(
-    bench: Bench, words: list[str], seed: str, *, events: int, seconds: float, again: Callable[[], None]
+    bench: Bench,
+    words: list[str],
+    seed: str,
+    *,
+    events: int,
+    seconds: float,
+    again: Callable[[], None],
+    until: Callable[[], bool] | None = None,
 ) -> str:
     """Run a command and kill it at a moment that `seed` chooses: at one of its `events`, or within its `seconds`; the
-    moment in words. Where it has ended before, `again` puts everything back, and it is killed earlier."""
+    moment in words. Where it has ended before, by itself or asked to by `until`, `again` puts everything back, and it
+    is killed earlier."""
     chance = random.Random(seed)
     by_time = chance.random() < 0.4
     for _ in range(40):
@@ -216,7 +257,7 @@ def killed_somewhere(
             seconds = after if code >= 0 else seconds
         else:
             moment = f"{chance.choice(('before', 'after'))} {chance.randint(1, events)}"
-            code, _, _ = bench.run(words, moment)
+            code, _, _ = bench.run(words, moment, until=until)
             events = max(1, events - 5) if code >= 0 else events
         if code == -signal.SIGKILL:
             return moment

@@ -1,13 +1,14 @@
-"""kill -9 at any moment of scan, apply, undo and sync: the same command again ends where an undisturbed one does.
+"""kill -9 at any moment of scan, apply, undo, sync and watch: the same command again ends where an undisturbed one does.
 
-The long form is 200 kills (`--slow`); a number of one's own: `RECLASS_KILLS=50 pytest --slow -k kills`, another seed:
+A watch ends when it is asked to, once all is written, and leaves what a scan leaves. The long form is 50 kills of each
+(`--slow`); a number of one's own: `RECLASS_KILLS=10 pytest --slow -k kills`, another seed:
 `RECLASS_SEED=2`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,16 @@ from tests.fakes.plex_server import TOKEN, FakePlex
 from tests.torture.killing import Bench, killed_somewhere
 
 SEED = os.environ.get("RECLASS_SEED", "1")
-KILLS = int(os.environ.get("RECLASS_KILLS", "200"))
-OPERATIONS = ("scan", "apply", "undo", "sync")
+KILLS = int(os.environ.get("RECLASS_KILLS", "50"))
+OPERATIONS = ("scan", "apply", "undo", "sync", "watch")
 TUNES = (("01.mp3", None), ("02.flac", "Other"), ("03.m4a", "genre"), ("04.opus", None), ("05.wav", "Unknown"))
-SCAN = ["scan", "{music}", "--yes", "--quiet", "--jobs", "1", "--stages", "1", "--on-existing", "replace"]
+FLAGS = ["--yes", "--jobs", "1", "--stages", "1", "--on-existing", "replace"]
 WORDS = {
-    "scan": SCAN,
+    "scan": ["scan", "{music}", "--quiet", *FLAGS],
     "apply": ["apply", "--yes", "--on-existing", "replace"],
     "undo": ["undo", "--yes"],
     "sync": ["plex", "sync", "--yes"],
+    "watch": ["watch", "{music}", "--settle", "0.1", *FLAGS],
 }
 
 
@@ -78,6 +80,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory, fake: FakePlex) -> Bench:
     bench.save("scan")
     undisturbed("scan", bench, fake)
     bench.save("undo")
+    bench.load("scan")
+    bench.save("watch")
+    undisturbed("watch", bench, fake)
+    for name in ("files", "library", "names"):
+        assert bench.wanted["watch"][name] == bench.wanted["scan"][name], name
+    bench.load("undo")
     undisturbed("undo", bench, fake)
     bench.load("scan")
     assert bench.run([*words_of("scan", bench), "--dry-run"])[0] == 0, bench.said()
@@ -92,9 +100,18 @@ def bench(tmp_path_factory: pytest.TempPathFactory, fake: FakePlex) -> Bench:
 def undisturbed(operation: str, bench: Bench, fake: FakePlex) -> None:
     """Run an operation and keep what is there afterwards, its number of events, and its seconds."""
     fill(fake, bench)
-    code, events, seconds = bench.run(words_of(operation, bench))
+    code, events, seconds = bench.run(words_of(operation, bench), until=end_of(operation, bench))
     assert code == 0, bench.said()
     bench.wanted[operation] = {"events": events, "seconds": seconds, **state(bench, fake)}
+
+
+def end_of(operation: str, bench: Bench) -> Callable[[], bool] | None:
+    """When a command is to be asked to end, None for one that ends by itself: a watch once it has written as much as
+    a scan writes."""
+    if operation != "watch":
+        return None
+    count = len(bench.wanted["scan"]["library"]["standing"])
+    return lambda: bench.has_written(count)
 
 
 def state(bench: Bench, fake: FakePlex) -> dict[str, Any]:
@@ -115,7 +132,7 @@ def assert_reached(bench: Bench, fake: FakePlex, wanted: dict[str, Any], moment:
 
 def kills(operation: str, bench: Bench, fake: FakePlex, numbers: range) -> None:
     """Kill the operation once for each number, and let the same command go on."""
-    words, wanted = words_of(operation, bench), bench.wanted[operation]
+    words, wanted, until = words_of(operation, bench), bench.wanted[operation], end_of(operation, bench)
     bench.load("scan")
     original = bench.files()
     for number in numbers:
@@ -127,9 +144,11 @@ def kills(operation: str, bench: Bench, fake: FakePlex, numbers: range) -> None:
         again()
         blank = fake.state()
         seed = f"{SEED} {operation} {number}"
-        how = killed_somewhere(bench, words, seed, events=wanted["events"], seconds=wanted["seconds"], again=again)
+        how = killed_somewhere(
+            bench, words, seed, events=wanted["events"], seconds=wanted["seconds"], again=again, until=until
+        )
         moment = f"RECLASS_SEED={SEED}, {operation} number {number}, killed {how}"
-        code, _, _ = bench.run(words)
+        code, _, _ = bench.run(words, until=until)
         assert code == 0 or (operation == "undo" and code == 3), (moment, bench.said())
         assert_reached(bench, fake, wanted, moment)
         while (code := bench.run(["undo", "--yes"])[0]) == 0:
@@ -149,4 +168,4 @@ def test_a_command_that_was_killed_ends_as_an_undisturbed_one(operation: str, be
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_kills_at_random_moments(operation: str, bench: Bench, fake: FakePlex) -> None:
-    kills(operation, bench, fake, range(1, 1 + KILLS // len(OPERATIONS)))
+    kills(operation, bench, fake, range(1, 1 + KILLS))

@@ -52,3 +52,16 @@ def test_under_nohup_a_closed_terminal_does_not_count() -> None:
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_request_within_a_block_is_one_to_the_blocks_around_it() -> None:
+    with orderly_stop() as outer:
+        with orderly_stop() as inner:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert inner
+        assert outer
+        with orderly_stop() as late, pytest.raises(KeyboardInterrupt):
+            assert late
+            os.kill(os.getpid(), signal.SIGTERM)
+    with orderly_stop() as stop:
+        assert not stop
