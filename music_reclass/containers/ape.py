@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from music_reclass.containers.edits import Container, Edit, Raw, growth, only_in_slot, replaced
 from music_reclass.containers.id3 import MOST_TAGS, V1_SIZE, syncsafe
-from music_reclass.containers.structure import Element, Malformed, Span, peek, read_at, size_of
+from music_reclass.containers.structure import Element, Malformed, Span, peek, read_at, read_part, refuse_many, size_of
 
 SLOT = "APE"
 VERSION = 2000
@@ -117,10 +117,11 @@ class Ape(Container):
         if self.tag is None:
             return []
         footer = self.tag.end - FOOTER_SIZE
-        data = read_at(self.file, self.tag.body, footer - self.tag.body)
+        data = read_part(self.file, self.tag.body, footer)
         items: list[Element] = []
         at = 0
-        for _ in range(int.from_bytes(read_at(self.file, footer + 16, 4), "little")):
+        for number in range(int.from_bytes(read_at(self.file, footer + 16, 4), "little")):
+            refuse_many(number)
             name_end = data.find(b"\0", at + 8)
             if name_end < 0:
                 raise Malformed("an APE item without a key")

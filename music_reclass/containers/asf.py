@@ -9,7 +9,7 @@ from typing import BinaryIO
 from uuid import UUID
 
 from music_reclass.containers.edits import GENRE, Container, Edit, Raw, growth, in_slot, replaced
-from music_reclass.containers.structure import Element, Malformed, Span, read_at, size_of
+from music_reclass.containers.structure import Element, Malformed, Span, read_at, read_part, refuse_many, size_of
 
 HEADER_SIZE = 24  # of an object: GUID and size
 
@@ -38,7 +38,10 @@ MOST = 0xFFFF  # attributes in an object, and bytes of a text in the extended de
 
 def objects(file: BinaryIO, start: int, end: int) -> Iterator[Element]:
     """The objects from `start` to `end`, each named by its GUID; a data object cut short ends there."""
+    number = 0
     while start + HEADER_SIZE <= end:
+        refuse_many(number)
+        number += 1
         header = read_at(file, start, HEADER_SIZE)
         length = int.from_bytes(header[16:], "little")
         if length > end - start and header[:16] == DATA:
@@ -51,7 +54,7 @@ def objects(file: BinaryIO, start: int, end: int) -> Iterator[Element]:
 
 def _attributes(file: BinaryIO, found: Element) -> Iterator[Element]:
     """The attributes in an object of SLOTS."""
-    data = read_at(file, found.body, found.end - found.body)
+    data = read_part(file, found.body, found.end)
     if len(data) < 2:
         raise Malformed("an ASF object without its count of attributes")
     at = 2

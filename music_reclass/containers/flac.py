@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from music_reclass.containers.edits import Container, Edit, Raw, growth
-from music_reclass.containers.structure import Element, Malformed, Span, read_at
+from music_reclass.containers.structure import Element, Malformed, Span, read_at, refuse_many
 from music_reclass.containers.vorbis import Comment, new_comment
 
 STREAMINFO, PADDING, VORBIS_COMMENT = b"\0", b"\1", b"\4"  # types of metadata blocks
@@ -32,6 +32,7 @@ class Flac(Container):
             if end > self.layout.end:
                 raise Malformed("a FLAC metadata block longer than its file")
             found.append(Element(bytes([header[0] & 0x7F]), position, body, end))
+            refuse_many(len(found))
             position, last = end, bool(header[0] & 0x80)
         if found[0].name != STREAMINFO:
             raise Malformed("a FLAC stream that does not begin with STREAMINFO")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 from music_reclass.containers.edits import GENRE, STYLE, Edit, Raw, growth, only_in_slot, replaced
-from music_reclass.containers.structure import Element, Malformed, peek
+from music_reclass.containers.structure import BLOCK, Element, Malformed, peek
 
 HEADER_SIZE = 10
 UNSYNCHRONISED, EXTENDED, FOOTER = 0x80, 0x40, 0x10
@@ -94,7 +94,9 @@ class Tag:
             raise Malformed("an ID3v2 extended header longer than its tag")
         found, self.plain_sizes = _frames(body, first, self.version)
         self.frames = [Element(one.name, stored(one.start), stored(one.body), stored(one.end)) for one in found]
-        self.contents = [body[one.body : one.end] for one in found]
+        named = (one for one in zip(self.frames, found, strict=True) if one[1].name in _NAMES[field])
+        of_field = ((frame, body[one.body : one.end]) for frame, one in named)
+        self._stored = [one for one in of_field if self._is_of_field(one[1])]  # the frames of the field, with contents
         self.padding = stored(found[-1].end if found else first)
         self.extended_padding = stored(extended_padding) if extended_padding else None
 
@@ -102,12 +104,6 @@ class Tag:
     def genres(self) -> list[Element]:
         """The frames of the field."""
         return [frame for frame, _ in self._stored]
-
-    @property
-    def _stored(self) -> list[tuple[Element, bytes]]:
-        """The frames of the field with their contents."""
-        both = zip(self.frames, self.contents, strict=True)
-        return [one for one in both if one[0].name in _NAMES[self.field] and self._is_of_field(one[1])]
 
     def _is_of_field(self, content: bytes) -> bool:
         """Whether a frame is of the field by its description, which frames of the genre have not."""
@@ -195,7 +191,7 @@ def _walk(body: bytes, at: int, version: int, *, plain: bool) -> Iterator[Elemen
             raise Malformed(f"an ID3v2 frame {name!r} longer than its tag")
         yield Element(name, at, at + 2 * width, after)
         at = after
-    if any(body[at:]):
+    if any(body[start : start + BLOCK].strip(b"\0") for start in range(at, len(body), BLOCK)):
         raise Malformed("something that is no frame behind the last ID3v2 frame")
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import BinaryIO
 
 from music_reclass.containers.edits import GENRE, Container, Edit, Raw, growth, replaced
-from music_reclass.containers.structure import Element, Malformed, Span, Unwritable, read_at
+from music_reclass.containers.structure import Element, Malformed, Span, Unwritable, read_at, refuse_many
 
 TEXT_GENRE, NUMBERED_GENRE = b"\xa9gen", b"gnre"
 GENRES = (TEXT_GENRE, NUMBERED_GENRE)
@@ -25,7 +25,9 @@ Shift = Callable[[int], int]  # from where something lay to where it lies
 
 def atoms(file: BinaryIO, start: int, end: int) -> Iterator[Element]:
     """The atoms that follow each other from `start` to `end`; an `mdat` cut short ends where the file does."""
+    number = 0
     while start + 8 <= end:
+        refuse_many(number)
         header = read_at(file, start, 8)
         length, name, body = int.from_bytes(header[:4], "big"), header[4:], start + 8
         if length == 1:
@@ -38,7 +40,7 @@ def atoms(file: BinaryIO, start: int, end: int) -> Iterator[Element]:
         if not body <= after <= end:
             raise Malformed(f"an MP4 atom {name!r} longer than what holds it")
         yield Element(name, start, body, after)
-        start = after
+        start, number = after, number + 1
 
 
 def make(name: bytes, content: bytes) -> bytes:

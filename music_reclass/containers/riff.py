@@ -9,7 +9,7 @@ from typing import BinaryIO, ClassVar, Literal
 
 from music_reclass.containers import id3
 from music_reclass.containers.edits import GENRE, Container, Edit, Raw, growth, in_slot, only_in_slot, replaced
-from music_reclass.containers.structure import Element, Malformed, Span, read_at
+from music_reclass.containers.structure import Element, Malformed, Span, read_at, read_part, refuse_many
 
 Order = Literal["little", "big"]
 HEADER_SIZE = 8  # of a chunk: name and size
@@ -20,8 +20,10 @@ INFO_SLOT = "IGNR"
 
 def chunks(file: BinaryIO, start: int, end: int, order: Order) -> Iterator[Element]:
     """The chunks from `start` to `end`, without pad bytes; a last one with sound that is cut short ends there."""
-    long_data = 0
+    long_data = number = 0
     while start + HEADER_SIZE <= end:
+        refuse_many(number)
+        number += 1
         header = read_at(file, start, HEADER_SIZE)
         name, length = header[:4], int.from_bytes(header[4:], order)
         if name == b"ds64" and length >= 16:
@@ -55,7 +57,7 @@ class Form(Container):
     def tag_bytes(self) -> bytes:
         """The ID3 tag of a file that may be cut short; b"" without one."""
         chunk = next((chunk for chunk in self.chunks() if chunk.name.lower() == b"id3 "), None)
-        return b"" if chunk is None else read_at(self.file, chunk.body, chunk.end - chunk.body)
+        return b"" if chunk is None else read_part(self.file, chunk.body, chunk.end)
 
     @cached_property
     def is_long(self) -> bool:
@@ -89,7 +91,7 @@ class Form(Container):
     def tag(self) -> tuple[Element, id3.Tag] | None:
         """The ID3 chunk, and the tag in it."""
         chunk = next((chunk for chunk in self.inside if chunk.name.lower() == b"id3 "), None)
-        return chunk and (chunk, id3.Tag(read_at(self.file, chunk.body, chunk.end - chunk.body), self.field))
+        return chunk and (chunk, id3.Tag(read_part(self.file, chunk.body, chunk.end), self.field))
 
     def genre_field(self) -> Raw:
         """The frames of the field in the ID3 tag."""
@@ -185,7 +187,7 @@ class Wav(Form):
         """The texts of the INFO list by name, the first where one name stands twice."""
         texts: dict[str, str] = {}
         for entry in self.info[1] if self.info else ():
-            data = read_at(self.file, entry.body, entry.end - entry.body).split(b"\0")[0]
+            data = read_part(self.file, entry.body, entry.end).split(b"\0")[0]
             try:
                 text = data.decode()
             except UnicodeDecodeError:

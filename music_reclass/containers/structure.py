@@ -13,6 +13,9 @@ from typing import BinaryIO, NamedTuple
 
 from music_reclass.errors import FailTrack
 
+# Parts of one kind in a file, frames of an ID3 tag apart; fourteen hours in fragments of a second are 100,000 atoms.
+MOST_PARTS = 100_000
+MOST_TAG_BYTES = (1 << 28) + 20  # of a whole ID3v2 tag, the largest that any format makes
 BLOCK = 1 << 20  # bytes read at a time: memory stays flat in the size of a file
 
 Span = tuple[int, int]  # half-open byte range of a file
@@ -20,6 +23,10 @@ Span = tuple[int, int]  # half-open byte range of a file
 
 class Malformed(Exception):
     """The structure of a file contradicts itself; the sentence says where."""
+
+
+class TooMany(Malformed):
+    """A structure of so many parts that it costs far more memory and time than its size says."""
 
 
 class Unwritable(Malformed):
@@ -63,6 +70,19 @@ def read_at(file: BinaryIO, offset: int, count: int) -> bytes:
     if len(data) != count:
         raise Malformed(f"{count} bytes were announced at {offset}, {len(data)} are there")
     return data
+
+
+def read_part(file: BinaryIO, start: int, end: int) -> bytes:
+    """The bytes of a tag or an entry of one, which are held in memory; Malformed for more than a tag can have."""
+    if end - start > MOST_TAG_BYTES:
+        raise Malformed("a tag of more than 256 MB")
+    return read_at(file, start, end - start)
+
+
+def refuse_many(count: int) -> None:
+    """TooMany beyond MOST_PARTS."""
+    if count > MOST_PARTS:
+        raise TooMany("more parts than any program writes")
 
 
 def peek(file: BinaryIO, offset: int, count: int) -> bytes:

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 
 from music_reclass.containers.edits import GENRE, Edit, Raw, only_in_slot, replaced
-from music_reclass.containers.structure import Element, Malformed
+from music_reclass.containers.structure import Element, Malformed, refuse_many
 
 SLOT = "comment"
 VENDOR = b"reclass"
@@ -23,7 +23,8 @@ class Comment:
         self.key = field.upper().encode()
         self.count_at = start + 4 + _number(data, start)
         self.entries: list[Element] = []
-        for _ in range(_number(data, self.count_at)):
+        for number in range(_number(data, self.count_at)):
+            refuse_many(number)
             at = self.end
             end = at + 4 + _number(data, at)
             if end > len(data):

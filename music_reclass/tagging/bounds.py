@@ -5,9 +5,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, BinaryIO
 
-from music_reclass.containers.structure import Malformed
+from music_reclass.containers.ape import Ape
+from music_reclass.containers.flac import Flac
+from music_reclass.containers.mp4 import atoms
+from music_reclass.containers.riff import Aiff
+from music_reclass.containers.structure import Layout, Malformed, TooMany, refuse_many
 
 MOST_INFLATED = 64 * 2**20  # bytes that the compressed frames of one tag may hold; pictures are rarely beyond 10 MB
 # Bytes that may be copied while one tag is read. For every frame, and for every value in some, the tag library copies
@@ -36,9 +40,48 @@ class Allowance:
 
     def copy(self, parts: int, size: int) -> None:
         """Take account of `size` bytes that are copied piece by piece; Malformed where that is too much."""
+        self.refuse(parts, size)
         self.copied -= parts * size // 2
-        if self.copied < 0:
+
+    def refuse(self, parts: int, size: int) -> None:
+        """Malformed where so much may not be copied any more."""
+        if parts * size // 2 > self.copied:
             raise Malformed("an ID3v2 tag of more parts than any program writes")
+
+
+# Atoms in which the tag library looks for others, wherever they stand; and how deep a file of a program goes.
+_PARENTS = b"moov udta trak mdia meta ilst stbl minf moof traf".split()
+MOST_DEPTH = 20
+
+
+def refuse_hostile(file: BinaryIO, layout: Layout) -> None:
+    """TooMany for a file of more parts than the tag library takes in little memory; all else is for it to judge."""
+    try:
+        if layout.container == "flac":
+            _ = Flac(file, layout).comment
+        elif layout.container == "aiff":
+            for _ in Aiff(file, layout).chunks():
+                pass
+        elif layout.container == "mp4":
+            _count_atoms(file, layout.start, layout.end, 0, 0)
+        elif layout.container not in ("asf", "ogg", "wav"):
+            _ = Ape(file, layout).items
+    except TooMany:
+        raise
+    except Malformed:
+        pass
+
+
+def _count_atoms(file: BinaryIO, start: int, end: int, number: int, depth: int) -> int:
+    """How many atoms there are to `end` with `number` before them; TooMany where they are too many, or too deep."""
+    if depth > MOST_DEPTH:
+        raise TooMany("MP4 atoms nested deeper than any program writes")
+    for atom in atoms(file, start, end):
+        number += 1
+        refuse_many(number)
+        if atom.name in _PARENTS:
+            number = _count_atoms(file, atom.body + 4 * (atom.name == b"meta"), atom.end, number, depth + 1)
+    return number
 
 
 @cache
@@ -73,15 +116,29 @@ def _counting_values(read: Callable[..., Any], allowance: Allowance) -> Callable
 
 
 def _counting_frames(read: Callable[..., Any], size_coding: Callable[..., Any], allowance: Allowance) -> Any:
+    from mutagen.id3._util import BitPaddedInt
+
     def counted(id3: Any, data: bytes, frames: Any) -> Any:
         version = tuple(id3.version)
-        width, head = (3, 6) if version < (2, 3) else (4, 10)
-        size_of = size_coding(data, frames) if version >= (2, 4) else int
-        at = number = 0
-        while at + head <= len(data) and data[at : at + width].strip(b"\0"):
-            at += head + size_of(int.from_bytes(data[at + width : at + 2 * width], "big"))
-            number += 1
+        if version < (2, 4):
+            number = _count(data, version, int, allowance)
+        else:
+            both = {coding: _count(data, version, coding, allowance) for coding in (int, BitPaddedInt)}
+            allowance.refuse(max(both.values()), len(data))  # to tell which it is takes long as well
+            number = both[size_coding(data, frames)]
         allowance.copy(number, len(data))
         return read(id3, data, frames)
 
     return counted
+
+
+def _count(data: bytes, version: tuple[int, ...], size_of: Callable[[int], int], allowance: Allowance) -> int:
+    """How many frames `data` has, up to the first that is too many."""
+    width, head = (3, 6) if version < (2, 3) else (4, 10)
+    at = number = 0
+    while at + head <= len(data) and data[at : at + width].strip(b"\0"):
+        at += head + size_of(int.from_bytes(data[at + width : at + 2 * width], "big"))
+        number += 1
+        if number * len(data) // 2 > allowance.copied:
+            break  # what is left to count changes nothing
+    return number

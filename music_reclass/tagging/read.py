@@ -18,7 +18,7 @@ from music_reclass.containers.sniff import sniff
 from music_reclass.containers.structure import Layout, Malformed, Unwritable, file_failure, opened, read_at, size_of
 from music_reclass.domain import TrackTags
 from music_reclass.errors import FailTrack, ReclassError, SkipTrack, TrackError
-from music_reclass.tagging.bounds import allow_one_tag
+from music_reclass.tagging.bounds import allow_one_tag, refuse_hostile
 
 
 @contextmanager
@@ -116,7 +116,7 @@ def _id3_tags(tags: Any) -> FileTags:
 
 def _is_style(key: str) -> bool:
     """Whether a frame holds the style, by the key that the tag library gives it; the second in ID3v2.2."""
-    return key.upper() in ("TXXX:STYLE", "TXX:STYLE")
+    return key[:11].upper() in ("TXXX:STYLE", "TXX:STYLE")  # the key of a private frame is as long as the frame
 
 
 def _comparable(value: Any) -> object:
@@ -398,6 +398,7 @@ def all_tags(file: BinaryIO, layout: Layout) -> FileTags:
     """What the tag library reads out of an open file of this layout. Call it inside `tag_errors`."""
     if layout.malformed:
         raise Malformed(layout.malformed)
+    refuse_hostile(file, layout)
     return _READERS.get(layout.container, _other)(file, layout)
 
 

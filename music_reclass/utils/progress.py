@@ -186,8 +186,8 @@ def waiting_for_answer() -> Iterator[None]:
 def orderly_stop() -> Iterator[StopRequest]:
     """The first SIGINT, SIGTERM or SIGHUP within the block sets the request; the second raises KeyboardInterrupt.
 
-    Within `waiting_for_answer` the first raises it too. A request within a block is one to the blocks around it as well:
-    it may come when the inner one has looked for the last time.
+    Within `waiting_for_answer` the first raises it too. A request within a block is one to the blocks around it as
+    well: it may come when the inner one has looked for the last time.
 
     SIGHUP says that the terminal is gone, and counts unless it is ignored (nohup); then nothing more is printed there.
     """

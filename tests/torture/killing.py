@@ -94,7 +94,7 @@ class Bench:
             if after is not None and _line(told):
                 select.select([], [], [], after)
                 process.send_signal(signal.SIGKILL)
-            elif until is not None:
+            elif until is not None and _line(told):
                 _stop_once(process, until)
             code = process.wait(timeout=PATIENCE)
             lines = _rest(told).split(b"\n")
@@ -190,7 +190,7 @@ def _edit_log(sql: sqlite3.Connection) -> list[str]:
 
 
 def _stop_once(process: subprocess.Popen[bytes], until: Callable[[], bool]) -> None:
-    """SIGTERM for a process once something is so, unless it has ended before; TimeoutError where that takes too long."""
+    """SIGTERM for a process once something is so, unless it ends before; TimeoutError where that takes too long."""
     deadline = time.monotonic() + PATIENCE
     while process.poll() is None:
         if until():

@@ -1,4 +1,4 @@
-"""kill -9 at any moment of scan, apply, undo, sync and watch: the same command again ends where an undisturbed one does.
+"""kill -9 at any moment of scan, apply, undo, sync, watch: the same command again ends where an undisturbed one does.
 
 A watch ends when it is asked to, once all is written, and leaves what a scan leaves. The long form is 50 kills of each
 (`--slow`); a number of one's own: `RECLASS_KILLS=10 pytest --slow -k kills`, another seed:

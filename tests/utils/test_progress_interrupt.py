@@ -60,8 +60,9 @@ def test_a_request_within_a_block_is_one_to_the_blocks_around_it() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             assert inner
         assert outer
-        with orderly_stop() as late, pytest.raises(KeyboardInterrupt):
+        with orderly_stop() as late:
             assert late
-            os.kill(os.getpid(), signal.SIGTERM)
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
     with orderly_stop() as stop:
         assert not stop
