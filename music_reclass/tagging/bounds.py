@@ -11,7 +11,7 @@ from music_reclass.containers.ape import Ape
 from music_reclass.containers.flac import Flac
 from music_reclass.containers.mp4 import atoms
 from music_reclass.containers.riff import Aiff
-from music_reclass.containers.structure import Layout, Malformed, TooMany, refuse_many
+from music_reclass.containers.structure import Layout, Malformed, Span, TooMany, refuse_many
 
 MOST_INFLATED = 64 * 2**20  # bytes that the compressed frames of one tag may hold; pictures are rarely beyond 10 MB
 # Bytes that may be copied while one tag is read. For every frame, and for every value in some, the tag library copies
@@ -63,7 +63,7 @@ def refuse_hostile(file: BinaryIO, layout: Layout) -> None:
             for _ in Aiff(file, layout).chunks():
                 pass
         elif layout.container == "mp4":
-            _count_atoms(file, layout.start, layout.end, 0, 0)
+            _count_atoms(file, (layout.start, layout.end), 0)
         elif layout.container not in ("asf", "ogg", "wav"):
             _ = Ape(file, layout).items
     except TooMany:
@@ -72,15 +72,16 @@ def refuse_hostile(file: BinaryIO, layout: Layout) -> None:
         pass
 
 
-def _count_atoms(file: BinaryIO, start: int, end: int, number: int, depth: int) -> int:
-    """How many atoms there are to `end` with `number` before them; TooMany where they are too many, or too deep."""
+def _count_atoms(file: BinaryIO, span: Span, number: int, depth: int = 0) -> int:
+    """How many atoms there are with those in `span`, `number` before them; TooMany where they are too many, or too deep."""
     if depth > MOST_DEPTH:
         raise TooMany("MP4 atoms nested deeper than any program writes")
-    for atom in atoms(file, start, end):
+    for atom in atoms(file, *span):
         number += 1
         refuse_many(number)
         if atom.name in _PARENTS:
-            number = _count_atoms(file, atom.body + 4 * (atom.name == b"meta"), atom.end, number, depth + 1)
+            inside = (atom.body + 4 * (atom.name == b"meta"), atom.end)
+            number = _count_atoms(file, inside, number, depth + 1)
     return number
 
 
