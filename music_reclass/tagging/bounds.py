@@ -73,7 +73,7 @@ def refuse_hostile(file: BinaryIO, layout: Layout) -> None:
 
 
 def _count_atoms(file: BinaryIO, span: Span, number: int, depth: int = 0) -> int:
-    """How many atoms there are with those in `span`, `number` before them; TooMany where they are too many, or too deep."""
+    """How many atoms there are with those in `span`, `number` before them; TooMany where too many, or too deep."""
     if depth > MOST_DEPTH:
         raise TooMany("MP4 atoms nested deeper than any program writes")
     for atom in atoms(file, *span):
