@@ -79,7 +79,7 @@ class Jobs:
         """Run `reclass COMMAND --json -- OPERANDS`; Busy while another job is at work."""
         with self._lock:
             if self._job is not None and self._job.ended is None:
-                raise Busy(f"reclass {self._job.command[0]} is at work; wait for its end, or stop it.")
+                raise Busy(f"The job reclass {self._job.command[0]} is at work; wait for its end, or stop it.")
             job = Job(1 if self._job is None else self._job.number + 1, [*command, *operands])
             line = [sys.executable, "-m", "music_reclass", *command, *self._flags, "--json", "--", *operands]
             environment = {**os.environ, "RECLASS_PROGRESS": "json", "PYTHONUNBUFFERED": "1"}
@@ -91,7 +91,7 @@ class Jobs:
                 )  # fmt: skip
             except OSError as error:  # more paths than a command may have, no memory, no processes left
                 raise ReclassError(
-                    f"reclass {command[0]} could not be started ({error.strerror}); name fewer tracks or a folder."
+                    f"The job reclass {command[0]} could not be started ({error.strerror}); name fewer tracks or a folder."
                 ) from error
             self._job = job
             self._version += 1
