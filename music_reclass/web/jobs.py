@@ -91,7 +91,7 @@ class Jobs:
                 )  # fmt: skip
             except OSError as error:  # more paths than a command may have, no memory, no processes left
                 raise ReclassError(
-                    f"The job reclass {command[0]} could not be started ({error.strerror}); name fewer tracks or a folder."
+                    f"The job reclass {command[0]} cannot be started ({error.strerror}); name fewer tracks or a folder."
                 ) from error
             self._job = job
             self._version += 1

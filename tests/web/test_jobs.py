@@ -68,7 +68,7 @@ def test_progress_and_results_are_counted() -> None:
 
 def test_more_paths_than_a_command_may_have_are_a_sentence_and_no_job(tmp_path: Path) -> None:
     jobs = Jobs(["--db", str(tmp_path / "library.sqlite3")])
-    with pytest.raises(ReclassError, match="could not be started"):
+    with pytest.raises(ReclassError, match="cannot be started"):
         jobs.start("apply", "--yes", operands=["x" * 10_000_000])
     assert jobs.current is None
     assert not jobs.stop()
