@@ -84,11 +84,6 @@ def _prepared() -> None:
     prepare_worker()
 
 
-def start_of(clip: Clip) -> float:
-    """The seconds at which the excerpt begins in its file."""
-    return max(0.0, (clip.duration - len(clip.samples) / clip.rate) / 2)
-
-
 def wav(samples: NDArray[np.float32], rate: int) -> bytes:
     """A WAV file of mono float32 samples in [-1, 1], shape (n,), as 16-bit integers."""
     data = (np.clip(samples, -1.0, 1.0) * 32767).astype("<i2").tobytes()

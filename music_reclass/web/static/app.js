@@ -23,7 +23,7 @@ function toast(text) {
 
 // --- player: the very excerpt that the models used --------------------------------------------------------------
 const audio = one("#audio"), wave = one("#wave");
-let heard = 0, peaks = [];
+let chosenTrack = 0, peaks = [];
 
 function colour(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }
 
@@ -42,19 +42,19 @@ function drawWave() {
 
 async function play(track, title) {
   one("#player").hidden = false;
-  if (heard === track) { audio.paused ? audio.play().catch(cannotPlay) : audio.pause(); return; }
-  heard = track; peaks = []; drawWave();
+  if (chosenTrack === track) { audio.paused ? audio.play().catch(cannotPlay) : audio.pause(); return; }
+  chosenTrack = track; peaks = []; drawWave();
   one("#playing").textContent = title || "";
   audio.src = `/api/v1/tracks/${track}/audio`;
   audio.play().catch(cannotPlay);
   const found = await call("GET", `/tracks/${track}/peaks`).catch(() => null);
-  if (found && heard === track) { peaks = found.peaks; drawWave(); }
+  if (found && chosenTrack === track) { peaks = found.peaks; drawWave(); }
 }
 function cannotPlay(error) { if (error.name !== "AbortError") toast("This track cannot be played."); }
 function seek(share) { if (audio.duration) { audio.currentTime = Math.max(0, Math.min(.999, share)) * audio.duration; drawWave(); } }
 audio.addEventListener("timeupdate", drawWave);
 for (const name of ["play", "pause", "ended"]) audio.addEventListener(name, () => { one("#play").textContent = audio.paused ? "▶" : "❚❚"; });
-one("#play").addEventListener("click", () => heard && play(heard));
+one("#play").addEventListener("click", () => chosenTrack && play(chosenTrack));
 wave.addEventListener("click", event => { const box = wave.getBoundingClientRect(); seek((event.clientX - box.left) / box.width); });
 wave.addEventListener("keydown", event => {
   const step = { ArrowRight: .05, ArrowLeft: -.05 }[event.key];
